@@ -1,0 +1,14 @@
+//! Floor 0. What any program could reuse: identities, time, containers, bounds. Knows nothing of
+//! brokers, protocols or storage.
+
+pub mod dirty;
+pub mod id;
+pub mod limits;
+pub mod map;
+pub mod outbound;
+pub mod reader;
+pub mod rng;
+pub mod slab;
+pub mod stats;
+pub mod time;
+pub mod wheel;

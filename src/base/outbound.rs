@@ -1,0 +1,174 @@
+//! Floor 0. The one hot scratch: everything a connection says in a turn, for one `writev`.
+//!
+//! Heads and small payloads are copied into one contiguous buffer; large payloads are shared and
+//! stand between two stretches of it. One `Outbound` serves the whole broker: it is filled for a
+//! connection, drained, cleared. Only what a short write left over is taken away (`leftover`).
+//! Absent on purpose: sockets and any idea of who reads.
+
+use bytes::Bytes;
+use std::io::IoSlice;
+
+/// Payloads up to this size are copied: below it an iovec entry costs more than a memcpy.
+pub const COPY_MAX: usize = 2048;
+
+/// A shared payload and where in the scratch it stands.
+#[derive(Debug)]
+struct Cut {
+    at: usize,
+    shared: Bytes,
+}
+
+/// Bytes to be written, in order.
+#[derive(Debug, Default)]
+pub struct Outbound {
+    scratch: Vec<u8>,
+    cuts: Vec<Cut>,
+    shared_len: usize,
+}
+
+impl Outbound {
+    /// Append bytes by copying them.
+    pub fn put_slice(&mut self, bytes: &[u8]) {
+        self.scratch.extend_from_slice(bytes);
+    }
+
+    /// Append one byte.
+    pub fn put_u8(&mut self, byte: u8) {
+        self.scratch.push(byte);
+    }
+
+    /// Append two bytes, big endian.
+    pub fn put_u16(&mut self, n: u16) {
+        self.scratch.extend_from_slice(&n.to_be_bytes());
+    }
+
+    /// Append a payload: copied when small, shared when large.
+    pub fn put_bytes(&mut self, bytes: &Bytes) {
+        if bytes.len() <= COPY_MAX {
+            self.scratch.extend_from_slice(bytes);
+            return;
+        }
+        self.shared_len += bytes.len();
+        self.cuts.push(Cut { at: self.scratch.len(), shared: bytes.clone() });
+    }
+
+    /// Bytes in all.
+    #[must_use]
+    pub fn len(&self) -> usize {
+        self.scratch.len() + self.shared_len
+    }
+
+    /// Nothing to say.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
+
+    /// Forget everything; the scratch keeps its memory unless one turn made it large.
+    pub fn clear(&mut self) {
+        self.scratch.clear();
+        self.scratch.shrink_to(1 << 20);
+        self.cuts.clear();
+        self.shared_len = 0;
+    }
+
+    /// The pieces in order, from byte `from` on, for a gathering write of at most `most` pieces.
+    pub fn pieces<'a>(&'a self, from: usize, most: usize, into: &mut Vec<IoSlice<'a>>) {
+        let mut skip = from;
+        for piece in self.all() {
+            if into.len() == most {
+                return;
+            }
+            if skip >= piece.len() {
+                skip -= piece.len();
+                continue;
+            }
+            into.push(IoSlice::new(&piece[skip..]));
+            skip = 0;
+        }
+    }
+
+    /// What follows byte `from`, to be kept by a connection whose write was short.
+    pub fn leftover(&self, from: usize, into: &mut std::collections::VecDeque<Bytes>) {
+        let mut skip = from;
+        let mut at = 0;
+        for cut in &self.cuts {
+            keep_copy(&self.scratch[at..cut.at], &mut skip, into);
+            at = cut.at;
+            if skip >= cut.shared.len() {
+                skip -= cut.shared.len();
+            } else {
+                into.push_back(cut.shared.slice(skip..));
+                skip = 0;
+            }
+        }
+        keep_copy(&self.scratch[at..], &mut skip, into);
+    }
+
+    /// All bytes in one piece: for tests and for worlds without a gathering write.
+    #[must_use]
+    pub fn to_vec(&self) -> Vec<u8> {
+        self.all().flatten().copied().collect()
+    }
+
+    fn all(&self) -> impl Iterator<Item = &[u8]> {
+        let mut at = 0;
+        let heads = self.cuts.iter().flat_map(move |cut| {
+            let head = &self.scratch[at..cut.at];
+            at = cut.at;
+            [head, &cut.shared[..]]
+        });
+        let last = self.cuts.last().map_or(0, |cut| cut.at);
+        heads.chain([&self.scratch[last..]]).filter(|piece| !piece.is_empty())
+    }
+}
+
+fn keep_copy(piece: &[u8], skip: &mut usize, into: &mut std::collections::VecDeque<Bytes>) {
+    if *skip >= piece.len() {
+        *skip -= piece.len();
+        return;
+    }
+    into.push_back(Bytes::copy_from_slice(&piece[*skip..]));
+    *skip = 0;
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn sample() -> (Outbound, Vec<u8>) {
+        let mut out = Outbound::default();
+        let big = Bytes::from(vec![7u8; COPY_MAX + 1]);
+        out.put_slice(b"head");
+        out.put_bytes(&big);
+        out.put_bytes(&Bytes::from_static(b"small"));
+        out.put_u8(1);
+        out.put_bytes(&big);
+        let flat = out.to_vec();
+        (out, flat)
+    }
+
+    #[test]
+    fn order_is_kept_across_copied_and_shared() {
+        let (out, flat) = sample();
+        assert_eq!(out.len(), flat.len());
+        assert_eq!(out.cuts.len(), 2, "only large payloads are shared");
+        assert_eq!(&flat[..4], b"head");
+        assert_eq!(&flat[4 + COPY_MAX + 1..][..6], b"small\x01");
+    }
+
+    #[test]
+    fn pieces_and_leftover_agree_at_every_byte() {
+        let (out, flat) = sample();
+        for from in 0..=flat.len() {
+            let mut slices = Vec::new();
+            out.pieces(from, 64, &mut slices);
+            let written: Vec<u8> = slices.iter().flat_map(|s| s.iter().copied()).collect();
+            assert_eq!(written, &flat[from..]);
+            let mut rest = std::collections::VecDeque::new();
+            out.leftover(from, &mut rest);
+            let kept: Vec<u8> = rest.iter().flatten().copied().collect();
+            assert_eq!(kept, &flat[from..]);
+        }
+    }
+}

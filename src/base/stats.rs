@@ -1,0 +1,100 @@
+//! Floor 0. One table of counters: label, unit, meaning.
+//!
+//! The loop owns plain integers; no atomics. What shows them (log, admin, manual) reads the
+//! table, so a counter exists in one place.
+
+macro_rules! counters {
+    ($($(#[doc = $doc:literal])+ $name:ident, $label:literal;)*) => {
+        /// What is counted.
+        #[derive(Clone, Copy, PartialEq, Eq, Debug)]
+        pub enum Counter { $($(#[doc = $doc])+ $name),* }
+
+        /// Every counter with its label and meaning, in order.
+        pub const COUNTERS: &[(Counter, &str, &str)] =
+            &[$((Counter::$name, $label, concat!($($doc),+))),*];
+    };
+}
+
+counters! {
+    /// Connections accepted.
+    ConnectionsOpened, "connections_opened_total";
+    /// Connections ended, whatever the reason.
+    ConnectionsClosed, "connections_closed_total";
+    /// Connections turned away before a slot was given.
+    ConnectionsRefused, "connections_refused_total";
+    /// Logins accepted.
+    LoginsAccepted, "logins_accepted_total";
+    /// Logins refused.
+    LoginsRefused, "logins_refused_total";
+    /// Password checks refused because the queue to the workers was full.
+    LoginsBusy, "logins_busy_total";
+    /// Bytes received.
+    BytesReceived, "received_bytes_total";
+    /// Bytes sent.
+    BytesSent, "sent_bytes_total";
+    /// Messages published to the hub.
+    MessagesReceived, "messages_received_total";
+    /// Messages handed to connections.
+    MessagesSent, "messages_sent_total";
+    /// Deliveries sent again.
+    MessagesResent, "messages_resent_total";
+    /// Deliveries dropped because an outbox was full.
+    DroppedFull, "messages_dropped_full_total";
+    /// Deliveries dropped because their reader was away and they were not durable.
+    DroppedAway, "messages_dropped_away_total";
+    /// Deliveries dropped because they expired.
+    DroppedExpired, "messages_dropped_expired_total";
+    /// Deliveries a reader's protocol has no spelling for.
+    Unspellable, "topic_unspellable_total";
+    /// Copies of a publish swallowed because the same connection had it acknowledged.
+    Swallowed, "publishes_swallowed_total";
+    /// Faults of peers: malformed packets and broken rules.
+    PeerFaults, "peer_faults_total";
+    /// Requests refused by policy.
+    PolicyDenied, "policy_denied_total";
+    /// Frames of no consequence in this state, ignored.
+    Ignored, "packets_ignored_total";
+    /// Times a publisher was made to wait for journal space or memory.
+    Stalled, "publishers_stalled_total";
+    /// Records appended to the journal.
+    JournalRecords, "journal_records_total";
+    /// Bytes appended to the journal.
+    JournalBytes, "journal_bytes_total";
+    /// Group commits finished.
+    JournalSyncs, "journal_syncs_total";
+    /// Answers of threads whose asker had gone.
+    StaleAnswers, "stale_answers_total";
+}
+
+/// The values.
+#[derive(Clone, Debug)]
+pub struct Stats([u64; COUNTERS.len()]);
+
+impl Default for Stats {
+    fn default() -> Self {
+        Self([0; COUNTERS.len()])
+    }
+}
+
+impl Stats {
+    /// Count one.
+    pub fn count(&mut self, what: Counter) {
+        self.add(what, 1);
+    }
+
+    /// Count several.
+    pub fn add(&mut self, what: Counter, n: u64) {
+        self.0[what as usize] = self.0[what as usize].wrapping_add(n);
+    }
+
+    /// The value.
+    #[must_use]
+    pub fn get(&self, what: Counter) -> u64 {
+        self.0[what as usize]
+    }
+
+    /// Label and value of every counter.
+    pub fn iter(&self) -> impl Iterator<Item = (&'static str, u64)> + '_ {
+        COUNTERS.iter().map(|(c, label, _)| (*label, self.get(*c)))
+    }
+}

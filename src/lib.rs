@@ -1,0 +1,2 @@
+//! Floor 6. spindle: a message broker as a library.
+pub mod base;
