@@ -1,3 +1,13 @@
 //! Floor 6. spindle: a message broker as a library.
+
+pub mod access;
 pub mod base;
+pub mod engine;
+pub mod hub;
+pub mod journal;
+#[cfg(feature = "os")]
+pub mod client;
+#[cfg(feature = "os")]
+pub mod os;
+pub mod proto;
 pub mod topic;
