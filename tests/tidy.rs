@@ -290,6 +290,13 @@ fn nobody_panics_without_a_reason() {
             ),
             ("src/hub/f_test.rs", "fn f() { unreachable!() }"),
             (
+                "src/hub/mod.rs",
+                "#[cfg(any(test, feature = \"testing\"))]\npub mod fuzzing;\nmod h;",
+            ),
+            ("src/hub/fuzzing.rs", "fn f() { unreachable!() }"),
+            ("src/hub/fuzzing/deep.rs", "fn f() { unreachable!() }"),
+            ("src/hub/h.rs", "fn f() { x.unwrap() }"),
+            (
                 "src/hub/g.rs",
                 "#[cfg(feature = \"testing\")]\npub mod fuzzing { fn f() { x.unwrap() } }",
             ),
@@ -299,6 +306,7 @@ fn nobody_panics_without_a_reason() {
             "src/hub/c.rs:3: .expect(..) without a `// PANIC:` reason",
             "src/hub/d.rs:1: panic! without a `// PANIC:` reason",
             "src/hub/f.rs:2: unreachable! without a `// PANIC:` reason",
+            "src/hub/h.rs:1: .unwrap() without a `// PANIC:` reason",
         ],
     );
 }

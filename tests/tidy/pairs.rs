@@ -15,7 +15,7 @@ pub(crate) fn dead_files(tree: &Tree) -> Vec<Violation> {
         let source = Source::new(&path, text);
         for i in 0..source.tokens.len() {
             if source.text(i) == "mod" && source.text(i + 2) == ";" {
-                open.extend(module_files(&source, i));
+                open.extend(source.module_files(i));
             }
         }
         reached.push(path);
@@ -25,22 +25,6 @@ pub(crate) fn dead_files(tree: &Tree) -> Vec<Violation> {
         .filter(|p| p.starts_with("src/") && p.ends_with(".rs") && !reached.contains(p))
         .map(|p| violation(p, 1, "dead file: no `mod` leads here"))
         .collect()
-}
-
-/// Where the module declared at token `i` may live.
-fn module_files(source: &Source<'_>, i: usize) -> [String; 2] {
-    let (folder, file) = source.path.rsplit_once('/').unwrap_or(("", source.path));
-    let mut base = folder.to_owned();
-    if !matches!(file, "mod.rs" | "lib.rs" | "main.rs") {
-        base = format!("{base}/{}", file.trim_end_matches(".rs"));
-    }
-    for (name, first, last) in source.inline_modules() {
-        if (first..=last).contains(&i) {
-            base = format!("{base}/{name}");
-        }
-    }
-    let name = source.text(i + 1);
-    [format!("{base}/{name}.rs"), format!("{base}/{name}/mod.rs")]
 }
 
 /// Knowing one protocol folder is knowing all: the same rooms in each.

@@ -101,9 +101,6 @@ impl<'a> Source<'a> {
 
     /// Mark what `#[test]`, `#[cfg(test)]` and `#[cfg(feature = "testing")]` govern.
     fn mark_tests(&mut self) {
-        if self.path.ends_with("_test.rs") {
-            self.tokens.iter_mut().for_each(|t| t.test = true);
-        }
         let mut i = 0;
         while i < self.tokens.len() {
             let inner = self.reads(i, &["#", "!", "["]);
@@ -191,6 +188,22 @@ impl<'a> Source<'a> {
             .filter(|i| self.text(*i) == "mod" && self.text(i + 2) == "{")
             .map(|i| (self.text(i + 1), i + 2, self.closing(i + 2)))
             .collect()
+    }
+
+    /// Where the module declared at token `i` may live.
+    pub(crate) fn module_files(&self, i: usize) -> [String; 2] {
+        let (folder, file) = self.path.rsplit_once('/').unwrap_or(("", self.path));
+        let mut base = folder.to_owned();
+        if !matches!(file, "mod.rs" | "lib.rs" | "main.rs") {
+            base = format!("{base}/{}", file.trim_end_matches(".rs"));
+        }
+        for (name, first, last) in self.inline_modules() {
+            if (first..=last).contains(&i) {
+                base = format!("{base}/{name}");
+            }
+        }
+        let name = self.text(i + 1);
+        [format!("{base}/{name}.rs"), format!("{base}/{name}/mod.rs")]
     }
 }
 

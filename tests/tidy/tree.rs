@@ -10,6 +10,8 @@ use std::path::Path;
 /// Path (from the root of the project, with `/`) and text of every file.
 pub(crate) struct Tree {
     pub(crate) files: Vec<(String, String)>,
+    /// Files compiled only for tests, because their `mod` is.
+    gated: Vec<String>,
 }
 
 /// One finding.
@@ -36,12 +38,24 @@ pub(crate) fn violation(file: &str, line: usize, text: impl Into<String>) -> Vio
 
 impl Tree {
     pub(crate) fn planted(files: &[(&str, &str)]) -> Self {
-        Self {
-            files: files
-                .iter()
-                .map(|(p, t)| ((*p).to_owned(), (*t).to_owned()))
-                .collect(),
+        let files = files
+            .iter()
+            .map(|(path, text)| ((*path).to_owned(), (*text).to_owned()));
+        Self::new(files.collect())
+    }
+
+    fn new(files: Vec<(String, String)>) -> Self {
+        let mut gated = Vec::new();
+        for (path, text) in files.iter().filter(|(p, _)| is_rust(p, "src/")) {
+            let source = Source::new(path, text);
+            let declares = |i: &usize| source.text(*i) == "mod" && source.text(i + 2) == ";";
+            for i in (0..source.tokens.len()).filter(declares) {
+                if source.tokens[i].test {
+                    gated.extend(source.module_files(i));
+                }
+            }
         }
+        Self { files, gated }
     }
 
     /// Everything a rule may want to read; build output and what fuzzing found are left alone.
@@ -60,7 +74,7 @@ impl Tree {
             }
         }
         files.sort();
-        Self { files }
+        Self::new(files)
     }
 
     pub(crate) fn text(&self, path: &str) -> Option<&str> {
@@ -76,15 +90,36 @@ impl Tree {
 
     /// All Rust files, cut into tokens.
     pub(crate) fn rust(&self) -> impl Iterator<Item = Source<'_>> {
-        self.files
-            .iter()
-            .filter(|(p, _)| p.ends_with(".rs"))
-            .map(|(p, t)| Source::new(p, t))
+        self.cut("")
     }
 
     /// The Rust files under `src/`.
     pub(crate) fn src(&self) -> impl Iterator<Item = Source<'_>> {
-        self.rust().filter(|s| s.path.starts_with("src/"))
+        self.cut("src/")
+    }
+
+    fn cut(&self, folder: &str) -> impl Iterator<Item = Source<'_>> {
+        let files = self.files.iter().filter(move |(p, _)| is_rust(p, folder));
+        files.map(|(path, text)| {
+            let mut source = Source::new(path, text);
+            if self.is_gated(path) {
+                source.tokens.iter_mut().for_each(|t| t.test = true);
+            }
+            source
+        })
+    }
+
+    /// Is this file, or the folder it lies in, compiled only for tests?
+    fn is_gated(&self, path: &str) -> bool {
+        let of = |gate: &String| {
+            gate.strip_suffix("mod.rs")
+                .map(|folder| path.starts_with(folder))
+        };
+        path.ends_with("_test.rs")
+            || self
+                .gated
+                .iter()
+                .any(|gate| path == gate || of(gate) == Some(true))
     }
 
     /// The names right under a folder: files without their suffix, and folders.
@@ -99,6 +134,10 @@ impl Tree {
         names.dedup();
         names
     }
+}
+
+fn is_rust(path: &str, folder: &str) -> bool {
+    path.starts_with(folder) && path.ends_with(".rs")
 }
 
 fn walk(folder: &Path, name: &str, files: &mut Vec<(String, String)>) {
