@@ -1,3 +1,4 @@
 //! Floor 6. spindle: a message broker as a library.
 pub mod base;
 pub mod hub;
+pub mod topic;
