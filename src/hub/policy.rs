@@ -135,9 +135,9 @@ pub struct Claim {
     pub user: Bytes,
     /// Where from.
     pub address: Address,
-    /// What was compared with.
-    pub hash: Arc<str>,
-    /// A keyed digest of name, password and hash.
+    /// From this very machine.
+    pub loopback: bool,
+    /// A keyed digest of everything the check depends on.
     pub tag: u128,
 }
 
