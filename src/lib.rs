@@ -1,4 +1,5 @@
 //! Floor 6. spindle: a message broker as a library.
+pub mod access;
 pub mod base;
 pub mod hub;
 pub mod topic;
