@@ -1,3 +1,4 @@
+<<<<<<< HEAD
 //! Floor 2. The protocol-neutral middle: topics, sessions, what each is owed, and what is kept.
 //!
 //! Reading order: `message`, `outbox`, `session`, `realm`, then the verbs: `registry` (attach,
@@ -325,3 +326,10 @@ pub(crate) fn after(level: Durability, spot: Option<Spot>) -> Lsn {
         _ => Lsn::START,
     }
 }
+=======
+//! Floor 2. The middle that speaks no protocol: topics, sessions, queues, and who may use them.
+//!
+//! Absent on purpose: wire formats, sockets, clocks, files.
+
+pub mod policy;
+>>>>>>> access
