@@ -5,9 +5,5 @@ pub mod base;
 pub mod engine;
 pub mod hub;
 pub mod journal;
-#[cfg(feature = "os")]
-pub mod client;
-#[cfg(feature = "os")]
-pub mod os;
 pub mod proto;
 pub mod topic;

@@ -48,6 +48,12 @@ impl<K> Wheel<K> {
         self.len
     }
 
+    /// The millisecond it has come to.
+    #[must_use]
+    pub fn now_ms(&self) -> u64 {
+        self.tick
+    }
+
     /// Nothing waits.
     #[must_use]
     pub fn is_empty(&self) -> bool {

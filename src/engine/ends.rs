@@ -34,7 +34,7 @@ impl Engine {
             c.stranger = false;
             self.strangers -= 1;
         }
-        self.line.forget(conn);
+        self.line.leave(conn);
         self.doomed.push_back(conn);
         self.hub.stats.count(Counter::ConnectionsClosed);
         self.hub.observer.see(now, &Event::Closed { conn, reason: doom.name() });

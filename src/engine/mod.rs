@@ -9,6 +9,7 @@
 mod audit;
 mod conn;
 mod ends;
+mod local;
 mod verify;
 
 pub use audit::{Audit, Broken};
@@ -18,10 +19,11 @@ use std::sync::Arc;
 
 use bytes::BytesMut;
 
-use crate::access::line::Line;
+use crate::access::line::{Line, Places};
 use crate::base::dirty::Dirty;
 use crate::base::id::{ConnId, Lsn, SessionId, Ticket};
 use crate::base::limits::Limits;
+use crate::base::map::Seed;
 use crate::base::outbound::Outbound;
 use crate::base::slab::Slab;
 use crate::base::stats::Counter;
@@ -30,7 +32,7 @@ use crate::base::wheel::Wheel;
 use crate::hub::Hub;
 use crate::hub::backlog::Stir;
 use crate::hub::policy::{Address, Event, Secret};
-use crate::journal::{DiskDone, DiskJob};
+use crate::journal::job::{DiskDone, DiskJob};
 use crate::proto::doom::Doom;
 use crate::proto::fault::Blame;
 use crate::proto::{Ask, Ctx, Listener, Peer, Protocol};
@@ -101,7 +103,7 @@ pub struct Engine {
     stalled: VecDeque<ConnId>,
     waiting: VecDeque<(Lsn, ConnId)>,
     doomed: VecDeque<ConnId>,
-    line: Line,
+    line: Line<verify::Check>,
     strangers: u32,
     stopping: bool,
     draining: bool,
@@ -111,8 +113,13 @@ pub struct Engine {
 impl Engine {
     /// Put the machine around a hub that is new or was recovered.
     #[must_use]
-    pub fn new(hub: Hub, listeners: Vec<Listener>) -> Self {
-        let line = Line::new(&hub.limits);
+    pub fn new(hub: Hub, listeners: Vec<Listener>, seed: u64) -> Self {
+        let places = Places {
+            all: hub.limits.verify_queue_max,
+            per_network: hub.limits.verify_per_address_max,
+            at_once: hub.limits.verify_at_once,
+        };
+        let line = Line::new(places, Seed::with_seed(seed));
         Self {
             conns: Slab::default(),
             hub,

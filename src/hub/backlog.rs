@@ -10,7 +10,9 @@ use std::sync::Arc;
 use crate::base::id::{RealmId, SessionId};
 use crate::base::stats::Counter;
 use crate::base::time::Now;
-use crate::journal::{DiskDone, Fetch, Fetched, FetchedItem, Journal, MessageRecord, News};
+use crate::journal::job::{DiskDone, Fetch, Fetched, FetchedItem};
+use crate::journal::record::MessageRecord;
+use crate::journal::{Journal, News, State};
 use crate::topic::Topic;
 
 use super::fanout::GRANT_RETAIN;
@@ -135,7 +137,8 @@ impl Hub {
         let Some(s) = self.sessions.get_mut(id) else { return };
         let (Some(owner), Some(journal)) = (s.owner, &mut self.journal) else { return };
         s.outbox.asked(token);
-        journal.request_fetch(fetch(journal, owner, token, want, bytes_max));
+        let job = fetch(journal, owner, token, want, bytes_max);
+        journal.request(job);
     }
 
     pub(crate) fn read_queue(&mut self, realm: RealmId, address: &bytes::Bytes, want: Want) {
@@ -145,18 +148,18 @@ impl Hub {
         let Some(queue) = r.and_then(|r| r.queues.get_mut(address)) else { return };
         let (Some(owner), Some(journal)) = (queue.owner, &mut self.journal) else { return };
         queue.outbox.asked(token);
-        journal.request_fetch(fetch(journal, owner, token, want, bytes_max));
+        let job = fetch(journal, owner, token, want, bytes_max);
+        journal.request(job);
     }
 
     /// A disk job is done.
     pub fn on_disk(&mut self, now: Now, done: DiskDone) -> Stir {
         let Some(journal) = &mut self.journal else { return Stir::Quiet };
-        let was_full = journal.is_full();
+        let was_full = *journal.state() == State::Full;
         match journal.on_done(now, done) {
             None => Stir::Quiet,
             Some(News::Synced(_)) => {
                 self.stats.count(Counter::JournalSyncs);
-                self.compact_step(now);
                 Stir::Synced
             }
             Some(News::Fetched(fetched)) => {

@@ -13,7 +13,8 @@ use smallvec::SmallVec;
 use crate::base::id::{Lsn, OwnerNo, SessionId};
 use crate::base::stats::Counter;
 use crate::base::time::Now;
-use crate::journal::{Class, MessageRef, Owed, Record, Spot};
+use crate::journal::record::{MessageRef, Owed, Record};
+use crate::journal::{Class, Journal, Spot};
 
 use super::message::{Delivery, Durability, Message, Publication, SubIds};
 use super::outbox::Pushed;
@@ -150,7 +151,7 @@ impl Hub {
                 owed: chunk,
             };
             let spot = journal.append_message(Class::Growth, &message).map_err(held)?;
-            journal.own(spot.segment(), chunk.len() as u64);
+            journal.own(Journal::segment_of(spot.lsn), chunk.len() as u64);
             self.stats.count(Counter::JournalRecords);
             self.stats.add(Counter::JournalBytes, u64::from(spot.len));
             spots.push(spot);
@@ -199,7 +200,7 @@ impl Hub {
             let message = inline.then(|| Arc::new(message_of(now, p, &self.meter, true)));
             let kept = Kept { lsn: spot.map(|s| s.lsn), len: spot.map_or(0, |s| s.len), message };
             if let (Some(spot), Some(journal)) = (spot, &mut self.journal) {
-                journal.own(spot.segment(), 1);
+                journal.own(Journal::segment_of(spot.lsn), 1);
             }
             realm.retained.set(&p.topic.detached(), kept)
         };

@@ -1,4 +1,3 @@
-<<<<<<< HEAD
 //! Floor 2. The protocol-neutral middle: topics, sessions, what each is owed, and what is kept.
 //!
 //! Reading order: `message`, `outbox`, `session`, `realm`, then the verbs: `registry` (attach,
@@ -34,7 +33,8 @@ use crate::base::map::{Map, Seed};
 use crate::base::slab::Slab;
 use crate::base::stats::{Counter, Stats};
 use crate::base::time::{Deadline, Now};
-use crate::journal::{AppendError, Class, Journal, Record, Spot};
+use crate::journal::record::Record;
+use crate::journal::{AppendError, Class, Journal, Spot};
 use crate::topic::LeafId;
 
 use fanout::Target;
@@ -121,7 +121,6 @@ pub struct Hub {
     pub(crate) hungry: VecDeque<SessionId>,
     pub(crate) draining: VecDeque<(RealmId, Bytes)>,
     pub(crate) timers: Vec<(Deadline, SessionId)>,
-    pub(crate) compaction: compact::Compaction,
     publish_no: u64,
     matches: Vec<LeafId>,
     targets: Vec<Target>,
@@ -166,7 +165,6 @@ impl Hub {
             hungry: VecDeque::new(),
             draining: VecDeque::new(),
             timers: Vec::new(),
-            compaction: compact::Compaction::default(),
             publish_no: 0,
             matches: Vec::new(),
             targets: Vec::new(),
@@ -269,6 +267,7 @@ impl Hub {
         for id in left {
             self.note_settled(id);
         }
+        self.care_for_journal();
         while let Some((realm, address)) = self.unrecorded_queues.pop() {
             let queue = self.realms.get(usize::from(realm.0)).and_then(|r| r.queues.get(&address));
             let record = queue.and_then(|q| settle_record(q.owner?, &q.outbox));
@@ -290,6 +289,12 @@ impl Hub {
     /// Something about the disk that an observer should know.
     pub(crate) fn tell_storage(&mut self, now: Now, state: &'static str, text: &str) {
         self.observer.see(now, &Event::Storage { state, text });
+    }
+
+    pub(crate) fn own(&mut self, segment: u32, refs: u64) {
+        if let Some(journal) = &mut self.journal {
+            journal.own(segment, refs);
+        }
     }
 
     pub(crate) fn disown(&mut self, segment: u32, refs: u64) {
@@ -326,10 +331,3 @@ pub(crate) fn after(level: Durability, spot: Option<Spot>) -> Lsn {
         _ => Lsn::START,
     }
 }
-=======
-//! Floor 2. The middle that speaks no protocol: topics, sessions, queues, and who may use them.
-//!
-//! Absent on purpose: wire formats, sockets, clocks, files.
-
-pub mod policy;
->>>>>>> access

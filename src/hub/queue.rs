@@ -12,7 +12,8 @@ use bytes::Bytes;
 use crate::base::id::{Lsn, OwnerNo, RealmId, SessionId};
 use crate::base::stats::Counter;
 use crate::base::time::Now;
-use crate::journal::{Class, MessageRef, Owed, OwnerRecord, Record};
+use crate::journal::record::{MessageRef, Owed, OwnerRecord, Record};
+use crate::journal::{Class, Journal};
 use crate::topic::Topic;
 
 use super::fanout::{GRANT_SETTLES, message_of};
@@ -93,7 +94,8 @@ impl Hub {
         let mut spot = None;
         if let Some(no) = owner {
             spot = self.append(Class::Growth, &queue_record(no, realm, &queue))?;
-            queue.home = spot.map_or(0, |spot| spot.segment());
+            queue.home = spot.map_or(0, |spot| Journal::segment_of(spot.lsn));
+            self.own(queue.home, 1);
             self.owners.insert(no, Owner::Queue(realm, queue.address.clone()));
         }
         if let Some(r) = self.realms.get_mut(usize::from(realm.0)) {
@@ -127,7 +129,7 @@ impl Hub {
             let owed = [Owed { owner, ord, grant: 1, subs: SubIds::new() }];
             let message = record_of(now, p, &topic, &owed);
             let written = journal.append_message(Class::Growth, &message).map_err(held)?;
-            journal.own(written.segment(), 1);
+            journal.own(Journal::segment_of(written.lsn), 1);
             spot = Some(written);
         }
         let message = std::sync::Arc::new(message_of(now, p, &meter, true));
@@ -181,6 +183,9 @@ impl Hub {
         let r = self.realms.get_mut(usize::from(realm.0));
         if let Some(queue) = r.and_then(|r| r.queues.remove(address)) {
             self.disown_all(&queue.outbox);
+            if queue.owner.is_some() {
+                self.disown(queue.home, 1);
+            }
         }
         Ok(Queued::Yes(Receipt { after: after(level, spot), matched: 0 }))
     }
@@ -294,7 +299,7 @@ impl Hub {
             p.topic.encode(&mut text);
             match journal.append_message(Class::Growth, &record_of(now, &p, &text, &owed)) {
                 Ok(spot) => {
-                    journal.own(spot.segment(), 1);
+                    journal.own(Journal::segment_of(spot.lsn), 1);
                     lsn = Some(spot.lsn);
                 }
                 Err(why) if held(why).passes() => {

@@ -7,18 +7,20 @@
 //! segments, and deciding what damage means (`journal`).
 
 use bytes::Bytes;
+use smallvec::SmallVec;
 
 use crate::base::id::{Lsn, OwnerNo, RealmId, SessionId};
 use crate::base::map::{Map, Seed};
 use crate::base::reader::Reader;
 use crate::base::time::Now;
 use crate::journal::ledger::Ledger;
-use crate::journal::{Journal, MessageRecord, OwnerRecord, Record};
+use crate::journal::Journal;
+use crate::journal::record::{MessageRecord, OwnerRecord, Record};
 use crate::topic::{Filter, Topic};
 
 use super::fanout::GRANT_SETTLES;
 use super::backlog::message_of_record;
-use super::message::{Durability, Meter};
+use super::message::Durability;
 use super::outbox::{Outbox, SPAN_MAX};
 use super::policy::Principal;
 use super::queue::Queue;
@@ -35,7 +37,7 @@ struct Draft {
     next: u64,
     sent: u64,
     attached: bool,
-    home: u32,
+    homes: SmallVec<[u32; 2]>,
 }
 
 /// What the records say, before it becomes sessions.
@@ -67,15 +69,19 @@ impl Recovery {
             Record::Message(m) => self.on_message(lsn, len, m),
             Record::Owner(o) => self.on_owner(lsn, o),
             Record::Subscribe { owner, filter, options } => {
-                let subs = &mut self.draft(*owner).subs;
-                subs.retain(|(f, _)| f != filter);
-                subs.push((apart(filter), apart(options)));
+                let draft = self.draft(*owner);
+                let segment = Journal::segment_of(lsn);
+                if !draft.homes.contains(&segment) {
+                    draft.homes.push(segment);
+                }
+                draft.subs.retain(|(f, _)| f != filter);
+                draft.subs.push((apart(filter), apart(options)));
             }
             Record::Unsubscribe { owner, filter } => {
                 self.draft(*owner).subs.retain(|(f, _)| f != filter);
             }
             Record::Settle { owner, floor, extras } => {
-                self.draft(*owner).ledger.apply_settle(*floor, extras);
+                self.draft(*owner).ledger.restore(*floor, extras);
             }
             Record::Mark { owner, attached, sent } => {
                 let draft = self.draft(*owner);
@@ -107,7 +113,7 @@ impl Recovery {
                 draft.ledger.settle(owed.ord);
             } else if !draft.ledger.is_settled(owed.ord) {
                 // A copy that compaction made stands later than the original: it replaces it.
-                draft.ledger.place(owed.ord, lsn);
+                draft.ledger.owe(owed.ord, lsn);
             }
         }
         if m.retain {
@@ -130,11 +136,11 @@ impl Recovery {
             _ => {}
         }
         let draft = self.draft(o.owner);
-        draft.ledger.apply_settle(o.floor, &o.extras);
+        draft.ledger.restore(o.floor, &o.extras);
         draft.next = draft.next.max(o.next);
         draft.sent = draft.sent.max(o.sent);
         draft.attached = o.attached;
-        draft.home = crate::journal::segment_of(lsn);
+        draft.homes = SmallVec::from_slice(&[Journal::segment_of(lsn)]);
         draft.owner = Some(OwnerRecord { name: apart(&o.name), detail: apart(&o.detail), ..o.clone() });
         if let Some(detail) = decode_detail(&o.detail) {
             draft.subs = detail.subs;
@@ -173,9 +179,10 @@ impl Hub {
     }
 
     fn recover_queue(&mut self, owner: &OwnerRecord, draft: Draft) {
-        let home = draft.home;
+        let home = draft.homes.first().copied().unwrap_or(0);
         let outbox = outbox_of(draft, 0);
         self.own_all(&outbox);
+        self.own(home, 1);
         let queue = Queue {
             address: owner.name.clone(),
             creator: owner.detail.clone(),
@@ -196,7 +203,10 @@ impl Hub {
             Principal { user: detail.user.clone(), durable: true, ..Principal::default() };
         let principal = self.policy.recall(&detail.user).unwrap_or(unknown);
         let subs = draft.subs.clone();
-        let home = draft.home;
+        let homes = draft.homes.clone();
+        for home in &homes {
+            self.own(*home, 1);
+        }
         let flying = if draft.attached { detail.inflight_max as u64 } else { 0 };
         let outbox = outbox_of(draft, flying);
         self.own_all(&outbox);
@@ -221,7 +231,7 @@ impl Hub {
             stamp: (0, 0),
             marked: false,
             settled: false,
-            home,
+            homes,
             queued_read: false,
         });
         self.timers.push((expires, id));
@@ -257,23 +267,40 @@ impl Hub {
         let Some(r) = self.realms.get_mut(usize::from(realm.0)) else { return };
         r.retained.set(&name, kept);
         if let Some(journal) = &mut self.journal {
-            journal.own(crate::journal::segment_of(lsn), 1);
+            journal.own(Journal::segment_of(lsn), 1);
         }
     }
 }
 
 /// `flying`: how many deliveries may have been under way when the journal ends.
-fn outbox_of(draft: Draft, flying: u64) -> Outbox {
+fn outbox_of(mut draft: Draft, flying: u64) -> Outbox {
+    draft.ledger.recovered(draft.next.max(1));
     let mut outbox = Outbox::durable();
     // Ordinals that only memory knew may have been in use behind the last recorded one.
     let next = draft.next.max(1) + if flying > 0 { SPAN_MAX } else { 0 };
     let last = draft.next.saturating_sub(1);
-    let flown = draft.ledger.nth_unsettled(flying).unwrap_or(last);
+    let flown = nth_owed(&draft.ledger, flying).unwrap_or(last);
     let sent = if flying > 0 { draft.sent.max(flown.min(last)) } else { draft.sent };
     outbox.ledger = Some(Box::new(draft.ledger));
     outbox.restore(next, sent);
     outbox.ground();
     outbox
+}
+
+/// An ordinal with at least `n` owed ones up to it; nothing when fewer are owed.
+fn nth_owed(ledger: &Ledger, n: u64) -> Option<u64> {
+    // Settled ordinals inside the runs count as if they were owed, so allow for them.
+    let mut left = n + ledger.extras().count() as u64;
+    let mut at = ledger.floor() + 1;
+    while let Some(run) = ledger.run_at(at) {
+        let len = run.hi - run.lo + 1;
+        if left <= len {
+            return Some(run.lo + left.saturating_sub(1));
+        }
+        left -= len;
+        at = run.hi + 1;
+    }
+    None
 }
 
 fn apart(bytes: &Bytes) -> Bytes {

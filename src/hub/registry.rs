@@ -10,7 +10,8 @@ use bytes::Bytes;
 
 use crate::base::id::{ConnId, Lsn, OwnerNo, RealmId, SessionId};
 use crate::base::time::Now;
-use crate::journal::{Class, OwnerRecord, Record};
+use crate::journal::record::{OwnerRecord, Record};
+use crate::journal::{Class, Journal, Spot};
 
 use super::message::Durability;
 use super::outbox::Outbox;
@@ -105,7 +106,7 @@ impl Hub {
         if let Some(no) = owner {
             s.owner = Some(no);
             s.outbox = Outbox::durable();
-            match self.append(Class::Growth, &owner_record(no, &s, &[], 0)) {
+            match self.append(Class::Growth, &owner_record(no, &s, &[])) {
                 Ok(written) => spot = written,
                 // A sick disk: it is served from memory, and promised nothing.
                 Err(Held::Failed) => (s.owner, s.outbox) = (None, Outbox::default()),
@@ -115,7 +116,6 @@ impl Hub {
         if let Some(old) = instead {
             self.forget(now, old);
         }
-        s.home = spot.map_or(0, |spot| spot.segment());
         let (realm, key, owner) = (s.realm, (s.kind, s.name.clone()), s.owner);
         let keep = s.durable;
         let id = self.sessions.insert_with(|id| Session { id, ..s });
@@ -124,6 +124,7 @@ impl Hub {
         }
         if let Some(no) = owner {
             self.owners.insert(no, Owner::Session(id));
+            self.rehome(id, spot.map(|spot| Journal::segment_of(spot.lsn)));
         }
         let after = after(level, spot);
         Ok(Attached { session: id, present: false, resumed: 0, after, yielding: None })
@@ -179,15 +180,15 @@ impl Hub {
             return Ok(());
         };
         let debts = core::mem::replace(&mut s.outbox, Outbox::durable());
-        let record = owner_record(no, s, &subs, 0);
+        let record = owner_record(no, s, &subs);
         match self.append(Class::Growth, &record) {
             Ok(spot) => {
                 self.owners.remove(&old);
                 self.owners.insert(no, Owner::Session(id));
                 if let Some(s) = self.sessions.get_mut(id) {
                     s.owner = Some(no);
-                    s.home = spot.map_or(0, |spot| spot.segment());
                 }
+                self.rehome(id, spot.map(|spot| Journal::segment_of(spot.lsn)));
                 self.disown_all(&debts);
                 let _ = self.append(Class::Relief, &Record::Gone { owner: old });
                 Ok(())
@@ -244,9 +245,35 @@ impl Hub {
             r.names.remove(&key);
         }
         self.disown_all(&s.outbox);
+        for home in &s.homes {
+            self.disown(*home, 1);
+        }
         if let Some(owner) = s.owner {
             self.owners.remove(&owner);
             let _ = self.append(Class::Relief, &Record::Gone { owner });
+        }
+    }
+
+    /// The session's full record is in that segment now, and none of its others matters.
+    pub(crate) fn rehome(&mut self, id: SessionId, segment: Option<u32>) {
+        let Some(s) = self.sessions.get_mut(id) else { return };
+        let old = core::mem::take(&mut s.homes);
+        s.homes.extend(segment);
+        if let Some(segment) = segment {
+            self.own(segment, 1);
+        }
+        for home in old {
+            self.disown(home, 1);
+        }
+    }
+
+    /// Another record that the session's revival needs.
+    pub(crate) fn add_home(&mut self, id: SessionId, spot: Spot) {
+        let segment = Journal::segment_of(spot.lsn);
+        let Some(s) = self.sessions.get_mut(id) else { return };
+        if !s.homes.contains(&segment) {
+            s.homes.push(segment);
+            self.own(segment, 1);
         }
     }
 
@@ -278,7 +305,7 @@ fn blank(a: Attach, durable: bool) -> Session {
         stamp: (0, 0),
         marked: false,
         settled: false,
-        home: 0,
+        homes: smallvec::SmallVec::new(),
         queued_read: false,
     }
 }
@@ -292,7 +319,6 @@ pub(crate) fn owner_record(
     owner: OwnerNo,
     s: &Session,
     subs: &[super::session::SubView],
-    sent: u64,
 ) -> Record {
     let ledger = s.outbox.ledger.as_deref();
     Record::Owner(OwnerRecord {
@@ -302,7 +328,7 @@ pub(crate) fn owner_record(
         name: s.name.clone(),
         detail: super::recover::encode_detail(s, subs),
         next: s.outbox.peek_ordinal(),
-        sent: sent.max(s.outbox.sent()),
+        sent: s.outbox.sent(),
         attached: s.conn.is_some(),
         floor: ledger.map_or(0, crate::journal::ledger::Ledger::floor),
         extras: ledger.map(|l| l.extras().collect()).unwrap_or_default(),

@@ -14,7 +14,9 @@ use bytes::Bytes;
 use crate::base::id::{Lsn, RealmId, SessionId};
 use crate::base::stats::Counter;
 use crate::base::time::Now;
-use crate::journal::{Class, MessageRef, Owed, Pick, Picked, Record};
+use crate::journal::job::{Pick, Picked};
+use crate::journal::record::{MessageRef, Owed, Record};
+use crate::journal::{Class, Journal};
 use crate::topic::{Cursor, Filter, Walk};
 
 use super::backlog::message_of_record;
@@ -45,7 +47,7 @@ impl Kept {
     /// The segment its record keeps alive.
     #[must_use]
     pub fn segment(&self) -> Option<u32> {
-        self.lsn.map(crate::journal::segment_of)
+        self.lsn.map(Journal::segment_of)
     }
 }
 
@@ -142,7 +144,7 @@ impl Hub {
             let token = self.new_read(Reader::Replay(id));
             replay.picking = Some(token);
             if let Some(journal) = &mut self.journal {
-                journal.request_pick(Pick { token, at });
+                journal.request(Pick { token, at });
             }
         }
     }
@@ -202,7 +204,7 @@ impl Hub {
             };
             match journal.append_message(Class::Growth, &record).map_err(super::held) {
                 Ok(spot) => {
-                    journal.own(spot.segment(), 1);
+                    journal.own(Journal::segment_of(spot.lsn), 1);
                     lsn = Some(spot.lsn);
                 }
                 Err(why) if why.passes() => return false,
@@ -226,6 +228,8 @@ impl Hub {
         let options = Bytes::copy_from_slice(&replay.opts.encode(false));
         let record = Record::Subscribe { owner, filter: Bytes::from(filter), options };
         // Without room the flag stays: after a crash the values come once more, marked so.
-        let _ = self.append(Class::Relief, &record);
+        if let Ok(Some(spot)) = self.append(Class::Relief, &record) {
+            self.add_home(id, spot);
+        }
     }
 }

@@ -6,6 +6,7 @@
 use std::collections::VecDeque;
 
 use bytes::Bytes;
+use smallvec::SmallVec;
 
 use crate::base::id::{ConnId, OwnerNo, RealmId, SessionId};
 use crate::base::time::Deadline;
@@ -129,8 +130,8 @@ pub struct Session {
     pub marked: bool,
     /// Settled something since the last commit.
     pub settled: bool,
-    /// The segment that holds its newest full record.
-    pub home: u32,
+    /// Segments with records that its revival needs: its full record, later subscriptions.
+    pub homes: SmallVec<[u32; 2]>,
     /// Waits for room to read ahead.
     pub queued_read: bool,
 }

@@ -9,7 +9,8 @@ use bytes::Bytes;
 
 use crate::base::id::{RealmId, SessionId};
 use crate::base::time::Now;
-use crate::journal::{Class, Record};
+use crate::journal::Class;
+use crate::journal::record::Record;
 use crate::topic::{Filter, LeafId};
 
 use super::policy::Event;
@@ -51,6 +52,9 @@ impl Hub {
             let options = Bytes::copy_from_slice(&opts.encode(replay));
             let record = Record::Subscribe { owner, filter: Bytes::from(text), options };
             spot = self.append(Class::Growth, &record)?;
+            if let Some(spot) = spot {
+                self.add_home(id, spot);
+            }
         }
         self.join(id, realm, filter, opts);
         if let Some(s) = self.sessions.get_mut(id) {
@@ -149,7 +153,7 @@ impl Hub {
         let Some(s) = self.sessions.get(id) else { return Vec::new() };
         let Some(r) = self.realm(s.realm) else { return Vec::new() };
         let view = |sub: &Sub| {
-            let filter = r.topics.filter(sub.leaf)?.clone();
+            let filter = r.topics.filter(sub.leaf)?;
             let replaying = s.replays.iter().any(|replay| replay.is_for(&filter));
             Some(SubView { filter, opts: sub.opts, replaying })
         };

@@ -80,6 +80,10 @@ faults! {
     Prx1Credentials, Policy, "prx1 §10.1", "the credentials are not good";
     Prx1Denied, Policy, "prx1 §10.3", "the topic may not be used so";
     Prx1TopicEmpty, Peer, "prx1 §11", "an empty topic";
+    Prx1TopicDeep, Capacity, "prx1 §11", "a topic longer or deeper than this broker takes";
+    Prx1TooMany, Capacity, "prx1 §14", "more subscriptions than a session may have";
+    Prx1Busy, Capacity, "prx1 §10.1", "no room to check another password now";
+    Prx1Storage, Us, "prx1 §9.2", "the disk failed, so nothing can be promised";
     Prx1TopicWildcard, Peer, "prx1 §11", "a wildcard in the topic of a Publish";
 }
 

@@ -16,11 +16,14 @@
 pub mod decode;
 #[cfg(test)]
 mod decode_test;
+pub mod dialect;
 pub mod encode;
 pub mod fault;
 #[cfg(any(test, feature = "testing"))]
 pub mod fuzzing;
+pub mod ids;
 pub mod packet;
+pub mod peer;
 
 pub use decode::{frame_len, next};
 pub use encode::{Unsendable, encode, encode_vec, publish_head};
