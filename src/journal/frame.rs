@@ -110,7 +110,11 @@ pub(super) struct Search {
 impl Search {
     /// For records of one segment with sequence numbers in that range.
     pub(super) fn new(seed: u32, seqs: RangeInclusive<u64>, len: usize) -> Self {
-        Self { seed, seqs, effort: len.saturating_mul(64) }
+        Self {
+            seed,
+            seqs,
+            effort: len.saturating_mul(64),
+        }
     }
 
     /// The first at or after `from`.
@@ -123,7 +127,7 @@ impl Search {
                 && self.seqs.contains(&frame.seq)
                 && frame.durable < frame.seq;
             if likely {
-                self.effort = self.effort.checked_sub(frame.len as usize).unwrap_or_default();
+                self.effort = self.effort.saturating_sub(frame.len as usize);
                 if self.effort == 0 {
                     return None;
                 }
@@ -144,10 +148,14 @@ impl Search {
 
 /// Big-endian; the caller knows that there are four bytes.
 pub(super) fn u32_at(bytes: &[u8], at: usize) -> u32 {
-    bytes[at..at + 4].iter().fold(0, |n, b| n << 8 | u32::from(*b))
+    bytes[at..at + 4]
+        .iter()
+        .fold(0, |n, b| n << 8 | u32::from(*b))
 }
 
 /// Big-endian; the caller knows that there are eight bytes.
 pub(super) fn u64_at(bytes: &[u8], at: usize) -> u64 {
-    bytes[at..at + 8].iter().fold(0, |n, b| n << 8 | u64::from(*b))
+    bytes[at..at + 8]
+        .iter()
+        .fold(0, |n, b| n << 8 | u64::from(*b))
 }

@@ -46,7 +46,12 @@ impl Ledger {
                 last.hi = ord;
             }
             Some(last) if last.hi >= ord => return self.place(ord, segment, offset),
-            _ => self.runs.push_back(Run { segment, offset, lo: ord, hi: ord }),
+            _ => self.runs.push_back(Run {
+                segment,
+                offset,
+                lo: ord,
+                hi: ord,
+            }),
         }
         self.held += 1;
         None
@@ -112,7 +117,10 @@ impl Ledger {
 
     /// Segments and how many owed deliveries lie in each; a segment may come more than once.
     pub fn segments(&self) -> impl Iterator<Item = (u32, u64)> + '_ {
-        self.runs.iter().map(|run| (run.segment, self.owed_in(run))).filter(|(_, n)| *n > 0)
+        self.runs
+            .iter()
+            .map(|run| (run.segment, self.owed_in(run)))
+            .filter(|(_, n)| *n > 0)
     }
 
     /// What an owner's full state says is settled; like `apply_settle`, before anything is owned.
@@ -121,12 +129,7 @@ impl Ledger {
     }
 
     /// What a `Settle` record says. `disown` is told which segments lose how many references.
-    pub fn apply_settle(
-        &mut self,
-        floor: u64,
-        extras: &[u64],
-        mut disown: impl FnMut(u32, u64),
-    ) {
+    pub fn apply_settle(&mut self, floor: u64, extras: &[u64], mut disown: impl FnMut(u32, u64)) {
         for &ord in extras.iter().filter(|ord| **ord > self.floor) {
             if let Some(run) = self.run_holding(ord) {
                 disown(run.segment, 1);
@@ -136,7 +139,10 @@ impl Ledger {
         }
         if floor > self.floor {
             for run in self.runs.iter().take_while(|run| run.lo <= floor) {
-                let gone = self.owed_in(&Run { hi: run.hi.min(floor), ..*run });
+                let gone = self.owed_in(&Run {
+                    hi: run.hi.min(floor),
+                    ..*run
+                });
                 if gone > 0 {
                     disown(run.segment, gone);
                 }
@@ -179,10 +185,16 @@ impl Ledger {
     /// Raise the floor over what is settled right above it, and forget what lies below.
     fn advance(&mut self) {
         self.extras = match self.extras.first() {
-            Some(first) if *first <= self.floor => self.extras.split_off(&self.floor.saturating_add(1)),
+            Some(first) if *first <= self.floor => {
+                self.extras.split_off(&self.floor.saturating_add(1))
+            }
             _ => core::mem::take(&mut self.extras),
         };
-        while self.extras.first().is_some_and(|first| *first == self.floor + 1) {
+        while self
+            .extras
+            .first()
+            .is_some_and(|first| *first == self.floor + 1)
+        {
             self.extras.pop_first();
             self.floor += 1;
         }
@@ -229,7 +241,15 @@ impl Ledger {
             before.hi = ord;
             before.offset = before.offset.min(offset);
         } else {
-            self.runs.insert(at, Run { segment, offset, lo: ord, hi: ord });
+            self.runs.insert(
+                at,
+                Run {
+                    segment,
+                    offset,
+                    lo: ord,
+                    hi: ord,
+                },
+            );
         }
     }
 }

@@ -234,7 +234,11 @@ impl<'a> MessageRef<'a> {
     /// Bytes it takes on the disk, as `Spot::len` says after it was appended.
     #[must_use]
     pub fn size(&self) -> usize {
-        let owed: usize = self.owed.iter().map(|owed| OWED + 4 * owed.subs.len()).sum();
+        let owed: usize = self
+            .owed
+            .iter()
+            .map(|owed| OWED + 4 * owed.subs.len())
+            .sum();
         padded(FRAME + MESSAGE + owed + self.topic.len() + self.props.len() + self.body.len())
     }
 
@@ -256,7 +260,7 @@ impl<'a> MessageRef<'a> {
                 .iter()
                 .for_each(|sub| out.extend_from_slice(&sub.to_be_bytes()));
         }
-        let flags = u8::from(self.retain) * RETAIN | (self.qos & 3) << 1;
+        let flags = (u8::from(self.retain) * RETAIN) | ((self.qos & 3) << 1);
         Ok(Draft {
             kind: kind::MESSAGE,
             flags,
@@ -441,7 +445,7 @@ fn message(flags: u8, mut r: Reader, with_owed: bool) -> Result<MessageRecord, S
         }
     }
     let (topic, props) = (r.take(topic_len)?, r.take(props_len)?);
-    let (retain, qos) = (flags & RETAIN != 0, flags >> 1 & 3);
+    let (retain, qos) = (flags & RETAIN != 0, (flags >> 1) & 3);
     Ok(MessageRecord {
         retain,
         qos,
@@ -467,10 +471,10 @@ pub(super) fn message_owed_to(
     let mut r = Reader::new(body.clone());
     r.take(MESSAGE - 4).ok()?;
     for _ in 0..r.u32().ok()? {
-        let at = r.clone();
+        let mut at = r.clone();
         let (who, ord) = skip_owed(&mut r).ok()?;
         if who == owner && (lo..=hi).contains(&ord) {
-            let found = owed(&mut at.clone()).ok()?;
+            let found = owed(&mut at).ok()?;
             return Some((
                 found,
                 message(flags, Reader::new(body.clone()), false).ok()?,

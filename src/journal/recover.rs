@@ -11,96 +11,15 @@ use super::census::Census;
 use super::frame::{Found, RECORD_MIN, Search, look};
 use super::page::{Header, Mark, PAGE, Page};
 use super::record::{Record, kind};
-use super::storage::{DiskError, SegmentFile, Storage};
-use super::{Journal, Options, State, Tally, lsn_at, salvage};
+use super::report::{Cut, Refusal, Report, Why};
+use super::storage::{SegmentFile, Storage};
+use super::{Journal, Options, Spot, State, Tally, lsn_at, salvage};
 use crate::base::id::Lsn;
 use crate::base::rng::Rng;
 use crate::base::time::Deadline;
 use bytes::Bytes;
 use smallvec::SmallVec;
 use std::collections::VecDeque;
-use std::fmt;
-
-/// Why a journal is not opened.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub enum Why {
-    /// Something that was acknowledged is damaged.
-    Damaged,
-    /// A segment is missing or shorter than it was made.
-    Missing,
-    /// It was written by newer software.
-    Newer,
-    /// The disk does not give its bytes back, or does not take any.
-    Unreadable,
-}
-
-/// A journal that is not opened: where, and what proves it.
-#[derive(Clone, PartialEq, Eq, Debug)]
-pub struct Refusal {
-    /// The kind of trouble.
-    pub why: Why,
-    /// The segment.
-    pub segment: u32,
-    /// Where in it.
-    pub offset: u64,
-    /// The record that should be there; 0 when it is not known.
-    pub seq: u64,
-    /// What is wrong, and what proves that it matters.
-    pub text: String,
-}
-
-impl fmt::Display for Refusal {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Self { segment, offset, seq, text, .. } = self;
-        write!(f, "journal segment {segment} at {offset}, record {seq}: {text}")
-    }
-}
-
-impl From<DiskError> for Refusal {
-    fn from(error: DiskError) -> Self {
-        let DiskError { segment, offset, text, .. } = error;
-        Self { why: Why::Unreadable, segment, offset, seq: 0, text }
-    }
-}
-
-/// What was found at the start.
-#[derive(Clone, PartialEq, Eq, Debug, Default)]
-pub struct Report {
-    /// Segments in use.
-    pub segments: usize,
-    /// Records read.
-    pub records: u64,
-    /// Bytes they take.
-    pub bytes: u64,
-    /// The torn tail that was cut, if there was one.
-    pub cut: Option<Cut>,
-    /// What salvage did, if it had to.
-    pub salvaged: Option<Salvaged>,
-}
-
-/// A torn tail: bytes that were never acknowledged.
-#[derive(Clone, PartialEq, Eq, Debug)]
-pub struct Cut {
-    /// Where it began.
-    pub segment: u32,
-    /// Where in it.
-    pub offset: u32,
-    /// Records that could still be told apart in it.
-    pub records: u64,
-    /// Bytes up to the last that was not zero.
-    pub bytes: u64,
-}
-
-/// What salvage did.
-#[derive(Clone, PartialEq, Eq, Debug, Default)]
-pub struct Salvaged {
-    /// Names of the copies of damaged segments.
-    pub copies: Vec<String>,
-    /// Records kept.
-    pub kept: u64,
-    /// First and last sequence number of each stretch that is lost.
-    pub lost: Vec<(u64, u64)>,
-}
 
 /// A segment that exists.
 pub(super) struct Segment {
@@ -138,7 +57,7 @@ struct Replay<'a> {
     report: Report,
 }
 
-type Apply<'a> = dyn FnMut(Lsn, &Record) + 'a;
+type Apply<'a> = dyn FnMut(Spot, &Record) + 'a;
 
 impl Journal {
     /// Read the log from its oldest record on, giving each to `apply`, and make it ready to be
@@ -148,7 +67,7 @@ impl Journal {
     pub fn recover(
         storage: &mut dyn Storage,
         options: Options,
-        apply: &mut dyn FnMut(Lsn, &Record),
+        apply: &mut dyn FnMut(Spot, &Record),
     ) -> Result<(Self, Report), Refusal> {
         let mut salts = Rng::new(options.salt);
         let salvaged = match options.salvage {
@@ -160,7 +79,10 @@ impl Journal {
             Some(end) => replay.go_on(end, &options, salts)?,
             None => replay.start(&options, salts)?,
         };
-        journal.mark = Mark { seq: replay.mark.seq, head: journal.census.head() };
+        journal.mark = Mark {
+            seq: replay.mark.seq,
+            head: journal.census.head(),
+        };
         let mut report = replay.report;
         report.salvaged = salvaged;
         report.segments = journal.census.len();
@@ -178,7 +100,13 @@ pub(super) fn survey(storage: &mut dyn Storage) -> Result<Vec<Segment>, Refusal>
         let page = match Page::parse(&page) {
             Page::Newer(version) => {
                 let text = format!("format {version} is newer than this program");
-                return Err(Refusal { why: Why::Newer, segment: no, offset: 0, seq: 0, text });
+                return Err(Refusal {
+                    why: Why::Newer,
+                    segment: no,
+                    offset: 0,
+                    seq: 0,
+                    text,
+                });
             }
             Page::Good { header, .. } if header.no != no => Page::Bad,
             page => page,
@@ -221,7 +149,10 @@ pub(super) fn best_mark(segments: &[Segment]) -> Mark {
     });
     let head = marks.clone().map(|(_, mark)| mark.head).max().unwrap_or(0);
     let alive = marks.filter(|(no, _)| *no >= head);
-    Mark { seq: alive.map(|(_, mark)| mark.seq).max().unwrap_or(0), head }
+    Mark {
+        seq: alive.map(|(_, mark)| mark.seq).max().unwrap_or(0),
+        head,
+    }
 }
 
 /// Read it all for nobody: is it whole?
@@ -235,7 +166,15 @@ impl<'a> Replay<'a> {
         let mark = best_mark(&segments);
         let report = Report::default();
         let (ends, durable) = (Vec::new(), mark.seq);
-        Ok(Self { storage, segments, expected: None, durable, mark, ends, report })
+        Ok(Self {
+            storage,
+            segments,
+            expected: None,
+            durable,
+            mark,
+            ends,
+            report,
+        })
     }
 
     /// Read it all. `None`: there has never been a record.
@@ -295,18 +234,31 @@ impl<'a> Replay<'a> {
                 Found::Nothing => return Ok(Some(end)),
             };
             let start = end.offset as usize;
-            let body = end.bytes.slice(start + super::frame::FRAME..start + frame.len as usize);
+            let body = end
+                .bytes
+                .slice(start + super::frame::FRAME..start + frame.len as usize);
             let Some(record) = Record::decode(frame.kind, frame.flags, body) else {
-                let text = format!("a record of kind {} that this program does not know", frame.kind);
+                let text = format!(
+                    "a record of kind {} that this program does not know",
+                    frame.kind
+                );
                 return Err(end.refuse(Why::Newer, text));
             };
             let sealed = frame.kind == kind::SEAL;
-            if sealed && record != (Record::Seal { count: end.chain.count, crc: end.chain.crc }) {
+            if sealed
+                && record
+                    != (Record::Seal {
+                        count: end.chain.count,
+                        crc: end.chain.crc,
+                    })
+            {
                 let text = "the seal does not agree with what it seals".to_owned();
                 return Err(end.refuse(Why::Damaged, text));
             }
             if !sealed {
-                apply(lsn_at(header.no, end.offset), &record);
+                let len = frame.step() as u32;
+                let lsn = lsn_at(header.no, end.offset);
+                apply(Spot { lsn, end: lsn_at(header.no, end.offset + len), len }, &record);
             }
             self.durable = self.durable.max(frame.durable);
             self.report.records += 1;
@@ -325,16 +277,37 @@ impl<'a> Replay<'a> {
     /// A segment that must be whole, because the log goes on in it.
     fn whole(&self, index: usize) -> Result<(Header, Option<u64>, bool), Refusal> {
         let segment = &self.segments[index];
-        let Page::Good { header, opening, second, .. } = segment.page else {
+        let Page::Good {
+            header,
+            opening,
+            second,
+            ..
+        } = segment.page
+        else {
             let (segment, seq) = (segment.no, self.expected.unwrap_or(0));
             let text = "the header of the segment is damaged".to_owned();
-            return Err(Refusal { why: Why::Damaged, segment, offset: 0, seq, text });
+            return Err(Refusal {
+                why: Why::Damaged,
+                segment,
+                offset: 0,
+                seq,
+                text,
+            });
         };
         if segment.len < u64::from(header.len) {
             let (no, seq) = (segment.no, self.expected.unwrap_or(0));
-            let text = format!("it is {} bytes long and was made {}", segment.len, header.len);
+            let text = format!(
+                "it is {} bytes long and was made {}",
+                segment.len, header.len
+            );
             let (why, offset) = (Why::Missing, segment.len);
-            return Err(Refusal { why, segment: no, offset, seq, text });
+            return Err(Refusal {
+                why,
+                segment: no,
+                offset,
+                seq,
+                text,
+            });
         }
         Ok((header, opening, second))
     }
@@ -356,7 +329,13 @@ impl<'a> Replay<'a> {
                     None => "the segment does not say which record it starts with".to_owned(),
                 };
                 let (segment, seq) = (header.no, known.unwrap_or(0));
-                Err(Refusal { why: Why::Damaged, segment, offset: 0, seq, text })
+                Err(Refusal {
+                    why: Why::Damaged,
+                    segment,
+                    offset: 0,
+                    seq,
+                    text,
+                })
             }
         }
     }
@@ -365,10 +344,18 @@ impl<'a> Replay<'a> {
     fn judge(&mut self, end: &End) -> Result<(), Refusal> {
         let what = end.bad.unwrap_or("there is no record");
         if self.mark.seq >= end.seq {
-            let text = format!("{what}; the mark says that records up to {} were safe", self.mark.seq);
+            let text = format!(
+                "{what}; the mark says that records up to {} were safe",
+                self.mark.seq
+            );
             return Err(end.refuse(Why::Damaged, text));
         }
-        let mut torn = Cut { segment: end.header.no, offset: end.offset, records: 0, bytes: 0 };
+        let mut torn = Cut {
+            segment: end.header.no,
+            offset: end.offset,
+            records: 0,
+            bytes: 0,
+        };
         torn.records += u64::from(end.bad.is_some());
         self.weigh(end, &end.header, &end.bytes, end.offset as usize, &mut torn)?;
         for index in end.index + 1..self.segments.len() {
@@ -433,7 +420,13 @@ impl<'a> Replay<'a> {
 
     fn missing(&self, segment: u32, text: &str) -> Refusal {
         let seq = self.expected.unwrap_or(0);
-        Refusal { why: Why::Missing, segment, offset: 0, seq, text: text.to_owned() }
+        Refusal {
+            why: Why::Missing,
+            segment,
+            offset: 0,
+            seq,
+            text: text.to_owned(),
+        }
     }
 
     /// Make the disk agree with what was decided, and write on from there.
@@ -445,7 +438,11 @@ impl<'a> Replay<'a> {
             // Its last records may have been read from memory only: write them back as well.
             if self.ends[i].1 > self.durable {
                 let bytes = load(self.storage, &self.segments[first + i])?;
-                dirty(self.storage, self.segments[first + i].no, &bytes[..self.ends[i].0 as usize])?;
+                dirty(
+                    self.storage,
+                    self.segments[first + i].no,
+                    &bytes[..self.ends[i].0 as usize],
+                )?;
                 unsynced.push(self.segments[first + i].no);
             }
         }
@@ -453,13 +450,20 @@ impl<'a> Replay<'a> {
         dirty(self.storage, end.header.no, used)?;
         let mut slate = self.storage.open(end.header.no)?;
         wipe(&mut *slate, &end.bytes, end.offset as usize);
-        let prepared = Prepared { header: end.header, slate };
+        let prepared = Prepared {
+            header: end.header,
+            slate,
+        };
         let mut active = Active::resume(prepared, end.offset, end.chain, end.second);
         if end.opening.is_none() {
             active.write_opening(end.seq - end.chain.count);
         }
         unsynced.push(end.header.no);
-        let ends = self.ends.iter().map(|(offset, _)| *offset).chain([end.offset]);
+        let ends = self
+            .ends
+            .iter()
+            .map(|(offset, _)| *offset)
+            .chain([end.offset]);
         let census = Census::new(self.segments[first].no, ends);
         let tail = lsn_at(end.header.no, end.offset);
         let mut journal = Journal::blank(options, salts, census);
@@ -514,12 +518,21 @@ impl<'a> Replay<'a> {
 
 impl End {
     fn with(self, bad: &'static str) -> Self {
-        Self { bad: Some(bad), ..self }
+        Self {
+            bad: Some(bad),
+            ..self
+        }
     }
 
     fn refuse(&self, why: Why, text: String) -> Refusal {
         let (segment, offset, seq) = (self.header.no, u64::from(self.offset), self.seq);
-        Refusal { why, segment, offset, seq, text }
+        Refusal {
+            why,
+            segment,
+            offset,
+            seq,
+            text,
+        }
     }
 }
 

@@ -11,7 +11,8 @@ use super::active::{Active, Prepared, SEAL};
 use super::frame::{FRAME, Frame, Search, padded};
 use super::page::{Header, Mark, PAGE, Page};
 use super::record::{Draft, kind};
-use super::recover::{Refusal, Salvaged, Segment, Why, best_mark, check, load, survey};
+use super::recover::{Segment, best_mark, check, load, survey};
+use super::report::{Refusal, Salvaged, Why};
 use super::storage::Storage;
 use crate::base::rng::Rng;
 
@@ -43,14 +44,19 @@ pub(super) fn salvage(
     log::warn!("{refusal}; keeping what can be kept");
     let segments = survey(storage)?;
     let mark = best_mark(&segments);
-    let behind = segments.last().map_or(0, |segment| segment.no).max(mark.head) + 1;
+    let behind = segments
+        .last()
+        .map_or(0, |segment| segment.no)
+        .max(mark.head)
+        + 1;
     let mut work = Salvage {
         storage,
         salts,
         segment_bytes: options.segment_len(),
         next_no: behind,
         seq: 1,
-        last: None,
+        // A journal whose head was never removed begins with record 1.
+        last: (mark.head <= 1).then_some(0),
         active: None,
         done: Salvaged::default(),
     };
@@ -68,7 +74,10 @@ pub(super) fn salvage(
 impl Salvage<'_> {
     /// Copy the good records of a segment; set it aside when something else is in it.
     fn take(&mut self, segment: &Segment) -> Result<(), Refusal> {
-        let Page::Good { header, opening, .. } = segment.page else {
+        let Page::Good {
+            header, opening, ..
+        } = segment.page
+        else {
             return self.set_aside(segment.no);
         };
         let bytes = load(self.storage, segment)?;
@@ -85,7 +94,11 @@ impl Salvage<'_> {
         }
         let rest = bytes.get(at..).unwrap_or_default();
         whole &= !search.exhausted() && rest.iter().all(|b| *b == 0);
-        if whole { Ok(()) } else { self.set_aside(segment.no) }
+        if whole {
+            Ok(())
+        } else {
+            self.set_aside(segment.no)
+        }
     }
 
     fn keep(&mut self, body: &[u8], frame: &Frame) -> Result<(), Refusal> {
@@ -98,7 +111,11 @@ impl Salvage<'_> {
             return Ok(());
         }
         let mut head = [0; FRAME];
-        let draft = Draft { kind: frame.kind, flags: frame.flags, blobs: [body, &[], &[]] };
+        let draft = Draft {
+            kind: frame.kind,
+            flags: frame.flags,
+            blobs: [body, &[], &[]],
+        };
         let bytes = padded(FRAME + body.len());
         let mut active = self.room_for(bytes)?;
         active.put(self.seq, 0, &mut head, &draft);
@@ -110,12 +127,11 @@ impl Salvage<'_> {
 
     /// Whatever comes between the last one found and `seq` is not there.
     fn lost_until(&mut self, seq: u64) {
-        let next = self.last.map_or(1, |last| last + 1);
-        // Before the first one there is nothing to miss: the head may have been removed.
-        if seq > next && self.last.is_some() {
-            self.done.lost.push((next, seq - 1));
+        let before = seq.saturating_sub(1);
+        if let Some(last) = self.last.filter(|last| *last < before) {
+            self.done.lost.push((last + 1, before));
         }
-        self.last = self.last.max(seq.checked_sub(1).filter(|last| *last > 0));
+        self.last = self.last.max(Some(before));
     }
 
     /// A segment with room for so many bytes.
@@ -128,9 +144,15 @@ impl Salvage<'_> {
             self.seq += 1;
             self.storage.sync(active.header.no)?;
         }
-        let needed = u32::try_from(bytes).unwrap_or(u32::MAX).saturating_add(PAGE + SEAL);
+        let needed = u32::try_from(bytes)
+            .unwrap_or(u32::MAX)
+            .saturating_add(PAGE + SEAL);
         let (no, len) = (self.next_no, self.segment_bytes.max(needed));
-        let header = Header { no, len, salt: self.salts.next_u64() };
+        let header = Header {
+            no,
+            len,
+            salt: self.salts.next_u64(),
+        };
         let slate = self.storage.create(no, len, &header.page())?;
         self.next_no += 1;
         Ok(Active::begin(Prepared { header, slate }, self.seq))
@@ -141,7 +163,10 @@ impl Salvage<'_> {
         let mut active = self.room_for(0)?;
         let no = active.header.no;
         self.storage.sync(no)?;
-        active.write_mark(Mark { seq: self.seq - 1, head });
+        active.write_mark(Mark {
+            seq: self.seq - 1,
+            head,
+        });
         self.storage.sync(no)?;
         Ok(())
     }

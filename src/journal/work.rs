@@ -8,9 +8,7 @@ use super::census::Fate;
 use super::job::{DiskDone, DiskJob, Scan, Scanned};
 use super::page::Header;
 use super::storage::{DiskError, Slate};
-use super::{
-    Class, FULL_RETRY_MS, Journal, MARK_NS, News, PREPARED, SCAN_BYTES, State, Way,
-};
+use super::{Class, FULL_RETRY_MS, Journal, MARK_NS, News, PREPARED, SCAN_BYTES, State, Way};
 use crate::base::id::Lsn;
 use crate::base::time::Now;
 
@@ -29,13 +27,21 @@ impl Journal {
     /// A job is done; what that means to those above.
     pub fn on_done(&mut self, now: Now, done: DiskDone) -> Option<News> {
         match done {
-            DiskDone::Synced { result: Err(error), .. } => Some(self.fail(error)),
-            DiskDone::Synced { upto, seq, result: Ok(()) } => self.on_synced(now, upto, seq),
+            DiskDone::Synced {
+                result: Err(error), ..
+            } => Some(self.fail(error)),
+            DiskDone::Synced {
+                upto,
+                seq,
+                result: Ok(()),
+            } => self.on_synced(now, upto, seq),
             DiskDone::Created { no, slate } => self.on_created(now, no, slate),
             DiskDone::Fetched(fetched) => Some(News::Fetched(fetched)),
             DiskDone::Picked(picked) => Some(News::Picked(picked)),
             DiskDone::Scanned(scanned) => self.on_scanned(scanned),
-            DiskDone::Removed { result: Err(error), .. } => Some(self.fail(error)),
+            DiskDone::Removed {
+                result: Err(error), ..
+            } => Some(self.fail(error)),
             DiskDone::Removed { result: Ok(()), .. } => {
                 self.census.drop_head();
                 // There is space again: no need to wait for the next try.
@@ -45,13 +51,17 @@ impl Journal {
         }
     }
 
-    fn next_sync(&mut self) -> Option<DiskJob> {
+    pub(super) fn next_sync(&mut self) -> Option<DiskJob> {
         if self.syncing() || self.unsynced.is_empty() {
             return None;
         }
         self.syncs_asked += 1;
         let segments = core::mem::take(&mut self.unsynced);
-        Some(DiskJob::Sync { segments, upto: self.tail, seq: self.seq - 1 })
+        Some(DiskJob::Sync {
+            segments,
+            upto: self.tail,
+            seq: self.seq - 1,
+        })
     }
 
     fn next_create(&mut self, now: Now) -> Option<DiskJob> {
@@ -61,14 +71,22 @@ impl Journal {
         }
         let header = self.new_header();
         self.creating = Some(header);
-        Some(DiskJob::Create { no: header.no, header: header.page(), len: header.len })
+        Some(DiskJob::Create {
+            no: header.no,
+            header: header.page(),
+            len: header.len,
+        })
     }
 
     /// The header of the segment after the last there is.
     pub(super) fn new_header(&mut self) -> Header {
         let in_use = self.census.head() + self.census.len() as u32;
         let no = in_use + self.prepared.len() as u32;
-        Header { no, len: self.segment_bytes, salt: self.salts.next_u64() }
+        Header {
+            no,
+            len: self.segment_bytes,
+            salt: self.salts.next_u64(),
+        }
     }
 
     fn next_care(&mut self) -> Option<DiskJob> {
@@ -76,7 +94,11 @@ impl Journal {
         match self.census.fate {
             Fate::Scan(offset) => {
                 self.census.fate = Fate::Scanning;
-                Some(DiskJob::Scan(Scan { segment: no, offset, bytes_max: SCAN_BYTES }))
+                Some(DiskJob::Scan(Scan {
+                    segment: no,
+                    offset,
+                    bytes_max: SCAN_BYTES,
+                }))
             }
             Fate::Marked(sync) if self.syncs_done >= sync => {
                 self.census.fate = Fate::Removing;

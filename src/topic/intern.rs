@@ -30,12 +30,7 @@ struct Name {
 
 impl Interner {
     pub(super) fn new(seed: Seed) -> Self {
-        Self {
-            seed,
-            probe: Probe::default(),
-            names: Vec::new(),
-            free: Vec::new(),
-        }
+        Self { seed, probe: Probe::default(), names: Vec::new(), free: Vec::new() }
     }
 
     /// The number of a text in use.
@@ -50,10 +45,7 @@ impl Interner {
             self.names[sym.0 as usize].uses += 1;
             return sym;
         }
-        let name = Name {
-            text: SmallVec::from_slice(text),
-            uses: 1,
-        };
+        let name = Name { text: SmallVec::from_slice(text), uses: 1 };
         let sym = match self.free.pop() {
             Some(sym) => {
                 self.names[sym as usize] = name;
@@ -115,9 +107,6 @@ mod tests {
         names.release(a);
         assert_eq!(names.find(b"a"), None);
         assert_eq!(names.take(b""), a, "a freed number is used again");
-        assert_eq!(
-            (names.find(&long), names.text(x), names.len()),
-            (Some(x), &long[..], 2)
-        );
+        assert_eq!((names.find(&long), names.text(x), names.len()), (Some(x), &long[..], 2));
     }
 }

@@ -33,11 +33,7 @@ impl Topic {
         text.truncate(u32::MAX as usize);
         let starts = text.iter().enumerate().filter(|(_, byte)| **byte == sep);
         let cuts = starts.map(|(at, _)| at as u32 + 1).collect();
-        Self {
-            text,
-            cuts,
-            sep: Some(sep),
-        }
+        Self { text, cuts, sep: Some(sep) }
     }
 
     /// Put levels together, copying them; no levels at all are taken for one empty level.
@@ -58,11 +54,7 @@ impl Topic {
             }
             text.extend_from_slice(level);
         }
-        Self {
-            text: Bytes::from(text),
-            cuts,
-            sep,
-        }
+        Self { text: Bytes::from(text), cuts, sep }
     }
 
     /// Read back what [`Topic::encode`] wrote, all of it and nothing else. Copies.
@@ -93,11 +85,7 @@ impl Topic {
     #[must_use]
     pub fn detached(&self) -> Self {
         let text = Bytes::copy_from_slice(&self.text);
-        Self {
-            text,
-            cuts: self.cuts.clone(),
-            sep: self.sep,
-        }
+        Self { text, cuts: self.cuts.clone(), sep: self.sep }
     }
 
     /// Append the levels with `sep` between them; false, and nothing appended, when a level
@@ -134,15 +122,8 @@ impl Topic {
     /// The level at `i`, counted from 0.
     #[must_use]
     pub fn level(&self, i: usize) -> Option<&[u8]> {
-        let start = if i == 0 {
-            0
-        } else {
-            *self.cuts.get(i - 1)? as usize
-        };
-        let end = self
-            .cuts
-            .get(i)
-            .map_or(self.text.len(), |next| *next as usize - 1);
+        let start = if i == 0 { 0 } else { *self.cuts.get(i - 1)? as usize };
+        let end = self.cuts.get(i).map_or(self.text.len(), |next| *next as usize - 1);
         self.text.get(start..end)
     }
 
@@ -167,8 +148,7 @@ impl Topic {
     /// The first level begins with `$`: no wildcard at the root sees this topic.
     #[must_use]
     pub fn is_hidden(&self) -> bool {
-        self.level(0)
-            .is_some_and(|level| level.first() == Some(&b'$'))
+        self.level(0).is_some_and(|level| level.first() == Some(&b'$'))
     }
 }
 
@@ -205,9 +185,7 @@ impl PartialOrd for Topic {
 impl fmt::Debug for Topic {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str("Topic")?;
-        f.debug_list()
-            .entries(self.levels().map(String::from_utf8_lossy))
-            .finish()
+        f.debug_list().entries(self.levels().map(String::from_utf8_lossy)).finish()
     }
 }
 
@@ -234,10 +212,7 @@ fn free_byte<'a>(levels: impl Iterator<Item = &'a [u8]>) -> Option<u8> {
     for byte in levels.flatten() {
         taken[usize::from(*byte)] = true;
     }
-    [b'/', b'.']
-        .into_iter()
-        .chain(0..=255)
-        .find(|byte| !taken[usize::from(*byte)])
+    [b'/', b'.'].into_iter().chain(0..=255).find(|byte| !taken[usize::from(*byte)])
 }
 
 /// Append a count, seven bits a byte, the lowest first.

@@ -56,9 +56,7 @@ impl Cursor {
 
 impl<V> Default for TopicTree<V> {
     fn default() -> Self {
-        Self {
-            map: BTreeMap::new(),
-        }
+        Self { map: BTreeMap::new() }
     }
 }
 
@@ -197,12 +195,7 @@ impl<'a> Plan<'a> {
             Tail::Starts(text) => PlanTail::Starts(escaped(text)),
         };
         let (open_at_root, exact) = (filter.is_open_at_root(), filter.is_exact());
-        Self {
-            segs: segs.collect(),
-            tail,
-            open_at_root,
-            exact,
-        }
+        Self { segs: segs.collect(), tail, open_at_root, exact }
     }
 
     /// No key before this one matches: the literal levels up to the first open one.
@@ -294,15 +287,10 @@ fn key_of(topic: &Topic) -> SmallVec<[u8; 128]> {
 
 fn topic_of(key: &[u8]) -> Topic {
     if !key.contains(&ESCAPE) && !key.contains(&b'/') {
-        let text = key
-            .iter()
-            .map(|byte| if *byte == SEP { b'/' } else { *byte });
+        let text = key.iter().map(|byte| if *byte == SEP { b'/' } else { *byte });
         return Topic::split(text.collect::<Vec<u8>>().into(), b'/');
     }
-    let levels = key
-        .split(|byte| *byte == SEP)
-        .map(plain)
-        .collect::<Vec<_>>();
+    let levels = key.split(|byte| *byte == SEP).map(plain).collect::<Vec<_>>();
     Topic::from_levels(levels.iter().map(|level| &level[..]))
 }
 

@@ -83,10 +83,7 @@ impl<L> FilterTrie<L> {
         Self {
             names: Interner::new(seed.clone()),
             seed,
-            nodes: vec![Node {
-                parent: NONE,
-                ..EMPTY
-            }],
+            nodes: vec![Node { parent: NONE, ..EMPTY }],
             free: Vec::new(),
             edges: Probe::default(),
             starts: Slab::new(),
@@ -113,11 +110,7 @@ impl<L> FilterTrie<L> {
             Tail::Starts(text) if text.is_empty() => Place::More,
             Tail::Starts(text) => Place::Starts(self.names.take(text)),
         };
-        let leaf = self.leaves.insert(Leaf {
-            node,
-            place,
-            value: make(),
-        }) as u32;
+        let leaf = self.leaves.insert(Leaf { node, place, value: make() }) as u32;
         self.hook(node, place, leaf);
         self.version += 1;
         LeafId(leaf)
@@ -188,9 +181,7 @@ impl<L> FilterTrie<L> {
 
     /// What the leaf holds, to change.
     pub fn leaf_mut(&mut self, id: LeafId) -> Option<&mut L> {
-        self.leaves
-            .get_mut(id.0 as usize)
-            .map(|leaf| &mut leaf.value)
+        self.leaves.get_mut(id.0 as usize).map(|leaf| &mut leaf.value)
     }
 
     /// The filter of a leaf, put together again.
@@ -217,9 +208,7 @@ impl<L> FilterTrie<L> {
 
     /// All leaves, by number.
     pub fn iter(&self) -> impl Iterator<Item = (LeafId, &L)> {
-        self.leaves
-            .iter()
-            .map(|(id, leaf)| (LeafId(id as u32), &leaf.value))
+        self.leaves.iter().map(|(id, leaf)| (LeafId(id as u32), &leaf.value))
     }
 
     /// Another number after every change of the set.
@@ -321,11 +310,7 @@ impl<L> FilterTrie<L> {
             return child;
         }
         let sym = self.names.take(text).0;
-        let child = self.add(Node {
-            parent,
-            sym,
-            ..EMPTY
-        });
+        let child = self.add(Node { parent, sym, ..EMPTY });
         let node = self.node_mut(parent);
         if node.first == NONE {
             (node.first, node.first_sym) = (child, sym);
@@ -364,11 +349,7 @@ impl<L> FilterTrie<L> {
             Tail::End => some(node.end),
             Tail::Rest => some(node.rest),
             Tail::Starts(text) if text.is_empty() => some(node.more),
-            Tail::Starts(text) => self
-                .starts
-                .get(node.starts as usize)?
-                .get(&text[..])
-                .copied(),
+            Tail::Starts(text) => self.starts.get(node.starts as usize)?.get(&text[..]).copied(),
         }
     }
 
@@ -428,14 +409,7 @@ impl<L> FilterTrie<L> {
 impl Node {
     fn is_bare(&self) -> bool {
         self.others == 0
-            && [
-                self.one,
-                self.first,
-                self.end,
-                self.rest,
-                self.more,
-                self.starts,
-            ] == [NONE; 6]
+            && [self.one, self.first, self.end, self.rest, self.more, self.starts] == [NONE; 6]
     }
 }
 
