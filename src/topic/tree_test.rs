@@ -70,6 +70,12 @@ fn one_walk_shows_exactly_what_matches_in_order() {
                 .collect();
             assert_eq!(shown, wanted, "{filter:?}");
             assert!(done && cursor.is_over());
+            let mut values = Vec::new();
+            tree.walk_values(&filter, &mut Cursor::default(), usize::MAX, &mut |value| {
+                values.push(*value);
+                Walk::Go
+            });
+            assert!(values.iter().eq(shown.iter().map(|(_, value)| value)));
         }
     }
 }
