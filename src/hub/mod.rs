@@ -3,3 +3,6 @@
 //! Absent on purpose: wire formats, sockets, clocks, files.
 
 pub mod policy;
+
+#[cfg(test)]
+mod policy_test;
