@@ -2,4 +2,6 @@
 pub mod access;
 pub mod base;
 pub mod hub;
+#[cfg(feature = "os")]
+pub mod os;
 pub mod topic;
