@@ -5,6 +5,7 @@
 //! what is left. Decoding shares the buffer it reads and believes no count it has not reached.
 //! Absent on purpose: what topics, properties, filters and options mean. They are opaque here.
 
+use super::frame::{FRAME, padded};
 use crate::base::id::{OwnerNo, RealmId};
 use crate::base::reader::{Reader, Short};
 use bytes::Bytes;
@@ -175,9 +176,11 @@ pub(super) mod kind {
     pub(in crate::journal) const CLEAR: u8 = 8;
     pub(in crate::journal) const NOTE: u8 = 9;
     pub(in crate::journal) const SEAL: u8 = 10;
-    /// Stands for records that salvage could not keep; no `Record` is made of it.
-    pub(in crate::journal) const HOLE: u8 = 11;
 }
+
+/// Bytes of a message's fields before its debts, and of a debt before its subscriptions.
+const MESSAGE: usize = 30;
+const OWED: usize = 15;
 
 const RETAIN: u8 = 1;
 const ATTACHED: u8 = 1;
@@ -228,6 +231,17 @@ impl MessageRecord {
 }
 
 impl<'a> MessageRef<'a> {
+    /// Bytes it takes on the disk, as `Spot::len` says after it was appended.
+    #[must_use]
+    pub fn size(&self) -> usize {
+        let owed: usize = self
+            .owed
+            .iter()
+            .map(|owed| OWED + 4 * owed.subs.len())
+            .sum();
+        padded(FRAME + MESSAGE + owed + self.topic.len() + self.props.len() + self.body.len())
+    }
+
     /// Append the head to `out`; the rest is in the draft.
     pub(super) fn draft(&self, out: &mut Vec<u8>) -> Result<Draft<'a>, TooLong> {
         out.extend_from_slice(&self.realm.0.to_be_bytes());
@@ -246,7 +260,7 @@ impl<'a> MessageRef<'a> {
                 .iter()
                 .for_each(|sub| out.extend_from_slice(&sub.to_be_bytes()));
         }
-        let flags = u8::from(self.retain) * RETAIN | (self.qos & 3) << 1;
+        let flags = (u8::from(self.retain) * RETAIN) | ((self.qos & 3) << 1);
         Ok(Draft {
             kind: kind::MESSAGE,
             flags,
@@ -431,7 +445,7 @@ fn message(flags: u8, mut r: Reader, with_owed: bool) -> Result<MessageRecord, S
         }
     }
     let (topic, props) = (r.take(topic_len)?, r.take(props_len)?);
-    let (retain, qos) = (flags & RETAIN != 0, flags >> 1 & 3);
+    let (retain, qos) = (flags & RETAIN != 0, (flags >> 1) & 3);
     Ok(MessageRecord {
         retain,
         qos,
@@ -455,12 +469,12 @@ pub(super) fn message_owed_to(
     hi: u64,
 ) -> Option<(Owed, MessageRecord)> {
     let mut r = Reader::new(body.clone());
-    r.take(26).ok()?;
+    r.take(MESSAGE - 4).ok()?;
     for _ in 0..r.u32().ok()? {
-        let at = r.clone();
+        let mut at = r.clone();
         let (who, ord) = skip_owed(&mut r).ok()?;
         if who == owner && (lo..=hi).contains(&ord) {
-            let found = owed(&mut at.clone()).ok()?;
+            let found = owed(&mut at).ok()?;
             return Some((
                 found,
                 message(flags, Reader::new(body.clone()), false).ok()?,
