@@ -45,15 +45,7 @@ impl Active {
     pub(super) fn resume(prepared: Prepared, at: u32, chain: Chain, second: bool) -> Self {
         let Prepared { header, slate } = prepared;
         let seed = header.seed();
-        Self {
-            header,
-            at,
-            reserve: false,
-            slate,
-            seed,
-            chain,
-            second,
-        }
+        Self { header, at, reserve: false, slate, seed, chain, second }
     }
 
     /// Say which record comes first, in both places.
@@ -86,15 +78,7 @@ impl Active {
     ) -> u32 {
         let len = (head.len() + draft.blob_len()) as u32;
         let (kind, flags) = (draft.kind, draft.flags);
-        Frame {
-            crc: 0,
-            len,
-            seq,
-            durable,
-            kind,
-            flags,
-        }
-        .put(head);
+        Frame { crc: 0, len, seq, durable, kind, flags }.put(head);
         let mut crc = crc32c::crc32c_append(self.seed, &head[4..]);
         let start = self.at;
         let mut at = start + head.len() as u32;
@@ -113,10 +97,7 @@ impl Active {
     /// Write the last record, which has its room kept.
     pub(super) fn seal(&mut self, seq: u64, durable: u64) {
         let mut head = vec![0; FRAME];
-        let seal = Record::Seal {
-            count: self.chain.count,
-            crc: self.chain.crc,
-        };
+        let seal = Record::Seal { count: self.chain.count, crc: self.chain.crc };
         if let Ok(draft) = seal.draft(&mut head) {
             self.put(seq, durable, &mut head, &draft);
         }

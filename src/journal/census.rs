@@ -62,19 +62,8 @@ pub(super) struct Census {
 impl Census {
     /// Segments from `head` on, with their ends.
     pub(super) fn new(head: u32, ends: impl IntoIterator<Item = u32>) -> Self {
-        let infos = ends
-            .into_iter()
-            .map(|end| Info {
-                end,
-                ..Info::default()
-            })
-            .collect();
-        Self {
-            head,
-            infos,
-            live: 0,
-            fate: Fate::Stays,
-        }
+        let infos = ends.into_iter().map(|end| Info { end, ..Info::default() }).collect();
+        Self { head, infos, live: 0, fate: Fate::Stays }
     }
 
     pub(super) fn head(&self) -> u32 {
@@ -87,10 +76,7 @@ impl Census {
 
     /// The next segment is in use.
     pub(super) fn open(&mut self) {
-        self.infos.push_back(Info {
-            end: PAGE,
-            ..Info::default()
-        });
+        self.infos.push_back(Info { end: PAGE, ..Info::default() });
     }
 
     /// The written end of the active segment.
@@ -101,9 +87,7 @@ impl Census {
     }
 
     pub(super) fn end_in(&self, segment: u32) -> u32 {
-        self.index(segment)
-            .and_then(|i| self.infos.get(i))
-            .map_or(0, |info| info.end)
+        self.index(segment).and_then(|i| self.infos.get(i)).map_or(0, |info| info.end)
     }
 
     pub(super) fn own(&mut self, segment: u32, refs: u64) {

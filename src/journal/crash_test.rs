@@ -48,8 +48,7 @@ impl Slate for TornSlate {
         file.written[at..at + bytes.len()].copy_from_slice(bytes);
         // A store dirties whole pages.
         let pages = at / 4096 * 8..(at + bytes.len()).div_ceil(4096) * 8;
-        file.dirty
-            .extend(pages.filter(|s| s * SECTOR < file.written.len()));
+        file.dirty.extend(pages.filter(|s| s * SECTOR < file.written.len()));
     }
 }
 
@@ -58,20 +57,14 @@ impl Torn {
     fn breathe(&self, rng: &mut Rng) {
         for file in self.0.lock().expect("sound").values_mut() {
             let dirty: Vec<usize> = file.dirty.iter().copied().collect();
-            dirty
-                .into_iter()
-                .filter(|_| rng.chance(1, 8))
-                .for_each(|s| file.write_back(s));
+            dirty.into_iter().filter(|_| rng.chance(1, 8)).for_each(|s| file.write_back(s));
         }
     }
 
     fn power_cut(&self, rng: &mut Rng) {
         for file in self.0.lock().expect("sound").values_mut() {
             let dirty: Vec<usize> = file.dirty.iter().copied().collect();
-            dirty
-                .into_iter()
-                .filter(|_| rng.chance(1, 2))
-                .for_each(|s| file.write_back(s));
+            dirty.into_iter().filter(|_| rng.chance(1, 2)).for_each(|s| file.write_back(s));
             file.dirty.clear();
             file.written = file.safe.clone();
         }
@@ -84,12 +77,7 @@ impl Torn {
 }
 
 fn error(no: u32) -> DiskError {
-    DiskError {
-        full: false,
-        segment: no,
-        offset: 0,
-        text: "sick".into(),
-    }
+    DiskError { full: false, segment: no, offset: 0, text: "sick".into() }
 }
 
 impl Storage for Torn {
@@ -97,10 +85,7 @@ impl Storage for Torn {
         let files = self.0.lock().expect("sound");
         Ok(files
             .iter()
-            .map(|(no, f)| SegmentFile {
-                no: *no,
-                len: f.written.len() as u64,
-            })
+            .map(|(no, f)| SegmentFile { no: *no, len: f.written.len() as u64 })
             .collect())
     }
 
@@ -115,11 +100,7 @@ impl Storage for Torn {
     fn create(&mut self, no: u32, len: u32, header: &[u8]) -> Result<Box<dyn Slate>, DiskError> {
         let mut written = vec![0; len as usize];
         written[..header.len()].copy_from_slice(header);
-        let file = File {
-            safe: written.clone(),
-            written,
-            dirty: BTreeSet::new(),
-        };
+        let file = File { safe: written.clone(), written, dirty: BTreeSet::new() };
         self.0.lock().expect("sound").insert(no, file);
         Ok(Box::new(TornSlate(self.clone(), no)))
     }
@@ -140,12 +121,7 @@ impl Storage for Torn {
     }
 
     fn remove(&mut self, no: u32) -> Result<(), DiskError> {
-        self.0
-            .lock()
-            .expect("sound")
-            .remove(&no)
-            .map(drop)
-            .ok_or_else(|| error(no))
+        self.0.lock().expect("sound").remove(&no).map(drop).ok_or_else(|| error(no))
     }
 
     fn set_aside(&mut self, no: u32) -> Result<String, DiskError> {
@@ -192,10 +168,7 @@ fn parse(record: &Record) -> Option<(u64, u64)> {
 }
 
 fn note(key: u64, n: u64, len: usize) -> Record {
-    Record::Note {
-        key: Bytes::copy_from_slice(&key.to_be_bytes()),
-        value: value(n, len),
-    }
+    Record::Note { key: Bytes::copy_from_slice(&key.to_be_bytes()), value: value(n, len) }
 }
 
 fn start(torn: &mut Torn, seed: u64, what: &str) -> (Journal, BTreeMap<u64, (u64, u32)>) {
@@ -205,10 +178,7 @@ fn start(torn: &mut Torn, seed: u64, what: &str) -> (Journal, BTreeMap<u64, (u64
             read.insert(key, (n, segment_of(lsn)));
         }
     };
-    let options = Options {
-        salt: seed,
-        ..options()
-    };
+    let options = Options { salt: seed, ..options() };
     match Journal::recover(torn, options, &mut apply) {
         Ok((journal, _)) => (journal, read),
         Err(refusal) => panic!("{what}: {refusal}"),
@@ -221,17 +191,7 @@ impl World {
         let (journal, _) = start(&mut torn, seed, "new");
         let (rng, what) = (Rng::new(seed), format!("seed {seed}"));
         let (keys, jobs, now) = (BTreeMap::new(), Vec::new(), Now::default());
-        Self {
-            rng,
-            torn,
-            journal,
-            now,
-            keys,
-            jobs,
-            what,
-            removed: 0,
-            scanned: 0,
-        }
+        Self { rng, torn, journal, now, keys, jobs, what, removed: 0, scanned: 0 }
     }
 
     fn step(&mut self) {
@@ -248,10 +208,7 @@ impl World {
     }
 
     fn set(&mut self) {
-        let (key, len) = (
-            self.rng.below(40) * self.rng.below(2),
-            self.rng.below(900) as usize,
-        );
+        let (key, len) = (self.rng.below(40) * self.rng.below(2), self.rng.below(900) as usize);
         let state = self.keys.entry(key).or_default();
         let n = state.said + 1;
         let Ok(spot) = self.journal.append(Class::Growth, &note(key, n, len)) else {
@@ -289,11 +246,7 @@ impl World {
 
     fn acknowledge(&mut self, upto: Lsn) {
         for key in self.keys.values_mut() {
-            let safe = key
-                .waiting
-                .iter()
-                .filter(|(end, _)| *end <= upto)
-                .map(|(_, n)| *n);
+            let safe = key.waiting.iter().filter(|(end, _)| *end <= upto).map(|(_, n)| *n);
             key.acknowledged = safe.max().unwrap_or(0).max(key.acknowledged);
             key.waiting.retain(|(end, _)| *end > upto);
         }
@@ -328,10 +281,7 @@ impl World {
                 self.torn.sicken();
                 self.jobs.clear();
                 self.set();
-                let _ = self
-                    .journal
-                    .next_sync()
-                    .map(|job| perform(&mut self.torn, job));
+                let _ = self.journal.next_sync().map(|job| perform(&mut self.torn, job));
             }
             _ => self.torn.power_cut(&mut self.rng),
         }
@@ -342,29 +292,17 @@ impl World {
         self.journal = journal;
         for (key, state) in &mut self.keys {
             let (n, segment) = read.get(key).map_or((0, None), |(n, s)| (*n, Some(*s)));
-            assert!(
-                n >= state.acknowledged,
-                "{what}: key {key} is {n}, was {state:?}"
-            );
+            assert!(n >= state.acknowledged, "{what}: key {key} is {n}, was {state:?}");
             assert!(n <= state.said, "{what}: key {key} is {n}, was {state:?}");
-            *state = Key {
-                said: n,
-                acknowledged: state.acknowledged,
-                segment,
-                waiting: vec![],
-            };
-            segment
-                .into_iter()
-                .for_each(|segment| self.journal.own(segment, 1));
+            *state = Key { said: n, acknowledged: state.acknowledged, segment, waiting: vec![] };
+            segment.into_iter().for_each(|segment| self.journal.own(segment, 1));
         }
         // Serving begins when it is settled; from then on all that was read counts.
         if self.rng.chance(3, 4) {
             while !self.journal.is_settled() {
                 self.work();
             }
-            self.keys
-                .values_mut()
-                .for_each(|state| state.acknowledged = state.said);
+            self.keys.values_mut().for_each(|state| state.acknowledged = state.said);
         }
     }
 }
@@ -384,8 +322,5 @@ fn what_was_acknowledged_survives_whatever_happens() {
         scanned += world.scanned;
         assert!(u64::from(SEGMENT) < world.journal.tally().bytes + 1_000_000);
     }
-    assert!(
-        removed > 50 && scanned > 20,
-        "heads went: {removed}, were read: {scanned}"
-    );
+    assert!(removed > 50 && scanned > 20, "heads went: {removed}, were read: {scanned}");
 }

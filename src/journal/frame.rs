@@ -110,11 +110,7 @@ pub(super) struct Search {
 impl Search {
     /// For records of one segment with sequence numbers in that range.
     pub(super) fn new(seed: u32, seqs: RangeInclusive<u64>, len: usize) -> Self {
-        Self {
-            seed,
-            seqs,
-            effort: len.saturating_mul(64),
-        }
+        Self { seed, seqs, effort: len.saturating_mul(64) }
     }
 
     /// The first at or after `from`.
@@ -148,14 +144,10 @@ impl Search {
 
 /// Big-endian; the caller knows that there are four bytes.
 pub(super) fn u32_at(bytes: &[u8], at: usize) -> u32 {
-    bytes[at..at + 4]
-        .iter()
-        .fold(0, |n, b| n << 8 | u32::from(*b))
+    bytes[at..at + 4].iter().fold(0, |n, b| n << 8 | u32::from(*b))
 }
 
 /// Big-endian; the caller knows that there are eight bytes.
 pub(super) fn u64_at(bytes: &[u8], at: usize) -> u64 {
-    bytes[at..at + 8]
-        .iter()
-        .fold(0, |n, b| n << 8 | u64::from(*b))
+    bytes[at..at + 8].iter().fold(0, |n, b| n << 8 | u64::from(*b))
 }

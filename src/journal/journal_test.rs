@@ -14,10 +14,8 @@ use crate::base::time::{MS, Now};
 fn what_was_appended_is_read_again_in_order_and_at_its_place() {
     let mut rig = Rig::new(Disk::default());
     let mut spots = Vec::new();
-    let all: Vec<Record> = one_of_each()
-        .into_iter()
-        .filter(|r| !matches!(r, Record::Seal { .. }))
-        .collect();
+    let all: Vec<Record> =
+        one_of_each().into_iter().filter(|r| !matches!(r, Record::Seal { .. })).collect();
     for record in &all {
         let spot = rig.journal.append(Class::Growth, record).expect("room");
         if let Record::Message(message) = record {
@@ -29,10 +27,7 @@ fn what_was_appended_is_read_again_in_order_and_at_its_place() {
     let want: Vec<_> = spots.iter().map(|s| s.lsn).zip(all).collect();
     assert_eq!(again.read, want);
     assert_eq!(again.report.cut, None);
-    assert_eq!(
-        again.journal.tail(),
-        spots.last().map(|s| s.end).expect("some")
-    );
+    assert_eq!(again.journal.tail(), spots.last().map(|s| s.end).expect("some"));
 }
 
 #[test]
@@ -43,20 +38,10 @@ fn replies_wait_for_the_end_of_their_record_and_for_one_sync_at_a_time() {
     let jobs = ready(&mut rig.journal, rig.now);
     assert_eq!(jobs.len(), 1, "{jobs:?}");
     let second = rig.say("two");
-    assert_eq!(
-        ready(&mut rig.journal, rig.now).len(),
-        0,
-        "one sync is outstanding"
-    );
+    assert_eq!(ready(&mut rig.journal, rig.now).len(), 0, "one sync is outstanding");
     let news = rig.journal.on_done(rig.now, synced(&jobs[0]));
-    assert!(
-        matches!(news, Some(News::Synced(upto)) if upto == first.end),
-        "{news:?}"
-    );
-    assert!(
-        rig.journal.synced() < second.end,
-        "written while the sync ran"
-    );
+    assert!(matches!(news, Some(News::Synced(upto)) if upto == first.end), "{news:?}");
+    assert!(rig.journal.synced() < second.end, "written while the sync ran");
     rig.pump();
     assert_eq!(rig.journal.synced(), second.end);
     assert!(rig.journal.is_settled());
@@ -67,10 +52,7 @@ fn a_start_is_not_settled_before_what_it_read_is_on_the_disk_again() {
     let mut rig = Rig::new(Disk::default());
     rig.say("one");
     let memory = rig.disk.memory.clone();
-    let mut rig = Rig::raw(Disk {
-        memory,
-        ..Disk::default()
-    });
+    let mut rig = Rig::raw(Disk { memory, ..Disk::default() });
     assert!(!rig.journal.is_settled());
     let job = rig.journal.poll_job(rig.now).expect("a sync first of all");
     assert!(
@@ -131,45 +113,25 @@ fn growth_leaves_the_reserve_and_relief_takes_it() {
     let mut rig = Rig::new(Disk::default());
     assert_eq!(rig.journal.tally().prepared, 2);
     let grown = fill(&mut rig, Class::Growth);
-    assert_eq!(
-        rig.journal.tally().prepared,
-        1,
-        "one of the two is growth's"
-    );
+    assert_eq!(rig.journal.tally().prepared, 1, "one of the two is growth's");
     assert!(!rig.journal.room_for(Class::Growth, 600));
     assert!(rig.journal.room_for(Class::Relief, 600));
     let relieved = fill(&mut rig, Class::Relief);
-    assert!(
-        relieved * 2 >= grown - 1,
-        "{relieved} of a whole segment, {grown} of two"
-    );
+    assert!(relieved * 2 >= grown - 1, "{relieved} of a whole segment, {grown} of two");
     assert_eq!(rig.journal.tally().prepared, 0);
-    assert_eq!(
-        rig.try_say(Class::Relief, &"x".repeat(500)),
-        Err(AppendError::NoRoom)
-    );
+    assert_eq!(rig.try_say(Class::Relief, &"x".repeat(500)), Err(AppendError::NoRoom));
     let news = rig.pump();
-    assert!(
-        news.iter().any(|n| matches!(n, News::RoomAgain)),
-        "{news:?}"
-    );
+    assert!(news.iter().any(|n| matches!(n, News::RoomAgain)), "{news:?}");
     rig.say("again");
     assert_eq!(rig.again().read.len(), grown + relieved + 1);
 }
 
 #[test]
 fn growth_stays_out_of_a_reserve_that_was_begun() {
-    let mut rig = Rig::new(Disk {
-        room: Some(3),
-        ..Disk::default()
-    });
+    let mut rig = Rig::new(Disk { room: Some(3), ..Disk::default() });
     fill(&mut rig, Class::Growth);
-    rig.try_say(Class::Relief, &"x".repeat(4000))
-        .expect("the reserve");
-    assert_eq!(
-        rig.try_say(Class::Growth, "small"),
-        Err(AppendError::NoRoom)
-    );
+    rig.try_say(Class::Relief, &"x".repeat(4000)).expect("the reserve");
+    assert_eq!(rig.try_say(Class::Growth, "small"), Err(AppendError::NoRoom));
     rig.try_say(Class::Relief, "small").expect("the reserve");
     rig.disk.room = Some(4);
     rig.pump();
@@ -178,39 +140,24 @@ fn growth_stays_out_of_a_reserve_that_was_begun() {
 
 #[test]
 fn a_full_disk_is_asked_every_quarter_second_and_resumes() {
-    let mut rig = Rig::raw(Disk {
-        room: Some(2),
-        ..Disk::default()
-    });
+    let mut rig = Rig::raw(Disk { room: Some(2), ..Disk::default() });
     let news = rig.pump();
-    assert!(
-        matches!(news[..], [News::Synced(_), News::Full]),
-        "{news:?}"
-    );
+    assert!(matches!(news[..], [News::Synced(_), News::Full]), "{news:?}");
     assert_eq!(rig.journal.state(), &State::Full);
     assert_eq!(rig.journal.deadline(), Some(rig.now.after_ms(250)));
     rig.say("what is ready is used");
     rig.now.mono += 249 * MS;
-    assert!(
-        rig.pump().iter().all(|n| matches!(n, News::Synced(_))),
-        "not yet"
-    );
+    assert!(rig.pump().iter().all(|n| matches!(n, News::Synced(_))), "not yet");
     fill(&mut rig, Class::Growth);
     assert_eq!(rig.journal.tally().prepared, 1);
     rig.now.mono += MS;
-    assert!(
-        rig.pump().iter().all(|n| matches!(n, News::Synced(_))),
-        "still full, told once"
-    );
+    assert!(rig.pump().iter().all(|n| matches!(n, News::Synced(_))), "still full, told once");
     assert_eq!(rig.journal.deadline(), Some(rig.now.after_ms(250)));
     rig.disk.room = None;
     rig.now.mono += 250 * MS;
     let news = rig.pump();
     assert!(matches!(news[..], [News::RoomAgain]), "{news:?}");
-    assert_eq!(
-        (rig.journal.state(), rig.journal.deadline()),
-        (&State::Running, None)
-    );
+    assert_eq!((rig.journal.state(), rig.journal.deadline()), (&State::Running, None));
     rig.say("again");
 }
 
@@ -223,14 +170,8 @@ fn a_start_on_a_full_disk_uses_the_room_there_is() {
     assert_eq!(again.journal.state(), &State::Full);
     again.say("after");
     assert_eq!(again.again().said(), ["before", "after"]);
-    let mut nothing = Rig::new(Disk {
-        room: Some(0),
-        ..Disk::default()
-    });
-    assert_eq!(
-        nothing.try_say(Class::Relief, "no segment"),
-        Err(AppendError::NoRoom)
-    );
+    let mut nothing = Rig::new(Disk { room: Some(0), ..Disk::default() });
+    assert_eq!(nothing.try_say(Class::Relief, "no segment"), Err(AppendError::NoRoom));
     nothing.disk.room = None;
     nothing.now.mono += 250 * MS;
     nothing.pump();
@@ -241,10 +182,7 @@ fn a_start_on_a_full_disk_uses_the_room_there_is() {
 #[test]
 fn the_first_error_is_final() {
     type Sicken = fn(&mut Disk);
-    let ways: [Sicken; 2] = [
-        |disk| disk.sync_fails = true,
-        |disk| disk.create_fails = true,
-    ];
+    let ways: [Sicken; 2] = [|disk| disk.sync_fails = true, |disk| disk.create_fails = true];
     for sicken in ways {
         let mut rig = Rig::raw(Disk::default());
         sicken(&mut rig.disk);
@@ -253,25 +191,15 @@ fn the_first_error_is_final() {
         let failed = news.iter().filter(|n| matches!(n, News::Failed(_))).count();
         assert_eq!(failed, 1, "{news:?}");
         let acknowledged = rig.journal.synced();
-        rig.disk = Disk {
-            memory: rig.disk.memory.clone(),
-            ..Disk::default()
-        };
+        rig.disk = Disk { memory: rig.disk.memory.clone(), ..Disk::default() };
         rig.now.mono += 1000 * MS;
         assert!(rig.pump().is_empty(), "nothing is tried again");
         assert_eq!(rig.journal.synced(), acknowledged);
         assert!(matches!(rig.journal.state(), State::Failed(_)));
         assert_eq!(rig.try_say(Class::Relief, "no"), Err(AppendError::Failed));
         assert!(!rig.journal.room_for(Class::Relief, 40));
-        let late = DiskDone::Synced {
-            upto: spot.end,
-            seq: 1,
-            result: Ok(()),
-        };
-        assert!(
-            rig.journal.on_done(rig.now, late).is_none(),
-            "a late answer changes nothing"
-        );
+        let late = DiskDone::Synced { upto: spot.end, seq: 1, result: Ok(()) };
+        assert!(rig.journal.on_done(rig.now, late).is_none(), "a late answer changes nothing");
         assert_eq!(rig.journal.synced(), acknowledged);
     }
 }
@@ -282,15 +210,9 @@ fn a_failed_journal_still_reads() {
     let spot = rig.owe(1, 10).expect("room");
     rig.disk.sync_fails = true;
     rig.pump();
-    rig.journal.request(Pick {
-        token: 5,
-        at: vec![(spot.lsn, spot.len)],
-    });
+    rig.journal.request(Pick { token: 5, at: vec![(spot.lsn, spot.len)] });
     let news = rig.pump();
-    assert!(
-        matches!(&news[..], [News::Picked(p)] if p.items[0] == Ok(debt(1, 10))),
-        "{news:?}"
-    );
+    assert!(matches!(&news[..], [News::Picked(p)] if p.items[0] == Ok(debt(1, 10))), "{news:?}");
 }
 
 #[test]
@@ -301,10 +223,7 @@ fn a_backlog_is_read_in_order_without_what_others_are_owed() {
         let debts = [owed(2, ord + 7), owed(1, ord)];
         let bytes = vec![b'y'; ord as usize * 20 % 3000];
         let record = message(&bytes, &debts[..1 + usize::from(ord % 3 != 0)]);
-        let spot = rig
-            .journal
-            .append_message(Class::Growth, &record.as_ref())
-            .expect("room");
+        let spot = rig.journal.append_message(Class::Growth, &record.as_ref()).expect("room");
         if ord % 3 != 0 {
             ledger.owe(ord, spot.lsn);
         }
@@ -317,20 +236,9 @@ fn a_backlog_is_read_in_order_without_what_others_are_owed() {
         while offset < end {
             let (owner, segment, lo, hi) = (OwnerNo(1), run.segment, run.lo, run.hi);
             let bytes_max = 5000;
-            rig.journal.request(Fetch {
-                owner,
-                token: 9,
-                segment,
-                offset,
-                end,
-                lo,
-                hi,
-                bytes_max,
-            });
+            rig.journal.request(Fetch { owner, token: 9, segment, offset, end, lo, hi, bytes_max });
             let news = rig.pump();
-            let [News::Fetched(fetched)] = &news[..] else {
-                panic!("{news:?}")
-            };
+            let [News::Fetched(fetched)] = &news[..] else { panic!("{news:?}") };
             assert_eq!((fetched.token, &fetched.result), (9, &Ok(())));
             assert!(fetched.next_offset > offset, "no progress");
             offset = fetched.next_offset;
@@ -360,37 +268,16 @@ fn a_rotten_record_is_reported_where_it_stands_and_never_served() {
     let (owner, end) = (OwnerNo(1), rig.journal.end_in(1));
     let (token, segment, offset, lo, hi) = (0, 1, PAGE, 1, 3);
     let bytes_max = 1 << 20;
-    rig.journal.request(Fetch {
-        owner,
-        token,
-        segment,
-        offset,
-        end,
-        lo,
-        hi,
-        bytes_max,
-    });
-    let at = vec![
-        (spots[1].lsn, spots[1].len),
-        (spots[2].lsn, spots[2].len),
-        (spots[2].lsn, 9999),
-    ];
+    rig.journal.request(Fetch { owner, token, segment, offset, end, lo, hi, bytes_max });
+    let at = vec![(spots[1].lsn, spots[1].len), (spots[2].lsn, spots[2].len), (spots[2].lsn, 9999)];
     rig.journal.request(Pick { token: 1, at });
     let news = rig.pump();
-    let [News::Fetched(fetched), News::Picked(picked)] = &news[..] else {
-        panic!("{news:?}")
-    };
+    let [News::Fetched(fetched), News::Picked(picked)] = &news[..] else { panic!("{news:?}") };
     let error = fetched.result.as_ref().expect_err("damaged");
-    assert_eq!(
-        (error.segment, error.offset),
-        (1, u64::from(Journal::offset_of(spots[1].lsn)))
-    );
+    assert_eq!((error.segment, error.offset), (1, u64::from(Journal::offset_of(spots[1].lsn))));
     assert_eq!(fetched.items.len(), 1);
     assert!(picked.items[0].is_err() && picked.items[1] == Ok(debt(3, 50)));
-    assert!(
-        rig.journal.state() == &State::Running,
-        "reading errors do not stop writing"
-    );
+    assert!(rig.journal.state() == &State::Running, "reading errors do not stop writing");
 }
 
 #[test]
@@ -408,10 +295,7 @@ fn a_dead_head_goes_after_its_mark_is_safe() {
     for step in ["what depends on it", "the mark"] {
         let job = rig.journal.poll_job(rig.now).expect(step);
         assert!(matches!(job, DiskJob::Sync { .. }), "{step}: {job:?}");
-        assert!(
-            ready(&mut rig.journal, rig.now).is_empty(),
-            "not removed before {step} is safe"
-        );
+        assert!(ready(&mut rig.journal, rig.now).is_empty(), "not removed before {step} is safe");
         let _ = rig.done(job);
     }
     rig.pump();
@@ -425,11 +309,7 @@ fn a_living_head_stays_and_so_does_the_active_segment() {
     let mut rig = Rig::new(Disk::default());
     rig.journal.compact_if_sparse();
     rig.pump();
-    assert_eq!(
-        rig.journal.head_segment(),
-        1,
-        "the only segment is the active one"
-    );
+    assert_eq!(rig.journal.head_segment(), 1, "the only segment is the active one");
     let spot = rig.say("alive");
     rig.journal.own(1, 1);
     assert_eq!(Journal::segment_of(spot.lsn), 1);
@@ -459,10 +339,7 @@ fn carry(rig: &mut Rig, ledger: &mut Ledger, scanned: Scanned) {
             continue;
         }
         assert_eq!(Journal::segment_of(lsn), scanned.segment);
-        let copy = rig
-            .journal
-            .append_message(Class::Relief, &message.as_ref())
-            .expect("room");
+        let copy = rig.journal.append_message(Class::Relief, &message.as_ref()).expect("room");
         rig.journal.own(Journal::segment_of(copy.lsn), 1);
         let from = ledger.moved(ord, copy.lsn).expect("held");
         rig.journal.disown(from, 1);
@@ -492,11 +369,7 @@ fn a_sparse_log_is_carried_forward_and_keeps_what_is_owed() {
     }
     assert_eq!(ledger.len(), 20);
     let tally = rig.journal.tally();
-    assert!(
-        tally.segments <= 6,
-        "2000 records of 300 bytes took {} segments",
-        tally.segments
-    );
+    assert!(tally.segments <= 6, "2000 records of 300 bytes took {} segments", tally.segments);
     assert_eq!(tally.refs, 20);
     let again = rig.again();
     let mut read = Ledger::default();
@@ -505,10 +378,7 @@ fn a_sparse_log_is_carried_forward_and_keeps_what_is_owed() {
             read.owe(message.owed[0].ord, *lsn);
         }
     }
-    assert!(
-        (1..=2000).step_by(100).all(|ord| read.holds(ord)),
-        "all that is owed is there"
-    );
+    assert!((1..=2000).step_by(100).all(|ord| read.holds(ord)), "all that is owed is there");
 }
 
 #[test]
@@ -527,11 +397,7 @@ fn a_head_with_something_left_behind_is_not_removed() {
             }
         }
     }
-    assert_eq!(
-        (scans, rig.journal.head_segment()),
-        (1, 1),
-        "read once, then left alone"
-    );
+    assert_eq!((scans, rig.journal.head_segment()), (1, 1), "read once, then left alone");
     rig.journal.disown(1, 1);
     rig.journal.compact_if_sparse();
     rig.pump();
@@ -540,20 +406,14 @@ fn a_head_with_something_left_behind_is_not_removed() {
 
 #[test]
 fn a_removal_that_fails_is_final_too() {
-    let mut rig = Rig::new(Disk {
-        remove_fails: true,
-        ..Disk::default()
-    });
+    let mut rig = Rig::new(Disk { remove_fails: true, ..Disk::default() });
     for _ in 0..30 {
         rig.say(&"x".repeat(1000));
         rig.pump();
     }
     rig.journal.compact_if_sparse();
     let news = rig.pump();
-    assert!(
-        news.iter().any(|n| matches!(n, News::Failed(_))),
-        "{news:?}"
-    );
+    assert!(news.iter().any(|n| matches!(n, News::Failed(_))), "{news:?}");
 }
 
 #[test]
@@ -564,10 +424,7 @@ fn the_mark_is_lazy_while_running_and_exact_at_the_end() {
         other => panic!("{other:?}"),
     };
     for i in 1..=10 {
-        rig.now = Now {
-            mono: i * 300 * MS,
-            wall: 0,
-        };
+        rig.now = Now { mono: i * 300 * MS, wall: 0 };
         rig.say("tick");
         rig.pump();
         assert!(mark(&rig) <= i, "never above what is on the disk");

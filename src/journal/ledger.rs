@@ -46,12 +46,7 @@ impl Ledger {
                 last.hi = ord;
             }
             Some(last) if last.hi >= ord => return self.place(ord, segment, offset),
-            _ => self.runs.push_back(Run {
-                segment,
-                offset,
-                lo: ord,
-                hi: ord,
-            }),
+            _ => self.runs.push_back(Run { segment, offset, lo: ord, hi: ord }),
         }
         self.held += 1;
         None
@@ -117,10 +112,7 @@ impl Ledger {
 
     /// Segments and how many owed deliveries lie in each; a segment may come more than once.
     pub fn segments(&self) -> impl Iterator<Item = (u32, u64)> + '_ {
-        self.runs
-            .iter()
-            .map(|run| (run.segment, self.owed_in(run)))
-            .filter(|(_, n)| *n > 0)
+        self.runs.iter().map(|run| (run.segment, self.owed_in(run))).filter(|(_, n)| *n > 0)
     }
 
     /// What an owner's full state says is settled; like `apply_settle`, before anything is owned.
@@ -139,10 +131,7 @@ impl Ledger {
         }
         if floor > self.floor {
             for run in self.runs.iter().take_while(|run| run.lo <= floor) {
-                let gone = self.owed_in(&Run {
-                    hi: run.hi.min(floor),
-                    ..*run
-                });
+                let gone = self.owed_in(&Run { hi: run.hi.min(floor), ..*run });
                 if gone > 0 {
                     disown(run.segment, gone);
                 }
@@ -190,11 +179,7 @@ impl Ledger {
             }
             _ => core::mem::take(&mut self.extras),
         };
-        while self
-            .extras
-            .first()
-            .is_some_and(|first| *first == self.floor + 1)
-        {
+        while self.extras.first().is_some_and(|first| *first == self.floor + 1) {
             self.extras.pop_first();
             self.floor += 1;
         }
@@ -241,15 +226,7 @@ impl Ledger {
             before.hi = ord;
             before.offset = before.offset.min(offset);
         } else {
-            self.runs.insert(
-                at,
-                Run {
-                    segment,
-                    offset,
-                    lo: ord,
-                    hi: ord,
-                },
-            );
+            self.runs.insert(at, Run { segment, offset, lo: ord, hi: ord });
         }
     }
 }

@@ -17,22 +17,11 @@ fn agree(ledger: &Ledger, model: &Model, what: &str) {
     assert_eq!(ledger.len(), model.owed.len() as u64, "{what}");
     assert_eq!(ledger.is_empty(), model.owed.is_empty());
     for ord in 1..=model.next + 1 {
-        assert_eq!(
-            ledger.holds(ord),
-            model.owed.contains_key(&ord),
-            "{what}: {ord}"
-        );
-        assert_eq!(
-            ledger.is_settled(ord),
-            model.settled.contains(&ord),
-            "{what}: {ord}"
-        );
+        assert_eq!(ledger.holds(ord), model.owed.contains_key(&ord), "{what}: {ord}");
+        assert_eq!(ledger.is_settled(ord), model.settled.contains(&ord), "{what}: {ord}");
         if let Some(segment) = model.owed.get(&ord) {
             let run = ledger.run_at(ord).expect("held");
-            assert!(
-                run.lo <= ord && ord <= run.hi && run.segment == *segment,
-                "{what}: {ord}"
-            );
+            assert!(run.lo <= ord && ord <= run.hi && run.segment == *segment, "{what}: {ord}");
         }
     }
     let mut per_segment = BTreeMap::new();
@@ -40,24 +29,15 @@ fn agree(ledger: &Ledger, model: &Model, what: &str) {
         *per_segment.entry(segment).or_insert(0) += n;
     }
     let mut want = BTreeMap::new();
-    model
-        .owed
-        .values()
-        .for_each(|segment| *want.entry(*segment).or_insert(0u64) += 1);
+    model.owed.values().for_each(|segment| *want.entry(*segment).or_insert(0u64) += 1);
     assert_eq!(per_segment, want, "{what}");
-    let floor = (1..)
-        .take_while(|ord| model.settled.contains(ord))
-        .last()
-        .unwrap_or(0);
+    let floor = (1..).take_while(|ord| model.settled.contains(ord)).last().unwrap_or(0);
     assert_eq!(ledger.floor(), floor, "{what}");
     let above: Vec<u64> = model.settled.range(floor + 1..).copied().collect();
     assert_eq!(ledger.extras().collect::<Vec<_>>(), above, "{what}");
     let (mut last, mut at) = (0, 0);
     while let Some(run) = ledger.run_at(at) {
-        assert!(
-            run.lo > last && run.hi >= run.lo,
-            "{what}: runs are in order"
-        );
+        assert!(run.lo > last && run.hi >= run.lo, "{what}: runs are in order");
         (last, at) = (run.hi, run.hi + 1);
     }
 }
@@ -83,15 +63,11 @@ fn some(rng: &mut Rng, of: impl Iterator<Item = u64>) -> Option<u64> {
 fn settle_record(ledger: &mut Ledger, model: &mut Model, rng: &mut Rng) {
     let floor = ledger.floor() + rng.below(4);
     let floor = floor.min(model.next);
-    let extras: BTreeSet<u64> = (0..rng.below(4))
-        .map(|_| floor + 1 + rng.below(8))
-        .filter(|o| *o <= model.next)
-        .collect();
+    let extras: BTreeSet<u64> =
+        (0..rng.below(4)).map(|_| floor + 1 + rng.below(8)).filter(|o| *o <= model.next).collect();
     let extras: Vec<u64> = extras.into_iter().collect();
     let mut gone = BTreeMap::new();
-    ledger.apply_settle(floor, &extras, |segment, n| {
-        *gone.entry(segment).or_insert(0) += n
-    });
+    ledger.apply_settle(floor, &extras, |segment, n| *gone.entry(segment).or_insert(0) += n);
     let mut want = BTreeMap::new();
     for ord in (1..=floor).chain(extras) {
         model.settled.insert(ord);
@@ -145,23 +121,14 @@ fn it_agrees_with_a_map_whatever_happens() {
 fn a_million_in_order_are_as_many_runs_as_segments() {
     let mut ledger = Ledger::default();
     for ord in 1..=1_000_000 {
-        ledger.owe(
-            ord,
-            lsn_at(1 + (ord / 100_000) as u32, PAGE + ord as u32 % 100_000 * 8),
-        );
+        ledger.owe(ord, lsn_at(1 + (ord / 100_000) as u32, PAGE + ord as u32 % 100_000 * 8));
     }
     assert_eq!((ledger.segments().count(), ledger.len()), (11, 1_000_000));
-    assert_eq!(
-        ledger.run_at(1).map(|r| (r.segment, r.lo, r.hi)),
-        Some((1, 1, 99_999))
-    );
+    assert_eq!(ledger.run_at(1).map(|r| (r.segment, r.lo, r.hi)), Some((1, 1, 99_999)));
     for ord in 1..=999_999 {
         assert!(ledger.settle(ord).is_some());
     }
-    assert_eq!(
-        (ledger.floor(), ledger.extras().count(), ledger.len()),
-        (999_999, 0, 1)
-    );
+    assert_eq!((ledger.floor(), ledger.extras().count(), ledger.len()), (999_999, 0, 1));
 }
 
 #[test]
@@ -174,10 +141,7 @@ fn moving_a_run_one_by_one_makes_one_run_of_it_again() {
         assert_eq!(ledger.moved(ord, lsn_at(5, PAGE + ord as u32 * 8)), Some(1));
     }
     assert_eq!(ledger.segments().collect::<Vec<_>>(), [(5, 100)]);
-    assert_eq!(
-        ledger.run_at(1).map(|r| (r.offset, r.hi)),
-        Some((PAGE + 8, 100))
-    );
+    assert_eq!(ledger.run_at(1).map(|r| (r.offset, r.hi)), Some((PAGE + 8, 100)));
 }
 
 #[test]
@@ -210,10 +174,7 @@ fn a_floor_that_the_log_forgot_is_found_again() {
     let mut ledger = Ledger::default();
     ledger.owe(5_000_000_000, lsn_at(9, PAGE));
     ledger.recovered(5_000_000_001);
-    assert_eq!(
-        (ledger.floor(), ledger.extras().count()),
-        (4_999_999_999, 0)
-    );
+    assert_eq!((ledger.floor(), ledger.extras().count()), (4_999_999_999, 0));
     let mut empty = Ledger::default();
     empty.restore(7, &[9]);
     empty.recovered(12);

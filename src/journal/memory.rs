@@ -34,22 +34,14 @@ impl Memory {
     /// A disk that holds these segments.
     #[must_use]
     pub fn holding(segments: BTreeMap<u32, Vec<u8>>) -> Self {
-        let shared = segments
-            .into_iter()
-            .map(|(no, all)| (no, Arc::new(Mutex::new(all))));
-        Self {
-            segments: Arc::new(Mutex::new(shared.collect())),
-            aside: Arc::default(),
-        }
+        let shared = segments.into_iter().map(|(no, all)| (no, Arc::new(Mutex::new(all))));
+        Self { segments: Arc::new(Mutex::new(shared.collect())), aside: Arc::default() }
     }
 
     /// A copy of every segment as it is now.
     #[must_use]
     pub fn image(&self) -> BTreeMap<u32, Vec<u8>> {
-        lock(&self.segments)
-            .iter()
-            .map(|(no, all)| (*no, lock(all).clone()))
-            .collect()
+        lock(&self.segments).iter().map(|(no, all)| (*no, lock(all).clone())).collect()
     }
 
     /// The segments that were set aside.
@@ -59,23 +51,14 @@ impl Memory {
     }
 
     fn segment(&self, no: u32) -> Result<Shared, DiskError> {
-        lock(&self.segments)
-            .get(&no)
-            .cloned()
-            .ok_or_else(|| error(no, 0, "no such segment"))
+        lock(&self.segments).get(&no).cloned().ok_or_else(|| error(no, 0, "no such segment"))
     }
 }
 
 impl Storage for Memory {
     fn segments(&mut self) -> Result<Vec<SegmentFile>, DiskError> {
         let all = lock(&self.segments);
-        Ok(all
-            .iter()
-            .map(|(no, s)| SegmentFile {
-                no: *no,
-                len: lock(s).len() as u64,
-            })
-            .collect())
+        Ok(all.iter().map(|(no, s)| SegmentFile { no: *no, len: lock(s).len() as u64 }).collect())
     }
 
     fn read(&mut self, no: u32, at: u64, buf: &mut [u8]) -> Result<(), DiskError> {
@@ -117,12 +100,7 @@ impl Storage for Memory {
 }
 
 fn error(no: u32, at: u64, text: &str) -> DiskError {
-    DiskError {
-        full: false,
-        segment: no,
-        offset: at,
-        text: text.to_owned(),
-    }
+    DiskError { full: false, segment: no, offset: at, text: text.to_owned() }
 }
 
 /// A panic elsewhere leaves bytes as they are; there is no state to mistrust.

@@ -389,11 +389,7 @@ impl Journal {
         let start = active.put(self.seq, self.durable, head, draft);
         let (no, end) = (active.header.no, active.at);
         self.wrote(no, start, end);
-        Ok(Spot {
-            lsn: lsn_at(no, start),
-            end: self.tail,
-            len: end - start,
-        })
+        Ok(Spot { lsn: lsn_at(no, start), end: self.tail, len: end - start })
     }
 
     fn way(&self, class: Class, bytes: usize) -> Way {
@@ -406,11 +402,7 @@ impl Journal {
             Class::Growth => 2,
             Class::Relief => 1,
         };
-        if spare >= needed {
-            Way::Roll
-        } else {
-            Way::Shut
-        }
+        if spare >= needed { Way::Roll } else { Way::Shut }
     }
 
     /// The longest record that an empty segment takes.

@@ -105,18 +105,11 @@ impl Page {
             };
         };
         let seed = header.seed();
-        let opening = halves
-            .iter()
-            .find_map(|half| parse_opening(&half[OPENING..], seed));
+        let opening = halves.iter().find_map(|half| parse_opening(&half[OPENING..], seed));
         let [first, other] = halves.map(|half| parse_mark(&half[MARK..], seed).unwrap_or_default());
         let second = (first.head, first.seq) > (other.head, other.seq);
         let mark = if second { first } else { other };
-        Self::Good {
-            header,
-            opening,
-            mark,
-            second,
-        }
+        Self::Good { header, opening, mark, second }
     }
 }
 
@@ -147,9 +140,6 @@ fn parse_opening(bytes: &[u8], seed: u32) -> Option<u64> {
 
 fn parse_mark(bytes: &[u8], seed: u32) -> Option<Mark> {
     let crc = crc32c::crc32c_append(seed, &bytes[..12]);
-    let mark = Mark {
-        seq: u64_at(bytes, 0),
-        head: u32_at(bytes, 8),
-    };
+    let mark = Mark { seq: u64_at(bytes, 0), head: u32_at(bytes, 8) };
     (mark.head > 0 && crc == u32_at(bytes, 12)).then_some(mark)
 }

@@ -23,25 +23,17 @@ const BUFFERS_MAX: usize = 16;
 /// Do it now. The answer goes to `Journal::on_done`.
 pub fn perform(storage: &mut dyn Storage, job: DiskJob) -> DiskDone {
     match job {
-        DiskJob::Create { no, header, len } => DiskDone::Created {
-            no,
-            slate: storage.create(no, len, &header),
-        },
-        DiskJob::Sync {
-            segments,
-            upto,
-            seq,
-        } => {
+        DiskJob::Create { no, header, len } => {
+            DiskDone::Created { no, slate: storage.create(no, len, &header) }
+        }
+        DiskJob::Sync { segments, upto, seq } => {
             let result = segments.iter().try_for_each(|no| storage.sync(*no));
             DiskDone::Synced { upto, seq, result }
         }
         DiskJob::Fetch(job) => DiskDone::Fetched(fetch(storage, &job)),
         DiskJob::Pick(job) => DiskDone::Picked(pick(storage, &job)),
         DiskJob::Scan(job) => DiskDone::Scanned(scan(storage, &job)),
-        DiskJob::Remove { no } => DiskDone::Removed {
-            no,
-            result: storage.remove(no),
-        },
+        DiskJob::Remove { no } => DiskDone::Removed { no, result: storage.remove(no) },
     }
 }
 
@@ -49,13 +41,7 @@ fn fetch(storage: &mut dyn Storage, job: &Fetch) -> Fetched {
     let mut items = Vec::new();
     let mut next = job.offset;
     let result = fetch_into(storage, job, &mut items, &mut next);
-    Fetched {
-        owner: job.owner,
-        token: job.token,
-        items,
-        next_offset: next,
-        result,
-    }
+    Fetched { owner: job.owner, token: job.token, items, next_offset: next, result }
 }
 
 fn fetch_into(
@@ -79,43 +65,23 @@ fn fetch_into(
                 return ControlFlow::Continue(());
             };
             let ord = owed.ord;
-            items.push(FetchedItem {
-                ord,
-                lsn,
-                owed,
-                message,
-            });
-            if ord == job.hi {
-                ControlFlow::Break(())
-            } else {
-                ControlFlow::Continue(())
-            }
+            items.push(FetchedItem { ord, lsn, owed, message });
+            if ord == job.hi { ControlFlow::Break(()) } else { ControlFlow::Continue(()) }
         })?;
     }
     Ok(())
 }
 
 fn pick(storage: &mut dyn Storage, job: &Pick) -> Picked {
-    let items = job
-        .at
-        .iter()
-        .map(|(lsn, len)| pick_one(storage, *lsn, *len))
-        .collect();
-    Picked {
-        token: job.token,
-        items,
-    }
+    let items = job.at.iter().map(|(lsn, len)| pick_one(storage, *lsn, *len)).collect();
+    Picked { token: job.token, items }
 }
 
 fn pick_one(storage: &mut dyn Storage, lsn: Lsn, len: u32) -> Result<MessageRecord, DiskError> {
     let (segment, offset) = (segment_of(lsn), offset_of(lsn));
     let header = header(storage, segment)?;
     if offset > header.len || len > header.len - offset {
-        return Err(rotten(
-            segment,
-            offset,
-            "a record beyond the end of its segment",
-        ));
+        return Err(rotten(segment, offset, "a record beyond the end of its segment"));
     }
     let chunk = Chunk::read(storage, &header, offset, offset + len, len as usize)?;
     let mut picked = None;
@@ -133,12 +99,7 @@ fn scan(storage: &mut dyn Storage, job: &Scan) -> Scanned {
     let mut records = Vec::new();
     let mut next = Some(job.offset);
     let result = scan_into(storage, job, &mut records, &mut next);
-    Scanned {
-        segment: job.segment,
-        records,
-        next_offset: next,
-        result,
-    }
+    Scanned { segment: job.segment, records, next_offset: next, result }
 }
 
 fn scan_into(
@@ -149,11 +110,7 @@ fn scan_into(
 ) -> Result<(), DiskError> {
     let header = header(storage, job.segment)?;
     if job.offset >= header.len {
-        return Err(rotten(
-            job.segment,
-            job.offset,
-            "the segment ends without its seal",
-        ));
+        return Err(rotten(job.segment, job.offset, "the segment ends without its seal"));
     }
     let chunk = Chunk::read(storage, &header, job.offset, header.len, job.bytes_max)?;
     let mut at = job.offset;
@@ -165,11 +122,7 @@ fn scan_into(
         {
             records.push((lsn, record));
         }
-        if sealed {
-            ControlFlow::Break(())
-        } else {
-            ControlFlow::Continue(())
-        }
+        if sealed { ControlFlow::Break(()) } else { ControlFlow::Continue(()) }
     });
     *next = (!sealed).then_some(at);
     walked
@@ -202,12 +155,7 @@ impl Chunk {
             bytes = vec![0; len];
             storage.read(header.no, u64::from(start), &mut bytes)?;
         }
-        Ok(Self {
-            segment: header.no,
-            start,
-            seed,
-            bytes: bytes.into(),
-        })
+        Ok(Self { segment: header.no, start, seed, bytes: bytes.into() })
     }
 
     /// Give each record to `each` and move `next` behind it. Stops where the next record is not
@@ -229,17 +177,11 @@ impl Chunk {
                 Found::Beyond(_) if at > 0 => return Ok(()),
                 Found::Bad(why) => return Err(rotten(self.segment, *next, why)),
                 _ => {
-                    return Err(rotten(
-                        self.segment,
-                        *next,
-                        "no record where one was written",
-                    ));
+                    return Err(rotten(self.segment, *next, "no record where one was written"));
                 }
             };
             let lsn = lsn_at(self.segment, *next);
-            let body = self
-                .bytes
-                .slice(at + super::frame::FRAME..at + frame.len as usize);
+            let body = self.bytes.slice(at + super::frame::FRAME..at + frame.len as usize);
             *next = next.saturating_add(u32::try_from(frame.step()).unwrap_or(u32::MAX));
             if each(lsn, &frame, body).is_break() {
                 return Ok(());
@@ -258,10 +200,5 @@ fn header(storage: &mut dyn Storage, no: u32) -> Result<Header, DiskError> {
 }
 
 fn rotten(segment: u32, offset: u32, text: &str) -> DiskError {
-    DiskError {
-        full: false,
-        segment,
-        offset: u64::from(offset),
-        text: text.to_owned(),
-    }
+    DiskError { full: false, segment, offset: u64::from(offset), text: text.to_owned() }
 }

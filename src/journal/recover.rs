@@ -79,10 +79,7 @@ impl Journal {
             Some(end) => replay.go_on(end, &options, salts)?,
             None => replay.start(&options, salts)?,
         };
-        journal.mark = Mark {
-            seq: replay.mark.seq,
-            head: journal.census.head(),
-        };
+        journal.mark = Mark { seq: replay.mark.seq, head: journal.census.head() };
         let mut report = replay.report;
         report.salvaged = salvaged;
         report.segments = journal.census.len();
@@ -100,13 +97,7 @@ pub(super) fn survey(storage: &mut dyn Storage) -> Result<Vec<Segment>, Refusal>
         let page = match Page::parse(&page) {
             Page::Newer(version) => {
                 let text = format!("format {version} is newer than this program");
-                return Err(Refusal {
-                    why: Why::Newer,
-                    segment: no,
-                    offset: 0,
-                    seq: 0,
-                    text,
-                });
+                return Err(Refusal { why: Why::Newer, segment: no, offset: 0, seq: 0, text });
             }
             Page::Good { header, .. } if header.no != no => Page::Bad,
             page => page,
@@ -131,9 +122,7 @@ pub(super) fn load(storage: &mut dyn Storage, segment: &Segment) -> Result<Bytes
 /// It was being made when the machine stopped: it was not begun, and nothing stands in it.
 fn unborn(storage: &mut dyn Storage, segment: &Segment) -> Result<bool, Refusal> {
     let finished = match segment.page {
-        Page::Good {
-            opening: Some(_), ..
-        } => true,
+        Page::Good { opening: Some(_), .. } => true,
         Page::Good { header, .. } => segment.len >= u64::from(header.len),
         _ => false,
     };
@@ -152,10 +141,7 @@ pub(super) fn best_mark(segments: &[Segment]) -> Mark {
     });
     let head = marks.clone().map(|(_, mark)| mark.head).max().unwrap_or(0);
     let alive = marks.filter(|(no, _)| *no >= head);
-    Mark {
-        seq: alive.map(|(_, mark)| mark.seq).max().unwrap_or(0),
-        head,
-    }
+    Mark { seq: alive.map(|(_, mark)| mark.seq).max().unwrap_or(0), head }
 }
 
 /// Read it all for nobody: is it whole?
@@ -169,15 +155,7 @@ impl<'a> Replay<'a> {
         let mark = best_mark(&segments);
         let report = Report::default();
         let (ends, durable) = (Vec::new(), mark.seq);
-        Ok(Self {
-            storage,
-            segments,
-            expected: None,
-            durable,
-            mark,
-            ends,
-            report,
-        })
+        Ok(Self { storage, segments, expected: None, durable, mark, ends, report })
     }
 
     /// Read it all. `None`: there has never been a record.
@@ -237,24 +215,14 @@ impl<'a> Replay<'a> {
                 Found::Nothing => return Ok(Some(end)),
             };
             let start = end.offset as usize;
-            let body = end
-                .bytes
-                .slice(start + super::frame::FRAME..start + frame.len as usize);
+            let body = end.bytes.slice(start + super::frame::FRAME..start + frame.len as usize);
             let Some(record) = Record::decode(frame.kind, frame.flags, body) else {
-                let text = format!(
-                    "a record of kind {} that this program does not know",
-                    frame.kind
-                );
+                let text =
+                    format!("a record of kind {} that this program does not know", frame.kind);
                 return Err(end.refuse(Why::Newer, text));
             };
             let sealed = frame.kind == kind::SEAL;
-            if sealed
-                && record
-                    != (Record::Seal {
-                        count: end.chain.count,
-                        crc: end.chain.crc,
-                    })
-            {
+            if sealed && record != (Record::Seal { count: end.chain.count, crc: end.chain.crc }) {
                 let text = "the seal does not agree with what it seals".to_owned();
                 return Err(end.refuse(Why::Damaged, text));
             }
@@ -278,37 +246,16 @@ impl<'a> Replay<'a> {
     /// A segment that must be whole, because the log goes on in it.
     fn whole(&self, index: usize) -> Result<(Header, Option<u64>, bool), Refusal> {
         let segment = &self.segments[index];
-        let Page::Good {
-            header,
-            opening,
-            second,
-            ..
-        } = segment.page
-        else {
+        let Page::Good { header, opening, second, .. } = segment.page else {
             let (segment, seq) = (segment.no, self.expected.unwrap_or(0));
             let text = "the header of the segment is damaged".to_owned();
-            return Err(Refusal {
-                why: Why::Damaged,
-                segment,
-                offset: 0,
-                seq,
-                text,
-            });
+            return Err(Refusal { why: Why::Damaged, segment, offset: 0, seq, text });
         };
         if segment.len < u64::from(header.len) {
             let (no, seq) = (segment.no, self.expected.unwrap_or(0));
-            let text = format!(
-                "it is {} bytes long and was made {}",
-                segment.len, header.len
-            );
+            let text = format!("it is {} bytes long and was made {}", segment.len, header.len);
             let (why, offset) = (Why::Missing, segment.len);
-            return Err(Refusal {
-                why,
-                segment: no,
-                offset,
-                seq,
-                text,
-            });
+            return Err(Refusal { why, segment: no, offset, seq, text });
         }
         Ok((header, opening, second))
     }
@@ -330,13 +277,7 @@ impl<'a> Replay<'a> {
                     None => "the segment does not say which record it starts with".to_owned(),
                 };
                 let (segment, seq) = (header.no, known.unwrap_or(0));
-                Err(Refusal {
-                    why: Why::Damaged,
-                    segment,
-                    offset: 0,
-                    seq,
-                    text,
-                })
+                Err(Refusal { why: Why::Damaged, segment, offset: 0, seq, text })
             }
         }
     }
@@ -345,18 +286,11 @@ impl<'a> Replay<'a> {
     fn judge(&mut self, end: &End) -> Result<(), Refusal> {
         let what = end.bad.unwrap_or("there is no record");
         if self.mark.seq >= end.seq {
-            let text = format!(
-                "{what}; the mark says that records up to {} were safe",
-                self.mark.seq
-            );
+            let text =
+                format!("{what}; the mark says that records up to {} were safe", self.mark.seq);
             return Err(end.refuse(Why::Damaged, text));
         }
-        let mut torn = Cut {
-            segment: end.header.no,
-            offset: end.offset,
-            records: 0,
-            bytes: 0,
-        };
+        let mut torn = Cut { segment: end.header.no, offset: end.offset, records: 0, bytes: 0 };
         torn.records += u64::from(end.bad.is_some());
         self.weigh(end, &end.header, &end.bytes, end.offset as usize, &mut torn)?;
         for index in end.index + 1..self.segments.len() {
@@ -422,13 +356,7 @@ impl<'a> Replay<'a> {
 
     fn missing(&self, segment: u32, text: &str) -> Refusal {
         let seq = self.expected.unwrap_or(0);
-        Refusal {
-            why: Why::Missing,
-            segment,
-            offset: 0,
-            seq,
-            text: text.to_owned(),
-        }
+        Refusal { why: Why::Missing, segment, offset: 0, seq, text: text.to_owned() }
     }
 
     /// Make the disk agree with what was decided, and write on from there.
@@ -452,20 +380,13 @@ impl<'a> Replay<'a> {
         dirty(self.storage, end.header.no, used)?;
         let mut slate = self.storage.open(end.header.no)?;
         wipe(&mut *slate, &end.bytes, end.offset as usize);
-        let prepared = Prepared {
-            header: end.header,
-            slate,
-        };
+        let prepared = Prepared { header: end.header, slate };
         let mut active = Active::resume(prepared, end.offset, end.chain, end.second);
         if end.opening.is_none() {
             active.write_opening(end.seq - end.chain.count);
         }
         unsynced.push(end.header.no);
-        let ends = self
-            .ends
-            .iter()
-            .map(|(offset, _)| *offset)
-            .chain([end.offset]);
+        let ends = self.ends.iter().map(|(offset, _)| *offset).chain([end.offset]);
         let census = Census::new(self.segments[first].no, ends);
         let tail = lsn_at(end.header.no, end.offset);
         let mut journal = Journal::blank(options, salts, census);
@@ -520,21 +441,12 @@ impl<'a> Replay<'a> {
 
 impl End {
     fn with(self, bad: &'static str) -> Self {
-        Self {
-            bad: Some(bad),
-            ..self
-        }
+        Self { bad: Some(bad), ..self }
     }
 
     fn refuse(&self, why: Why, text: String) -> Refusal {
         let (segment, offset, seq) = (self.header.no, u64::from(self.offset), self.seq);
-        Refusal {
-            why,
-            segment,
-            offset,
-            seq,
-            text,
-        }
+        Refusal { why, segment, offset, seq, text }
     }
 }
 

@@ -18,9 +18,7 @@ fn written(n: usize) -> (Rig, Vec<Spot>) {
 }
 
 fn texts(n: usize) -> Vec<String> {
-    (0..n)
-        .map(|i| format!("note {i} {}", "x".repeat(i * 7 % 300)))
-        .collect()
+    (0..n).map(|i| format!("note {i} {}", "x".repeat(i * 7 % 300))).collect()
 }
 
 fn open(image: &Image) -> Result<Opened, Refusal> {
@@ -40,43 +38,26 @@ fn refused(image: &Image, why: Why, segment: u32, offset: u64) -> Refusal {
     let refusal = result.map(|opened| opened.1).expect_err("refused");
     let what = (refusal.why, refusal.segment, refusal.offset);
     assert_eq!(what, (why, segment, offset), "{refusal}");
-    assert_eq!(
-        &rig.disk.memory.image(),
-        image,
-        "a refused journal is not touched"
-    );
+    assert_eq!(&rig.disk.memory.image(), image, "a refused journal is not touched");
     refusal
 }
 
 fn flip(image: &mut Image, spot: &Spot, at: u32) {
-    let (no, at) = (
-        Journal::segment_of(spot.lsn),
-        Journal::offset_of(spot.lsn) + at,
-    );
+    let (no, at) = (Journal::segment_of(spot.lsn), Journal::offset_of(spot.lsn) + at);
     image.get_mut(&no).expect("there")[at as usize] ^= 0x40;
 }
 
 fn wipe(image: &mut Image, spot: &Spot) {
-    let (no, at) = (
-        Journal::segment_of(spot.lsn),
-        Journal::offset_of(spot.lsn) as usize,
-    );
+    let (no, at) = (Journal::segment_of(spot.lsn), Journal::offset_of(spot.lsn) as usize);
     image.get_mut(&no).expect("there")[at..at + spot.len as usize].fill(0);
 }
 
 fn at(spot: &Spot) -> (u32, u64) {
-    (
-        Journal::segment_of(spot.lsn),
-        u64::from(Journal::offset_of(spot.lsn)),
-    )
+    (Journal::segment_of(spot.lsn), u64::from(Journal::offset_of(spot.lsn)))
 }
 
 fn values(opened: &Opened) -> Vec<String> {
-    opened
-        .2
-        .iter()
-        .filter_map(|(_, record)| said(record))
-        .collect()
+    opened.2.iter().filter_map(|(_, record)| said(record)).collect()
 }
 
 #[test]
@@ -99,16 +80,10 @@ fn a_torn_tail_is_cut_and_said_and_does_not_come_back() {
     let opened = result.expect("opens");
     assert_eq!(values(&opened), texts(6));
     let cut = opened.1.cut.expect("reported");
-    assert_eq!(
-        (cut.segment, u64::from(cut.offset), cut.records),
-        (1, at(&torn).1, 2)
-    );
+    assert_eq!((cut.segment, u64::from(cut.offset), cut.records), (1, at(&torn).1, 2));
     assert!(cut.bytes > u64::from(torn.len) && cut.bytes <= u64::from(torn.len + behind.len));
     let wiped = &after.disk.memory.image()[&1][at(&torn).1 as usize..];
-    assert!(
-        wiped.iter().all(|b| *b == 0),
-        "the rest of the segment is zero again"
-    );
+    assert!(wiped.iter().all(|b| *b == 0), "the rest of the segment is zero again");
     after.journal = opened.0;
     after.pump();
     let spot = after.say("after");
@@ -139,10 +114,7 @@ fn damage_that_a_later_record_proves_is_refused() {
     let (segment, offset) = at(&spots[2]);
     let refusal = refused(&image, Why::Damaged, segment, offset);
     assert_eq!(refusal.seq, 3);
-    assert!(
-        refusal.text.contains("record 4"),
-        "the proof is named: {refusal}"
-    );
+    assert!(refusal.text.contains("record 4"), "the proof is named: {refusal}");
     let mut image = rig.disk.memory.image();
     wipe(&mut image, &spots[2]);
     refused(&image, Why::Damaged, segment, offset);
@@ -153,11 +125,7 @@ fn the_last_record_is_proved_by_the_mark_alone() {
     let (mut rig, spots) = written(6);
     let mut image = rig.disk.memory.image();
     wipe(&mut image, &spots[5]);
-    assert_eq!(
-        values(&open(&image).expect("opens")),
-        texts(5),
-        "nothing can prove that"
-    );
+    assert_eq!(values(&open(&image).expect("opens")), texts(5), "nothing can prove that");
     rig.journal.close();
     rig.pump();
     let mut image = rig.disk.memory.image();
@@ -229,11 +197,7 @@ fn newer_software_is_left_alone() {
     refused(&image, Why::Newer, 1, 0);
     let active = rig.journal.active.as_mut().expect("active");
     let mut head = vec![0; FRAME];
-    let draft = Draft {
-        kind: 200,
-        flags: 0,
-        blobs: [b"future", &[], &[]],
-    };
+    let draft = Draft { kind: 200, flags: 0, blobs: [b"future", &[], &[]] };
     let start = active.put(4, 3, &mut head, &draft);
     refused(&rig.disk.memory.image(), Why::Newer, 1, u64::from(start));
 }
@@ -245,19 +209,8 @@ fn a_disk_that_does_not_read_is_left_alone() {
     for salvage in [false, true] {
         for no in 1..=3 {
             let memory = memory::Memory::holding(image.clone());
-            let mut disk = Disk {
-                memory,
-                read_fails: Some(no),
-                ..Disk::default()
-            };
-            let refusal = recover(
-                &mut disk,
-                Options {
-                    salvage,
-                    ..options()
-                },
-            )
-            .map(|o| o.1);
+            let mut disk = Disk { memory, read_fails: Some(no), ..Disk::default() };
+            let refusal = recover(&mut disk, Options { salvage, ..options() }).map(|o| o.1);
             let refusal = refusal.expect_err("refused");
             assert_eq!((refusal.why, refusal.segment), (Why::Unreadable, no));
             assert_eq!(disk.memory.image(), image);
@@ -315,10 +268,7 @@ fn records_of_an_earlier_life_are_not_believed() {
     let mut image = earlier.clone();
     let mut other = Rig::new(Disk::default());
     other.disk.memory = memory::Memory::default();
-    let options = Options {
-        salt: 99,
-        ..options()
-    };
+    let options = Options { salt: 99, ..options() };
     let (journal, ..) = recover(&mut other.disk, options).expect("a new one");
     other.journal = journal;
     other.pump();
@@ -335,31 +285,17 @@ fn records_of_an_earlier_life_are_not_believed() {
 /// journal with the entropy `guess` would use.
 fn full_of_frames(guess: u64) -> Image {
     let mut other = Rig::new(Disk::default());
-    let options = Options {
-        salt: guess,
-        ..options()
-    };
+    let options = Options { salt: guess, ..options() };
     other.disk.memory = memory::Memory::default();
     let mut journal = recover(&mut other.disk, options).expect("a new one").0;
     let mut frames = vec![0; FRAME];
-    let draft = Draft {
-        kind: record::kind::GONE,
-        flags: 0,
-        blobs: [&[0; 8], &[], &[]],
-    };
+    let draft = Draft { kind: record::kind::GONE, flags: 0, blobs: [&[0; 8], &[], &[]] };
     // It claims that everything up to record 8 was safe.
-    journal
-        .active
-        .as_mut()
-        .expect("active")
-        .put(9, 8, &mut frames, &draft);
+    journal.active.as_mut().expect("active").put(9, 8, &mut frames, &draft);
     frames.extend_from_slice(&[0; 8]);
     let (mut rig, _) = written(4);
     let key = [&[0; 4][..], &frames.repeat(20)].concat();
-    let record = Record::Note {
-        key: key.into(),
-        value: bytes::Bytes::new(),
-    };
+    let record = Record::Note { key: key.into(), value: bytes::Bytes::new() };
     let torn = rig.journal.append(Class::Growth, &record).expect("room");
     let mut image = rig.disk.memory.image();
     flip(&mut image, &torn, 0);
@@ -392,28 +328,16 @@ fn judge(image: &Image, whole: &[(Lsn, Record)], no: u32, at: usize, safe: usize
     match open(image) {
         Ok(opened) => {
             let n = opened.2.len();
-            assert!(
-                n >= safe,
-                "{no}:{at}: {n} of {safe} records that were acknowledged"
-            );
-            assert_eq!(
-                opened.2,
-                whole[..n],
-                "{no}:{at}: what is read is what was written"
-            );
+            assert!(n >= safe, "{no}:{at}: {n} of {safe} records that were acknowledged");
+            assert_eq!(opened.2, whole[..n], "{no}:{at}: what is read is what was written");
         }
         Err(refusal) => {
             assert_eq!(refusal.segment, no, "{at}: {refusal}");
             // Padding is nobody's: what follows it is the first to miss something.
             assert!(refusal.offset < at as u64 + 8, "{no}:{at}: {refusal}");
-            let before = whole
-                .iter()
-                .filter(|(lsn, _)| *lsn < Journal::lsn_at(no, at as u32));
+            let before = whole.iter().filter(|(lsn, _)| *lsn < Journal::lsn_at(no, at as u32));
             let seq = before.count() as u64;
-            assert!(
-                refusal.seq == 0 || refusal.seq + 1 >= seq,
-                "{no}:{at}: {refusal}"
-            );
+            assert!(refusal.seq == 0 || refusal.seq + 1 >= seq, "{no}:{at}: {refusal}");
         }
     }
 }
@@ -452,11 +376,7 @@ fn a_cut_anywhere_is_refused_in_its_segment() {
             let refusal = open(&image).map(|o| o.1).expect_err("short");
             let headless = no == 2 && len < PAGE as usize;
             let why = if headless { Why::Damaged } else { Why::Missing };
-            assert_eq!(
-                (refusal.why, refusal.segment),
-                (why, no),
-                "cut at {len}: {refusal}"
-            );
+            assert_eq!((refusal.why, refusal.segment), (why, no), "cut at {len}: {refusal}");
         }
         image = rig.disk.memory.image();
     }
@@ -469,10 +389,7 @@ fn zeroes_from_anywhere_on_lose_nothing_that_is_proved() {
     let whole = rig.again().read;
     for no in 1..=2 {
         let mut image = rig.disk.memory.image();
-        for at in (PAGE as usize..rig.journal.end_in(no) as usize)
-            .rev()
-            .step_by(7)
-        {
+        for at in (PAGE as usize..rig.journal.end_in(no) as usize).rev().step_by(7) {
             image.get_mut(&no).expect("there")[at..].fill(0);
             // What a mark has said, or the second segment proves.
             judge(&image, &whole, no, at, if no == 1 { 29 } else { 25 });
@@ -491,40 +408,17 @@ fn salvage_keeps_every_whole_record_and_names_what_is_lost() {
         flip(&mut image, &spots[i], 100);
     }
     refused(&image, Why::Damaged, 1, at(&spots[3]).1);
-    let (result, mut rig) = open_with(
-        &image,
-        Options {
-            salvage: true,
-            ..options()
-        },
-    );
+    let (result, mut rig) = open_with(&image, Options { salvage: true, ..options() });
     let opened = result.expect("opens");
     let lost = [3, 4, 20, 28];
-    let want: Vec<&Record> = (0..29)
-        .filter(|i| !lost.contains(i))
-        .map(|i| &whole[i].1)
-        .collect();
-    assert_eq!(
-        opened
-            .2
-            .iter()
-            .map(|(_, record)| record)
-            .collect::<Vec<_>>(),
-        want
-    );
+    let want: Vec<&Record> = (0..29).filter(|i| !lost.contains(i)).map(|i| &whole[i].1).collect();
+    assert_eq!(opened.2.iter().map(|(_, record)| record).collect::<Vec<_>>(), want);
     let salvaged = opened.1.salvaged.expect("reported");
     // The seal of the first segment is number 17 or so; numbers are of records, not of notes.
-    assert_eq!(
-        (salvaged.kept, salvaged.lost.len(), salvaged.copies.len()),
-        (25, 3, 2)
-    );
+    assert_eq!((salvaged.kept, salvaged.lost.len(), salvaged.copies.len()), (25, 3, 2));
     assert_eq!(salvaged.lost[0], (4, 5));
     let aside = rig.disk.memory.aside();
-    assert_eq!(
-        (&aside[&1], &aside[&2]),
-        (&image[&1], &image[&2]),
-        "originals are kept"
-    );
+    assert_eq!((&aside[&1], &aside[&2]), (&image[&1], &image[&2]), "originals are kept");
     rig.journal = opened.0;
     rig.pump();
     rig.say("after");
@@ -545,41 +439,23 @@ fn salvage_bridges_missing_and_headless_segments() {
         } else {
             image.remove(&no);
         }
-        let (result, _) = open_with(
-            &image,
-            Options {
-                salvage: true,
-                ..options()
-            },
-        );
+        let (result, _) = open_with(&image, Options { salvage: true, ..options() });
         let opened = result.expect("opens");
         let kept = values(&opened);
         let gone: Vec<_> = all.iter().filter(|text| !kept.contains(text)).collect();
         assert!(!gone.is_empty() && gone.len() < 110, "{} lost", gone.len());
         let salvaged = opened.1.salvaged.expect("reported");
-        assert_eq!(
-            (salvaged.lost.len(), salvaged.copies.len()),
-            (1, usize::from(headless))
-        );
+        assert_eq!((salvaged.lost.len(), salvaged.copies.len()), (1, usize::from(headless)));
         let (lo, hi) = salvaged.lost[0];
-        assert!(
-            (hi - lo) as usize + 1 >= gone.len(),
-            "{lo}..{hi} for {}",
-            gone.len()
-        );
+        assert!((hi - lo) as usize + 1 >= gone.len(), "{lo}..{hi} for {}", gone.len());
     }
 }
 
 #[test]
 fn salvage_of_a_whole_journal_is_an_ordinary_start() {
     let (rig, _) = written(20);
-    let (result, after) = open_with(
-        &rig.disk.memory.image(),
-        Options {
-            salvage: true,
-            ..options()
-        },
-    );
+    let (result, after) =
+        open_with(&rig.disk.memory.image(), Options { salvage: true, ..options() });
     let opened = result.expect("opens");
     assert_eq!((values(&opened), opened.1.salvaged), (texts(20), None));
     assert!(after.disk.memory.aside().is_empty());

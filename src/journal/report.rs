@@ -35,35 +35,15 @@ pub struct Refusal {
 
 impl fmt::Display for Refusal {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Self {
-            segment,
-            offset,
-            seq,
-            text,
-            ..
-        } = self;
-        write!(
-            f,
-            "journal segment {segment} at {offset}, record {seq}: {text}"
-        )
+        let Self { segment, offset, seq, text, .. } = self;
+        write!(f, "journal segment {segment} at {offset}, record {seq}: {text}")
     }
 }
 
 impl From<DiskError> for Refusal {
     fn from(error: DiskError) -> Self {
-        let DiskError {
-            segment,
-            offset,
-            text,
-            ..
-        } = error;
-        Self {
-            why: Why::Unreadable,
-            segment,
-            offset,
-            seq: 0,
-            text,
-        }
+        let DiskError { segment, offset, text, .. } = error;
+        Self { why: Why::Unreadable, segment, offset, seq: 0, text }
     }
 }
 

@@ -26,12 +26,7 @@ pub(super) struct Disk {
 }
 
 fn eio(segment: u32, full: bool) -> DiskError {
-    DiskError {
-        full,
-        segment,
-        offset: 0,
-        text: if full { "full" } else { "i/o error" }.into(),
-    }
+    DiskError { full, segment, offset: 0, text: if full { "full" } else { "i/o error" }.into() }
 }
 
 impl Storage for Disk {
@@ -50,10 +45,7 @@ impl Storage for Disk {
         if self.create_fails {
             return Err(eio(no, false));
         }
-        if self
-            .room
-            .is_some_and(|room| self.memory.image().len() >= room)
-        {
+        if self.room.is_some_and(|room| self.memory.image().len() >= room) {
             return Err(eio(no, true));
         }
         self.memory.create(no, len, header)
@@ -64,19 +56,11 @@ impl Storage for Disk {
     }
 
     fn sync(&mut self, no: u32) -> Result<(), DiskError> {
-        if self.sync_fails {
-            Err(eio(no, false))
-        } else {
-            self.memory.sync(no)
-        }
+        if self.sync_fails { Err(eio(no, false)) } else { self.memory.sync(no) }
     }
 
     fn remove(&mut self, no: u32) -> Result<(), DiskError> {
-        if self.remove_fails {
-            Err(eio(no, false))
-        } else {
-            self.memory.remove(no)
-        }
+        if self.remove_fails { Err(eio(no, false)) } else { self.memory.remove(no) }
     }
 
     fn set_aside(&mut self, no: u32) -> Result<String, DiskError> {
@@ -94,11 +78,7 @@ pub(super) struct Rig {
 }
 
 pub(super) fn options() -> Options {
-    Options {
-        segment_bytes: SEGMENT,
-        salt: 1,
-        salvage: false,
-    }
+    Options { segment_bytes: SEGMENT, salt: 1, salvage: false }
 }
 
 pub(super) fn recover(disk: &mut dyn Storage, options: Options) -> Result<Opened, Refusal> {
@@ -121,20 +101,11 @@ impl Rig {
     /// Opened, with nothing done yet.
     pub(super) fn raw(mut disk: Disk) -> Self {
         let (journal, report, read) = recover(&mut disk, options()).expect("opens");
-        Self {
-            disk,
-            journal,
-            report,
-            now: Now::default(),
-            read,
-        }
+        Self { disk, journal, report, now: Now::default(), read }
     }
 
     pub(super) fn on_image(image: Image) -> Self {
-        Self::new(Disk {
-            memory: Memory::holding(image),
-            ..Disk::default()
-        })
+        Self::new(Disk { memory: Memory::holding(image), ..Disk::default() })
     }
 
     /// A start after a crash that lost nothing.
@@ -173,24 +144,17 @@ impl Rig {
 
     /// Owe owner 1 a message of that many bytes.
     pub(super) fn owe(&mut self, ord: u64, bytes: usize) -> Result<Spot, AppendError> {
-        self.journal
-            .append_message(Class::Growth, &debt(ord, bytes).as_ref())
+        self.journal.append_message(Class::Growth, &debt(ord, bytes).as_ref())
     }
 
     /// The values of all notes that recovery read.
     pub(super) fn said(&self) -> Vec<String> {
-        self.read
-            .iter()
-            .filter_map(|(_, record)| said(record))
-            .collect()
+        self.read.iter().filter_map(|(_, record)| said(record)).collect()
     }
 }
 
 pub(super) fn note(text: &str) -> Record {
-    Record::Note {
-        key: bytes::Bytes::from_static(b"k"),
-        value: text.to_owned().into(),
-    }
+    Record::Note { key: bytes::Bytes::from_static(b"k"), value: text.to_owned().into() }
 }
 
 pub(super) fn said(record: &Record) -> Option<String> {
@@ -212,11 +176,9 @@ pub(super) fn ready(journal: &mut Journal, now: Now) -> Vec<DiskJob> {
 /// A sync that worked.
 pub(super) fn synced(job: &DiskJob) -> DiskDone {
     match job {
-        DiskJob::Sync { upto, seq, .. } => DiskDone::Synced {
-            upto: *upto,
-            seq: *seq,
-            result: Ok(()),
-        },
+        DiskJob::Sync { upto, seq, .. } => {
+            DiskDone::Synced { upto: *upto, seq: *seq, result: Ok(()) }
+        }
         other => panic!("not a sync: {other:?}"),
     }
 }

@@ -44,11 +44,7 @@ pub(super) fn salvage(
     log::warn!("{refusal}; keeping what can be kept");
     let segments = survey(storage)?;
     let mark = best_mark(&segments);
-    let behind = segments
-        .last()
-        .map_or(0, |segment| segment.no)
-        .max(mark.head)
-        + 1;
+    let behind = segments.last().map_or(0, |segment| segment.no).max(mark.head) + 1;
     let mut work = Salvage {
         storage,
         salts,
@@ -74,10 +70,7 @@ pub(super) fn salvage(
 impl Salvage<'_> {
     /// Copy the good records of a segment; set it aside when something else is in it.
     fn take(&mut self, segment: &Segment) -> Result<(), Refusal> {
-        let Page::Good {
-            header, opening, ..
-        } = segment.page
-        else {
+        let Page::Good { header, opening, .. } = segment.page else {
             return self.set_aside(segment.no);
         };
         let bytes = load(self.storage, segment)?;
@@ -94,11 +87,7 @@ impl Salvage<'_> {
         }
         let rest = bytes.get(at..).unwrap_or_default();
         whole &= !search.exhausted() && rest.iter().all(|b| *b == 0);
-        if whole {
-            Ok(())
-        } else {
-            self.set_aside(segment.no)
-        }
+        if whole { Ok(()) } else { self.set_aside(segment.no) }
     }
 
     fn keep(&mut self, body: &[u8], frame: &Frame) -> Result<(), Refusal> {
@@ -111,11 +100,7 @@ impl Salvage<'_> {
             return Ok(());
         }
         let mut head = [0; FRAME];
-        let draft = Draft {
-            kind: frame.kind,
-            flags: frame.flags,
-            blobs: [body, &[], &[]],
-        };
+        let draft = Draft { kind: frame.kind, flags: frame.flags, blobs: [body, &[], &[]] };
         let bytes = padded(FRAME + body.len());
         let mut active = self.room_for(bytes)?;
         active.put(self.seq, 0, &mut head, &draft);
@@ -144,15 +129,9 @@ impl Salvage<'_> {
             self.seq += 1;
             self.storage.sync(active.header.no)?;
         }
-        let needed = u32::try_from(bytes)
-            .unwrap_or(u32::MAX)
-            .saturating_add(PAGE + SEAL);
+        let needed = u32::try_from(bytes).unwrap_or(u32::MAX).saturating_add(PAGE + SEAL);
         let (no, len) = (self.next_no, self.segment_bytes.max(needed));
-        let header = Header {
-            no,
-            len,
-            salt: self.salts.next_u64(),
-        };
+        let header = Header { no, len, salt: self.salts.next_u64() };
         let slate = self.storage.create(no, len, &header.page())?;
         self.next_no += 1;
         Ok(Active::begin(Prepared { header, slate }, self.seq))
@@ -163,10 +142,7 @@ impl Salvage<'_> {
         let mut active = self.room_for(0)?;
         let no = active.header.no;
         self.storage.sync(no)?;
-        active.write_mark(Mark {
-            seq: self.seq - 1,
-            head,
-        });
+        active.write_mark(Mark { seq: self.seq - 1, head });
         self.storage.sync(no)?;
         Ok(())
     }

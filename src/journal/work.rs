@@ -27,21 +27,13 @@ impl Journal {
     /// A job is done; what that means to those above.
     pub fn on_done(&mut self, now: Now, done: DiskDone) -> Option<News> {
         match done {
-            DiskDone::Synced {
-                result: Err(error), ..
-            } => Some(self.fail(error)),
-            DiskDone::Synced {
-                upto,
-                seq,
-                result: Ok(()),
-            } => self.on_synced(now, upto, seq),
+            DiskDone::Synced { result: Err(error), .. } => Some(self.fail(error)),
+            DiskDone::Synced { upto, seq, result: Ok(()) } => self.on_synced(now, upto, seq),
             DiskDone::Created { no, slate } => self.on_created(now, no, slate),
             DiskDone::Fetched(fetched) => Some(News::Fetched(fetched)),
             DiskDone::Picked(picked) => Some(News::Picked(picked)),
             DiskDone::Scanned(scanned) => self.on_scanned(scanned),
-            DiskDone::Removed {
-                result: Err(error), ..
-            } => Some(self.fail(error)),
+            DiskDone::Removed { result: Err(error), .. } => Some(self.fail(error)),
             DiskDone::Removed { result: Ok(()), .. } => {
                 self.census.drop_head();
                 // There is space again: no need to wait for the next try.
@@ -57,11 +49,7 @@ impl Journal {
         }
         self.syncs_asked += 1;
         let segments = core::mem::take(&mut self.unsynced);
-        Some(DiskJob::Sync {
-            segments,
-            upto: self.tail,
-            seq: self.seq - 1,
-        })
+        Some(DiskJob::Sync { segments, upto: self.tail, seq: self.seq - 1 })
     }
 
     fn next_create(&mut self, now: Now) -> Option<DiskJob> {
@@ -71,22 +59,14 @@ impl Journal {
         }
         let header = self.new_header();
         self.creating = Some(header);
-        Some(DiskJob::Create {
-            no: header.no,
-            header: header.page(),
-            len: header.len,
-        })
+        Some(DiskJob::Create { no: header.no, header: header.page(), len: header.len })
     }
 
     /// The header of the segment after the last there is.
     pub(super) fn new_header(&mut self) -> Header {
         let in_use = self.census.head() + self.census.len() as u32;
         let no = in_use + self.prepared.len() as u32;
-        Header {
-            no,
-            len: self.segment_bytes,
-            salt: self.salts.next_u64(),
-        }
+        Header { no, len: self.segment_bytes, salt: self.salts.next_u64() }
     }
 
     fn next_care(&mut self) -> Option<DiskJob> {
@@ -94,11 +74,7 @@ impl Journal {
         match self.census.fate {
             Fate::Scan(offset) => {
                 self.census.fate = Fate::Scanning;
-                Some(DiskJob::Scan(Scan {
-                    segment: no,
-                    offset,
-                    bytes_max: SCAN_BYTES,
-                }))
+                Some(DiskJob::Scan(Scan { segment: no, offset, bytes_max: SCAN_BYTES }))
             }
             Fate::Marked(sync) if self.syncs_done >= sync => {
                 self.census.fate = Fate::Removing;
