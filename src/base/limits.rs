@@ -65,6 +65,8 @@ pub struct Limits {
     pub verify_queue_max: usize,
     /// Password checks that wait, from one address.
     pub verify_per_address_max: usize,
+    /// Password checks under way at once; as many as there are workers.
+    pub verify_at_once: usize,
     /// Length of one journal segment.
     pub segment_bytes: u32,
 }
@@ -101,7 +103,8 @@ impl Default for Limits {
             fetch_bytes_max: 256 << 10,
             memory_bytes_max: 256 << 20,
             verify_queue_max: 256,
-            verify_per_address_max: 2,
+            verify_per_address_max: 128,
+            verify_at_once: 1,
             segment_bytes: 16 << 20,
         }
     }

@@ -43,6 +43,12 @@ impl<K> Wheel<K> {
         self.len
     }
 
+    /// The millisecond it has come to.
+    #[must_use]
+    pub fn now_ms(&self) -> u64 {
+        self.tick
+    }
+
     /// Nothing waits.
     #[must_use]
     pub fn is_empty(&self) -> bool {
@@ -184,7 +190,8 @@ mod tests {
                 let next = wheel.next().map(|d| d.0 / MS).unwrap();
                 let earliest = due.iter().map(|d| d.0).min().unwrap();
                 assert!(next <= earliest, "round {round}: {next} is late for {earliest}");
-                now = if rng.chance(1, 3) { now.max(next) + rng.below(1000) } else { next.max(now) };
+                now =
+                    if rng.chance(1, 3) { now.max(next) + rng.below(1000) } else { next.max(now) };
                 wheel.advance(at(now), &mut fired);
                 for key in fired.drain(..) {
                     let i = due.iter().position(|d| d.1 == key).unwrap();

@@ -173,9 +173,9 @@ fn note(key: u64, n: u64, len: usize) -> Record {
 
 fn start(torn: &mut Torn, seed: u64, what: &str) -> (Journal, BTreeMap<u64, (u64, u32)>) {
     let mut read = BTreeMap::new();
-    let mut apply = |lsn, record: &Record| {
+    let mut apply = |spot: Spot, record: &Record| {
         if let Some((key, n)) = parse(record) {
-            read.insert(key, (n, segment_of(lsn)));
+            read.insert(key, (n, segment_of(spot.lsn)));
         }
     };
     let options = Options { salt: seed, ..options() };

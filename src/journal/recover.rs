@@ -13,7 +13,7 @@ use super::page::{Header, Mark, PAGE, Page};
 use super::record::{Record, kind};
 use super::report::{Cut, Refusal, Report, Why};
 use super::storage::{SegmentFile, Storage};
-use super::{Journal, Options, State, Tally, lsn_at, salvage};
+use super::{Journal, Options, Spot, State, Tally, lsn_at, salvage};
 use crate::base::id::Lsn;
 use crate::base::rng::Rng;
 use crate::base::time::Deadline;
@@ -57,7 +57,7 @@ struct Replay<'a> {
     report: Report,
 }
 
-type Apply<'a> = dyn FnMut(Lsn, &Record) + 'a;
+type Apply<'a> = dyn FnMut(Spot, &Record) + 'a;
 
 impl Journal {
     /// Read the log from its oldest record on, giving each to `apply`, and make it ready to be
@@ -67,7 +67,7 @@ impl Journal {
     pub fn recover(
         storage: &mut dyn Storage,
         options: Options,
-        apply: &mut dyn FnMut(Lsn, &Record),
+        apply: &mut dyn FnMut(Spot, &Record),
     ) -> Result<(Self, Report), Refusal> {
         let mut salts = Rng::new(options.salt);
         let salvaged = match options.salvage {
@@ -227,7 +227,9 @@ impl<'a> Replay<'a> {
                 return Err(end.refuse(Why::Damaged, text));
             }
             if !sealed {
-                apply(lsn_at(header.no, end.offset), &record);
+                let len = frame.step() as u32;
+                let lsn = lsn_at(header.no, end.offset);
+                apply(Spot { lsn, end: lsn_at(header.no, end.offset + len), len }, &record);
             }
             self.durable = self.durable.max(frame.durable);
             self.report.records += 1;

@@ -83,7 +83,7 @@ pub(super) fn options() -> Options {
 
 pub(super) fn recover(disk: &mut dyn Storage, options: Options) -> Result<Opened, Refusal> {
     let mut read = Vec::new();
-    let mut apply = |lsn, record: &Record| read.push((lsn, record.clone()));
+    let mut apply = |spot: Spot, record: &Record| read.push((spot.lsn, record.clone()));
     let (journal, report) = Journal::recover(disk, options, &mut apply)?;
     Ok((journal, report, read))
 }

@@ -1,0 +1,323 @@
+//! Floor 3. Who may come in and what they may do: users, groups and rules behind one `Policy`.
+//!
+//! Read `users.rs` (the file), `rules.rs` (what a group may do), then this: a login, step by step.
+//! `throttle.rs` says who must wait, `verified.rs` who need not be checked again, `line.rs` whose
+//! check is next; `mac.rs` and `until.rs` are what these are made of. What keeps it simple: rules
+//! are replaced whole or not at all, a principal knows which edition of them it was made under,
+//! and one made under an older edition is looked up again by name. Whoever does not exist, has a
+//! wrong client id or a wrong password goes the same way at the same price. Absent on purpose:
+//! threads, files, clocks; other kinds of users file come in as another `Roll`.
+
+use std::sync::Arc;
+
+use bytes::Bytes;
+
+use crate::base::time::Now;
+use crate::hub::policy::{self, Admit, Claim, Login, Policy, Principal, Refusal, Secret};
+
+mod mac;
+mod rules;
+mod throttle;
+mod until;
+mod users;
+mod verified;
+
+pub mod line;
+
+#[cfg(test)]
+mod access_test;
+#[cfg(test)]
+mod line_test;
+#[cfg(test)]
+mod rules_test;
+#[cfg(test)]
+mod throttle_test;
+#[cfg(test)]
+mod users_test;
+
+pub use throttle::{Bucket, Terms};
+pub use users::{Mode, Note};
+
+use mac::{Mac, Purpose};
+use rules::Group;
+use throttle::Throttle;
+use users::{Proof, Roll, User};
+use verified::Verified;
+
+/// What a reload changed.
+#[derive(Clone, PartialEq, Eq, Debug, Default)]
+pub struct Diff {
+    /// Users who were not there before, by name.
+    pub added: Vec<String>,
+    /// Users who are there no longer: their connections must end.
+    pub removed: Vec<String>,
+    /// Users with another password, client id or group: their connections must begin anew.
+    pub changed: Vec<String>,
+    /// Some rule, group or the mode is another: subscriptions must be permitted again.
+    pub rules: bool,
+    /// What is doubtful in the new file.
+    pub warnings: Vec<Note>,
+}
+
+/// The policy that a users file describes.
+pub struct Access {
+    mac: Mac,
+    roll: Roll,
+    edition: u32,
+    verified: Verified,
+    throttle: Throttle,
+    checks_receive: bool,
+}
+
+impl Access {
+    /// Understand a users file. `key` must be random and told to nobody.
+    pub fn new(text: &str, key: [u64; 2], terms: Terms) -> Result<Self, Note> {
+        let mac = Mac::new(key);
+        let roll = Roll::parse(text, mac)?;
+        let checks_receive = roll.groups.iter().any(Group::strikes_deliveries);
+        let (verified, throttle) = (Verified::new(), Throttle::new(mac, terms));
+        Ok(Self { mac, roll, edition: 1, verified, throttle, checks_receive })
+    }
+
+    /// Replace users and rules by those of another file; when it has an error nothing changes.
+    /// Connections whose user `recall` no longer knows, or who are named in the answer as
+    /// changed, are the caller's to end.
+    pub fn reload(&mut self, text: &str) -> Result<Diff, Note> {
+        let roll = Roll::parse(text, self.mac)?;
+        let diff = self.difference(&roll);
+        // Subscriptions made under the old rules may match what the new ones forbid, so from the
+        // first narrowing change on deliveries are looked at one by one.
+        self.checks_receive |= diff.rules || !diff.removed.is_empty() || !diff.changed.is_empty();
+        self.checks_receive |= roll.groups.iter().any(Group::strikes_deliveries);
+        self.roll = roll;
+        self.edition = self.edition.wrapping_add(1);
+        self.verified.flush();
+        self.throttle.forget_friends();
+        Ok(diff)
+    }
+
+    /// The mode of the file.
+    #[must_use]
+    pub fn mode(&self) -> Mode {
+        self.roll.mode
+    }
+
+    /// How many users there are.
+    #[must_use]
+    pub fn users(&self) -> usize {
+        self.roll.users.len()
+    }
+
+    /// What is doubtful in the file.
+    #[must_use]
+    pub fn warnings(&self) -> &[Note] {
+        &self.roll.warnings
+    }
+
+    /// Does any user need a worker to be checked?
+    #[must_use]
+    pub fn has_hashes(&self) -> bool {
+        self.roll.decoy.is_some()
+    }
+
+    fn difference(&self, new: &Roll) -> Diff {
+        let old = &self.roll;
+        let names = |wanted: &dyn Fn(&Bytes) -> bool, of: &Roll| {
+            let names = of.users.keys().filter(|name| wanted(name));
+            let mut names: Vec<String> =
+                names.map(|name| String::from_utf8_lossy(name).into_owned()).collect();
+            names.sort();
+            names
+        };
+        let alike = |name: &Bytes| match (old.users.get(name), new.users.get(name)) {
+            (Some(a), Some(b)) => {
+                let group = |roll: &Roll, user: &User| {
+                    roll.groups.get(user.group as usize).map(|group| group.name.clone())
+                };
+                a.proof == b.proof && a.client_id == b.client_id && group(old, a) == group(new, b)
+            }
+            _ => true,
+        };
+        Diff {
+            added: names(&|name| !old.users.contains_key(name), new),
+            removed: names(&|name| !new.users.contains_key(name), old),
+            changed: names(&|name| !alike(name), new),
+            rules: old.mode != new.mode || old.groups != new.groups,
+            warnings: new.warnings.clone(),
+        }
+    }
+
+    /// Everybody is welcome: the file says so and names nobody.
+    fn is_open(&self) -> bool {
+        self.roll.mode == Mode::None && self.roll.users.is_empty()
+    }
+
+    fn principal(&self, name: &Bytes, user: &User) -> Principal {
+        Principal { user: name.clone(), group: user.group, durable: true, edition: self.edition }
+    }
+
+    /// The group whose rules apply: nobody's when the user is gone, none when rules are not asked.
+    fn standing(&self, who: &Principal) -> Standing<'_> {
+        let group = if who.edition == self.edition {
+            who.group
+        } else {
+            let Some(now) = self.recall(&who.user) else {
+                return Standing::Gone;
+            };
+            now.group
+        };
+        if self.roll.mode == Mode::None {
+            return Standing::Free;
+        }
+        self.roll.groups.get(group as usize).map_or(Standing::Gone, Standing::Group)
+    }
+
+    fn failed(&mut self, now: Now, login: &Login<'_>, why: Refusal) -> Admit {
+        self.throttle.on_failed(now, login.address, login.loopback, login.user);
+        Admit::No(why)
+    }
+
+    /// Have `hash` checked; without a principal only for what it costs.
+    fn check(
+        &mut self,
+        now: Now,
+        login: &Login<'_>,
+        hash: Arc<str>,
+        principal: Option<Principal>,
+    ) -> Admit {
+        let password = login.password.unwrap_or_default();
+        if password.len() > PASSWORD_MAX || password.contains(&0) {
+            return self.failed(now, login, Refusal::TooLong);
+        }
+        let network = login.address.network().to_string();
+        let digest = self.mac.of(Purpose::Verified).part(login.user).part(password);
+        let tag = digest.part(hash.as_bytes()).part(network.as_bytes()).done();
+        match principal {
+            Some(known) if self.verified.knows(now, tag) => {
+                self.throttle.on_succeeded(now, login.address, login.user);
+                Admit::Yes(known)
+            }
+            principal => Admit::Verify {
+                secret: Secret::new(password),
+                hash,
+                claim: Claim {
+                    principal,
+                    user: Bytes::copy_from_slice(login.user),
+                    address: login.address,
+                    loopback: login.loopback,
+                    tag,
+                },
+            },
+        }
+    }
+}
+
+enum Standing<'a> {
+    Free,
+    Group(&'a Group),
+    Gone,
+}
+
+impl Policy for Access {
+    fn admit(&mut self, now: Now, login: &Login<'_>) -> Admit {
+        if self.is_open()
+            && let Some(guest) = self.recall(&Bytes::copy_from_slice(login.user))
+        {
+            return Admit::Yes(guest);
+        }
+        if login.user.is_empty() {
+            return Admit::No(Refusal::Anonymous);
+        }
+        let ms = self.throttle.wait_ms(now, login.address, login.loopback, login.user);
+        if ms > 0 {
+            return Admit::No(Refusal::Throttled { ms });
+        }
+        let password = login.password.unwrap_or_default();
+        let digest = self.mac.of(Purpose::Secret).part(password).done();
+        let found = self.roll.users.get_key_value(login.user);
+        // An empty password proves nothing, whatever it is compared with.
+        let known = found.filter(|(_, user)| fits(user, login) && !password.is_empty());
+        let principal = known.map(|(name, user)| self.principal(name, user));
+        let proof = found.map(|(_, user)| user.proof.clone());
+        let secret = match proof {
+            Some(Proof::Hash(hash)) => return self.check(now, login, hash, principal),
+            Some(Proof::Secret(secret)) => secret,
+            // Nobody's secret: one bit off whatever was sent.
+            None => digest ^ 1,
+        };
+        match principal {
+            Some(known) if mac::same(secret, digest) => {
+                self.throttle.on_succeeded(now, login.address, login.user);
+                return Admit::Yes(known);
+            }
+            _ => core::hint::black_box(mac::same(secret, digest)),
+        };
+        match self.roll.decoy.clone() {
+            Some(decoy) => self.check(now, login, decoy, None),
+            None => self.failed(now, login, Refusal::Unknown),
+        }
+    }
+
+    fn verified(&mut self, now: Now, claim: &Claim, ok: bool) -> Result<Principal, Refusal> {
+        let Some(principal) = claim.principal.as_ref().filter(|_| ok) else {
+            self.throttle.on_failed(now, claim.address, claim.loopback, &claim.user);
+            return Err(Refusal::Unknown);
+        };
+        if principal.edition != self.edition {
+            // The rules changed while the worker was busy; what it compared may no longer count.
+            return Err(Refusal::Unknown);
+        }
+        self.verified.add(now, claim.tag);
+        self.throttle.on_succeeded(now, claim.address, &claim.user);
+        Ok(principal.clone())
+    }
+
+    fn permit(&mut self, who: &Principal, access: &policy::Access<'_>) -> bool {
+        if reserved(access) {
+            return false;
+        }
+        match self.standing(who) {
+            Standing::Free => true,
+            Standing::Group(group) => group.ruling(&who.user, access).allowed,
+            Standing::Gone => false,
+        }
+    }
+
+    fn explain(&self, who: &Principal, access: &policy::Access<'_>) -> String {
+        if reserved(access) {
+            return "denied: only the broker publishes under $".into();
+        }
+        match self.standing(who) {
+            Standing::Free => "allowed: mode none asks no rules".into(),
+            Standing::Group(group) => group.ruling(&who.user, access).explain(group),
+            Standing::Gone => "denied: there is no such user any more".into(),
+        }
+    }
+
+    fn recall(&self, user: &Bytes) -> Option<Principal> {
+        if self.is_open() {
+            return policy::Open.recall(user).map(|p| Principal { edition: self.edition, ..p });
+        }
+        self.roll.users.get_key_value(user).map(|(name, user)| self.principal(name, user))
+    }
+
+    fn checks_receive(&self) -> bool {
+        self.checks_receive
+    }
+}
+
+/// Is this the client id the user must have? Only PRX1 makes it part of the proof.
+fn fits(user: &User, login: &Login<'_>) -> bool {
+    match &user.client_id {
+        Some(id) if login.protocol == "prx1" => id == login.client_id,
+        _ => true,
+    }
+}
+
+/// No client writes where the broker writes.
+fn reserved(access: &policy::Access<'_>) -> bool {
+    matches!(access, policy::Access::Publish(topic) if topic.is_hidden())
+}
+
+/// More than this bcrypt does not look at.
+const PASSWORD_MAX: usize = 72;

@@ -1,0 +1,110 @@
+//! Floor 4. One connection as the engine sees it: a peer, its unread input, and its marks.
+//!
+//! Socket-shaped and mortal. An idle one owns no buffer: input is parsed in the buffer it was read
+//! into, and only an unfinished packet is kept here. Absent on purpose: the socket.
+
+use bytes::BytesMut;
+
+use crate::base::time::{Deadline, MS, Now};
+use crate::hub::Hub;
+use crate::hub::policy::Address;
+use crate::proto::doom::Doom;
+use crate::proto::{Peer, Protocol};
+
+/// Replies may follow a peer's half-close for this long.
+const EOF_MS: u64 = 5_000;
+
+/// A connection.
+#[derive(Debug)]
+pub(super) struct Conn {
+    pub(crate) peer: Peer,
+    pub(crate) input: BytesMut,
+    pub(crate) listener: u16,
+    pub(crate) address: Address,
+    pub(crate) loopback: bool,
+    pub(crate) doom: Option<Doom>,
+    /// It stands in the list of those with something to say.
+    pub(crate) marked: bool,
+    /// It stands in the list of those with input left over.
+    pub(crate) ready: bool,
+    /// It stands in the list of those that wait for room.
+    pub(crate) stalled: bool,
+    /// Its socket takes nothing more for now, since then.
+    pub(crate) blocked: Option<u64>,
+    /// The peer closed its sending half, then; what it is owed by way of replies still goes out.
+    pub(crate) eof: Option<u64>,
+    /// When the unfinished packet at the front of the input began.
+    pub(crate) partial: Option<u64>,
+    /// What the wheel holds for it: nothing earlier is armed.
+    pub(crate) armed: Deadline,
+    /// Counted among those that have not identified themselves.
+    pub(crate) stranger: bool,
+    /// Told that its first reply waits for the journal.
+    pub(crate) waiting: bool,
+}
+
+impl Conn {
+    pub(crate) fn new(peer: Peer, listener: u16, address: Address, loopback: bool) -> Self {
+        Self {
+            peer,
+            input: BytesMut::new(),
+            listener,
+            address,
+            loopback,
+            doom: None,
+            marked: false,
+            ready: false,
+            stalled: false,
+            blocked: None,
+            eof: None,
+            partial: None,
+            armed: Deadline::NEVER,
+            stranger: true,
+            waiting: false,
+        }
+    }
+
+    /// Replies wait for the disk, or a worker for its verdict: the last words are not said yet.
+    pub(crate) fn owes_words(&self, hub: &Hub) -> bool {
+        let busy = self.peer.is_stranger() && !self.peer.wants_bytes(hub);
+        busy || self.ready || self.peer.waits_for().is_some()
+    }
+
+    /// The earliest of its deadlines: the peer's own, an unfinished packet, a stuck reader.
+    pub(crate) fn deadline(&self, packet_ms: u64, stuck_ms: u64) -> Deadline {
+        let mut at = self.peer.deadline();
+        if let Some(began) = self.partial {
+            at = at.min(packet_deadline(began, self.input.len(), packet_ms));
+        }
+        if let Some(since) = self.eof {
+            at = at.min(Deadline(since.saturating_add(EOF_MS * MS)));
+        }
+        if let Some(since) = self.blocked {
+            at = at.min(Deadline(since.saturating_add(stuck_ms.saturating_mul(MS))));
+        }
+        at
+    }
+
+    /// Why it must end now, if one of the engine's own deadlines has come.
+    pub(crate) fn overdue(&self, now: Now, packet_ms: u64, stuck_ms: u64) -> Option<Doom> {
+        if let Some(began) = self.partial
+            && now.reached(packet_deadline(began, self.input.len(), packet_ms))
+        {
+            return Some(Doom::PacketTimeout);
+        }
+        if let Some(since) = self.eof
+            && now.reached(Deadline(since.saturating_add(EOF_MS * MS)))
+        {
+            return Some(Doom::Eof);
+        }
+        let since = self.blocked?;
+        let limit = Deadline(since.saturating_add(stuck_ms.saturating_mul(MS)));
+        now.reached(limit).then_some(Doom::Stuck)
+    }
+}
+
+/// A packet may take its time: a base, and a millisecond for every KiB that has come of it.
+fn packet_deadline(began: u64, len: usize, packet_ms: u64) -> Deadline {
+    let ms = packet_ms.saturating_add((len >> 10) as u64);
+    Deadline(began.saturating_add(ms.saturating_mul(MS)))
+}

@@ -1,0 +1,94 @@
+//! Floor 4. How connections end: doomed in a turn, buried after it.
+//!
+//! Dooming detaches the session at once and lets the peer leave its last words; the slot is freed
+//! when whoever drives the engine has written them, so nobody frees what a caller still holds.
+
+use crate::base::id::ConnId;
+use crate::base::stats::Counter;
+use crate::base::time::Now;
+use crate::hub::policy::Event;
+use crate::proto::doom::Doom;
+use crate::proto::{Ctx, Protocol};
+
+use super::Engine;
+
+impl Engine {
+    /// End a connection, for this reason. The first reason counts.
+    pub fn doom(&mut self, now: Now, conn: ConnId, doom: Doom) {
+        let Some(c) = self.conns.get_mut(conn).filter(|c| c.doom.is_none()) else { return };
+        let Some(listener) = self.listeners.get(usize::from(c.listener)) else { return };
+        c.doom = Some(doom);
+        c.input = bytes::BytesMut::new();
+        let mut asks = Vec::new();
+        let mut ctx = Ctx {
+            now,
+            conn,
+            hub: &mut self.hub,
+            asks: &mut asks,
+            listener,
+            address: c.address,
+            loopback: c.loopback,
+        };
+        c.peer.on_doom(&doom, &mut ctx);
+        if c.stranger {
+            c.stranger = false;
+            self.strangers -= 1;
+        }
+        self.line.leave(conn);
+        self.doomed.push_back(conn);
+        self.hub.stats.count(Counter::ConnectionsClosed);
+        self.hub.observer.see(now, &Event::Closed { conn, reason: doom.name() });
+        self.gather_awake();
+    }
+
+    /// The peer closed its end, or the network gave up.
+    pub fn on_closed(&mut self, now: Now, conn: ConnId, reset: bool) {
+        let Some(c) = self.conns.get_mut(conn) else { return };
+        if !reset && c.doom.is_none() && c.owes_words(&self.hub) {
+            // It may have closed one half only, and be waiting for an answer.
+            c.eof = c.eof.or(Some(now.mono));
+            return self.settle(now, conn);
+        }
+        self.doom(now, conn, if reset { Doom::Reset } else { Doom::Eof });
+    }
+
+    /// A half-closed connection that has had its answers is over.
+    pub(super) fn end_if_said(&mut self, now: Now, conn: ConnId) {
+        let c = self.conns.get(conn).filter(|c| c.eof.is_some() && c.doom.is_none());
+        if c.is_some_and(|c| !c.owes_words(&self.hub)) {
+            self.doom(now, conn, Doom::Eof);
+        }
+    }
+
+    /// A connection to be closed: take its last words with `poll_transmit`, write what the socket
+    /// takes, then `bury` it.
+    pub fn poll_doomed(&mut self) -> Option<(ConnId, Doom)> {
+        while let Some(conn) = self.doomed.pop_front() {
+            if let Some(doom) = self.conns.get(conn).and_then(|c| c.doom) {
+                return Some((conn, doom));
+            }
+        }
+        None
+    }
+
+    /// Free the slot: from now on its id finds nobody.
+    pub fn bury(&mut self, conn: ConnId) {
+        self.conns.remove(conn);
+    }
+
+    /// Doomed and not buried.
+    #[must_use]
+    pub fn is_doomed(&self, conn: ConnId) -> bool {
+        self.conns.get(conn).is_none_or(|c| c.doom.is_some())
+    }
+
+    /// The broker goes down: nobody new, and everybody is let go with their protocol's words.
+    pub fn stop(&mut self, now: Now) {
+        self.stopping = true;
+        let all: Vec<ConnId> = self.conns.iter().map(|(id, _)| id).collect();
+        for conn in all {
+            self.doom(now, conn, Doom::Stopping);
+        }
+        self.commit();
+    }
+}

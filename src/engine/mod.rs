@@ -1,0 +1,580 @@
+//! Floor 4. The broker as a value: bytes and time go in, bytes, effects and a deadline come out.
+//!
+//! Whoever drives it follows the order of a turn (`os/driver.rs`, and the simulator alike):
+//! completions in, bytes in, `on_time`, `commit`, effects out, then `poll_dirty` with
+//! `poll_transmit` for each, then `poll_doomed`. `on_*` tell what happened, `poll_*` ask what now.
+//! A publisher's call never encodes for a subscriber; connections are closed between turns, never
+//! inside somebody else's call. Absent on purpose: sockets, threads, clocks, entropy, files, logs.
+
+mod audit;
+mod conn;
+mod ends;
+mod local;
+mod verify;
+
+pub use audit::{Audit, Broken};
+
+use std::collections::VecDeque;
+use std::sync::Arc;
+
+use bytes::BytesMut;
+
+use crate::access::line::{Line, Places};
+use crate::base::dirty::Dirty;
+use crate::base::id::{ConnId, Lsn, SessionId, Ticket};
+use crate::base::limits::Limits;
+use crate::base::map::Seed;
+use crate::base::outbound::Outbound;
+use crate::base::slab::Slab;
+use crate::base::stats::Counter;
+use crate::base::time::{Deadline, Now};
+use crate::base::wheel::Wheel;
+use crate::hub::Hub;
+use crate::hub::backlog::Stir;
+use crate::hub::policy::{Address, Event, Secret};
+use crate::journal::job::{DiskDone, DiskJob};
+use crate::proto::doom::Doom;
+use crate::proto::fault::Blame;
+use crate::proto::{Ask, Ctx, Listener, Peer, Protocol};
+
+use conn::Conn;
+
+/// Items moved from queues to drainers in a turn.
+const DRAIN_TURN: usize = 256;
+/// Connections with input left over that are served again in a turn.
+const READY_TURN: usize = 1_024;
+
+/// Work for threads.
+#[derive(Debug)]
+pub enum Effect {
+    /// Compare a password with a hash.
+    Verify {
+        /// Whose question.
+        ticket: Ticket,
+        /// The password.
+        secret: Secret,
+        /// The hash.
+        hash: Arc<str>,
+    },
+    /// Something about the disk.
+    Disk(DiskJob),
+}
+
+/// Answers of threads.
+#[derive(Debug)]
+pub enum Completion {
+    /// A password was compared.
+    Verified {
+        /// Whose question.
+        ticket: Ticket,
+        /// They match.
+        ok: bool,
+    },
+    /// A disk job is done.
+    Disk(DiskDone),
+}
+
+/// Why a connection gets no slot.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum NoSlot {
+    /// There are as many as there may be.
+    Connections,
+    /// Too many have not identified themselves yet.
+    Strangers,
+    /// The broker is going down.
+    Stopping,
+}
+
+/// Whose deadline.
+#[derive(Clone, Copy, Debug)]
+enum Timer {
+    Conn(ConnId),
+    Session(SessionId),
+}
+
+/// The broker without the world.
+pub struct Engine {
+    conns: Slab<ConnId, Conn>,
+    hub: Hub,
+    listeners: Vec<Listener>,
+    wheel: Wheel<Timer>,
+    dirty: Dirty<ConnId>,
+    ready: VecDeque<ConnId>,
+    stalled: VecDeque<ConnId>,
+    waiting: VecDeque<(Lsn, ConnId)>,
+    doomed: VecDeque<ConnId>,
+    line: Line<verify::Check>,
+    strangers: u32,
+    stopping: bool,
+    draining: bool,
+    fired: Vec<Timer>,
+}
+
+impl Engine {
+    /// Put the machine around a hub that is new or was recovered.
+    #[must_use]
+    pub fn new(hub: Hub, listeners: Vec<Listener>, seed: u64) -> Self {
+        let places = Places {
+            all: hub.limits.verify_queue_max,
+            per_network: hub.limits.verify_per_address_max,
+            at_once: hub.limits.verify_at_once,
+        };
+        let line = Line::new(places, Seed::with_seed(seed));
+        Self {
+            conns: Slab::default(),
+            hub,
+            listeners,
+            wheel: Wheel::default(),
+            dirty: Dirty::default(),
+            ready: VecDeque::new(),
+            stalled: VecDeque::new(),
+            waiting: VecDeque::new(),
+            doomed: VecDeque::new(),
+            line,
+            strangers: 0,
+            stopping: false,
+            draining: false,
+            fired: Vec::new(),
+        }
+    }
+
+    /// The shared middle, to look at.
+    #[must_use]
+    pub fn hub(&self) -> &Hub {
+        &self.hub
+    }
+
+    /// The shared middle, for the embedder's own verbs.
+    pub fn hub_mut(&mut self) -> &mut Hub {
+        &mut self.hub
+    }
+
+    /// Every bound.
+    #[must_use]
+    pub fn limits(&self) -> &Limits {
+        &self.hub.limits
+    }
+
+    /// The listeners, as given.
+    #[must_use]
+    pub fn listeners(&self) -> &[Listener] {
+        &self.listeners
+    }
+
+    /// Open connections.
+    #[must_use]
+    pub fn connections(&self) -> usize {
+        self.conns.len()
+    }
+
+    /// A connection was accepted.
+    pub fn on_accept(
+        &mut self,
+        now: Now,
+        listener: u16,
+        address: Address,
+        loopback: bool,
+    ) -> Result<ConnId, NoSlot> {
+        let limits = &self.hub.limits;
+        let why = if self.stopping {
+            Some(NoSlot::Stopping)
+        } else if self.conns.len() >= limits.connections_max as usize {
+            Some(NoSlot::Connections)
+        } else if self.strangers >= limits.strangers_max {
+            Some(NoSlot::Strangers)
+        } else {
+            None
+        };
+        let Some(l) = self.listeners.get(usize::from(listener)).filter(|_| why.is_none()) else {
+            self.hub.stats.count(Counter::ConnectionsRefused);
+            return Err(why.unwrap_or(NoSlot::Stopping));
+        };
+        let peer = Peer::new(l.speak, now, &self.hub);
+        let no = l.no;
+        let conn = self.conns.insert_with(|_| Conn::new(peer, listener, address, loopback));
+        self.strangers += 1;
+        self.hub.stats.count(Counter::ConnectionsOpened);
+        self.hub.observer.see(now, &Event::Opened { conn, listener: no, address });
+        self.settle(now, conn);
+        Ok(conn)
+    }
+
+    /// Bytes arrived. Takes all of `chunk`; what is no whole packet yet is kept.
+    pub fn on_bytes(&mut self, now: Now, conn: ConnId, chunk: &mut BytesMut) {
+        self.hub.stats.add(Counter::BytesReceived, chunk.len() as u64);
+        let Some(c) = self.conns.get_mut(conn).filter(|c| c.doom.is_none()) else {
+            chunk.clear();
+            return;
+        };
+        if c.input.is_empty() {
+            self.feed(now, conn, Some(chunk));
+            if let Some(c) = self.conns.get_mut(conn).filter(|c| c.doom.is_none()) {
+                c.input.extend_from_slice(chunk);
+            }
+            chunk.clear();
+        } else {
+            c.input.extend_from_slice(chunk);
+            chunk.clear();
+            self.feed(now, conn, None);
+        }
+        self.note_rest(now, conn);
+        self.settle(now, conn);
+    }
+
+    /// Let the peer take packets from `chunk`, or from what it kept.
+    fn feed(&mut self, now: Now, conn: ConnId, chunk: Option<&mut BytesMut>) {
+        let mut kept = BytesMut::new();
+        let own = chunk.is_none();
+        if own && let Some(c) = self.conns.get_mut(conn) {
+            kept = core::mem::take(&mut c.input);
+        }
+        let input = chunk.unwrap_or(&mut kept);
+        let before = input.len();
+        let result = self.call(now, conn, |peer, ctx| peer.on_bytes(input, ctx));
+        let took = before != input.len();
+        if let Some(c) = self.conns.get_mut(conn) {
+            if took {
+                c.partial = None;
+            }
+            if own && !kept.is_empty() {
+                c.input = kept;
+            }
+        }
+        if let Err(fault) = result {
+            self.on_fault(now, conn, fault);
+        }
+    }
+
+    /// What is left of the input: a budget ran out, or a packet is not whole yet.
+    fn note_rest(&mut self, now: Now, conn: ConnId) {
+        let Some(c) = self.conns.get_mut(conn) else { return };
+        if c.input.is_empty() || c.doom.is_some() {
+            c.partial = None;
+            return;
+        }
+        c.partial = c.partial.or(Some(now.mono));
+        let more = c.input.len() >= self.hub.limits.packets_turn;
+        if more && !c.ready && c.peer.wants_bytes(&self.hub) {
+            c.ready = true;
+            self.ready.push_back(conn);
+        }
+    }
+
+    /// Call into a peer with its surroundings, then carry out what it asked for.
+    fn call<T>(
+        &mut self,
+        now: Now,
+        conn: ConnId,
+        f: impl FnOnce(&mut Peer, &mut Ctx<'_>) -> Result<T, crate::proto::fault::Fault>,
+    ) -> Result<(), crate::proto::fault::Fault> {
+        let Some(c) = self.conns.get_mut(conn).filter(|c| c.doom.is_none()) else { return Ok(()) };
+        let Some(listener) = self.listeners.get(usize::from(c.listener)) else { return Ok(()) };
+        let mut asks = Vec::new();
+        let mut ctx = Ctx {
+            now,
+            conn,
+            hub: &mut self.hub,
+            asks: &mut asks,
+            listener,
+            address: c.address,
+            loopback: c.loopback,
+        };
+        let result = f(&mut c.peer, &mut ctx).map(|_| ());
+        if c.stranger && !c.peer.is_stranger() {
+            c.stranger = false;
+            self.strangers -= 1;
+        }
+        for ask in asks {
+            self.on_ask(now, conn, ask);
+        }
+        result
+    }
+
+    fn on_ask(&mut self, now: Now, conn: ConnId, ask: Ask) {
+        match ask {
+            Ask::Verify { ticket, address, secret, hash } => {
+                self.ask_worker(now, ticket, address, secret, hash);
+            }
+            Ask::Yield(other) => self.doom(now, other, Doom::TakenOver),
+            Ask::Stall => {
+                if let Some(c) = self.conns.get_mut(conn)
+                    && !c.stalled
+                {
+                    c.stalled = true;
+                    self.stalled.push_back(conn);
+                }
+            }
+            Ask::Leave => self.doom(now, conn, Doom::Left),
+        }
+    }
+
+    fn on_fault(&mut self, now: Now, conn: ConnId, fault: crate::proto::fault::Fault) {
+        if fault.blame == Blame::Peer {
+            self.hub.stats.count(Counter::PeerFaults);
+        }
+        let event = Event::Fault { conn, clause: fault.clause, text: fault.kind.text() };
+        self.hub.observer.see(now, &event);
+        self.doom(now, conn, Doom::Fault(fault));
+    }
+
+    /// A thread answered.
+    pub fn on_completion(&mut self, now: Now, done: Completion) {
+        match done {
+            Completion::Verified { ticket, ok } => self.on_verified(now, ticket, ok),
+            Completion::Disk(done) => match self.hub.on_disk(now, done) {
+                Stir::Synced => self.release(),
+                Stir::Room => self.unstall(now),
+                Stir::Failed => self.on_disk_failed(now),
+                Stir::Quiet => {}
+            },
+        }
+        self.gather_awake();
+    }
+
+    /// Replies whose journal position is on the device may go out. Positions only grow, so
+    /// releasing is popping.
+    fn release(&mut self) {
+        let synced = self.hub.synced();
+        while let Some((lsn, conn)) = self.waiting.front().copied() {
+            if lsn > synced {
+                return;
+            }
+            self.waiting.pop_front();
+            if let Some(c) = self.conns.get_mut(conn) {
+                c.waiting = false;
+                self.dirty.mark(conn, &mut c.marked);
+            }
+        }
+    }
+
+    /// Those that were made to wait try again.
+    fn unstall(&mut self, now: Now) {
+        for _ in 0..self.stalled.len() {
+            let Some(conn) = self.stalled.pop_front() else { return };
+            let Some(c) = self.conns.get_mut(conn) else { continue };
+            c.stalled = false;
+            self.feed(now, conn, None);
+            self.note_rest(now, conn);
+            self.settle(now, conn);
+        }
+    }
+
+    /// Nothing durable can be promised: whoever waits for such a promise is told by the end of
+    /// its connection. Everybody else goes on.
+    fn on_disk_failed(&mut self, now: Now) {
+        let waiting: Vec<ConnId> = self.waiting.drain(..).map(|(_, conn)| conn).collect();
+        for conn in waiting.into_iter().chain(core::mem::take(&mut self.stalled)) {
+            if let Some(c) = self.conns.get_mut(conn) {
+                c.stalled = false;
+                c.waiting = false;
+            }
+            self.doom(now, conn, Doom::StorageFailed);
+        }
+    }
+
+    /// The clock moved: deadlines, and work that was left over.
+    pub fn on_time(&mut self, now: Now) {
+        for _ in 0..self.ready.len().min(READY_TURN) {
+            let Some(conn) = self.ready.pop_front() else { break };
+            let Some(c) = self.conns.get_mut(conn) else { continue };
+            c.ready = false;
+            self.feed(now, conn, None);
+            self.note_rest(now, conn);
+            self.settle(now, conn);
+        }
+        let mut fired = core::mem::take(&mut self.fired);
+        self.wheel.advance(now, &mut fired);
+        for timer in fired.drain(..) {
+            match timer {
+                Timer::Conn(conn) => self.on_conn_deadline(now, conn),
+                Timer::Session(id) => self.hub.on_session_deadline(now, id),
+            }
+        }
+        self.fired = fired;
+        self.draining = self.hub.drain_some(now, DRAIN_TURN);
+        if !self.stalled.is_empty() && !self.hub.memory_is_short() {
+            self.unstall(now);
+        }
+        self.gather_awake();
+    }
+
+    fn on_conn_deadline(&mut self, now: Now, conn: ConnId) {
+        let limits = &self.hub.limits;
+        let (packet_ms, stuck_ms) = (limits.packet_ms_max, limits.stuck_ms_max);
+        let Some(c) = self.conns.get_mut(conn) else { return };
+        c.armed = Deadline::NEVER;
+        if let Some(doom) = c.overdue(now, packet_ms, stuck_ms) {
+            return self.doom(now, conn, doom);
+        }
+        let mut verdict = Ok(());
+        let _ = self.call(now, conn, |peer, ctx| {
+            verdict = peer.on_deadline(ctx);
+            Ok(())
+        });
+        match verdict {
+            Ok(()) => self.settle(now, conn),
+            Err(doom) => self.doom(now, conn, doom),
+        }
+    }
+
+    /// After anything happened to a connection: arm its deadline if it moved earlier, put it
+    /// among those with something to say, and collect whom the hub wants heard.
+    fn settle(&mut self, _: Now, conn: ConnId) {
+        let limits = &self.hub.limits;
+        if let Some(c) = self.conns.get_mut(conn) {
+            let at = c.deadline(limits.packet_ms_max, limits.stuck_ms_max);
+            if at < c.armed {
+                c.armed = at;
+                self.wheel.arm(at, Timer::Conn(conn));
+            }
+            if let Some(lsn) = c.peer.waits_for() {
+                if lsn <= self.hub.synced() {
+                    self.dirty.mark(conn, &mut c.marked);
+                } else {
+                    self.wait_for(lsn, conn);
+                }
+            }
+        }
+        self.gather_awake();
+    }
+
+    /// The connection's first reply waits for the journal. Entries stay ordered: an earlier
+    /// position than the last in line can only be asked for by a connection that was not in line.
+    fn wait_for(&mut self, lsn: Lsn, conn: ConnId) {
+        let Some(c) = self.conns.get_mut(conn) else { return };
+        if c.waiting {
+            return;
+        }
+        c.waiting = true;
+        let at = self.waiting.partition_point(|(other, _)| *other <= lsn);
+        self.waiting.insert(at, (lsn, conn));
+    }
+
+    fn gather_awake(&mut self) {
+        while let Some(conn) = self.hub.poll_awake() {
+            if let Some(c) = self.conns.get_mut(conn) {
+                self.dirty.mark(conn, &mut c.marked);
+            }
+        }
+        while let Some((at, id)) = self.hub.poll_timer() {
+            self.wheel.arm(at, Timer::Session(id));
+        }
+    }
+
+    /// The end of what happens in a turn: one record for everything settled in it.
+    pub fn commit(&mut self) {
+        self.hub.commit();
+    }
+
+    /// Work for threads, until there is none. `now` decides about retries.
+    pub fn poll_effect(&mut self, now: Now) -> Option<Effect> {
+        if let Some(effect) = self.poll_verify() {
+            return Some(effect);
+        }
+        self.hub.journal.as_mut()?.poll_job(now).map(Effect::Disk)
+    }
+
+    /// The next connection with something to say; each once, first marked first.
+    pub fn poll_dirty(&mut self) -> Option<ConnId> {
+        while let Some(conn) = self.dirty.take() {
+            let Some(c) = self.conns.get_mut(conn) else { continue };
+            c.marked = false;
+            if c.blocked.is_none() {
+                return Some(conn);
+            }
+        }
+        None
+    }
+
+    /// Connections that have something to say.
+    #[must_use]
+    pub fn dirty_len(&self) -> usize {
+        self.dirty.len()
+    }
+
+    /// Encode what this connection says now into `out`, about one turn's share of it.
+    pub fn poll_transmit(&mut self, now: Now, conn: ConnId, out: &mut Outbound) {
+        let budget = self.hub.limits.write_bytes_turn;
+        let Some(c) = self.conns.get_mut(conn) else { return };
+        let before = out.len();
+        let more = c.peer.poll_transmit(now, &mut self.hub, out, budget);
+        self.hub.stats.add(Counter::BytesSent, (out.len() - before) as u64);
+        if more && c.doom.is_none() {
+            self.dirty.mark(conn, &mut c.marked);
+        }
+        if let Some(lsn) = c.peer.waits_for().filter(|lsn| *lsn > self.hub.synced()) {
+            self.wait_for(lsn, conn);
+        }
+        // Replies went out: a peer that took nothing because of them may go on.
+        if let Some(c) = self.conns.get_mut(conn)
+            && !c.input.is_empty()
+            && !c.ready
+            && c.doom.is_none()
+            && c.peer.wants_bytes(&self.hub)
+            && c.input.len() >= self.hub.limits.packets_turn
+        {
+            c.ready = true;
+            self.ready.push_back(conn);
+        }
+        self.end_if_said(now, conn);
+        self.gather_awake();
+    }
+
+    /// The socket took only a part: say nothing more until it takes the rest.
+    pub fn on_blocked(&mut self, now: Now, conn: ConnId) {
+        if let Some(c) = self.conns.get_mut(conn) {
+            c.blocked = Some(now.mono);
+            self.settle(now, conn);
+        }
+    }
+
+    /// The socket took something of the rest.
+    pub fn on_progress(&mut self, now: Now, conn: ConnId) {
+        if let Some(c) = self.conns.get_mut(conn)
+            && c.blocked.is_some()
+        {
+            c.blocked = Some(now.mono);
+        }
+    }
+
+    /// The socket took the rest.
+    pub fn on_drained(&mut self, _: Now, conn: ConnId) {
+        if let Some(c) = self.conns.get_mut(conn) {
+            c.blocked = None;
+            self.dirty.mark(conn, &mut c.marked);
+        }
+    }
+
+    /// May bytes be read for it? Derived anew each time.
+    #[must_use]
+    pub fn wants_bytes(&self, conn: ConnId) -> bool {
+        let limit = self.hub.limits.packet_bytes_max.max(self.hub.limits.login_bytes_max);
+        self.conns.get(conn).is_some_and(|c| {
+            c.doom.is_none()
+                && c.eof.is_none()
+                && c.input.len() < limit + 5
+                && !c.ready
+                && c.peer.wants_bytes(&self.hub)
+        })
+    }
+
+    /// When to come back, at the latest.
+    #[must_use]
+    pub fn poll_deadline(&self) -> Option<Deadline> {
+        if !self.dirty.is_empty() || !self.ready.is_empty() || self.draining {
+            return Some(Deadline(0));
+        }
+        let journal = self.hub.journal().and_then(crate::journal::Journal::deadline);
+        let soonest = self.wheel.next().into_iter().chain(journal).min();
+        // Whoever waits for memory is not woken by an event of its own: look again soon.
+        if self.stalled.is_empty() {
+            return soonest;
+        }
+        let soon = Deadline(self.wheel_now().saturating_add(10 * crate::base::time::MS));
+        Some(soonest.map_or(soon, |at| at.min(soon)))
+    }
+
+    fn wheel_now(&self) -> u64 {
+        self.wheel.now_ms().saturating_mul(crate::base::time::MS)
+    }
+}

@@ -1,0 +1,291 @@
+//! Floor 2. Next, settle, and reading back: the reader's side of a debt.
+//!
+//! A connection asks `next` until it is told nothing. When a debt is only on disk, a read goes out
+//! as a job and the session is woken by its answer; nobody waits inside a turn. Reads are bounded
+//! in number and in bytes, so a thousand returning readers cannot fill the memory. Absent on
+//! purpose: the disk.
+
+use std::sync::Arc;
+
+use bytes::Bytes;
+
+use crate::base::id::{OwnerNo, RealmId, SessionId};
+use crate::base::stats::Counter;
+use crate::base::time::Now;
+use crate::journal::job::{DiskDone, Fetch, Fetched, FetchedItem};
+use crate::journal::record::MessageRecord;
+use crate::journal::{News, State};
+use crate::topic::Topic;
+
+use super::fanout::{GRANT_DUP, GRANT_RETAIN};
+use super::message::{Delivery, Message, Meter};
+use super::outbox::{Hint, Next, Outbox, Want};
+use super::policy::Event;
+use super::{Hub, READS_MAX, Reader};
+
+/// What a finished disk job means to the engine.
+#[derive(Debug)]
+pub enum Stir {
+    /// Acknowledgements up to here may go out.
+    Synced,
+    /// There is room again: those that were made to wait may try.
+    Room,
+    /// Nothing durable is promised any more.
+    Failed,
+    /// Nothing the engine must act on.
+    Quiet,
+}
+
+impl Hub {
+    /// What this session's connection should be handed now. `None`: nothing, or not yet.
+    pub fn next(&mut self, now: Now, id: SessionId) -> Option<Delivery> {
+        loop {
+            let replayed = self.replay_some(now, id);
+            let short = self.reads_are_short();
+            let s = self.sessions.get_mut(id)?;
+            match s.outbox.next(s.inflight_max) {
+                Next::Deliver(d) if d.message.is_expired(now.wall) => {
+                    self.stats.count(Counter::DroppedExpired);
+                    let user = s.principal.user.clone();
+                    let reason = "expired";
+                    let event = Event::Dropped { user: &user, topic: &d.message.topic, reason };
+                    self.observer.see(now, &event);
+                    self.settle_ord(id, d.ord);
+                }
+                Next::Deliver(d) => {
+                    self.stats.count(Counter::MessagesSent);
+                    if d.dup {
+                        self.stats.count(Counter::MessagesResent);
+                    }
+                    return Some(d);
+                }
+                Next::Read(want) => {
+                    if short {
+                        self.go_hungry(id);
+                    } else {
+                        self.read_session(id, want);
+                    }
+                    return None;
+                }
+                Next::Wait => return None,
+                Next::Nothing if replayed => {}
+                Next::Nothing => return None,
+            }
+        }
+    }
+
+    /// The reader acknowledged a packet id. False: no such delivery is in flight.
+    pub fn settle(&mut self, id: SessionId, packet: u16) -> bool {
+        let Some(s) = self.sessions.get_mut(id) else { return false };
+        let Some(ord) = s.outbox.settle(packet) else { return false };
+        self.unowe(id, ord);
+        // Room in the window: what waited for it may go.
+        self.wake(id);
+        true
+    }
+
+    fn settle_ord(&mut self, id: SessionId, ord: u64) {
+        if ord != 0 && self.sessions.get_mut(id).is_some_and(|s| s.outbox.settle_ord(ord)) {
+            self.unowe(id, ord);
+        }
+    }
+
+    fn unowe(&mut self, id: SessionId, ord: u64) {
+        let Some(s) = self.sessions.get_mut(id) else { return };
+        let segment = s.outbox.ledger.as_mut().and_then(|ledger| ledger.settle(ord));
+        if let Some(segment) = segment {
+            self.disown(segment, 1);
+            self.note_settled(id);
+        }
+    }
+
+    fn reads_are_short(&self) -> bool {
+        self.reads.len() >= READS_MAX || self.meter.used() > self.limits.memory_bytes_max / 10 * 8
+    }
+
+    pub(crate) fn go_hungry(&mut self, id: SessionId) {
+        if let Some(s) = self.sessions.get_mut(id)
+            && !s.queued_read
+        {
+            s.queued_read = true;
+            self.hungry.push_back(id);
+        }
+    }
+
+    /// Reads, room or memory came free: those that waited for them ask again.
+    pub(crate) fn feed_hungry(&mut self, most: usize) {
+        for _ in 0..most {
+            if self.reads_are_short() {
+                return;
+            }
+            let Some(id) = self.hungry.pop_front() else { return };
+            if let Some(s) = self.sessions.get_mut(id) {
+                s.queued_read = false;
+            }
+            self.wake(id);
+        }
+    }
+
+    pub(crate) fn new_read(&mut self, reader: Reader) -> u64 {
+        let token = self.next_read;
+        self.next_read += 1;
+        self.reads.insert(token, reader);
+        token
+    }
+
+    fn read_session(&mut self, id: SessionId, want: Want) {
+        let Some(end) = self.journal.as_ref().map(|j| j.end_in(want.segment)) else { return };
+        let token = self.new_read(Reader::Session(id, want, end));
+        let bytes_max = self.limits.fetch_bytes_max;
+        let Some(s) = self.sessions.get_mut(id) else { return };
+        let (Some(owner), Some(journal)) = (s.owner, &mut self.journal) else { return };
+        s.outbox.asked(token);
+        journal.request(fetch(owner, token, want, end, bytes_max));
+    }
+
+    pub(crate) fn read_queue(&mut self, realm: RealmId, address: &Bytes, want: Want) {
+        let Some(end) = self.journal.as_ref().map(|j| j.end_in(want.segment)) else { return };
+        let token = self.new_read(Reader::Queue(realm, address.clone(), want, end));
+        let bytes_max = self.limits.fetch_bytes_max;
+        let r = self.realms.get_mut(usize::from(realm.0));
+        let Some(queue) = r.and_then(|r| r.queues.get_mut(address)) else { return };
+        let (Some(owner), Some(journal)) = (queue.owner, &mut self.journal) else { return };
+        queue.outbox.asked(token);
+        journal.request(fetch(owner, token, want, end, bytes_max));
+    }
+
+    /// A disk job is done.
+    pub fn on_disk(&mut self, now: Now, done: DiskDone) -> Stir {
+        let Some(journal) = &mut self.journal else { return Stir::Quiet };
+        let was_full = *journal.state() == State::Full;
+        match journal.on_done(now, done) {
+            None => Stir::Quiet,
+            Some(News::Synced(_)) => {
+                self.stats.count(Counter::JournalSyncs);
+                Stir::Synced
+            }
+            Some(News::Fetched(fetched)) => {
+                self.on_fetched(now, fetched);
+                self.feed_hungry(2);
+                Stir::Quiet
+            }
+            Some(News::Picked(picked)) => {
+                self.on_picked(now, picked);
+                self.feed_hungry(2);
+                Stir::Quiet
+            }
+            Some(News::Scanned(scanned)) => {
+                self.on_scanned(now, scanned);
+                Stir::Quiet
+            }
+            Some(News::RoomAgain) => {
+                if was_full {
+                    self.tell_storage(now, "running", "there is room again");
+                }
+                self.feed_hungry(usize::MAX >> 1);
+                Stir::Room
+            }
+            Some(News::Full) => {
+                self.tell_storage(now, "full", "no space for the next segment");
+                Stir::Quiet
+            }
+            Some(News::Failed(why)) => {
+                self.tell_storage(now, "failed", &why.to_string());
+                Stir::Failed
+            }
+        }
+    }
+
+    fn on_fetched(&mut self, now: Now, fetched: Fetched) {
+        let Some(reader) = self.reads.remove(&fetched.token) else { return };
+        match reader {
+            Reader::Session(id, want, end) => {
+                let meter = self.meter.clone();
+                let Some(s) = self.sessions.get_mut(id) else { return };
+                if !s.outbox.awaits(fetched.token) {
+                    return;
+                }
+                let lost = take_in(&mut s.outbox, &fetched, want, end, &meter);
+                self.report_lost(now, lost, &fetched);
+                self.wake(id);
+            }
+            Reader::Queue(realm, address, want, end) => {
+                let meter = self.meter.clone();
+                let r = self.realms.get_mut(usize::from(realm.0));
+                let Some(queue) = r.and_then(|r| r.queues.get_mut(&address)) else { return };
+                if !queue.outbox.awaits(fetched.token) {
+                    return;
+                }
+                let lost = take_in(&mut queue.outbox, &fetched, want, end, &meter);
+                self.report_lost(now, lost, &fetched);
+                self.note_draining(realm, address);
+            }
+            Reader::Replay(_) => {}
+        }
+    }
+
+    fn report_lost(&mut self, now: Now, lost: u64, fetched: &Fetched) {
+        if lost == 0 {
+            return;
+        }
+        let why = match &fetched.result {
+            Ok(()) => format!("{lost} owed records are not where the journal put them"),
+            Err(e) => format!("{lost} owed records cannot be read: {e}"),
+        };
+        self.tell_storage(now, "unreadable", &why);
+    }
+}
+
+fn fetch(owner: OwnerNo, token: u64, want: Want, end: u32, bytes_max: usize) -> Fetch {
+    let Want { segment, offset, lo, hi } = want;
+    Fetch { owner, token, segment, offset, end, lo, hi, bytes_max }
+}
+
+/// Put what was read into the outbox. Returns how many ordinals the journal owed and did not give.
+fn take_in(outbox: &mut Outbox, fetched: &Fetched, want: Want, end: u32, meter: &Meter) -> u64 {
+    let before = outbox.cursor();
+    let items = fetched.items.iter().filter_map(|item| delivery_of(item, meter));
+    let hint = Hint { segment: want.segment, offset: fetched.next_offset, hi: want.hi };
+    outbox.on_read(items, hint);
+    let read_on = fetched.result.is_ok() && fetched.next_offset < end;
+    if outbox.cursor() > before || read_on {
+        return 0;
+    }
+    // Nothing more to read, and no progress. Fine when compaction has moved the run meanwhile;
+    // otherwise it is gone, and going on behind it is better than never going on.
+    let run = outbox.ledger.as_ref().and_then(|l| l.run_at(before).copied());
+    match run {
+        Some(run) if run.segment == want.segment && run.lo <= before => {
+            let hi = run.hi.min(want.hi);
+            outbox.skip_to(hi);
+            (hi + 1).saturating_sub(before)
+        }
+        _ => 0,
+    }
+}
+
+fn delivery_of(item: &FetchedItem, meter: &Meter) -> Option<Delivery> {
+    Some(Delivery {
+        message: Arc::new(message_of_record(&item.message, meter)?),
+        ord: item.ord,
+        qos: (item.owed.grant & 3).min(1),
+        retain: item.owed.grant & GRANT_RETAIN != 0,
+        dup: item.owed.grant & GRANT_DUP != 0,
+        subs: item.owed.subs.clone(),
+    })
+}
+
+/// A journaled message as a live one; shares the buffer it was read into.
+pub(crate) fn message_of_record(record: &MessageRecord, meter: &Meter) -> Option<Message> {
+    let topic = Topic::decode(record.topic.clone())?;
+    let charge = meter.charge(record.body.len() + record.props.len() + record.topic.len() + 64);
+    Some(Message {
+        topic,
+        body: record.body.clone(),
+        props: record.props.clone(),
+        qos: record.qos,
+        born: record.born,
+        expires: record.expires,
+        charge,
+    })
+}

@@ -1,0 +1,275 @@
+//! Floor 2. Publish: find the readers, write down what is durable, then owe it to each.
+//!
+//! The order matters. The record is written before any outbox is touched, so a journal without
+//! room leaves no trace of the attempt and the publisher simply tries again. One record names all
+//! durable readers with their ordinals. The publisher's acknowledgement waits for that record; the
+//! readers do not. Absent on purpose: encoding, and any wait.
+
+use std::sync::Arc;
+
+use bytes::Bytes;
+use smallvec::SmallVec;
+
+use crate::base::id::{Lsn, OwnerNo, SessionId};
+use crate::base::stats::Counter;
+use crate::base::time::Now;
+use crate::journal::record::{MessageRef, Owed, Record};
+use crate::journal::{Class, Journal, Spot};
+
+use super::message::{Delivery, Durability, Message, Publication, SubIds};
+use super::outbox::Pushed;
+use super::policy::{Access, Event};
+use super::retained::Kept;
+use super::{Held, Hub, Receipt, after, held};
+
+/// Owners named by one record; a wider fan-out writes several.
+const OWED_MAX: usize = 4_096;
+
+/// Bits of the grant byte in a record, above the quality of service.
+pub(crate) const GRANT_RETAIN: u8 = 0x08;
+/// It may have been sent before under another ordinal.
+pub(crate) const GRANT_DUP: u8 = 0x10;
+/// The record settles this ordinal of this owner instead of owing it.
+pub(crate) const GRANT_SETTLES: u8 = 0x80;
+
+/// A reader of the publication at hand.
+#[derive(Debug)]
+pub(crate) struct Target {
+    session: SessionId,
+    owner: Option<OwnerNo>,
+    qos: u8,
+    retain: bool,
+    subs: SubIds,
+}
+
+impl Hub {
+    /// Take in a message: owe it to whoever listens, keep it when asked to.
+    pub fn publish(
+        &mut self,
+        now: Now,
+        from: Option<SessionId>,
+        level: Durability,
+        p: &Publication,
+    ) -> Result<Receipt, Held> {
+        if self.memory_is_short() {
+            return Err(Held::Memory);
+        }
+        self.find_readers(from, p);
+        let matched = self.targets.len() as u32;
+        let keep = p.retain && self.may_keep(p);
+        let spots = self.write_down(now, level, p, keep)?;
+        if keep {
+            self.keep_value(now, p, spots.first().copied());
+        }
+        self.owe_all(now, p, &spots);
+        self.stats.count(Counter::MessagesReceived);
+        Ok(Receipt { after: after(level, spots.last().copied()), matched })
+    }
+
+    /// Readers in trie order, each once, with the best quality any of its subscriptions grants.
+    fn find_readers(&mut self, from: Option<SessionId>, p: &Publication) {
+        self.publish_no += 1;
+        self.targets.clear();
+        self.matches.clear();
+        let Some(realm) = self.realms.get(usize::from(p.realm.0)) else { return };
+        realm.topics.matches(&p.topic, &mut self.matches);
+        let checks = self.policy.checks_receive();
+        for leaf in &self.matches {
+            for member in realm.topics.leaf(*leaf).into_iter().flatten() {
+                let Some(s) = self.sessions.get_mut(member.session) else { continue };
+                if member.opts.no_local && from == Some(member.session) {
+                    continue;
+                }
+                let qos = p.qos.min(member.opts.qos).min(1);
+                let sub = (member.opts.id != 0).then_some(member.opts.id);
+                let seen = (s.stamp.0 == self.publish_no).then_some(s.stamp.1 as usize);
+                if let Some(t) = seen.and_then(|at| self.targets.get_mut(at)) {
+                    t.qos = t.qos.max(qos);
+                    t.subs.extend(sub);
+                    t.retain |= p.retain && member.opts.as_published;
+                    continue;
+                }
+                if checks && !self.policy.permit(&s.principal, &Access::Receive(&p.topic)) {
+                    continue;
+                }
+                s.stamp = (self.publish_no, self.targets.len() as u32);
+                self.targets.push(Target {
+                    session: member.session,
+                    owner: s.owner,
+                    qos,
+                    retain: p.retain && member.opts.as_published,
+                    subs: sub.into_iter().collect(),
+                });
+            }
+        }
+    }
+
+    /// The record, or the few records, of this publication; none when nothing about it is durable.
+    fn write_down(
+        &mut self,
+        now: Now,
+        level: Durability,
+        p: &Publication,
+        keep: bool,
+    ) -> Result<SmallVec<[Spot; 1]>, Held> {
+        let mut spots = SmallVec::new();
+        if level == Durability::Memory || self.journal.is_none() {
+            return Ok(spots);
+        }
+        let mut owed: Vec<Owed> = Vec::new();
+        for t in &self.targets {
+            let Some(owner) = t.owner.filter(|_| t.qos > 0) else { continue };
+            let Some(s) = self.sessions.get(t.session) else { continue };
+            let grant = t.qos | if t.retain { GRANT_RETAIN } else { 0 };
+            let ord = s.outbox.peek_ordinal();
+            owed.push(Owed { owner, ord, grant, subs: t.subs.clone() });
+        }
+        let keep = keep && !p.body.is_empty();
+        if owed.is_empty() && !keep {
+            return if p.retain { self.write_clear(p) } else { Ok(spots) };
+        }
+        self.scratch.clear();
+        p.topic.encode(&mut self.scratch);
+        let Some(journal) = &mut self.journal else { return Ok(spots) };
+        let each = self.scratch.len() + p.props.len() + p.body.len() + 128;
+        let records = owed.len().div_ceil(OWED_MAX).max(1);
+        let entries: usize = owed.iter().map(|o| 24 + 4 * o.subs.len()).sum();
+        if !journal.room_for(Class::Growth, each * records + entries) && records > 1 {
+            return Err(Held::Full);
+        }
+        let mut retain = keep;
+        let mut rest = &owed[..];
+        loop {
+            let (chunk, more) = rest.split_at(rest.len().min(OWED_MAX));
+            let message = MessageRef {
+                retain,
+                qos: p.qos,
+                realm: p.realm,
+                born: now.wall,
+                expires: p.expires,
+                topic: &self.scratch,
+                props: &p.props,
+                body: &p.body,
+                owed: chunk,
+            };
+            let spot = journal.append_message(Class::Growth, &message).map_err(held)?;
+            journal.own(Journal::segment_of(spot.lsn), chunk.len() as u64);
+            self.stats.count(Counter::JournalRecords);
+            self.stats.add(Counter::JournalBytes, u64::from(spot.len));
+            spots.push(spot);
+            retain = false;
+            rest = more;
+            if rest.is_empty() {
+                return Ok(spots);
+            }
+        }
+    }
+
+    /// An empty retained message forgets the topic's value; durable only if there was one.
+    fn write_clear(&mut self, p: &Publication) -> Result<SmallVec<[Spot; 1]>, Held> {
+        let mut spots = SmallVec::new();
+        let realm = self.realms.get(usize::from(p.realm.0));
+        let kept = realm.and_then(|r| r.retained.get(&p.topic));
+        if kept.is_some_and(|kept| kept.lsn.is_some()) {
+            let mut topic = Vec::new();
+            p.topic.encode(&mut topic);
+            let record = Record::Clear { realm: p.realm, topic: Bytes::from(topic) };
+            spots.extend(self.append(Class::Relief, &record)?);
+        }
+        Ok(spots)
+    }
+
+    /// Room for one more last value? Clearing one and replacing one always fit.
+    fn may_keep(&mut self, p: &Publication) -> bool {
+        let Some(realm) = self.realms.get(usize::from(p.realm.0)) else { return false };
+        let fits = p.body.is_empty()
+            || realm.retained.len() < self.limits.retained_max
+            || realm.retained.get(&p.topic).is_some();
+        if !fits {
+            self.stats.count(Counter::DroppedFull);
+        }
+        fits
+    }
+
+    /// Set or clear the topic's last value.
+    fn keep_value(&mut self, now: Now, p: &Publication, spot: Option<Spot>) {
+        let limits = &self.limits;
+        let Some(realm) = self.realms.get_mut(usize::from(p.realm.0)) else { return };
+        let old = if p.body.is_empty() {
+            realm.retained.remove(&p.topic)
+        } else {
+            let inline = spot.is_none() || p.body.len() <= limits.retained_inline_bytes;
+            let message = inline.then(|| Arc::new(message_of(now, p, &self.meter, true)));
+            let kept = Kept { lsn: spot.map(|s| s.lsn), len: spot.map_or(0, |s| s.len), message };
+            if let (Some(spot), Some(journal)) = (spot, &mut self.journal) {
+                journal.own(Journal::segment_of(spot.lsn), 1);
+            }
+            realm.retained.set(&p.topic.detached(), kept)
+        };
+        if let Some(segment) = old.and_then(|kept| kept.segment()) {
+            self.disown(segment, 1);
+        }
+    }
+
+    /// Put references into outboxes and wake whoever is connected.
+    fn owe_all(&mut self, now: Now, p: &Publication, spots: &[Spot]) {
+        let mut targets = core::mem::take(&mut self.targets);
+        let room = self.session_room();
+        let mut shared: Option<Arc<Message>> = None;
+        let mut durable = 0;
+        for t in targets.drain(..) {
+            let Some(s) = self.sessions.get_mut(t.session) else { continue };
+            let lsn: Option<Lsn> = match (t.owner, t.qos) {
+                (Some(_), 1..) if !spots.is_empty() => {
+                    durable += 1;
+                    spots.get((durable - 1) / OWED_MAX).map(|spot| spot.lsn)
+                }
+                _ => None,
+            };
+            let attached = s.conn.is_some();
+            if !attached && (t.qos == 0 || !s.durable) {
+                self.stats.count(Counter::DroppedAway);
+                continue;
+            }
+            // Small bodies are copied out of the read buffer they would otherwise keep alive.
+            let message =
+                shared.get_or_insert_with(|| Arc::new(message_of(now, p, &self.meter, !attached)));
+            let delivery = Delivery {
+                message: Arc::clone(message),
+                ord: 0,
+                qos: t.qos,
+                retain: t.retain,
+                dup: false,
+                subs: t.subs,
+            };
+            if s.outbox.push(delivery, lsn, attached, room) == Pushed::Dropped {
+                self.stats.count(Counter::DroppedFull);
+                let user = s.principal.user.clone();
+                let reason = if attached { "outbox full" } else { "offline queue full" };
+                let event = Event::Dropped { user: &user, topic: &p.topic, reason };
+                self.observer.see(now, &event);
+                continue;
+            }
+            self.wake(t.session);
+        }
+        self.targets = targets;
+    }
+}
+
+/// The shared form of a publication. `apart`: it will outlive the turn, so it must not keep a
+/// read buffer alive.
+pub(crate) fn message_of(
+    now: Now,
+    p: &Publication,
+    meter: &super::message::Meter,
+    apart: bool,
+) -> Message {
+    let (topic, body, props) = if apart {
+        let body = Bytes::copy_from_slice(&p.body);
+        (p.topic.detached(), body, Bytes::copy_from_slice(&p.props))
+    } else {
+        (p.topic.clone(), p.body.clone(), p.props.clone())
+    };
+    let charge = meter.charge(p.body.len() + p.props.len() + p.topic.text().len() + 64);
+    Message { topic, body, props, qos: p.qos, born: now.wall, expires: p.expires, charge }
+}

@@ -1,0 +1,138 @@
+//! Floor 2. A message, and one delivery of it.
+//!
+//! A message is immutable and shared: fan-out queues references to it, never copies. It keeps the
+//! topic as a value and the body in the form it arrived in. Absent on purpose: packet ids (they
+//! follow from a delivery's ordinal) and every wire format.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+
+use bytes::Bytes;
+use smallvec::SmallVec;
+
+use crate::base::id::RealmId;
+use crate::topic::Topic;
+
+/// What a publisher hands to the hub.
+#[derive(Clone, Debug)]
+pub struct Publication {
+    /// The namespace.
+    pub realm: RealmId,
+    /// Where to.
+    pub topic: Topic,
+    /// The body, as it arrived.
+    pub body: Bytes,
+    /// Properties in the protocol-neutral form of the publisher's codec; usually empty.
+    pub props: Bytes,
+    /// 0 or 1 (2 counts as 1 for what the hub promises).
+    pub qos: u8,
+    /// Keep it as the topic's last value.
+    pub retain: bool,
+    /// Wall-clock millisecond at which it is of no use any more; 0: never.
+    pub expires: u64,
+}
+
+/// A message on its way: shared by every outbox that owes it.
+#[derive(Debug)]
+pub struct Message {
+    /// Where to.
+    pub topic: Topic,
+    /// The body, as it arrived.
+    pub body: Bytes,
+    /// Properties, opaque to the hub.
+    pub props: Bytes,
+    /// As published.
+    pub qos: u8,
+    /// Wall-clock millisecond of its publication.
+    pub born: u64,
+    /// Wall-clock millisecond of its expiry; 0: never.
+    pub expires: u64,
+    /// Its weight on the memory budget, given back when the last reference goes.
+    pub charge: Charge,
+}
+
+impl Message {
+    /// Is it past its expiry?
+    #[must_use]
+    pub fn is_expired(&self, wall: u64) -> bool {
+        self.expires != 0 && wall >= self.expires
+    }
+
+    /// Bytes that an outbox answers for.
+    #[must_use]
+    pub fn weight(&self) -> usize {
+        self.body.len() + self.props.len() + self.topic.text().len()
+    }
+}
+
+/// Subscription identifiers a delivery carries; nearly always none or one.
+pub type SubIds = SmallVec<[u32; 1]>;
+
+/// One message owed to one reader.
+#[derive(Clone, Debug)]
+pub struct Delivery {
+    /// What.
+    pub message: Arc<Message>,
+    /// Which of the reader's acknowledged deliveries this is, counted from 1; 0 for QoS 0.
+    pub ord: u64,
+    /// The lesser of what was published and what was subscribed.
+    pub qos: u8,
+    /// The reader is told that this is a kept value.
+    pub retain: bool,
+    /// It may have been sent before.
+    pub dup: bool,
+    /// Which of the reader's subscriptions matched.
+    pub subs: SubIds,
+}
+
+/// Packet ids repeat after this many deliveries; 65535 and 0 are never used.
+pub const IDS: u64 = 65_534;
+
+/// The packet id of an ordinal. A function, so that an id survives a restart without a record.
+#[must_use]
+pub fn id_of(ord: u64) -> u16 {
+    ((ord.wrapping_sub(1) % IDS) + 1) as u16
+}
+
+/// How much memory messages use, all together.
+#[derive(Clone, Debug, Default)]
+pub struct Meter(Arc<AtomicUsize>);
+
+impl Meter {
+    /// Bytes in use.
+    #[must_use]
+    pub fn used(&self) -> usize {
+        self.0.load(Ordering::Relaxed)
+    }
+
+    /// Take up `bytes` until the charge is dropped.
+    #[must_use]
+    pub fn charge(&self, bytes: usize) -> Charge {
+        self.0.fetch_add(bytes, Ordering::Relaxed);
+        Charge { bytes, meter: self.clone() }
+    }
+}
+
+/// A share of the memory budget.
+#[derive(Debug)]
+pub struct Charge {
+    bytes: usize,
+    meter: Meter,
+}
+
+impl Drop for Charge {
+    fn drop(&mut self) {
+        self.meter.0.fetch_sub(self.bytes, Ordering::Relaxed);
+    }
+}
+
+/// What an acknowledgement of a publish waits for.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Durability {
+    /// Nothing: messages are not journaled.
+    Memory,
+    /// The record is in the mapped file: survives the death of the process.
+    Os,
+    /// The record is on the device: survives the loss of power.
+    Disk,
+}

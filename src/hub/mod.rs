@@ -1,0 +1,335 @@
+//! Floor 2. The protocol-neutral middle: topics, sessions, what each is owed, and what is kept.
+//!
+//! Reading order: `message`, `outbox`, `session`, `realm`, then the verbs: `registry` (attach,
+//! detach), `subscribe`, `fanout` (publish), `backlog` (next, settle, read back), `retained`,
+//! `queue`, and what the journal needs: `recover`, `compact`. `policy` has the two traits that
+//! others implement. Nothing here encodes, reads a clock or touches the world: time comes in as an
+//! argument, disk work goes out as jobs. Absent on purpose: any wire format.
+
+pub mod backlog;
+pub mod compact;
+pub mod fanout;
+pub mod message;
+pub mod outbox;
+pub mod policy;
+pub mod queue;
+pub mod realm;
+pub mod recover;
+pub mod registry;
+pub mod retained;
+pub mod session;
+pub mod subscribe;
+
+#[cfg(test)]
+mod hub_test;
+
+use std::collections::VecDeque;
+
+use bytes::Bytes;
+
+use crate::base::id::{ConnId, Lsn, OwnerNo, RealmId, SessionId};
+use crate::base::limits::Limits;
+use crate::base::map::{Map, Seed};
+use crate::base::slab::Slab;
+use crate::base::stats::{Counter, Stats};
+use crate::base::time::{Deadline, Now};
+use crate::journal::record::Record;
+use crate::journal::{AppendError, Class, Journal, Spot};
+use crate::topic::LeafId;
+
+use fanout::Target;
+use message::{Durability, Meter};
+use outbox::{Room, Want};
+use policy::{Event, Observer, Policy};
+use realm::Realm;
+use session::Session;
+
+/// Reads of the journal that may be under way at once.
+const READS_MAX: usize = 64;
+
+/// Why a verb could not be carried out now, or at all.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Held {
+    /// The journal has no room; try again when it has.
+    Full,
+    /// Messages use all the memory they may; try again when they use less.
+    Memory,
+    /// The disk failed: nothing durable is promised any more.
+    Failed,
+    /// It will never fit.
+    TooLarge,
+}
+
+impl Held {
+    /// Waiting helps.
+    #[must_use]
+    pub fn passes(self) -> bool {
+        matches!(self, Self::Full | Self::Memory)
+    }
+}
+
+/// What a verb's acknowledgement waits for, and whom it reached.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+pub struct Receipt {
+    /// The journal must be synced up to here.
+    pub after: Lsn,
+    /// Readers that were owed the message.
+    pub matched: u32,
+}
+
+/// Whose read of the journal it is.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub(crate) enum Reader {
+    /// A session's backlog, and where its segment ended when it was asked for.
+    Session(SessionId, Want, u32),
+    /// A queue's items, and likewise.
+    Queue(RealmId, Bytes, Want, u32),
+    /// Retained payloads for a session.
+    Replay(SessionId),
+}
+
+/// Whom the journal owes.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub(crate) enum Owner {
+    /// A session.
+    Session(SessionId),
+    /// A queue.
+    Queue(RealmId, Bytes),
+}
+
+/// Everything the protocols share.
+pub struct Hub {
+    /// Every bound.
+    pub limits: Limits,
+    /// What was counted.
+    pub stats: Stats,
+    /// Decides.
+    pub policy: Box<dyn Policy>,
+    /// Watches.
+    pub observer: Box<dyn Observer>,
+    pub(crate) sessions: Slab<SessionId, Session>,
+    pub(crate) realms: Vec<Realm>,
+    pub(crate) journal: Option<Journal>,
+    pub(crate) owners: Map<OwnerNo, Owner>,
+    pub(crate) next_owner: u32,
+    pub(crate) meter: Meter,
+    pub(crate) awake: Vec<ConnId>,
+    pub(crate) unrecorded: Vec<SessionId>,
+    pub(crate) unrecorded_queues: Vec<(RealmId, Bytes)>,
+    pub(crate) reads: Map<u64, Reader>,
+    pub(crate) next_read: u64,
+    pub(crate) hungry: VecDeque<SessionId>,
+    pub(crate) draining: VecDeque<(RealmId, Bytes)>,
+    pub(crate) timers: Vec<(Deadline, SessionId)>,
+    publish_no: u64,
+    matches: Vec<LeafId>,
+    targets: Vec<Target>,
+    scratch: Vec<u8>,
+}
+
+/// What a hub is made of.
+pub struct Parts {
+    /// Every bound.
+    pub limits: Limits,
+    /// Keys the maps.
+    pub seed: u64,
+    /// The namespaces, by name; the first is the default.
+    pub realms: Vec<String>,
+    /// Decides.
+    pub policy: Box<dyn Policy>,
+    /// Watches.
+    pub observer: Box<dyn Observer>,
+}
+
+impl Hub {
+    /// An empty hub without a journal: nothing in it outlives the process.
+    #[must_use]
+    pub fn new(parts: Parts) -> Self {
+        let seed = Seed::with_seed(parts.seed);
+        Self {
+            limits: parts.limits,
+            stats: Stats::default(),
+            policy: parts.policy,
+            observer: parts.observer,
+            sessions: Slab::default(),
+            realms: parts.realms.iter().map(|name| Realm::new(name, seed.clone())).collect(),
+            journal: None,
+            owners: Map::with_hasher(seed.clone()),
+            next_owner: 1,
+            meter: Meter::default(),
+            awake: Vec::new(),
+            unrecorded: Vec::new(),
+            unrecorded_queues: Vec::new(),
+            reads: Map::with_hasher(seed),
+            next_read: 1,
+            hungry: VecDeque::new(),
+            draining: VecDeque::new(),
+            timers: Vec::new(),
+            publish_no: 0,
+            matches: Vec::new(),
+            targets: Vec::new(),
+            scratch: Vec::new(),
+        }
+    }
+
+    /// A session, if it still is one.
+    #[must_use]
+    pub fn session(&self, id: SessionId) -> Option<&Session> {
+        self.sessions.get(id)
+    }
+
+    /// All sessions.
+    pub fn sessions(&self) -> impl Iterator<Item = &Session> {
+        self.sessions.iter().map(|(_, s)| s)
+    }
+
+    /// A namespace.
+    #[must_use]
+    pub fn realm(&self, id: RealmId) -> Option<&Realm> {
+        self.realms.get(usize::from(id.0))
+    }
+
+    /// The journal, when there is one.
+    #[must_use]
+    pub fn journal(&self) -> Option<&Journal> {
+        self.journal.as_ref()
+    }
+
+    /// Everything up to here is on the device.
+    #[must_use]
+    pub fn synced(&self) -> Lsn {
+        self.journal.as_ref().map_or(Lsn(u64::MAX), Journal::synced)
+    }
+
+    /// Bytes of messages held in memory.
+    #[must_use]
+    pub fn memory_used(&self) -> usize {
+        self.meter.used()
+    }
+
+    /// Must publishers wait until readers have caught up?
+    #[must_use]
+    pub fn memory_is_short(&self) -> bool {
+        self.meter.used() > self.limits.memory_bytes_max / 10 * 9
+    }
+
+    /// Connections whose sessions have something to say; each is named once until it was heard.
+    pub fn poll_awake(&mut self) -> Option<ConnId> {
+        self.awake.pop()
+    }
+
+    /// Sessions that wait for a deadline: arm it.
+    pub fn poll_timer(&mut self) -> Option<(Deadline, SessionId)> {
+        self.timers.pop()
+    }
+
+    /// The session's connection has something to say.
+    pub(crate) fn wake(&mut self, id: SessionId) {
+        let Some(s) = self.sessions.get_mut(id) else { return };
+        if let (Some(conn), false) = (s.conn, s.marked) {
+            s.marked = true;
+            self.awake.push(conn);
+        }
+    }
+
+    /// The connection is being heard; it may be named again.
+    pub fn heard(&mut self, id: SessionId) {
+        if let Some(s) = self.sessions.get_mut(id) {
+            s.marked = false;
+        }
+    }
+
+    pub(crate) fn session_room(&self) -> Room {
+        Room { len: self.limits.outbox_len_max, bytes: self.limits.outbox_bytes_max }
+    }
+
+    /// Append, counting it; `None` without a journal.
+    pub(crate) fn append(&mut self, class: Class, record: &Record) -> Result<Option<Spot>, Held> {
+        let Some(journal) = &mut self.journal else { return Ok(None) };
+        let spot = journal.append(class, record).map_err(held)?;
+        self.stats.count(Counter::JournalRecords);
+        self.stats.add(Counter::JournalBytes, u64::from(spot.len));
+        Ok(Some(spot))
+    }
+
+    /// The end of a turn: one cumulative record for whatever was settled in it.
+    pub fn commit(&mut self) {
+        let mut left = Vec::new();
+        while let Some(id) = self.unrecorded.pop() {
+            let Some(s) = self.sessions.get_mut(id) else { continue };
+            s.settled = false;
+            let Some(record) = s.owner.and_then(|no| settle_record(no, &s.outbox)) else {
+                continue;
+            };
+            if self.append(Class::Relief, &record).is_err() {
+                // Not recorded: a crash now costs a duplicate, marked as one, and nothing else.
+                left.push(id);
+            }
+        }
+        for id in left {
+            self.note_settled(id);
+        }
+        self.care_for_journal();
+        while let Some((realm, address)) = self.unrecorded_queues.pop() {
+            let queue = self.realms.get(usize::from(realm.0)).and_then(|r| r.queues.get(&address));
+            let record = queue.and_then(|q| settle_record(q.owner?, &q.outbox));
+            if let Some(record) = record {
+                let _ = self.append(Class::Relief, &record);
+            }
+        }
+    }
+
+    pub(crate) fn note_settled(&mut self, id: SessionId) {
+        if let Some(s) = self.sessions.get_mut(id)
+            && !s.settled
+        {
+            s.settled = true;
+            self.unrecorded.push(id);
+        }
+    }
+
+    /// Something about the disk that an observer should know.
+    pub(crate) fn tell_storage(&mut self, now: Now, state: &'static str, text: &str) {
+        self.observer.see(now, &Event::Storage { state, text });
+    }
+
+    pub(crate) fn own(&mut self, segment: u32, refs: u64) {
+        if let Some(journal) = &mut self.journal {
+            journal.own(segment, refs);
+        }
+    }
+
+    pub(crate) fn disown(&mut self, segment: u32, refs: u64) {
+        if let Some(journal) = &mut self.journal {
+            journal.disown(segment, refs);
+        }
+    }
+
+    pub(crate) fn new_owner(&mut self) -> OwnerNo {
+        let no = OwnerNo(self.next_owner);
+        self.next_owner += 1;
+        no
+    }
+}
+
+/// The journal's refusal in the hub's words.
+pub(crate) fn held(why: AppendError) -> Held {
+    match why {
+        AppendError::NoRoom => Held::Full,
+        AppendError::TooLarge => Held::TooLarge,
+        AppendError::Failed => Held::Failed,
+    }
+}
+
+fn settle_record(owner: OwnerNo, outbox: &outbox::Outbox) -> Option<Record> {
+    let ledger = outbox.ledger.as_ref()?;
+    Some(Record::Settle { owner, floor: ledger.floor(), extras: ledger.extras().collect() })
+}
+
+/// What an acknowledgement at `level` waits for, given where the record ends.
+pub(crate) fn after(level: Durability, spot: Option<Spot>) -> Lsn {
+    match (level, spot) {
+        (Durability::Disk, Some(spot)) => spot.end,
+        _ => Lsn::START,
+    }
+}

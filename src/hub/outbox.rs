@@ -1,0 +1,402 @@
+//! Floor 2. What somebody is owed, and in which order it is handed out.
+//!
+//! Three sources, in this order: read-ahead from the journal (`fetched`), what is still only there
+//! (`cursor..spilled`), and references in memory (`live`). Every acknowledged delivery has an
+//! ordinal; a durable one stands in the ledger from the moment it is owed until it is settled, so
+//! dropping its reference from memory loses nothing: it is read back. That makes all overflow the
+//! same: forget, and let the cursor find it.
+//!
+//! Invariants: durable ordinals in `cursor..spilled` come from disk, later ones are in `live`;
+//! `flights` is ordered by ordinal; its span stays under [`SPAN_MAX`], so packet ids are unique.
+//! Absent on purpose: sockets, wire formats, clocks, and the journal itself (it is asked for by
+//! the hub; this file only says what it needs).
+
+use std::collections::VecDeque;
+
+use crate::base::id::Lsn;
+use crate::journal::ledger::Ledger;
+
+use super::message::{Delivery, IDS, id_of};
+
+/// Unsettled and settled ordinals in flight may lie this far apart at most.
+pub const SPAN_MAX: u64 = 8_192;
+
+/// Something handed to the present connection and not settled.
+#[derive(Debug)]
+struct Flight {
+    ord: u64,
+    settled: bool,
+    /// Kept for a resend when no journal has it.
+    volatile: Option<Delivery>,
+}
+
+/// Debts of one session or queue.
+#[derive(Debug)]
+pub struct Outbox {
+    /// What the journal owes on our behalf; none for debts that live in memory only.
+    pub ledger: Option<Box<Ledger>>,
+    live: VecDeque<Delivery>,
+    live_bytes: usize,
+    fetched: VecDeque<Delivery>,
+    flights: VecDeque<Flight>,
+    next: u64,
+    cursor: u64,
+    spilled: u64,
+    sent: u64,
+    asked: Option<u64>,
+    hint: Hint,
+}
+
+/// How much an outbox may hold in memory.
+#[derive(Clone, Copy, Debug)]
+pub struct Room {
+    /// References.
+    pub len: usize,
+    /// Bytes they stand for.
+    pub bytes: usize,
+}
+
+/// What became of a debt.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Pushed {
+    /// A reference is held.
+    Kept,
+    /// Only the journal has it; it will be read back.
+    Spilled,
+    /// There was no room, and nothing durable about it.
+    Dropped,
+}
+
+/// The answer to "what now?".
+#[derive(Debug)]
+pub enum Next {
+    /// Hand this out.
+    Deliver(Delivery),
+    /// Read these ordinals back first.
+    Read(Want),
+    /// Something is owed, but a read is under way, or too much is unacknowledged.
+    Wait,
+    /// Nothing is owed.
+    Nothing,
+}
+
+/// How far a run has been read: what is left of `..=hi` in the segment lies at or behind `offset`.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+pub struct Hint {
+    /// The segment.
+    pub segment: u32,
+    /// Where to go on.
+    pub offset: u32,
+    /// The last ordinal that was looked for.
+    pub hi: u64,
+}
+
+/// Ordinals to read back, all in one segment.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Want {
+    /// Where they are.
+    pub segment: u32,
+    /// Where to begin to look.
+    pub offset: u32,
+    /// The first.
+    pub lo: u64,
+    /// The last.
+    pub hi: u64,
+}
+
+impl Default for Outbox {
+    fn default() -> Self {
+        Self {
+            ledger: None,
+            live: VecDeque::new(),
+            live_bytes: 0,
+            fetched: VecDeque::new(),
+            flights: VecDeque::new(),
+            next: 1,
+            cursor: 1,
+            spilled: 1,
+            sent: 0,
+            asked: None,
+            hint: Hint::default(),
+        }
+    }
+}
+
+impl Outbox {
+    /// An outbox whose durable debts stand in the journal.
+    #[must_use]
+    pub fn durable() -> Self {
+        Self { ledger: Some(Box::default()), ..Self::default() }
+    }
+
+    /// The ordinal the next acknowledged debt will have.
+    #[must_use]
+    pub fn peek_ordinal(&self) -> u64 {
+        self.next
+    }
+
+    /// Highest ordinal ever handed to a connection.
+    #[must_use]
+    pub fn sent(&self) -> u64 {
+        self.sent
+    }
+
+    /// Continue numbering as the journal says: the next ordinal and what may have been sent.
+    pub fn restore(&mut self, next: u64, sent: u64) {
+        self.next = self.next.max(next);
+        self.spilled = self.next;
+        self.sent = self.sent.max(sent);
+    }
+
+    /// Owe a delivery. With `lsn`, the journal has it; `ord` was taken from [`Self::peek_ordinal`].
+    pub fn push(
+        &mut self,
+        mut delivery: Delivery,
+        lsn: Option<Lsn>,
+        attached: bool,
+        room: Room,
+    ) -> Pushed {
+        let room =
+            self.live.len() < room.len && self.live_bytes + delivery.message.weight() <= room.bytes;
+        if delivery.qos == 0 {
+            if !room || !attached {
+                return Pushed::Dropped;
+            }
+            self.keep(delivery);
+            return Pushed::Kept;
+        }
+        let Some(lsn) = lsn else {
+            if !room {
+                return Pushed::Dropped;
+            }
+            delivery.ord = self.take_ordinal();
+            self.keep(delivery);
+            return Pushed::Kept;
+        };
+        delivery.ord = self.take_ordinal();
+        let ord = delivery.ord;
+        if let Some(ledger) = &mut self.ledger {
+            ledger.owe(ord, lsn);
+        }
+        if !attached || self.cursor < self.spilled {
+            self.spilled = self.next;
+            return Pushed::Spilled;
+        }
+        if room {
+            self.cursor = self.next;
+            self.spilled = self.next;
+            self.keep(delivery);
+            return Pushed::Kept;
+        }
+        self.spill();
+        Pushed::Spilled
+    }
+
+    fn take_ordinal(&mut self) -> u64 {
+        let ord = self.next;
+        self.next += 1;
+        ord
+    }
+
+    fn keep(&mut self, delivery: Delivery) {
+        self.live_bytes += delivery.message.weight();
+        self.live.push_back(delivery);
+    }
+
+    /// Forget the references that the journal can give back.
+    fn spill(&mut self) {
+        let Some(ledger) = &self.ledger else { return };
+        let first = self.live.iter().filter(|d| d.ord != 0 && ledger.holds(d.ord)).map(|d| d.ord);
+        self.cursor = first.min().unwrap_or_else(|| self.next.saturating_sub(1));
+        self.spilled = self.next;
+        self.live.retain(|d| d.ord == 0 || !ledger.holds(d.ord));
+        self.live_bytes = self.live.iter().map(|d| d.message.weight()).sum();
+    }
+
+    /// What to hand out now, with at most `inflight_max` unacknowledged.
+    pub fn next(&mut self, inflight_max: usize) -> Next {
+        if let Some(front) = self.fetched.front() {
+            if !self.may_fly(front.ord, inflight_max) {
+                return Next::Wait;
+            }
+            return match self.fetched.pop_front() {
+                Some(delivery) => self.hand_out(delivery),
+                None => Next::Nothing,
+            };
+        }
+        if let Some(read) = self.want() {
+            return read;
+        }
+        match self.live.front() {
+            None => Next::Nothing,
+            Some(front) if front.ord != 0 && !self.may_fly(front.ord, inflight_max) => Next::Wait,
+            Some(_) => match self.live.pop_front() {
+                Some(delivery) => {
+                    self.live_bytes -= delivery.message.weight();
+                    self.hand_out(delivery)
+                }
+                None => Next::Nothing,
+            },
+        }
+    }
+
+    fn may_fly(&self, ord: u64, inflight_max: usize) -> bool {
+        let (Some(first), Some(last)) = (self.flights.front(), self.flights.back()) else {
+            return true;
+        };
+        let span = last.ord.max(ord) - first.ord.min(ord);
+        self.flights.len() < inflight_max && span < SPAN_MAX
+    }
+
+    /// The disk's turn? Skips ordinals that were settled or never durable.
+    fn want(&mut self) -> Option<Next> {
+        if self.cursor >= self.spilled {
+            return None;
+        }
+        let run = self.ledger.as_ref().and_then(|l| l.run_at(self.cursor).copied());
+        let Some(run) = run.filter(|run| run.lo < self.spilled) else {
+            self.cursor = self.spilled;
+            return None;
+        };
+        self.cursor = self.cursor.max(run.lo);
+        if self.asked.is_some() {
+            return Some(Next::Wait);
+        }
+        // Within a run, records lie in the order of their ordinals; across runs they need not.
+        let hint = self.hint;
+        let same = hint.segment == run.segment && run.lo <= hint.hi && self.cursor <= hint.hi;
+        let offset = if same { hint.offset.max(run.offset) } else { run.offset };
+        let hi = run.hi.min(self.spilled - 1);
+        Some(Next::Read(Want { segment: run.segment, offset, lo: self.cursor, hi }))
+    }
+
+    fn hand_out(&mut self, mut delivery: Delivery) -> Next {
+        if delivery.ord == 0 {
+            return Next::Deliver(delivery);
+        }
+        delivery.dup = delivery.dup || delivery.ord <= self.sent;
+        self.sent = self.sent.max(delivery.ord);
+        let durable = self.ledger.as_ref().is_some_and(|l| l.holds(delivery.ord));
+        let volatile = (!durable).then(|| delivery.clone());
+        let flight = Flight { ord: delivery.ord, settled: false, volatile };
+        // Volatile debts may fly after younger durable ones: keep the order by ordinal.
+        let at = self.flights.partition_point(|f| f.ord < flight.ord);
+        self.flights.insert(at, flight);
+        Next::Deliver(delivery)
+    }
+
+    /// A read was sent off under this token.
+    pub fn asked(&mut self, token: u64) {
+        self.asked = Some(token);
+    }
+
+    /// Is this the read that is being waited for?
+    #[must_use]
+    pub fn awaits(&self, token: u64) -> bool {
+        self.asked == Some(token)
+    }
+
+    /// What was read ahead and not handed out.
+    #[must_use]
+    pub fn fetched_len(&self) -> usize {
+        self.fetched.len()
+    }
+
+    /// A read came back; `items` ascend. Returns how many of them are to be handed out.
+    pub fn on_read(&mut self, items: impl Iterator<Item = Delivery>, hint: Hint) -> usize {
+        self.asked = None;
+        self.hint = hint;
+        let before = self.fetched.len();
+        for item in items {
+            let settled = self.ledger.as_ref().is_none_or(|l| l.is_settled(item.ord));
+            if item.ord >= self.cursor && item.ord < self.spilled {
+                self.cursor = item.ord + 1;
+                if !settled {
+                    self.fetched.push_back(item);
+                }
+            }
+        }
+        self.fetched.len() - before
+    }
+
+    /// The journal could not give back what it owes: go on behind `hi`.
+    pub fn skip_to(&mut self, hi: u64) {
+        self.cursor = self.cursor.max(hi.saturating_add(1));
+    }
+
+    /// First ordinal that still has to come from disk, if any has to.
+    #[must_use]
+    pub fn cursor(&self) -> u64 {
+        self.cursor
+    }
+
+    /// The reader acknowledged `id`. Says which ordinal that settles, if it is in flight.
+    pub fn settle(&mut self, id: u16) -> Option<u64> {
+        let first = self.flights.front()?.ord;
+        let ahead = (u64::from(id) + IDS - u64::from(id_of(first))) % IDS;
+        self.settle_ord(first + ahead).then_some(first + ahead)
+    }
+
+    /// Settle an ordinal in flight; false when it is not, or was settled before.
+    pub fn settle_ord(&mut self, ord: u64) -> bool {
+        let Ok(at) = self.flights.binary_search_by_key(&ord, |f| f.ord) else { return false };
+        let Some(flight) = self.flights.get_mut(at) else { return false };
+        if flight.settled {
+            return false;
+        }
+        flight.settled = true;
+        flight.volatile = None;
+        while self.flights.front().is_some_and(|f| f.settled) {
+            self.flights.pop_front();
+        }
+        true
+    }
+
+    /// Unacknowledged, including settled ones behind an unsettled one.
+    #[must_use]
+    pub fn in_flight(&self) -> usize {
+        self.flights.len()
+    }
+
+    /// The connection is gone: what flew is owed again, references are let go.
+    pub fn ground(&mut self) {
+        self.asked = None;
+        self.hint = Hint::default();
+        self.fetched.clear();
+        let flown = core::mem::take(&mut self.flights);
+        let mut live: VecDeque<Delivery> = flown.into_iter().filter_map(|f| f.volatile).collect();
+        let ledger = self.ledger.as_deref();
+        let holds = |ord: u64| ledger.is_some_and(|l| l.holds(ord));
+        live.extend(self.live.drain(..).filter(|d| d.ord != 0 && !holds(d.ord)));
+        live.shrink_to_fit();
+        self.live = live;
+        self.live_bytes = self.live.iter().map(|d| d.message.weight()).sum();
+        self.cursor = ledger.map_or(self.next, |l| l.floor() + 1);
+        self.spilled = self.next;
+        self.fetched.shrink_to_fit();
+    }
+
+    /// Owed and not settled, in memory and on disk; what is in flight included.
+    #[must_use]
+    pub fn owed(&self) -> u64 {
+        let ledger = self.ledger.as_deref();
+        let holds = |ord: u64| ledger.is_some_and(|l| l.holds(ord));
+        let live = self.live.iter().filter(|d| !holds(d.ord)).count();
+        let flying = self.flights.iter().filter(|f| f.volatile.is_some()).count();
+        ledger.map_or(0, Ledger::len) + (live + flying) as u64
+    }
+
+    /// References held in memory.
+    #[must_use]
+    pub fn held(&self) -> usize {
+        self.live.len() + self.fetched.len()
+    }
+
+    /// Heap bytes of the queues themselves, for the bench of idle connections.
+    #[must_use]
+    pub fn heap(&self) -> usize {
+        (self.live.capacity() + self.fetched.capacity()) * size_of::<Delivery>()
+            + self.flights.capacity() * size_of::<Flight>()
+            + self.ledger.as_ref().map_or(0, |l| size_of::<Ledger>() + l.heap())
+    }
+}

@@ -1,0 +1,380 @@
+//! Floor 2. Who may come in and what they may do: the questions, and the words for the answers.
+//!
+//! Two traits that never mix: a `Policy` decides and is asked before anything happens, an
+//! `Observer` is told afterwards and cannot change a thing. Both are called on the loop and must
+//! not block; a decision that costs milliseconds (a password hash) comes back as `Admit::Verify`
+//! and is finished by `Policy::verified` when a worker has the answer. Every refusal a stranger
+//! can provoke looks the same from outside; the differences named here are for the log. Absent on
+//! purpose: any particular rule, users file or hash.
+
+use std::fmt;
+use std::sync::Arc;
+
+use bytes::Bytes;
+
+use crate::base::id::{ConnId, ListenerNo};
+use crate::base::time::Now;
+use crate::topic::{Filter, Topic};
+
+/// Where a connection comes from, without its port.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Debug)]
+pub enum Address {
+    /// An IPv4 address.
+    V4([u8; 4]),
+    /// An IPv6 address.
+    V6([u8; 16]),
+    /// This machine, by a road without addresses: a Unix socket, or the embedding program.
+    Local,
+}
+
+impl Address {
+    /// Whom to count as one: an IPv4 host, or the /64 an IPv6 host can choose addresses from. An
+    /// IPv4 address in IPv6 dress is the IPv4 address.
+    #[must_use]
+    pub fn network(self) -> Self {
+        let Self::V6(a) = self else { return self };
+        if let [0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0xff, 0xff, w, x, y, z] = a {
+            return Self::V4([w, x, y, z]);
+        }
+        let mut net = [0; 16];
+        net[..8].copy_from_slice(&a[..8]);
+        Self::V6(net)
+    }
+}
+
+impl fmt::Display for Address {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::V4(a) => write!(f, "{}", core::net::Ipv4Addr::from(*a)),
+            Self::V6(a) => write!(f, "{}", core::net::Ipv6Addr::from(*a)),
+            Self::Local => f.write_str("local"),
+        }
+    }
+}
+
+/// Somebody who was let in.
+#[derive(Clone, PartialEq, Eq, Debug, Default)]
+pub struct Principal {
+    /// The name; empty for a stranger who was welcome without one.
+    pub user: Bytes,
+    /// The policy's own number for the set of rules that applies.
+    pub group: u32,
+    /// May own what outlives a connection; the nameless may not.
+    pub durable: bool,
+    /// Which edition of the rules `group` is a number of.
+    pub edition: u32,
+}
+
+/// What a connection says about itself before it is let in.
+#[derive(Clone, Copy)]
+pub struct Login<'a> {
+    /// The protocol's name, in lower case.
+    pub protocol: &'static str,
+    /// The user name as sent; empty when none was.
+    pub user: &'a [u8],
+    /// The password as sent.
+    pub password: Option<&'a [u8]>,
+    /// The client id as sent; empty when none was.
+    pub client_id: &'a [u8],
+    /// Where it comes from.
+    pub address: Address,
+    /// It comes from this machine.
+    pub loopback: bool,
+}
+
+// Written by hand so that no log line can ever hold a password.
+impl fmt::Debug for Login<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Login")
+            .field("protocol", &self.protocol)
+            .field("user", &self.user.escape_ascii().to_string())
+            .field("client_id", &self.client_id.escape_ascii().to_string())
+            .field("address", &self.address)
+            .finish_non_exhaustive()
+    }
+}
+
+/// A password on its way to a worker: shown nowhere, overwritten when dropped.
+#[derive(Clone, PartialEq, Eq)]
+pub struct Secret(Vec<u8>);
+
+impl Secret {
+    /// Copy a password out of the packet it came in.
+    #[must_use]
+    pub fn new(password: &[u8]) -> Self {
+        Self(password.to_vec())
+    }
+
+    /// The bytes, for whoever must check them.
+    #[must_use]
+    pub fn bytes(&self) -> &[u8] {
+        &self.0
+    }
+}
+
+impl Drop for Secret {
+    fn drop(&mut self) {
+        self.0.fill(0);
+        // Without a reader the compiler may leave the overwriting out.
+        core::hint::black_box(&self.0);
+    }
+}
+
+impl fmt::Debug for Secret {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Secret(..)")
+    }
+}
+
+/// What a policy needs back together with a worker's answer. Its asker keeps it, unread.
+#[derive(Clone, Debug)]
+pub struct Claim {
+    /// Who it will be if the answer is yes; nobody when the check is made only for its cost.
+    pub principal: Option<Principal>,
+    /// The name as claimed.
+    pub user: Bytes,
+    /// Where from.
+    pub address: Address,
+    /// From this very machine.
+    pub loopback: bool,
+    /// A keyed digest of everything the check depends on.
+    pub tag: u128,
+}
+
+/// The answer to a login.
+#[derive(Debug)]
+pub enum Admit {
+    /// Come in.
+    Yes(Principal),
+    /// Stay out.
+    No(Refusal),
+    /// A worker compares `secret` with `hash`; then `Policy::verified` decides.
+    Verify {
+        /// The password.
+        secret: Secret,
+        /// What it must match.
+        hash: Arc<str>,
+        /// To be handed back with the answer.
+        claim: Claim,
+    },
+    /// No room for another check now.
+    Busy,
+}
+
+/// Why somebody stays out. For the log and for counters: a peer must not be able to tell
+/// `Unknown` and `TooLong` apart, neither by the words nor by when they come.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Refusal {
+    /// User, password or client id is wrong; which of them is nobody's business.
+    Unknown,
+    /// The password is one that no hash can stand for: over 72 bytes, or with a NUL in it.
+    TooLong,
+    /// A name is required and none was given.
+    Anonymous,
+    /// Too many failures lately; a try would be looked at again after this time.
+    Throttled {
+        /// Milliseconds until then.
+        ms: u64,
+    },
+}
+
+impl fmt::Display for Refusal {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Unknown => f.write_str("unknown user, wrong password or wrong client id"),
+            Self::TooLong => f.write_str("password over 72 bytes, or with a NUL"),
+            Self::Anonymous => f.write_str("no user name given"),
+            Self::Throttled { ms } => write!(f, "too many failed logins, next try in {ms} ms"),
+        }
+    }
+}
+
+/// Something that needs permission.
+#[derive(Clone, Copy, Debug)]
+pub enum Access<'a> {
+    /// Publish to this topic.
+    Publish(&'a Topic),
+    /// Subscribe to this filter.
+    Subscribe(&'a Filter),
+    /// Be handed a message of this topic.
+    Receive(&'a Topic),
+    /// Call or ask for something under this name.
+    Request(&'a Topic),
+}
+
+/// Decides. Asked before anything happens; must not block.
+pub trait Policy: Send {
+    /// May this connection come in?
+    fn admit(&mut self, now: Now, login: &Login<'_>) -> Admit;
+
+    /// A worker has compared what `admit` asked to compare: what is the answer now?
+    fn verified(&mut self, now: Now, claim: &Claim, ok: bool) -> Result<Principal, Refusal>;
+
+    /// May `who` do this?
+    fn permit(&mut self, who: &Principal, access: &Access<'_>) -> bool;
+
+    /// The same answer as `permit`, in words that name the rule that decides.
+    fn explain(&self, who: &Principal, access: &Access<'_>) -> String;
+
+    /// Who `user` would be if it were let in now; nobody when it would not be. For sessions that
+    /// come back from disk, and for connections that outlive a change of rules.
+    fn recall(&self, user: &Bytes) -> Option<Principal>;
+
+    /// Must `Access::Receive` be asked for every delivery? When not, the permission to subscribe
+    /// covers everything a subscription can match.
+    fn checks_receive(&self) -> bool {
+        false
+    }
+}
+
+/// Everybody is welcome and may do everything, except write where the broker writes (`$...`).
+/// That only this machine can reach such a listener is the listener's business.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Open;
+
+impl Open {
+    fn guest(user: Bytes) -> Principal {
+        let durable = !user.is_empty();
+        Principal { user, group: 0, durable, edition: 0 }
+    }
+}
+
+impl Policy for Open {
+    fn admit(&mut self, _: Now, login: &Login<'_>) -> Admit {
+        Admit::Yes(Self::guest(Bytes::copy_from_slice(login.user)))
+    }
+
+    fn verified(&mut self, _: Now, _: &Claim, _: bool) -> Result<Principal, Refusal> {
+        // Nothing here ever asks for a check, so an answer belongs to nobody.
+        Err(Refusal::Unknown)
+    }
+
+    fn permit(&mut self, _: &Principal, access: &Access<'_>) -> bool {
+        !matches!(access, Access::Publish(topic) if topic.is_hidden())
+    }
+
+    fn explain(&self, _: &Principal, access: &Access<'_>) -> String {
+        match access {
+            Access::Publish(topic) if topic.is_hidden() => {
+                "denied: only the broker publishes under $".into()
+            }
+            _ => "allowed: no users are configured".into(),
+        }
+    }
+
+    fn recall(&self, user: &Bytes) -> Option<Principal> {
+        Some(Self::guest(user.clone()))
+    }
+}
+
+/// Watches. Told after the fact; cannot change anything; must not block.
+pub trait Observer: Send {
+    /// This happened.
+    fn see(&mut self, now: Now, event: &Event<'_>);
+}
+
+/// What an observer is told. Names and texts are as peers sent them: escape before printing.
+#[derive(Clone, Copy, Debug)]
+pub enum Event<'a> {
+    /// A connection was accepted.
+    Opened {
+        /// Which.
+        conn: ConnId,
+        /// By which listener.
+        listener: ListenerNo,
+        /// Where from.
+        address: Address,
+    },
+    /// A login succeeded.
+    LoggedIn {
+        /// Which connection.
+        conn: ConnId,
+        /// Its protocol.
+        protocol: &'static str,
+        /// Who.
+        who: &'a Principal,
+        /// The client id as sent.
+        client_id: &'a [u8],
+    },
+    /// A login failed.
+    Refused {
+        /// Which connection.
+        conn: ConnId,
+        /// Where from.
+        address: Address,
+        /// The name as claimed.
+        user: &'a [u8],
+        /// Why.
+        why: Refusal,
+    },
+    /// A connection ended.
+    Closed {
+        /// Which.
+        conn: ConnId,
+        /// The name of the reason.
+        reason: &'static str,
+    },
+    /// A subscription began, or changed.
+    Subscribed {
+        /// Whose.
+        who: &'a Principal,
+        /// To what.
+        filter: &'a Filter,
+    },
+    /// A subscription ended.
+    Unsubscribed {
+        /// Whose.
+        who: &'a Principal,
+        /// From what.
+        filter: &'a Filter,
+    },
+    /// A message was taken in.
+    Published {
+        /// By whom.
+        who: &'a Principal,
+        /// Under which topic.
+        topic: &'a Topic,
+        /// Length of its payload.
+        len: usize,
+        /// Quality of service: 0 or 1.
+        qos: u8,
+        /// Kept for those who come later.
+        retain: bool,
+    },
+    /// A delivery was given up.
+    Dropped {
+        /// Whose.
+        user: &'a [u8],
+        /// Of which topic.
+        topic: &'a Topic,
+        /// The name of the reason.
+        reason: &'static str,
+    },
+    /// A request was refused by the rules.
+    Denied {
+        /// Which connection.
+        conn: ConnId,
+        /// Who asked.
+        who: &'a Principal,
+        /// For what.
+        access: Access<'a>,
+        /// What `Policy::explain` says.
+        why: &'a str,
+    },
+    /// A peer broke a rule of its protocol.
+    Fault {
+        /// Which connection.
+        conn: ConnId,
+        /// The clause it broke.
+        clause: &'static str,
+        /// The rest of the story.
+        text: &'a str,
+    },
+    /// The state of the disk changed.
+    Storage {
+        /// The name of the new state.
+        state: &'static str,
+        /// The rest of the story.
+        text: &'a str,
+    },
+}

@@ -1,0 +1,52 @@
+//! Floor 2. A namespace: the topics, kept values, names and queues that see each other.
+
+use bytes::Bytes;
+
+use crate::base::id::SessionId;
+use crate::base::map::{Map, Seed};
+use crate::topic::{FilterTrie, TopicTree};
+
+use super::queue::Queue;
+use super::retained::Kept;
+use super::session::{Kind, SubOpts};
+
+/// A subscriber at a leaf.
+#[derive(Clone, Copy, Debug)]
+pub struct Member {
+    /// Who.
+    pub session: SessionId,
+    /// What it asked for.
+    pub opts: SubOpts,
+}
+
+/// All subscribers of one filter.
+pub type Leaf = Vec<Member>;
+
+/// A namespace.
+#[derive(Debug)]
+pub struct Realm {
+    /// Its name in the configuration.
+    pub name: String,
+    /// Filters and who listens.
+    pub topics: FilterTrie<Leaf>,
+    /// Last values.
+    pub retained: TopicTree<Kept>,
+    /// Durable sessions by name.
+    pub names: Map<(Kind, Bytes), SessionId>,
+    /// Work queues by address.
+    pub queues: Map<Bytes, Queue>,
+}
+
+impl Realm {
+    /// An empty one.
+    #[must_use]
+    pub fn new(name: &str, seed: Seed) -> Self {
+        Self {
+            name: name.to_owned(),
+            topics: FilterTrie::new(seed.clone()),
+            retained: TopicTree::new(),
+            names: Map::with_hasher(seed.clone()),
+            queues: Map::with_hasher(seed),
+        }
+    }
+}

@@ -1,0 +1,336 @@
+//! Floor 2. Who is here: attach, take over, detach, forget.
+//!
+//! A durable session is found by its name and waits for its owner when the connection ends; any
+//! other dies with its connection. These verbs return facts (`present`, `yielding`); what to say
+//! about them is each protocol's business. Absent on purpose: sockets, reason codes.
+
+use std::collections::VecDeque;
+
+use bytes::Bytes;
+
+use crate::base::id::{ConnId, Lsn, OwnerNo, RealmId, SessionId};
+use crate::base::time::Now;
+use crate::journal::record::{OwnerRecord, Record};
+use crate::journal::{Class, Journal, Spot};
+
+use super::message::Durability;
+use super::outbox::Outbox;
+use super::policy::{Access, Principal};
+use super::session::{Kind, Session};
+use super::{Held, Hub, Owner, after};
+
+/// How much of an earlier life to forget.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Fresh {
+    /// Nothing.
+    No,
+    /// What is owed; subscriptions stay (PRX1's clean start).
+    Debts,
+    /// Everything.
+    All,
+}
+
+/// What a connection asks for when it logs in.
+#[derive(Clone, Debug)]
+pub struct Attach {
+    /// Whose names its name is one of.
+    pub kind: Kind,
+    /// The namespace.
+    pub realm: RealmId,
+    /// The name to be found by; empty: none.
+    pub name: Bytes,
+    /// Who it acts for.
+    pub principal: Principal,
+    /// The connection.
+    pub conn: ConnId,
+    /// It shall outlive the connection.
+    pub durable: bool,
+    /// How much to forget.
+    pub fresh: Fresh,
+    /// What acknowledgements wait for.
+    pub level: Durability,
+    /// Most unacknowledged deliveries.
+    pub inflight_max: usize,
+    /// How long it waits for its owner to return, in seconds.
+    pub expiry_s: u64,
+}
+
+/// What was found.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Attached {
+    /// The session.
+    pub session: SessionId,
+    /// It existed before.
+    pub present: bool,
+    /// Deliveries up to this ordinal were owed before this connection came.
+    pub resumed: u64,
+    /// The welcome waits for this.
+    pub after: Lsn,
+    /// The connection that must go.
+    pub yielding: Option<ConnId>,
+}
+
+impl Hub {
+    /// Find or make the session and connect it.
+    pub fn attach(&mut self, now: Now, a: Attach) -> Result<Attached, Held> {
+        let durable = a.durable && !a.name.is_empty();
+        let key = (a.kind, a.name.clone());
+        let found = self.realm(a.realm).and_then(|r| r.names.get(&key).copied());
+        let found = found.filter(|id| self.sessions.get(*id).is_some());
+        match found {
+            Some(id) if a.fresh == Fresh::All || !durable => {
+                let yielding = self.sessions.get(id).and_then(|s| s.conn);
+                let mut made = self.begin(now, a, durable, Some(id))?;
+                made.yielding = yielding;
+                Ok(made)
+            }
+            Some(id) => self.resume(now, id, a),
+            None => self.begin(now, a, durable, None),
+        }
+    }
+
+    /// A session nobody had before; `instead` of another of the same name.
+    fn begin(
+        &mut self,
+        now: Now,
+        a: Attach,
+        durable: bool,
+        instead: Option<SessionId>,
+    ) -> Result<Attached, Held> {
+        let room = durable && self.owners.len() < self.limits.sessions_max as usize;
+        let level = a.level;
+        let recorded = room && level != Durability::Memory && self.journal.is_some();
+        let owner = recorded.then(|| self.new_owner());
+        let mut s = blank(a, durable && room);
+        let mut spot = None;
+        if let Some(no) = owner {
+            s.owner = Some(no);
+            s.outbox = Outbox::durable();
+            match self.append(Class::Growth, &owner_record(no, &s, &[])) {
+                Ok(written) => spot = written,
+                // A sick disk: it is served from memory, and promised nothing.
+                Err(Held::Failed) => (s.owner, s.outbox) = (None, Outbox::default()),
+                Err(why) => return Err(why),
+            }
+        }
+        if let Some(old) = instead {
+            self.forget(now, old);
+        }
+        let (realm, key, owner) = (s.realm, (s.kind, s.name.clone()), s.owner);
+        let keep = s.durable;
+        let id = self.sessions.insert_with(|id| Session { id, ..s });
+        if keep && let Some(r) = self.realms.get_mut(usize::from(realm.0)) {
+            r.names.insert(key, id);
+        }
+        if let Some(no) = owner {
+            self.owners.insert(no, Owner::Session(id));
+            self.rehome(id, spot.map(|spot| Journal::segment_of(spot.lsn)));
+        }
+        let after = after(level, spot);
+        Ok(Attached { session: id, present: false, resumed: 0, after, yielding: None })
+    }
+
+    /// The session's owner is back, or somebody takes its place.
+    fn resume(&mut self, now: Now, id: SessionId, a: Attach) -> Result<Attached, Held> {
+        if a.fresh == Fresh::Debts {
+            self.wipe_debts(id)?;
+        }
+        let Some(s) = self.sessions.get_mut(id) else { return Err(Held::Memory) };
+        let yielding = s.conn;
+        s.outbox.ground();
+        s.conn = Some(a.conn);
+        s.expires = None;
+        s.marked = false;
+        s.principal = a.principal;
+        s.level = a.level;
+        s.inflight_max = a.inflight_max;
+        s.expiry_s = a.expiry_s;
+        let resumed = s.outbox.peek_ordinal() - 1;
+        let mark = s.owner.map(|no| mark_of(no, true, &s.outbox));
+        let mut spot = None;
+        if let Some(mark) = mark {
+            // The mark lets recovery know that deliveries may have been sent. A disk without room
+            // or health must not keep a reader from draining what it is owed.
+            spot = self.append(Class::Relief, &mark).unwrap_or(None);
+        }
+        self.recheck(now, id);
+        self.wake(id);
+        let after = after(a.level, spot);
+        Ok(Attached { session: id, present: true, resumed, after, yielding })
+    }
+
+    /// Subscriptions that the rules no longer allow end when their owner returns.
+    fn recheck(&mut self, now: Now, id: SessionId) {
+        for sub in self.subscriptions(id) {
+            let Some(s) = self.sessions.get(id) else { return };
+            if !self.policy.permit(&s.principal, &Access::Subscribe(&sub.filter)) {
+                let _ = self.unsubscribe(now, id, &sub.filter);
+            }
+        }
+    }
+
+    /// Begin the session's debts anew under a new number; subscriptions stay.
+    fn wipe_debts(&mut self, id: SessionId) -> Result<(), Held> {
+        let fresh = self.sessions.get(id).and_then(|s| s.owner).map(|_| self.new_owner());
+        let subs = self.subscriptions(id);
+        let Some(s) = self.sessions.get_mut(id) else { return Ok(()) };
+        s.replays = VecDeque::new();
+        let (Some(old), Some(no)) = (s.owner, fresh) else {
+            s.outbox = Outbox::default();
+            return Ok(());
+        };
+        let debts = core::mem::replace(&mut s.outbox, Outbox::durable());
+        let record = owner_record(no, s, &subs);
+        match self.append(Class::Growth, &record) {
+            Ok(spot) => {
+                self.owners.remove(&old);
+                self.owners.insert(no, Owner::Session(id));
+                if let Some(s) = self.sessions.get_mut(id) {
+                    s.owner = Some(no);
+                }
+                self.rehome(id, spot.map(|spot| Journal::segment_of(spot.lsn)));
+                self.disown_all(&debts);
+                let _ = self.append(Class::Relief, &Record::Gone { owner: old });
+                Ok(())
+            }
+            Err(why) => {
+                if let Some(s) = self.sessions.get_mut(id) {
+                    s.outbox = debts;
+                }
+                Err(why)
+            }
+        }
+    }
+
+    /// The connection is gone. What it was owed waits, or is forgotten.
+    pub fn detach(&mut self, now: Now, id: SessionId, conn: ConnId) {
+        let Some(s) = self.sessions.get_mut(id) else { return };
+        if s.conn != Some(conn) {
+            return;
+        }
+        s.conn = None;
+        s.marked = false;
+        if !s.durable {
+            self.forget(now, id);
+            return;
+        }
+        s.outbox.ground();
+        let expires = now.after_ms(s.expiry_s.saturating_mul(1_000));
+        s.expires = Some(expires);
+        let mark = s.owner.map(|no| mark_of(no, false, &s.outbox));
+        self.timers.push((expires, id));
+        if let Some(mark) = mark {
+            let _ = self.append(Class::Relief, &mark);
+        }
+    }
+
+    /// Its time may have come.
+    pub fn on_session_deadline(&mut self, now: Now, id: SessionId) {
+        let Some(s) = self.sessions.get(id) else { return };
+        match s.expires {
+            Some(at) if s.conn.is_none() && now.reached(at) => self.forget(now, id),
+            Some(at) if s.conn.is_none() => self.timers.push((at, id)),
+            _ => {}
+        }
+    }
+
+    /// Nobody will come back to it.
+    pub fn forget(&mut self, _: Now, id: SessionId) {
+        self.leave_all(id);
+        let Some(s) = self.sessions.remove(id) else { return };
+        let key = (s.kind, s.name);
+        if let Some(r) = self.realms.get_mut(usize::from(s.realm.0))
+            && r.names.get(&key) == Some(&id)
+        {
+            r.names.remove(&key);
+        }
+        self.disown_all(&s.outbox);
+        for home in &s.homes {
+            self.disown(*home, 1);
+        }
+        if let Some(owner) = s.owner {
+            self.owners.remove(&owner);
+            let _ = self.append(Class::Relief, &Record::Gone { owner });
+        }
+    }
+
+    /// The session's full record is in that segment now, and none of its others matters.
+    pub(crate) fn rehome(&mut self, id: SessionId, segment: Option<u32>) {
+        let Some(s) = self.sessions.get_mut(id) else { return };
+        let old = core::mem::take(&mut s.homes);
+        s.homes.extend(segment);
+        if let Some(segment) = segment {
+            self.own(segment, 1);
+        }
+        for home in old {
+            self.disown(home, 1);
+        }
+    }
+
+    /// Another record that the session's revival needs.
+    pub(crate) fn add_home(&mut self, id: SessionId, spot: Spot) {
+        let segment = Journal::segment_of(spot.lsn);
+        let Some(s) = self.sessions.get_mut(id) else { return };
+        if !s.homes.contains(&segment) {
+            s.homes.push(segment);
+            self.own(segment, 1);
+        }
+    }
+
+    pub(crate) fn disown_all(&mut self, outbox: &Outbox) {
+        let Some(ledger) = &outbox.ledger else { return };
+        for (segment, refs) in ledger.segments() {
+            self.disown(segment, refs);
+        }
+    }
+}
+
+fn blank(a: Attach, durable: bool) -> Session {
+    Session {
+        id: SessionId { index: 0, life: 0 },
+        kind: a.kind,
+        realm: a.realm,
+        name: a.name,
+        principal: a.principal,
+        owner: None,
+        durable,
+        conn: Some(a.conn),
+        outbox: Outbox::default(),
+        subs: Vec::new(),
+        replays: VecDeque::new(),
+        level: a.level,
+        inflight_max: a.inflight_max,
+        expiry_s: a.expiry_s,
+        expires: None,
+        stamp: (0, 0),
+        marked: false,
+        settled: false,
+        homes: smallvec::SmallVec::new(),
+        queued_read: false,
+    }
+}
+
+fn mark_of(owner: OwnerNo, attached: bool, outbox: &Outbox) -> Record {
+    Record::Mark { owner, attached, sent: outbox.sent() }
+}
+
+/// The session's full record: replaces everything the journal said of it before.
+pub(crate) fn owner_record(
+    owner: OwnerNo,
+    s: &Session,
+    subs: &[super::session::SubView],
+) -> Record {
+    let ledger = s.outbox.ledger.as_deref();
+    Record::Owner(OwnerRecord {
+        owner,
+        kind: s.kind.code(),
+        realm: s.realm,
+        name: s.name.clone(),
+        detail: super::recover::encode_detail(s, subs),
+        next: s.outbox.peek_ordinal(),
+        sent: s.outbox.sent(),
+        attached: s.conn.is_some(),
+        floor: ledger.map_or(0, crate::journal::ledger::Ledger::floor),
+        extras: ledger.map(|l| l.extras().collect()).unwrap_or_default(),
+    })
+}

@@ -1,0 +1,236 @@
+//! Floor 2. Last values: kept per topic, handed to whoever subscribes.
+//!
+//! A small value stays in memory, a large one is a position in the journal. A replay walks the
+//! tree with a cursor, a few topics at a time, only as fast as its reader takes them: memory does
+//! not grow with how much is kept. For a durable reader each value is written down as owed to it
+//! when it is handed to the outbox, and the subscription's record says that a replay is under way
+//! until it has ended; after a crash it starts again, everything marked as sent before.
+
+use std::collections::VecDeque;
+use std::sync::Arc;
+
+use bytes::Bytes;
+
+use crate::base::id::{Lsn, RealmId, SessionId};
+use crate::base::stats::Counter;
+use crate::base::time::Now;
+use crate::journal::job::{Pick, Picked};
+use crate::journal::record::{MessageRef, Owed, Record};
+use crate::journal::{Class, Journal};
+use crate::topic::{Cursor, Filter, Walk};
+
+use super::backlog::message_of_record;
+use super::fanout::{GRANT_DUP, GRANT_RETAIN};
+use super::message::{Delivery, Message, SubIds};
+use super::outbox::Pushed;
+use super::policy::Access;
+use super::session::SubOpts;
+use super::{Hub, Reader};
+
+/// Nodes of the tree visited in one step.
+const STEP: usize = 64;
+/// A replay goes on when fewer references than this wait in the outbox.
+const LOW: usize = 32;
+
+/// A topic's last value.
+#[derive(Debug)]
+pub struct Kept {
+    /// Where its record is, when it is durable.
+    pub lsn: Option<Lsn>,
+    /// Length of that record.
+    pub len: u32,
+    /// The value, when it is held in memory.
+    pub message: Option<Arc<Message>>,
+}
+
+impl Kept {
+    /// The segment its record keeps alive.
+    #[must_use]
+    pub fn segment(&self) -> Option<u32> {
+        self.lsn.map(Journal::segment_of)
+    }
+}
+
+/// Retained messages on their way to one subscriber.
+#[derive(Debug)]
+pub struct Replay {
+    filter: Filter,
+    opts: SubOpts,
+    cursor: Cursor,
+    done: bool,
+    /// Everything handed over is marked as sent before: a crash interrupted this replay.
+    again: bool,
+    pending: VecDeque<Arc<Message>>,
+    picking: Option<u64>,
+}
+
+impl Replay {
+    /// Everything kept under `filter`, from the beginning.
+    #[must_use]
+    pub fn new(filter: Filter, opts: SubOpts, again: bool) -> Self {
+        let cursor = Cursor::default();
+        Self { filter, opts, cursor, done: false, again, pending: VecDeque::new(), picking: None }
+    }
+
+    /// Is it for this filter?
+    #[must_use]
+    pub fn is_for(&self, filter: &Filter) -> bool {
+        self.filter == *filter
+    }
+}
+
+impl Hub {
+    /// Let the session's first replay go on. True when it put something into the outbox.
+    pub(crate) fn replay_some(&mut self, now: Now, id: SessionId) -> bool {
+        let mut moved = false;
+        for _ in 0..4 {
+            let Some(s) = self.sessions.get_mut(id) else { return moved };
+            if s.outbox.held() >= LOW || s.conn.is_none() {
+                return moved;
+            }
+            let Some(mut replay) = s.replays.pop_front() else { return moved };
+            let realm = s.realm;
+            if replay.picking.is_some() {
+                s.replays.push_front(replay);
+                return moved;
+            }
+            if replay.pending.is_empty() && !replay.done {
+                self.gather(now, id, realm, &mut replay);
+            }
+            while let Some(message) = replay.pending.pop_front() {
+                if !self.hand_retained(id, &message, &replay) {
+                    replay.pending.push_front(message);
+                    self.go_hungry(id);
+                    break;
+                }
+                moved = true;
+            }
+            let ended = replay.done && replay.pending.is_empty() && replay.picking.is_none();
+            if ended {
+                self.end_replay(id, &replay);
+            } else if let Some(s) = self.sessions.get_mut(id) {
+                s.replays.push_front(replay);
+            }
+        }
+        moved
+    }
+
+    /// Walk on: small values are at hand, large ones are asked for.
+    fn gather(&mut self, now: Now, id: SessionId, realm: RealmId, replay: &mut Replay) {
+        let Some(s) = self.sessions.get(id) else { return };
+        let Some(r) = self.realms.get(usize::from(realm.0)) else { return };
+        let checks = self.policy.checks_receive();
+        let policy = &mut self.policy;
+        let mut at: Vec<(Lsn, u32)> = Vec::new();
+        let mut bytes = 0;
+        let bytes_max = self.limits.fetch_bytes_max as u64;
+        let pending = &mut replay.pending;
+        replay.done =
+            r.retained.walk(&replay.filter, &mut replay.cursor, STEP, &mut |topic, kept| {
+                if checks && !policy.permit(&s.principal, &Access::Receive(topic)) {
+                    return Walk::Go;
+                }
+                match (&kept.message, kept.lsn) {
+                    (Some(message), _) if message.is_expired(now.wall) => {}
+                    (Some(message), _) => pending.push_back(Arc::clone(message)),
+                    (None, Some(lsn)) => {
+                        at.push((lsn, kept.len));
+                        bytes += u64::from(kept.len);
+                    }
+                    (None, None) => {}
+                }
+                if bytes > bytes_max { Walk::Stop } else { Walk::Go }
+            });
+        if !at.is_empty() {
+            let token = self.new_read(Reader::Replay(id));
+            replay.picking = Some(token);
+            if let Some(journal) = &mut self.journal {
+                journal.request(Pick { token, at });
+            }
+        }
+    }
+
+    /// Large values came back from disk.
+    pub(crate) fn on_picked(&mut self, now: Now, picked: Picked) {
+        let Some(Reader::Replay(id)) = self.reads.remove(&picked.token) else { return };
+        let mut unreadable = None;
+        let meter = self.meter.clone();
+        let Some(s) = self.sessions.get_mut(id) else { return };
+        let waiting = s.replays.iter_mut().find(|r| r.picking == Some(picked.token));
+        let Some(replay) = waiting else { return };
+        replay.picking = None;
+        for item in picked.items {
+            match item {
+                Ok(record) => {
+                    let message = message_of_record(&record, &meter);
+                    let fresh = message.filter(|m| !m.is_expired(now.wall));
+                    replay.pending.extend(fresh.map(Arc::new));
+                }
+                Err(error) => unreadable = Some(error.to_string()),
+            }
+        }
+        if let Some(why) = unreadable {
+            self.tell_storage(now, "unreadable", &why);
+        }
+        self.wake(id);
+    }
+
+    /// Owe one kept value to one reader. False: the journal has no room now.
+    fn hand_retained(&mut self, id: SessionId, message: &Arc<Message>, replay: &Replay) -> bool {
+        let room = self.session_room();
+        let opts = replay.opts;
+        let Some(s) = self.sessions.get_mut(id) else { return true };
+        let qos = message.qos.min(opts.qos).min(1);
+        let subs: SubIds = (opts.id != 0).then_some(opts.id).into_iter().collect();
+        let mut lsn = None;
+        if let (Some(owner), Some(journal), 1..) = (s.owner, &mut self.journal, qos) {
+            let mut topic = Vec::new();
+            message.topic.encode(&mut topic);
+            let owed = Owed {
+                owner,
+                ord: s.outbox.peek_ordinal(),
+                grant: qos | GRANT_RETAIN | if replay.again { GRANT_DUP } else { 0 },
+                subs: subs.clone(),
+            };
+            let record = MessageRef {
+                retain: false,
+                qos: message.qos,
+                realm: s.realm,
+                born: message.born,
+                expires: message.expires,
+                topic: &topic,
+                props: &message.props,
+                body: &message.body,
+                owed: &[owed],
+            };
+            match journal.append_message(Class::Growth, &record).map_err(super::held) {
+                Ok(spot) => {
+                    journal.own(Journal::segment_of(spot.lsn), 1);
+                    lsn = Some(spot.lsn);
+                }
+                Err(why) if why.passes() => return false,
+                // A sick disk: the value is handed over, only not promised across a crash.
+                Err(_) => {}
+            }
+        }
+        let message = Arc::clone(message);
+        let delivery = Delivery { message, ord: 0, qos, retain: true, dup: replay.again, subs };
+        if s.outbox.push(delivery, lsn, s.conn.is_some(), room) == Pushed::Dropped {
+            self.stats.count(Counter::DroppedFull);
+        }
+        true
+    }
+
+    /// Everything was handed over: the record of the subscription need not say "replaying".
+    fn end_replay(&mut self, id: SessionId, replay: &Replay) {
+        let Some(owner) = self.sessions.get(id).and_then(|s| s.owner) else { return };
+        let mut filter = Vec::new();
+        replay.filter.encode(&mut filter);
+        let options = Bytes::copy_from_slice(&replay.opts.encode(false));
+        let record = Record::Subscribe { owner, filter: Bytes::from(filter), options };
+        // Without room the flag stays: after a crash the values come once more, marked so.
+        if let Ok(Some(spot)) = self.append(Class::Relief, &record) {
+            self.add_home(id, spot);
+        }
+    }
+}

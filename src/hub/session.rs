@@ -1,0 +1,147 @@
+//! Floor 2. A session: who somebody is, apart from how they are connected.
+//!
+//! It has a name, a principal, subscriptions and debts, and it outlives its connection when it is
+//! durable. Absent on purpose: sockets and wire formats. It knows its connection only to wake it.
+
+use std::collections::VecDeque;
+
+use bytes::Bytes;
+use smallvec::SmallVec;
+
+use crate::base::id::{ConnId, OwnerNo, RealmId, SessionId};
+use crate::base::time::Deadline;
+use crate::topic::{Filter, LeafId};
+
+use super::message::Durability;
+use super::outbox::Outbox;
+use super::policy::Principal;
+use super::retained::Replay;
+
+/// Which protocol's names a session's name is one of.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Debug)]
+pub enum Kind {
+    /// A PRX1 user.
+    Prx1,
+    /// An embedder's in-process peer.
+    Local,
+    /// A work queue; not a session, but the journal owes it in the same way.
+    Queue,
+}
+
+impl Kind {
+    /// As journaled.
+    #[must_use]
+    pub fn code(self) -> u8 {
+        match self {
+            Self::Prx1 => 1,
+            Self::Local => 2,
+            Self::Queue => 3,
+        }
+    }
+
+    /// From the journal.
+    #[must_use]
+    pub fn of(code: u8) -> Option<Self> {
+        [Self::Prx1, Self::Local, Self::Queue].into_iter().find(|k| k.code() == code)
+    }
+}
+
+/// What a subscriber asks for.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+pub struct SubOpts {
+    /// At most this quality.
+    pub qos: u8,
+    /// The subscriber's own number for the subscription; 0: none.
+    pub id: u32,
+    /// Not its own publications.
+    pub no_local: bool,
+    /// Deliveries keep the publisher's retain flag.
+    pub as_published: bool,
+}
+
+impl SubOpts {
+    /// As journaled; `replaying` marks a replay of retained messages that had not ended.
+    #[must_use]
+    pub fn encode(self, replaying: bool) -> [u8; 6] {
+        let flags =
+            u8::from(self.no_local) | u8::from(self.as_published) << 1 | u8::from(replaying) << 2;
+        let [a, b, c, d] = self.id.to_be_bytes();
+        [self.qos, flags, a, b, c, d]
+    }
+
+    /// From the journal: the options, and whether a replay was under way.
+    #[must_use]
+    pub fn decode(bytes: &[u8]) -> Option<(Self, bool)> {
+        let &[qos, flags, a, b, c, d] = bytes else { return None };
+        let id = u32::from_be_bytes([a, b, c, d]);
+        let opts = Self { qos, id, no_local: flags & 1 != 0, as_published: flags & 2 != 0 };
+        Some((opts, flags & 4 != 0))
+    }
+}
+
+/// One subscription of a session: where it hangs in the realm's trie.
+#[derive(Clone, Copy, Debug)]
+pub struct Sub {
+    /// The leaf all subscribers of that filter share.
+    pub leaf: LeafId,
+    /// The place among the leaf's members.
+    pub slot: u32,
+    /// What was asked for.
+    pub opts: SubOpts,
+}
+
+/// A session.
+#[derive(Debug)]
+pub struct Session {
+    /// Its own id, for lists that hold sessions.
+    pub id: SessionId,
+    /// Whose names its name is one of.
+    pub kind: Kind,
+    /// The namespace it lives in.
+    pub realm: RealmId,
+    /// Its name; empty for one that nobody can come back to.
+    pub name: Bytes,
+    /// Who it acts for.
+    pub principal: Principal,
+    /// The journal's number for it; durable sessions have one.
+    pub owner: Option<OwnerNo>,
+    /// It outlives its connection.
+    pub durable: bool,
+    /// The connection that speaks for it.
+    pub conn: Option<ConnId>,
+    /// What it is owed.
+    pub outbox: Outbox,
+    /// What it listens to.
+    pub subs: Vec<Sub>,
+    /// Retained messages still to be handed over.
+    pub replays: VecDeque<Replay>,
+    /// What its publications' acknowledgements wait for.
+    pub level: Durability,
+    /// Most unacknowledged deliveries.
+    pub inflight_max: usize,
+    /// How long it waits for its owner, in seconds.
+    pub expiry_s: u64,
+    /// When it is forgotten, while nobody is connected.
+    pub expires: Option<Deadline>,
+    /// The publish that last matched it, and its place in that publish's list of readers.
+    pub stamp: (u64, u32),
+    /// It stands in the list of those with something to say.
+    pub marked: bool,
+    /// Settled something since the last commit.
+    pub settled: bool,
+    /// Segments with records that its revival needs: its full record, later subscriptions.
+    pub homes: SmallVec<[u32; 2]>,
+    /// Waits for room to read ahead.
+    pub queued_read: bool,
+}
+
+/// A subscription as a plain value, for records and listings.
+#[derive(Clone, Debug)]
+pub struct SubView {
+    /// The filter.
+    pub filter: Filter,
+    /// What was asked for.
+    pub opts: SubOpts,
+    /// A replay of retained messages has not ended.
+    pub replaying: bool,
+}

@@ -1,0 +1,58 @@
+//! Floor 3. Why a connection ended: one name per reason, for log, counters and observers.
+
+use crate::hub::policy::Refusal;
+
+use super::fault::Fault;
+
+/// The reason. What is said to the peer about it is its protocol's business.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Doom {
+    /// The peer closed its end.
+    Eof,
+    /// The network gave up on it.
+    Reset,
+    /// The peer said goodbye.
+    Left,
+    /// Somebody else logged in under its name.
+    TakenOver,
+    /// It did not identify itself in time.
+    ConnectTimeout,
+    /// It was silent for too long.
+    IdleTimeout,
+    /// It began a packet and did not end it in time.
+    PacketTimeout,
+    /// It took no bytes for too long while some waited for it.
+    Stuck,
+    /// A rule was broken.
+    Fault(Fault),
+    /// It may not come in.
+    Refused(Refusal),
+    /// The broker is going down.
+    Stopping,
+    /// The disk failed, and it wanted a promise.
+    StorageFailed,
+    /// An operator or the embedder closed it.
+    Kicked,
+}
+
+impl Doom {
+    /// The reason's name, as logs and counters spell it.
+    #[must_use]
+    pub const fn name(&self) -> &'static str {
+        match self {
+            Self::Eof => "eof",
+            Self::Reset => "reset",
+            Self::Left => "left",
+            Self::TakenOver => "taken_over",
+            Self::ConnectTimeout => "connect_timeout",
+            Self::IdleTimeout => "idle_timeout",
+            Self::PacketTimeout => "packet_timeout",
+            Self::Stuck => "stuck",
+            Self::Fault(fault) => fault.kind.name(),
+            Self::Refused(_) => "refused",
+            Self::Stopping => "stopping",
+            Self::StorageFailed => "storage_failed",
+            Self::Kicked => "kicked",
+        }
+    }
+}

@@ -1,0 +1,193 @@
+//! Floor 3. One folder per protocol, and the staircase they share.
+//!
+//! [`Protocol`] documents the contract; the enum [`Peer`] dispatches, because the set is closed.
+//! Reading order: `fault`, `doom`, `replies`, then a folder: `mod`, `packet`, `decode`, `encode`,
+//! `peer`, `dialect`, `fault`. Absent on purpose: sockets, threads and one protocol's words in
+//! another's folder.
+
+pub mod doom;
+pub mod fault;
+pub mod local;
+pub mod prx1;
+pub mod replies;
+
+use std::sync::Arc;
+
+use bytes::BytesMut;
+
+use crate::base::id::{ConnId, ListenerNo, Lsn, RealmId, SessionId, Ticket};
+use crate::base::outbound::Outbound;
+use crate::base::time::{Deadline, Now};
+use crate::hub::Hub;
+use crate::hub::message::Durability;
+use crate::hub::policy::{Address, Secret};
+
+use doom::Doom;
+use fault::Fault;
+
+/// What a listener speaks and promises.
+#[derive(Clone, Debug)]
+pub struct Listener {
+    /// Its place in the configuration.
+    pub no: ListenerNo,
+    /// The protocol.
+    pub speak: Speak,
+    /// The namespace its connections live in.
+    pub realm: RealmId,
+    /// What an acknowledgement waits for.
+    pub level: Durability,
+}
+
+/// A protocol, as configuration names it.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
+pub enum Speak {
+    /// PRX1.
+    Prx1,
+    /// The embedding program.
+    Local,
+}
+
+impl Speak {
+    /// The name in configuration and logs.
+    #[must_use]
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Prx1 => "prx1",
+            Self::Local => "local",
+        }
+    }
+}
+
+/// What a peer asks of the engine while it is called.
+#[derive(Debug)]
+pub enum Ask {
+    /// Compare a password with a hash, in a worker.
+    Verify {
+        /// Whose question.
+        ticket: Ticket,
+        /// From where: workers are shared fairly among addresses.
+        address: Address,
+        /// The password.
+        secret: Secret,
+        /// The hash.
+        hash: Arc<str>,
+    },
+    /// This connection lost its session to another.
+    Yield(ConnId),
+    /// Call again when there is room.
+    Stall,
+    /// The peer said goodbye.
+    Leave,
+}
+
+/// What a peer may see and touch while it is called.
+pub struct Ctx<'a> {
+    /// The reading of this turn.
+    pub now: Now,
+    /// The connection.
+    pub conn: ConnId,
+    /// The shared middle.
+    pub hub: &'a mut Hub,
+    /// What it asks of the engine.
+    pub asks: &'a mut Vec<Ask>,
+    /// The listener it came through.
+    pub listener: &'a Listener,
+    /// Where it comes from.
+    pub address: Address,
+    /// It comes from this machine.
+    pub loopback: bool,
+}
+
+/// The contract of a protocol's state machine.
+pub trait Protocol {
+    /// Take whole packets off the front of `input`, at most one turn's share of them. Called
+    /// again without new bytes after a verdict, after room came free, and to finish a share.
+    fn on_bytes(&mut self, input: &mut BytesMut, ctx: &mut Ctx<'_>) -> Result<(), Fault>;
+    /// A worker compared the password of the ticket with this serial.
+    fn on_verdict(&mut self, serial: u32, ok: bool, ctx: &mut Ctx<'_>) -> Result<(), Fault>;
+    /// The deadline came.
+    fn on_deadline(&mut self, ctx: &mut Ctx<'_>) -> Result<(), Doom>;
+    /// It is over: detach, and leave last words among the replies.
+    fn on_doom(&mut self, doom: &Doom, ctx: &mut Ctx<'_>);
+    /// Encode replies, then deliveries, until `out` holds about `budget` bytes. True: there is
+    /// more that could be said at once.
+    fn poll_transmit(&mut self, now: Now, hub: &mut Hub, out: &mut Outbound, budget: usize)
+    -> bool;
+    /// When to call `on_deadline`, at the latest.
+    fn deadline(&self) -> Deadline;
+    /// May bytes be given to it? Derived from its state, never stored.
+    fn wants_bytes(&self, hub: &Hub) -> bool;
+    /// The journal position its first reply waits for.
+    fn waits_for(&self) -> Option<Lsn>;
+    /// Its session, once it has one.
+    fn session(&self) -> Option<SessionId>;
+    /// It has not identified itself yet.
+    fn is_stranger(&self) -> bool;
+    /// Heap bytes it owns, for the bench of idle connections.
+    fn heap(&self) -> usize;
+}
+
+/// A peer of any protocol.
+#[derive(Debug)]
+pub enum Peer {
+    /// PRX1.
+    Prx1(Box<prx1::peer::Peer>),
+    /// The embedding program.
+    Local(Box<local::peer::Peer>),
+}
+
+macro_rules! dispatch {
+    ($self:expr, $peer:ident => $do:expr) => {
+        match $self {
+            Peer::Prx1($peer) => $do,
+            Peer::Local($peer) => $do,
+        }
+    };
+}
+
+impl Peer {
+    /// A new peer for a connection of this listener.
+    #[must_use]
+    pub fn new(speak: Speak, now: Now, hub: &Hub) -> Self {
+        match speak {
+            Speak::Prx1 => Self::Prx1(Box::new(prx1::peer::Peer::new(now, hub))),
+            Speak::Local => Self::Local(Box::default()),
+        }
+    }
+}
+
+impl Protocol for Peer {
+    fn on_bytes(&mut self, input: &mut BytesMut, ctx: &mut Ctx<'_>) -> Result<(), Fault> {
+        dispatch!(self, p => p.on_bytes(input, ctx))
+    }
+    fn on_verdict(&mut self, serial: u32, ok: bool, ctx: &mut Ctx<'_>) -> Result<(), Fault> {
+        dispatch!(self, p => p.on_verdict(serial, ok, ctx))
+    }
+    fn on_deadline(&mut self, ctx: &mut Ctx<'_>) -> Result<(), Doom> {
+        dispatch!(self, p => p.on_deadline(ctx))
+    }
+    fn on_doom(&mut self, doom: &Doom, ctx: &mut Ctx<'_>) {
+        dispatch!(self, p => p.on_doom(doom, ctx));
+    }
+    fn poll_transmit(&mut self, now: Now, hub: &mut Hub, out: &mut Outbound, most: usize) -> bool {
+        dispatch!(self, p => p.poll_transmit(now, hub, out, most))
+    }
+    fn deadline(&self) -> Deadline {
+        dispatch!(self, p => p.deadline())
+    }
+    fn wants_bytes(&self, hub: &Hub) -> bool {
+        dispatch!(self, p => p.wants_bytes(hub))
+    }
+    fn waits_for(&self) -> Option<Lsn> {
+        dispatch!(self, p => p.waits_for())
+    }
+    fn session(&self) -> Option<SessionId> {
+        dispatch!(self, p => p.session())
+    }
+    fn is_stranger(&self) -> bool {
+        dispatch!(self, p => p.is_stranger())
+    }
+    fn heap(&self) -> usize {
+        dispatch!(self, p => p.heap())
+    }
+}

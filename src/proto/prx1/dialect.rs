@@ -1,0 +1,49 @@
+//! Floor 3. How PRX1 spells topics: the star grammar, with this broker's bound on levels.
+//!
+//! The grammar itself lives in `topic::star`, because access rules are written in it too. What
+//! differs from the original is listed in `deviations.md`: single levels are delivered, a star in
+//! the first level matches, an empty topic is a fault.
+
+use bytes::Bytes;
+
+use crate::base::limits::Limits;
+use crate::proto::fault::{Fault, FaultKind};
+use crate::topic::{Dialect, Filter, Match, Star, Topic, TopicFault};
+
+/// PRX1's reader and speller of topics.
+#[derive(Clone, Copy, Debug)]
+pub struct Spelling(Star);
+
+impl Spelling {
+    /// With the broker's bounds.
+    #[must_use]
+    pub fn new(limits: &Limits) -> Self {
+        Self(Star { levels_max: limits.levels_max })
+    }
+
+    /// A name, as published to. Prx1 §11: no wildcards.
+    pub fn topic(&self, text: &Bytes) -> Result<Topic, Fault> {
+        self.0.topic(text).map_err(fault)
+    }
+
+    /// A filter, as subscribed to.
+    pub fn filter(&self, text: &Bytes) -> Result<Filter, Fault> {
+        self.0.filter(text, Match::Native).map_err(fault)
+    }
+
+    /// Spell a topic into `into`; false when PRX1 has no spelling for it.
+    pub fn spell(&self, topic: &Topic, into: &mut Vec<u8>) -> bool {
+        self.0.spell(topic, into)
+    }
+}
+
+fn fault(why: TopicFault) -> Fault {
+    match why {
+        TopicFault::Empty => FaultKind::Prx1TopicEmpty,
+        TopicFault::Wildcard => FaultKind::Prx1TopicWildcard,
+        TopicFault::TooLong | TopicFault::TooDeep | TopicFault::Malformed => {
+            FaultKind::Prx1TopicDeep
+        }
+    }
+    .fault()
+}

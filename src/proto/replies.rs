@@ -1,0 +1,109 @@
+//! Floor 3. Replies in order, each with the journal position it must not outrun.
+//!
+//! The front waits for its position, and everything behind it waits with it: acknowledgements
+//! keep the order of what they acknowledge. A reply may be a gate: deliveries wait until it is
+//! out (a welcome, a subscription's acknowledgement before the kept values it brings).
+
+use std::collections::VecDeque;
+
+use crate::base::id::Lsn;
+
+/// Replies of one connection.
+#[derive(Debug)]
+pub struct Replies<T> {
+    queue: VecDeque<(Lsn, bool, T)>,
+    gates: u32,
+}
+
+impl<T> Default for Replies<T> {
+    fn default() -> Self {
+        Self { queue: VecDeque::new(), gates: 0 }
+    }
+}
+
+impl<T> Replies<T> {
+    /// Say this once the journal is synced up to `after`.
+    pub fn push(&mut self, after: Lsn, reply: T) {
+        self.queue.push_back((after, false, reply));
+    }
+
+    /// The same, and no delivery before it.
+    pub fn push_gate(&mut self, after: Lsn, reply: T) {
+        self.gates += 1;
+        self.queue.push_back((after, true, reply));
+    }
+
+    /// The next reply that may be said.
+    pub fn pop(&mut self, synced: Lsn) -> Option<T> {
+        if self.queue.front()?.0 > synced {
+            return None;
+        }
+        let (_, gate, reply) = self.queue.pop_front()?;
+        self.gates -= u32::from(gate);
+        if self.queue.is_empty() && self.queue.capacity() > 64 {
+            self.queue = VecDeque::new();
+        }
+        Some(reply)
+    }
+
+    /// What the front waits for.
+    #[must_use]
+    pub fn waits_for(&self) -> Option<Lsn> {
+        self.queue.front().map(|(lsn, ..)| *lsn)
+    }
+
+    /// A gate stands before the deliveries.
+    #[must_use]
+    pub fn is_gated(&self) -> bool {
+        self.gates > 0
+    }
+
+    /// Replies waiting.
+    #[must_use]
+    pub fn len(&self) -> usize {
+        self.queue.len()
+    }
+
+    /// Nothing to say.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.queue.is_empty()
+    }
+
+    /// Drop what has not been said: only last words remain.
+    pub fn clear(&mut self) {
+        self.queue.clear();
+        self.gates = 0;
+    }
+
+    /// Heap bytes.
+    #[must_use]
+    pub fn heap(&self) -> usize {
+        self.queue.capacity() * size_of::<(Lsn, bool, T)>()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn nothing_overtakes_a_reply_that_waits_for_the_disk() {
+        let mut replies = Replies::default();
+        replies.push(Lsn(100), "first");
+        replies.push(Lsn::START, "second");
+        assert_eq!(replies.pop(Lsn(99)), None);
+        assert_eq!(replies.pop(Lsn(100)), Some("first"));
+        assert_eq!(replies.pop(Lsn(100)), Some("second"));
+        assert!(replies.is_empty());
+    }
+
+    #[test]
+    fn a_gate_stands_until_it_is_said() {
+        let mut replies = Replies::default();
+        replies.push_gate(Lsn(5), 1);
+        assert!(replies.is_gated());
+        assert_eq!(replies.pop(Lsn(5)), Some(1));
+        assert!(!replies.is_gated());
+    }
+}

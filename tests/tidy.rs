@@ -1,0 +1,389 @@
+//! The house rules as a test. What the manual's chapter on style marks *tidy* is checked here.
+//!
+//! Every rule is a pure function from a tree of files to its violations. Each has one test, which
+//! shows that the rule finds what was planted (exactly, with file and line), that it leaves the
+//! near miss alone, and that the project itself obeys. A rule with nothing to look at yet finds
+//! nothing, and begins to bite by itself.
+
+#[path = "tidy/floors.rs"]
+mod floors;
+#[path = "tidy/pairs.rs"]
+mod pairs;
+#[path = "tidy/source.rs"]
+mod source;
+#[path = "tidy/text.rs"]
+mod text;
+#[path = "tidy/tree.rs"]
+mod tree;
+
+use std::path::Path;
+use std::sync::LazyLock;
+use tree::{Tree, Violation};
+
+static PROJECT: LazyLock<Tree> =
+    LazyLock::new(|| Tree::load(Path::new(env!("CARGO_MANIFEST_DIR"))));
+
+/// The rule finds exactly `expected` in what was planted, and nothing in the project.
+fn judge(rule: fn(&Tree) -> Vec<Violation>, planted: &[(&str, &str)], expected: &[&str]) {
+    let found: Vec<String> =
+        rule(&Tree::planted(planted)).iter().map(Violation::to_string).collect();
+    assert_eq!(found, expected, "in the planted tree");
+    let found: Vec<String> = rule(&PROJECT).iter().map(Violation::to_string).collect();
+    assert!(found.is_empty(), "{} violations:\n{}", found.len(), found.join("\n"));
+}
+
+#[test]
+fn the_project_was_loaded() {
+    assert!(PROJECT.has("src/lib.rs") && PROJECT.has("tests/tidy.rs") && PROJECT.has("Cargo.toml"));
+    assert!(PROJECT.src().map(|s| s.tokens.len()).sum::<usize>() > 1_000);
+}
+
+#[test]
+fn every_file_says_its_floor() {
+    judge(
+        floors::headers,
+        &[
+            ("src/base/a.rs", "//! Floor 0. Right.\n"),
+            ("src/hub/a_test.rs", "//! Floor 2. A test stands where its parent stands.\n"),
+            ("src/hub/mod.rs", "//! Floor 1. Wrong.\n"),
+            ("src/lib.rs", "// Floor 6. Not a doc comment.\n"),
+            ("src/misc/a.rs", "//! Floor 2. No such room.\n"),
+            ("src/misc/mod.rs", ""),
+        ],
+        &[
+            "src/hub/mod.rs:1: the first line must begin `//! Floor 2. `",
+            "src/lib.rs:1: the first line must begin `//! Floor 6. `",
+            "src/misc/a.rs:1: stands on no floor; see the floors in the manual",
+            "src/misc/mod.rs:1: stands on no floor; see the floors in the manual",
+        ],
+    );
+}
+
+#[test]
+fn imports_only_go_down() {
+    judge(
+        floors::imports,
+        &[
+            ("src/engine/mod.rs", "use crate::{base::x, hub::{self, Hub}, os::Poller};"),
+            ("src/hub/mod.rs", "// use crate::proto::X;\nuse crate::proto::fault::Fault;\n"),
+            ("src/hub/a.rs", "fn f() { let s = \"crate::os\"; super::super::engine::run(s) }"),
+            ("src/hub/b.rs", "use super::a; use crate::hub::c; mod t { use super::super::a; }"),
+            ("src/journal/mod.rs", "\n\nuse crate::topic::Topic;"),
+            ("src/proto/fault.rs", "use super::mqtt::peer; use crate::hub;"),
+            ("src/proto/mqtt/peer.rs", "use crate::proto::{fault::F, prx1::decode};"),
+            ("src/proto/prx1/peer.rs", "use super::super::Ctx; use crate::access::Rules;"),
+            ("src/topic/mod.rs", "#[cfg(test)] mod t { use crate::testing::gen; }"),
+            ("src/topic/a.rs", "fn f() { crate::laws!(x); crate::Broker::run() }"),
+            ("src/testing/mod.rs", "use crate::engine::Engine;\nuse crate::os::driver;"),
+            ("src/value/mod.rs", "use crate::testing::gen;"),
+            ("src/main.rs", "use spindle::os::x; use spindle::base::y;"),
+        ],
+        &[
+            "src/engine/mod.rs:1: engine (floor 4) may not know os (floor 5)",
+            "src/hub/mod.rs:2: hub (floor 2) may not know proto (floor 3)",
+            "src/hub/a.rs:1: hub (floor 2) may not know engine (floor 4)",
+            "src/journal/mod.rs:3: journal (floor 1) may not know topic (floor 1)",
+            "src/proto/mqtt/peer.rs:1: proto/mqtt (floor 3) may not know proto/prx1 (floor 3)",
+            "src/proto/prx1/peer.rs:1: proto/prx1 (floor 3) may not know access (floor 3)",
+            "src/topic/a.rs:1: topic (floor 1) may not know street (floor 6)",
+            "src/testing/mod.rs:2: testing (floor 5) may not know os (floor 5)",
+            "src/value/mod.rs:1: value (floor 1) may not know testing (floor 5)",
+        ],
+    );
+}
+
+#[test]
+fn the_world_is_touched_on_the_street_only() {
+    judge(
+        floors::world,
+        &[
+            ("src/os/mod.rs", "use std::net::TcpStream;\nuse mio::Poll;"),
+            ("src/base/a.rs", "use std::io;\nuse std::{fmt, fs::File};\n// std::env::var"),
+            ("src/hub/a.rs", "fn f() { std::thread::sleep(d); }\nuse std::time::Duration;"),
+            ("src/engine/a.rs", "fn now() -> Instant { x }\nfn f(libc: u8) { g(libc) }"),
+            ("src/access/a.rs", "fn f() { bcrypt::verify(a, b); }"),
+            ("src/testing/a.rs", "use std::env;"),
+        ],
+        &[
+            "src/base/a.rs:2: touches the world: std::fs::File",
+            "src/hub/a.rs:1: touches the world: std::thread::sleep",
+            "src/engine/a.rs:1: touches the world: Instant",
+            "src/access/a.rs:1: touches the world: bcrypt",
+            "src/testing/a.rs:1: touches the world: std::env",
+        ],
+    );
+}
+
+#[test]
+fn unsafe_has_two_rooms() {
+    judge(
+        text::unsafe_rooms,
+        &[
+            ("src/os/mmap.rs", "unsafe { map() }"),
+            ("src/os/sys.rs", "unsafe { call() }"),
+            ("src/os/socket.rs", "// unsafe\n#[deny(unsafe_code)]\nfn f() { unsafe { call() } }"),
+        ],
+        &["src/os/socket.rs:3: unsafe outside os/mmap.rs and os/sys.rs"],
+    );
+}
+
+#[test]
+fn files_fit_in_a_head() {
+    judge(
+        text::file_budget,
+        &[("src/a.rs", &"\n".repeat(800)), ("tests/b.rs", &"\n".repeat(801))],
+        &["tests/b.rs:801: 801 lines, 800 are allowed"],
+    );
+}
+
+#[test]
+fn functions_fit_on_a_screen() {
+    let body =
+        |n: usize| format!("trait T {{ fn a(&self); }}\nfn f(x: [u8; 2]) {{{}}}", "\n".repeat(n));
+    judge(
+        text::function_budget,
+        &[("src/a.rs", &body(69)), ("src/b.rs", &body(70))],
+        &["src/b.rs:2: fn f: 71 lines, 70 are allowed"],
+    );
+}
+
+#[test]
+fn lines_fit_on_a_page() {
+    let (fits, wide) = ("é".repeat(100), "é".repeat(101));
+    judge(
+        text::columns,
+        &[("src/a.rs", &format!("{fits}\n{wide}\n// http://{wide}"))],
+        &["src/a.rs:2: 101 columns"],
+    );
+}
+
+#[test]
+fn every_file_is_declared() {
+    judge(
+        pairs::dead_files,
+        &[
+            ("src/lib.rs", "pub mod hub; // mod lost;\nmod a { pub mod b; }"),
+            ("src/main.rs", ""),
+            ("src/a/b.rs", ""),
+            ("src/hub/mod.rs", "mod group; #[cfg(test)] mod group_test;"),
+            ("src/hub/group.rs", "mod deep;"),
+            ("src/hub/group/deep.rs", ""),
+            ("src/hub/group_test.rs", ""),
+            ("src/hub/deep.rs", ""),
+            ("src/lost.rs", ""),
+        ],
+        &[
+            "src/hub/deep.rs:1: dead file: no `mod` leads here",
+            "src/lost.rs:1: dead file: no `mod` leads here",
+        ],
+    );
+}
+
+#[test]
+fn nothing_is_left_for_later() {
+    let note = format!("// {}: later\n// XXXL is a size\n", concat!("TO", "DO"));
+    let call = format!("fn f() {{ {}!() }}\nfn dbg() {{ dbg() }}", concat!("to", "do"));
+    judge(
+        text::leftovers,
+        &[("src/a.rs", &note), ("src/b.rs", &call)],
+        &[concat!("src/a.rs:1: left over: TO", "DO"), concat!("src/b.rs:1: left over: to", "do!")],
+    );
+}
+
+#[test]
+fn nobody_panics_without_a_reason() {
+    judge(
+        text::panics,
+        &[
+            ("src/main.rs", "fn main() { x.unwrap() }"),
+            (
+                "src/hub/a.rs",
+                "fn f() { x.unwrap_or(1); y.unwrap() }\n#[test]\nfn t() { x.unwrap() }",
+            ),
+            ("src/hub/b.rs", "// PANIC: the slot was\n// taken above.\nfn f() { x.expect(\"s\") }"),
+            ("src/hub/c.rs", "// PANIC: too far away\n\nfn f() { x.expect(\"s\") }"),
+            ("src/hub/d.rs", "fn f() { panic!(\"no\") }\nfn g() { std::panic::catch_unwind(f) }"),
+            ("src/hub/e.rs", "fn f() { match x { _ => unreachable!() } } // PANIC: never"),
+            ("src/hub/f.rs", "#[cfg(not(test))]\nfn f() { unreachable!() }"),
+            ("src/hub/f_test.rs", "fn f() { unreachable!() }"),
+            (
+                "src/hub/mod.rs",
+                "#[cfg(any(test, feature = \"testing\"))]\npub mod fuzzing;\nmod h;",
+            ),
+            ("src/hub/fuzzing.rs", "fn f() { unreachable!() }"),
+            ("src/hub/fuzzing/deep.rs", "fn f() { unreachable!() }"),
+            ("src/hub/h.rs", "fn f() { x.unwrap() }"),
+            (
+                "src/hub/g.rs",
+                "#[cfg(feature = \"testing\")]\npub mod fuzzing { fn f() { x.unwrap() } }",
+            ),
+        ],
+        &[
+            "src/hub/a.rs:1: .unwrap() without a `// PANIC:` reason",
+            "src/hub/c.rs:3: .expect(..) without a `// PANIC:` reason",
+            "src/hub/d.rs:1: panic! without a `// PANIC:` reason",
+            "src/hub/f.rs:2: unreachable! without a `// PANIC:` reason",
+            "src/hub/h.rs:1: .unwrap() without a `// PANIC:` reason",
+        ],
+    );
+}
+
+#[test]
+fn ownership_is_plain() {
+    judge(
+        text::plain_ownership,
+        &[
+            ("src/hub/a.rs", "struct A(Rc<RefCell<u8>>);\nstruct B(Arc<Mutex<u8>>);"),
+            ("src/os/a.rs", "struct B(Arc<Mutex<u8>>);\nasync fn f() {}"),
+        ],
+        &[
+            "src/hub/a.rs:1: Rc<RefCell<_>>: give it one owner",
+            "src/hub/a.rs:2: Arc<Mutex<_>> below floor 5: nobody there has a second thread",
+            "src/os/a.rs:2: async: the turn is the only scheduler",
+        ],
+    );
+}
+
+#[test]
+fn names_say_something() {
+    judge(
+        text::names,
+        &[("src/a.rs", "struct SessionManager;\nfn get_name() {}\nfn get_mut() {}\nfn get() {}")],
+        &[
+            "src/a.rs:1: SessionManager: a Manager of what? name what it is",
+            "src/a.rs:2: get_name: a getter is called like what it gets",
+        ],
+    );
+}
+
+#[test]
+fn no_machine_is_named() {
+    judge(
+        text::machine_paths,
+        &[("README.md", concat!("see ", "/wo", "rk/notes\nsee /home/user/notes"))],
+        &[concat!("README.md:1: names a path of a machine: /wo", "rk/")],
+    );
+}
+
+#[test]
+fn every_protocol_has_its_rooms() {
+    judge(
+        pairs::rooms,
+        &[
+            ("src/proto/fault.rs", ""),
+            ("src/proto/local/mod.rs", ""),
+            ("src/proto/local/peer.rs", ""),
+            ("src/proto/foo/mod.rs", ""),
+            ("src/proto/foo/packet.rs", ""),
+            ("src/proto/foo/decode.rs", ""),
+            ("src/proto/foo/encode.rs", ""),
+            ("src/proto/foo/fault.rs", ""),
+            ("src/proto/prx1/mod.rs", ""),
+            ("src/proto/prx1/packet.rs", ""),
+            ("src/proto/prx1/decode.rs", ""),
+            ("src/proto/prx1/encode.rs", ""),
+            ("src/proto/prx1/peer.rs", ""),
+            ("src/proto/prx1/fault.rs", ""),
+        ],
+        &[
+            "src/proto/foo/peer.rs:1: a room of this protocol is missing",
+            "src/proto/prx1/dialect.rs:1: a room of this protocol is missing",
+        ],
+    );
+}
+
+#[test]
+fn every_fault_is_provoked() {
+    let plain = "enum FaultKind {\n/// One.\nAlpha,\n#[doc = \"Two\"]\nBeta(u8),\n\
+                 Gamma { at: u8 },\nDelta }";
+    let table = "macro_rules! faults { ($($k:ident, $b:expr;)*) => {\n\
+                 enum FaultKind { $($k),* } } }\n\
+                 faults! {\n/// One.\nAlpha, Peer;\nBeta, Us;\n}";
+    let wire = "# FaultKind Beta, clause 3\na> 00\n# Delta is no header\n";
+    let unit = "fn f() { [FaultKind::Alpha, FaultKind::Gamma]; }";
+    let scripts = [("tests/wire/prx1/1.wire", wire), ("src/proto/fault_test.rs", unit)];
+    judge(
+        pairs::faults,
+        &[("src/proto/fault.rs", plain), scripts[0], scripts[1]],
+        &["src/proto/fault.rs:7: FaultKind::Delta is broken by no script and no test"],
+    );
+    judge(
+        pairs::faults,
+        &[("src/proto/fault.rs", table), scripts[1]],
+        &["src/proto/fault.rs:6: FaultKind::Beta is broken by no script and no test"],
+    );
+}
+
+#[test]
+fn every_fuzz_target_has_seeds() {
+    judge(
+        pairs::corpora,
+        &[
+            ("fuzz/Cargo.toml", "name = \"prx1\""),
+            ("fuzz/corpus/prx1/connect", ""),
+            ("fuzz/corpus/old/one", ""),
+            ("fuzz/fuzz_targets/prx1.rs", ""),
+            ("fuzz/fuzz_targets/world.rs", ""),
+        ],
+        &[
+            "fuzz/fuzz_targets/world.rs:1: no seed in fuzz/corpus/world/",
+            "fuzz/fuzz_targets/world.rs:1: not named in fuzz/Cargo.toml",
+            "fuzz/corpus/old:1: a corpus without a target",
+        ],
+    );
+}
+
+#[test]
+fn every_counter_is_in_the_manual() {
+    let stats = "macro_rules! counters { () => { \"pattern\" } }\n\
+                 counters! {\n/// Open.\nOpened, \"opened_total\";\nClosed, \"closed_total\";\n}";
+    judge(
+        pairs::counters,
+        &[("src/base/stats.rs", stats), ("src/manual/operating.md", "| `opened_total` | x |")],
+        &["src/base/stats.rs:5: counter closed_total is not in src/manual/operating.md"],
+    );
+}
+
+#[test]
+fn every_guard_has_its_test() {
+    let guards = "# Guards\n| guard | where | killed by |\n|---|---|---|\n\
+                  | one | `a.rs` | `hub::a_test::stays`, `goes` |\n\
+                  | two | `b.rs` | none |\n| three | `b.rs` | `plain` |\n";
+    let tests = "#[test]\nfn stays() {}\n#[test]\n#[should_panic]\npub fn goes() {}\nfn plain() {}";
+    judge(
+        pairs::guards,
+        &[("tests/GUARDS.md", guards), ("src/hub/a_test.rs", tests)],
+        &[
+            "tests/GUARDS.md:5: a guard without a test",
+            "tests/GUARDS.md:6: no test is called plain",
+        ],
+    );
+}
+
+#[test]
+fn every_public_module_is_in_the_tour() {
+    judge(
+        pairs::tour,
+        &[
+            ("src/lib.rs", "pub mod base;\nmod private;\npub mod hub;\n"),
+            ("src/manual/architecture.md", "`base/` comes first; a hubbub is no hub_"),
+        ],
+        &["src/lib.rs:3: hub is missing in the manual's tour"],
+    );
+}
+
+#[test]
+fn the_lexer_knows_code_from_text() {
+    let raw = "fn a<'x>(s: &'x str) -> char { /* one /* two */ \" */\n\
+               let r = r#\"a \"b\" unsafe\"#;\n\
+               let c = ['\"', '\\'', '\\u{2019}', 'é', b'\"' as char]; // \"\n\
+               let b = b\"\\\"unsafe\"; r#type::f(1..2, \"end\") }";
+    let source = source::Source::new("a.rs", raw);
+    let strings: Vec<&str> = source.strings.iter().map(|(_, s)| *s).collect();
+    assert_eq!(strings, ["a \"b\" unsafe", "\\\"unsafe", "end"]);
+    let words: Vec<&str> =
+        source.tokens.iter().map(|t| t.text).filter(|t| source::is_word(t)).collect();
+    let expected = "fn a s str char let r let c as char let b r type f";
+    assert_eq!(words.join(" "), expected);
+    assert_eq!(source.functions().len(), 1);
+}
