@@ -14,11 +14,7 @@ use std::hint::black_box;
 
 const GRAMMAR: Star = Star { levels_max: 128 };
 /// Debug builds are tests; they only show that the bench works.
-const LARGE: usize = if cfg!(debug_assertions) {
-    5_000
-} else {
-    1_000_000
-};
+const LARGE: usize = if cfg!(debug_assertions) { 5_000 } else { 1_000_000 };
 const SIZES: [(&str, usize); 2] = [("1k", 1_000), ("1M", LARGE)];
 /// Topics asked for in turn: more than the caches of the first levels hold.
 const ASKED: usize = 10_000;
@@ -32,9 +28,7 @@ fn topic(i: usize) -> Topic {
 }
 
 fn filter(text: String) -> Filter {
-    GRAMMAR
-        .filter(&Bytes::from(text), Match::Native)
-        .expect("a good filter")
+    GRAMMAR.filter(&Bytes::from(text), Match::Native).expect("a good filter")
 }
 
 /// One filter for every device; of the mixed ones three in four are open somewhere.
@@ -50,9 +44,7 @@ fn device_filter(i: usize, mixed: bool) -> Filter {
 
 fn asked(size: usize) -> Vec<Topic> {
     let mut rng = Rng::new(7);
-    (0..ASKED.min(size))
-        .map(|_| topic(rng.below(size as u64) as usize))
-        .collect()
+    (0..ASKED.min(size)).map(|_| topic(rng.below(size as u64) as usize)).collect()
 }
 
 fn build(size: usize, mixed: bool) -> FilterTrie<u32> {

@@ -2,8 +2,12 @@
 
 pub mod access;
 pub mod base;
+#[cfg(feature = "os")]
+pub mod client;
 pub mod engine;
 pub mod hub;
 pub mod journal;
+#[cfg(feature = "os")]
+pub mod os;
 pub mod proto;
 pub mod topic;

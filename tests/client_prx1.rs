@@ -4,11 +4,7 @@
 //! sides of the wire. Absent on purpose: our own broker; here the client stands alone.
 
 #![cfg(feature = "os")]
-#![expect(
-    clippy::disallowed_types,
-    clippy::disallowed_methods,
-    reason = "the test is the world"
-)]
+#![expect(clippy::disallowed_types, clippy::disallowed_methods, reason = "the test is the world")]
 
 use std::io::{Read, Write};
 use std::net::{Shutdown, TcpListener, TcpStream};
@@ -53,10 +49,7 @@ impl Broker {
     fn accept(&self) -> Peer {
         let (stream, _) = self.0.accept().unwrap();
         stream.set_read_timeout(Some(SOON)).unwrap();
-        Peer {
-            stream,
-            input: BytesMut::new(),
-        }
+        Peer { stream, input: BytesMut::new() }
     }
 
     /// Accept, hear Connect, answer with this result.
@@ -84,11 +77,7 @@ impl Peer {
                 return Some(packet);
             }
             let mut chunk = [0; 4096];
-            match self
-                .stream
-                .read(&mut chunk)
-                .expect("something is said in time")
-            {
+            match self.stream.read(&mut chunk).expect("something is said in time") {
                 0 => return None,
                 n => self.input.extend_from_slice(&chunk[..n]),
             }
@@ -143,20 +132,11 @@ fn it_says_connect_as_the_first_client_did_and_accepts_both_successes() {
 #[test]
 fn the_settings_of_connect_travel() {
     let broker = Broker::new();
-    let builder = broker
-        .client()
-        .keepalive(30)
-        .clean_start(true)
-        .client_id("me");
+    let builder = broker.client().keepalive(30).clean_start(true).client_id("me");
     let _client = builder.start().unwrap();
-    let Some(Packet::Connect(connect)) = broker.accept().hear() else {
-        panic!("a Connect")
-    };
+    let Some(Packet::Connect(connect)) = broker.accept().hear() else { panic!("a Connect") };
     assert!(connect.clean_start);
-    assert_eq!(
-        (connect.keepalive, connect.client_id),
-        (Some(30), Some(Bytes::from_static(b"me")))
-    );
+    assert_eq!((connect.keepalive, connect.client_id), (Some(30), Some(Bytes::from_static(b"me"))));
 }
 
 #[test]
@@ -193,26 +173,15 @@ fn a_first_attempt_that_fails_says_why() {
 fn publish_subscribe_and_their_answers() {
     let broker = Broker::new();
     let (sent, received) = mpsc::channel();
-    let builder = broker
-        .client()
-        .on_message(move |message, _| sent.send(message).unwrap());
+    let builder = broker.client().on_message(move |message, _| sent.send(message).unwrap());
     let (client, mut peer) = broker.online(builder);
 
     let mut subscribed = client.subscribe("a/*", Q1).unwrap();
-    let Some(Packet::Subscribe(Subscribe {
-        qos: 1,
-        id: 1,
-        topic,
-        ..
-    })) = peer.hear()
-    else {
+    let Some(Packet::Subscribe(Subscribe { qos: 1, id: 1, topic, .. })) = peer.hear() else {
         panic!("a Subscribe with id 1")
     };
     assert_eq!(&topic[..], b"a/*");
-    assert_eq!(
-        subscribed.wait(Duration::from_millis(20)),
-        Err(Error::TimedOut)
-    );
+    assert_eq!(subscribed.wait(Duration::from_millis(20)), Err(Error::TimedOut));
     peer.say(&Packet::SubAck(1));
     assert_eq!(subscribed.wait(SOON), Ok(()));
 
@@ -222,13 +191,7 @@ fn publish_subscribe_and_their_answers() {
     peer.say(&Packet::PubAck(77));
     peer.say(&Packet::PubAck(1));
     assert_eq!(published.wait(SOON), Ok(()));
-    assert_eq!(
-        client
-            .publish("a/b", "zero", Q0, false)
-            .unwrap()
-            .wait(Duration::ZERO),
-        Ok(())
-    );
+    assert_eq!(client.publish("a/b", "zero", Q0, false).unwrap().wait(Duration::ZERO), Ok(()));
     assert_eq!((peer.hear_publish().id, client.waiting()), (0, 0));
 
     peer.say(&message("hello", 9));
@@ -236,10 +199,7 @@ fn publish_subscribe_and_their_answers() {
     assert_eq!(peer.hear(), Some(Packet::PubAck(9)));
 
     let mut gone = client.unsubscribe("a/*", Q1).unwrap();
-    assert!(matches!(
-        peer.hear(),
-        Some(Packet::Unsubscribe(Subscribe { id: 1, .. }))
-    ));
+    assert!(matches!(peer.hear(), Some(Packet::Unsubscribe(Subscribe { id: 1, .. }))));
     peer.say(&Packet::UnsubAck(1));
     assert_eq!(gone.wait(SOON), Ok(()));
 }
@@ -248,17 +208,11 @@ fn publish_subscribe_and_their_answers() {
 fn qos_1_is_acknowledged_only_after_the_callback() {
     let broker = Broker::new();
     let (go, wait) = mpsc::channel::<()>();
-    let builder = broker
-        .client()
-        .on_message(move |_, _| wait.recv_timeout(SOON).unwrap());
+    let builder = broker.client().on_message(move |_, _| wait.recv_timeout(SOON).unwrap());
     let (_client, mut peer) = broker.online(builder);
     peer.say(&message("slow", 5));
-    peer.stream
-        .set_read_timeout(Some(Duration::from_millis(100)))
-        .unwrap();
-    peer.stream
-        .read(&mut [0; 8])
-        .expect_err("nothing before the callback returns");
+    peer.stream.set_read_timeout(Some(Duration::from_millis(100))).unwrap();
+    peer.stream.read(&mut [0; 8]).expect_err("nothing before the callback returns");
     go.send(()).unwrap();
     peer.stream.set_read_timeout(Some(SOON)).unwrap();
     assert_eq!(peer.hear(), Some(Packet::PubAck(5)));
@@ -268,14 +222,10 @@ fn qos_1_is_acknowledged_only_after_the_callback() {
 fn a_new_connection_repeats_what_was_not_answered() {
     let broker = Broker::new();
     let (sent, reasons) = mpsc::channel();
-    let builder = broker
-        .client()
-        .on_disconnected(move |why| sent.send(why).unwrap());
+    let builder = broker.client().on_disconnected(move |why| sent.send(why).unwrap());
     let (client, mut peer) = broker.online(builder);
-    let mut receipts: Vec<_> = ["1", "2", "3"]
-        .iter()
-        .map(|text| client.publish("a", text, Q1, false).unwrap())
-        .collect();
+    let mut receipts: Vec<_> =
+        ["1", "2", "3"].iter().map(|text| client.publish("a", text, Q1, false).unwrap()).collect();
     for id in 1..=3 {
         assert_eq!(peer.hear_publish().id, id);
     }
@@ -283,11 +233,7 @@ fn a_new_connection_repeats_what_was_not_answered() {
     receipts[1].wait(SOON).unwrap();
     peer.say(&Packet::Disconnect);
     assert_eq!(reasons.recv_timeout(SOON), Ok(Disconnected::Disconnect));
-    receipts.push(
-        client
-            .publish("a", "4", Q1, false)
-            .expect("QoS 1 is kept while offline"),
-    );
+    receipts.push(client.publish("a", "4", Q1, false).expect("QoS 1 is kept while offline"));
     for why in [Disconnected::Socket, Disconnected::Forced] {
         let mut peer = broker.welcome(ConnAck::OK);
         for (id, text) in [(1, "1"), (3, "3"), (2, "4")] {
@@ -296,9 +242,7 @@ fn a_new_connection_repeats_what_was_not_answered() {
             assert!(heard.dup || text == "4", "repeated with DUP");
         }
         if why == Disconnected::Forced {
-            peer.stream
-                .write_all(&[0x60, 0x80, 0x80, 0x80, 0x80])
-                .unwrap();
+            peer.stream.write_all(&[0x60, 0x80, 0x80, 0x80, 0x80]).unwrap();
         }
         drop(peer);
         assert_eq!(reasons.recv_timeout(SOON), Ok(why));
@@ -333,10 +277,7 @@ fn a_file_carries_messages_to_another_process() {
     let (client, mut peer) = broker.online(open());
     for (id, text) in [(1, "one"), (2, "three"), (3, "last")] {
         let heard = peer.hear_publish();
-        assert_eq!(
-            (heard.id, heard.dup, &heard.payload[..]),
-            (id, true, text.as_bytes())
-        );
+        assert_eq!((heard.id, heard.dup, &heard.payload[..]), (id, true, text.as_bytes()));
         peer.say(&Packet::PubAck(id));
     }
     until(|| client.waiting() == 0);
@@ -357,33 +298,21 @@ fn it_pings_when_it_has_been_silent_and_gives_a_mute_broker_up() {
         .on_disconnected(move |why| sent.send(why).unwrap());
     let (client, mut peer) = broker.online(builder);
     for _ in 0..6 {
-        assert_eq!(
-            peer.hear(),
-            Some(Packet::Ping),
-            "no Pong is expected of a broker"
-        );
+        assert_eq!(peer.hear(), Some(Packet::Ping), "no Pong is expected of a broker");
     }
     client.publish("a", "b", Q0, false).unwrap();
     while peer.hear() == Some(Packet::Ping) {}
     peer.say(&Packet::Pong);
     while peer.hear() == Some(Packet::Ping) {}
-    assert_eq!(
-        reasons.recv_timeout(SOON),
-        Ok(Disconnected::Socket),
-        "save of one that has"
-    );
+    assert_eq!(reasons.recv_timeout(SOON), Ok(Disconnected::Socket), "save of one that has");
 }
 
 #[test]
 fn queue_requests_are_answered_in_order() {
     let broker = Broker::new();
     let (client, mut peer) = broker.online(broker.client());
-    let mut push = client
-        .queue(Action::Initialize, "q", None, None, Some(b"item"))
-        .unwrap();
-    let mut drain = client
-        .queue(Action::Drain, "q", Some(b"back"), Some(b"m"), None)
-        .unwrap();
+    let mut push = client.queue(Action::Initialize, "q", None, None, Some(b"item")).unwrap();
+    let mut drain = client.queue(Action::Drain, "q", Some(b"back"), Some(b"m"), None).unwrap();
     let item = Queue {
         action: Action::Initialize,
         address: Some(Bytes::from_static(b"q")),
@@ -391,25 +320,11 @@ fn queue_requests_are_answered_in_order() {
         ..Queue::default()
     };
     assert_eq!(peer.hear(), Some(Packet::Queue(item)));
-    assert!(matches!(
-        peer.hear(),
-        Some(Packet::Queue(Queue {
-            action: Action::Drain,
-            ..
-        }))
-    ));
+    assert!(matches!(peer.hear(), Some(Packet::Queue(Queue { action: Action::Drain, .. }))));
     peer.say(&Packet::QAck(QAckCode::Ok));
     peer.say(&Packet::QAck(QAckCode::Error));
-    assert_eq!(
-        (push.wait(SOON), drain.wait(SOON)),
-        (Ok(()), Err(Error::Refused))
-    );
-    assert_eq!(
-        client
-            .queue(Action::None, "q", None, None, None)
-            .unwrap_err(),
-        Error::Action
-    );
+    assert_eq!((push.wait(SOON), drain.wait(SOON)), (Ok(()), Err(Error::Refused)));
+    assert_eq!(client.queue(Action::None, "q", None, None, None).unwrap_err(), Error::Action);
 }
 
 #[test]
@@ -437,15 +352,9 @@ fn the_end_is_said_written_and_quick() {
 fn a_client_without_a_broker_ends_quickly_too() {
     let address = Broker::new().0.local_addr().unwrap().to_string();
     let client = Client::builder().address(address).start().unwrap();
-    assert_eq!(
-        client.publish("a", "x", Q0, false).unwrap_err(),
-        Error::Offline
-    );
+    assert_eq!(client.publish("a", "x", Q0, false).unwrap_err(), Error::Offline);
     let mut kept = client.publish("a", "x", Q1, false).unwrap();
-    assert_eq!(
-        client.wait_online(Duration::from_millis(50)),
-        Err(Error::TimedOut)
-    );
+    assert_eq!(client.wait_online(Duration::from_millis(50)), Err(Error::TimedOut));
     let began = Instant::now();
     drop(client);
     assert!(began.elapsed() < Duration::from_secs(1));
@@ -485,14 +394,10 @@ fn callbacks_may_ask_drop_and_panic() {
     let (client, mut peer) = broker.online(builder);
     *cell.lock().unwrap() = Some(client);
     peer.say(&message("drop", 0));
-    received
-        .recv_timeout(SOON)
-        .expect("a callback may drop its own client");
+    received.recv_timeout(SOON).expect("a callback may drop its own client");
     assert_eq!(peer.hear(), Some(Packet::Disconnect));
 
-    let builder = broker
-        .client()
-        .on_message(|_, _| panic!("the program's own doing"));
+    let builder = broker.client().on_message(|_, _| panic!("the program's own doing"));
     let (client, mut peer) = broker.online(builder);
     let mut never = client.publish("a", "x", Q1, false).unwrap();
     peer.say(&message("panic", 0));
@@ -504,19 +409,12 @@ fn a_broker_that_talks_before_it_listens_is_heard() {
     let broker = Broker::new();
     let (client, mut peer) = broker.online(broker.client().queue(48_000, 64 << 20));
     let frame = encode_vec(&message("flood", 1)).unwrap();
-    let flood: Vec<u8> = frame
-        .iter()
-        .copied()
-        .cycle()
-        .take(frame.len() * 60_000)
-        .collect();
+    let flood: Vec<u8> = frame.iter().copied().cycle().take(frame.len() * 60_000).collect();
     let heavy = vec![b'x'; 60_000];
     for _ in 0..400 {
         client.publish("a", &heavy, Q1, false).unwrap();
     }
-    peer.stream
-        .write_all(&flood)
-        .expect("the client reads though nobody reads it");
+    peer.stream.write_all(&flood).expect("the client reads though nobody reads it");
     let (mut acks, mut publishes) = (0, 0);
     while acks < 60_000 || publishes < 400 {
         match peer.hear() {
@@ -534,10 +432,7 @@ fn a_full_list_makes_callers_wait_and_then_refuses() {
     let (client, mut peer) = broker.online(broker.client().queue(2, 1 << 20).patience(patience));
     client.publish("a", "1", Q1, false).unwrap();
     client.publish("a", "2", Q1, false).unwrap();
-    assert_eq!(
-        client.publish("a", "3", Q1, false).unwrap_err(),
-        Error::Full
-    );
+    assert_eq!(client.publish("a", "3", Q1, false).unwrap_err(), Error::Full);
     let other = (*client).clone();
     let waiter = std::thread::spawn(move || other.publish("a", "4", Q1, false).map(drop));
     let id = peer.hear_publish().id;
@@ -575,28 +470,16 @@ fn what_cannot_be_sent_is_refused_at_once() {
     let client = broker.client().start().unwrap();
     let long = vec![b'x'; 65_536];
     let refused = |what: Result<_, Error>| what.map(drop).unwrap_err();
-    assert_eq!(
-        refused(client.publish("a", &long, Q1, false)),
-        Error::TooLong
-    );
+    assert_eq!(refused(client.publish("a", &long, Q1, false)), Error::TooLong);
     assert_eq!(refused(client.publish("", "x", Q1, false)), Error::Topic);
     assert_eq!(refused(client.publish("a/*", "x", Q1, false)), Error::Topic);
     assert_eq!(refused(client.subscribe(&long, Q0)), Error::TooLong);
     assert_eq!(refused(client.subscribe("", Q0)), Error::Topic);
-    assert_eq!(
-        refused(client.queue(Action::Drain, "q", None, Some(&long), None)),
-        Error::TooLong
-    );
-    assert_eq!(
-        broker.client().user(&long).start().map(drop),
-        Err(Error::TooLong)
-    );
+    assert_eq!(refused(client.queue(Action::Drain, "q", None, Some(&long), None)), Error::TooLong);
+    assert_eq!(broker.client().user(&long).start().map(drop), Err(Error::TooLong));
     assert_eq!(
         broker.client().address("nowhere").start().map(drop),
         Err(Error::Setting("address"))
     );
-    assert_eq!(
-        broker.client().queue(60_000, 1).start().map(drop),
-        Err(Error::Setting("queue"))
-    );
+    assert_eq!(broker.client().queue(60_000, 1).start().map(drop), Err(Error::Setting("queue")));
 }

@@ -42,8 +42,7 @@ impl Bench {
         let policy: Box<dyn Policy> = Box::new(Open);
         let observer = Box::new(Quiet);
         let segment_bytes = limits.segment_bytes;
-        let parts =
-            Parts { limits, seed: 7, realms: vec!["default".into()], policy, observer };
+        let parts = Parts { limits, seed: 7, realms: vec!["default".into()], policy, observer };
         let mut hub = Hub::new(parts);
         let mut told = Recovery::new(7, hub.limits.retained_inline_bytes);
         let options = Options { segment_bytes, salt: 1, salvage: false };

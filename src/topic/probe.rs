@@ -131,11 +131,7 @@ mod tests {
             for (hash, number) in there.drain(..) {
                 probe.remove(hash, number);
             }
-            assert_eq!(
-                (probe.len, probe.slots.len()),
-                (0, SLOTS_MIN),
-                "memory is given back"
-            );
+            assert_eq!((probe.len, probe.slots.len()), (0, SLOTS_MIN), "memory is given back");
         }
     }
 }

@@ -102,9 +102,7 @@ impl<V> TopicTree<V> {
         steps: usize,
         each: &mut dyn FnMut(&Topic, &V) -> Walk,
     ) -> bool {
-        self.walk_keys(filter, cursor, steps, |key, value| {
-            each(&topic_of(key), value)
-        })
+        self.walk_keys(filter, cursor, steps, |key, value| each(&topic_of(key), value))
     }
 
     /// The same for values that know their topic: nothing is put together or allocated for them.

@@ -114,11 +114,7 @@ impl<L> FilterTrie<L> {
         };
         let leaf = self.leaves.vacant_key() as u32;
         self.hook(node, &place, leaf);
-        self.leaves.insert(Leaf {
-            node,
-            place,
-            value: make(),
-        });
+        self.leaves.insert(Leaf { node, place, value: make() });
         self.version += 1;
         LeafId(leaf)
     }
@@ -173,9 +169,7 @@ impl<L> FilterTrie<L> {
                 continue;
             }
             let hash = self.hash_at(topic, depth as usize, &mut hashes);
-            next = self
-                .literal(at, level, hash)
-                .map(|child| (child, depth + 1));
+            next = self.literal(at, level, hash).map(|child| (child, depth + 1));
         }
     }
 
@@ -187,9 +181,7 @@ impl<L> FilterTrie<L> {
 
     /// What the leaf holds, to change.
     pub fn leaf_mut(&mut self, id: LeafId) -> Option<&mut L> {
-        self.leaves
-            .get_mut(id.0 as usize)
-            .map(|leaf| &mut leaf.value)
+        self.leaves.get_mut(id.0 as usize).map(|leaf| &mut leaf.value)
     }
 
     /// The filter of a leaf, put together again.
@@ -218,9 +210,7 @@ impl<L> FilterTrie<L> {
 
     /// All leaves, by number.
     pub fn iter(&self) -> impl Iterator<Item = (LeafId, &L)> {
-        self.leaves
-            .iter()
-            .map(|(id, leaf)| (LeafId(id as u32), &leaf.value))
+        self.leaves.iter().map(|(id, leaf)| (LeafId(id as u32), &leaf.value))
     }
 
     /// Another number after every change of the set.
@@ -329,11 +319,7 @@ impl<L> FilterTrie<L> {
             Tail::End => some(node.end),
             Tail::Rest => some(node.rest),
             Tail::Starts(text) if text.is_empty() => some(node.more),
-            Tail::Starts(text) => self
-                .starts
-                .get(node.starts as usize)?
-                .get(&text[..])
-                .copied(),
+            Tail::Starts(text) => self.starts.get(node.starts as usize)?.get(&text[..]).copied(),
         }
     }
 
@@ -399,11 +385,7 @@ struct Nodes {
 
 impl Nodes {
     fn with_root() -> Self {
-        let mut nodes = Self {
-            pieces: Vec::new(),
-            free: Vec::new(),
-            len: 0,
-        };
+        let mut nodes = Self { pieces: Vec::new(), free: Vec::new(), len: 0 };
         nodes.add(Node::new(NONE, None));
         nodes
     }
@@ -450,14 +432,7 @@ impl Node {
 
     fn is_bare(&self) -> bool {
         self.others == 0
-            && [
-                self.one,
-                self.first,
-                self.end,
-                self.rest,
-                self.more,
-                self.starts,
-            ] == [NONE; 6]
+            && [self.one, self.first, self.end, self.rest, self.more, self.starts] == [NONE; 6]
     }
 }
 

@@ -105,26 +105,9 @@ impl Desk {
             unheard: 0,
             pongs: false,
         };
-        for (
-            number,
-            Stored {
-                topic,
-                payload,
-                retain,
-            },
-        ) in kept
-        {
+        for (number, Stored { topic, payload, retain }) in kept {
             desk.number = number;
-            desk.place(
-                Ask::Publish {
-                    topic,
-                    payload,
-                    qos: Qos::AtLeastOnce,
-                    retain,
-                },
-                true,
-                None,
-            );
+            desk.place(Ask::Publish { topic, payload, qos: Qos::AtLeastOnce, retain }, true, None);
         }
         Ok(desk)
     }
@@ -163,24 +146,12 @@ impl Desk {
         }
         let mut receipt = (Receipt::done(), None);
         match &ask {
-            Ask::Publish {
-                qos: Qos::AtMostOnce,
-                ..
-            } if self.phase != Phase::Online => {
+            Ask::Publish { qos: Qos::AtMostOnce, .. } if self.phase != Phase::Online => {
                 return Err(Error::Offline);
             }
-            Ask::Publish {
-                topic,
-                payload,
-                qos: Qos::AtLeastOnce,
-                retain,
-            } => {
+            Ask::Publish { topic, payload, qos: Qos::AtLeastOnce, retain } => {
                 let (topic, payload) = (topic.clone(), payload.clone());
-                let kept = Stored {
-                    topic,
-                    payload,
-                    retain: *retain,
-                };
+                let kept = Stored { topic, payload, retain: *retain };
                 let put = self.store.put(self.number + 1, &kept);
                 put.map_err(|e| Error::Store(e.kind()))?;
                 receipt = Receipt::open();
@@ -188,14 +159,8 @@ impl Desk {
             Ask::Subscribe { topic, .. } if self.too_many_filters(topic) => {
                 return Err(Error::Full);
             }
-            Ask::Subscribe {
-                qos: Qos::AtLeastOnce,
-                ..
-            }
-            | Ask::Unsubscribe {
-                qos: Qos::AtLeastOnce,
-                ..
-            }
+            Ask::Subscribe { qos: Qos::AtLeastOnce, .. }
+            | Ask::Unsubscribe { qos: Qos::AtLeastOnce, .. }
             | Ask::Queue(_) => receipt = Receipt::open(),
             _ => {}
         }
@@ -216,15 +181,7 @@ impl Desk {
             self.uses.insert(id, Use::Entry(self.number));
         }
         self.bytes += weight(&ask);
-        self.entries.insert(
-            self.number,
-            Entry {
-                ask,
-                id,
-                sent,
-                done,
-            },
-        );
+        self.entries.insert(self.number, Entry { ask, id, sent, done });
     }
 
     /// No more requests; what is queued may still be written.
@@ -240,11 +197,7 @@ impl Desk {
         self.unheard = 0;
         self.pongs = false;
         if !session_present {
-            self.again = self
-                .filters
-                .iter()
-                .map(|(topic, qos)| (topic.clone(), *qos))
-                .collect();
+            self.again = self.filters.iter().map(|(topic, qos)| (topic.clone(), *qos)).collect();
         }
     }
 
@@ -264,21 +217,9 @@ impl Desk {
             stays
         });
         // QoS 0 is sent at most once, and to nobody later.
-        let fleeting = |e: &Entry| {
-            matches!(
-                e.ask,
-                Ask::Publish {
-                    qos: Qos::AtMostOnce,
-                    ..
-                }
-            )
-        };
-        let gone: Vec<u64> = self
-            .entries
-            .iter()
-            .filter(|(_, e)| fleeting(e))
-            .map(|(&n, _)| n)
-            .collect();
+        let fleeting = |e: &Entry| matches!(e.ask, Ask::Publish { qos: Qos::AtMostOnce, .. });
+        let gone: Vec<u64> =
+            self.entries.iter().filter(|(_, e)| fleeting(e)).map(|(&n, _)| n).collect();
         for number in gone {
             self.leave(number);
         }
@@ -343,11 +284,7 @@ impl Desk {
                 self.on_ack(id, |ask| matches!(ask, Ask::Unsubscribe { .. }));
             }
             Packet::QAck(result) => {
-                let how = if result == QAckCode::Ok {
-                    Ok(())
-                } else {
-                    Err(Error::Refused)
-                };
+                let how = if result == QAckCode::Ok { Ok(()) } else { Err(Error::Refused) };
                 answer(self.asked.pop_front().flatten(), how);
             }
             Packet::Pong => self.pongs = true,

@@ -28,30 +28,17 @@ fn online() -> Desk {
 
 fn publish(text: &str, qos: Qos) -> Ask {
     let payload = Bytes::copy_from_slice(text.as_bytes());
-    Ask::Publish {
-        topic: Bytes::from_static(b"a/b"),
-        payload,
-        qos,
-        retain: false,
-    }
+    Ask::Publish { topic: Bytes::from_static(b"a/b"), payload, qos, retain: false }
 }
 
 fn subscribe(topic: &'static str, qos: Qos) -> Ask {
-    Ask::Subscribe {
-        topic: Bytes::from_static(topic.as_bytes()),
-        qos,
-    }
+    Ask::Subscribe { topic: Bytes::from_static(topic.as_bytes()), qos }
 }
 
 fn queue(message: &'static [u8]) -> Ask {
     let address = Some(Bytes::from_static(b"q"));
     let message = Some(Bytes::from_static(message));
-    Ask::Queue(Queue {
-        action: Action::Initialize,
-        address,
-        message,
-        ..Queue::default()
-    })
+    Ask::Queue(Queue { action: Action::Initialize, address, message, ..Queue::default() })
 }
 
 fn said(desk: &mut Desk) -> Vec<Packet> {
@@ -86,26 +73,16 @@ fn ids_are_lowest_free_first_and_shared() {
     desk.ask(publish("three", Q1)).unwrap();
     assert_eq!(said(&mut desk).len(), 3);
     desk.on_packet(Packet::PubAck(2)).unwrap();
-    assert_eq!(
-        now(&mut second),
-        None,
-        "id 2 is a Subscribe: a PubAck is not its answer"
-    );
+    assert_eq!(now(&mut second), None, "id 2 is a Subscribe: a PubAck is not its answer");
     desk.on_packet(Packet::SubAck(2)).unwrap();
     desk.on_packet(Packet::PubAck(1)).unwrap();
     desk.on_packet(Packet::PubAck(1)).unwrap();
     desk.on_packet(Packet::PubAck(999)).unwrap();
-    assert_eq!(
-        (now(&mut first), now(&mut second)),
-        (Some(Ok(())), Some(Ok(())))
-    );
+    assert_eq!((now(&mut first), now(&mut second)), (Some(Ok(())), Some(Ok(()))));
     for text in ["four", "five", "six"] {
         desk.ask(publish(text, Q1)).unwrap();
     }
-    let ids: Vec<u16> = publishes(&mut desk)
-        .into_iter()
-        .map(|(_, id, _)| id)
-        .collect();
+    let ids: Vec<u16> = publishes(&mut desk).into_iter().map(|(_, id, _)| id).collect();
     assert_eq!(ids, [1, 2, 4]);
 }
 
@@ -122,10 +99,7 @@ fn a_new_connection_repeats_in_order_with_dup_and_the_same_ids() {
     for _ in 0..2 {
         desk.on_online(true);
         let again = publishes(&mut desk);
-        assert_eq!(
-            again[..2],
-            [("one".into(), 1, true), ("three".into(), 3, true)]
-        );
+        assert_eq!(again[..2], [("one".into(), 1, true), ("three".into(), 3, true)]);
         assert_eq!((again[2].0.as_str(), again[2].1), ("four", 2));
         desk.on_offline();
     }
@@ -139,11 +113,7 @@ fn an_answer_meant_for_an_earlier_connection_is_ignored() {
     desk.on_offline();
     desk.on_online(true);
     desk.on_packet(Packet::PubAck(1)).unwrap();
-    assert_eq!(
-        now(&mut receipt),
-        None,
-        "it has not been said on this connection"
-    );
+    assert_eq!(now(&mut receipt), None, "it has not been said on this connection");
     said(&mut desk);
     desk.on_packet(Packet::PubAck(1)).unwrap();
     assert_eq!(now(&mut receipt), Some(Ok(())));
@@ -154,10 +124,7 @@ fn qos_0_needs_a_connection_and_is_never_repeated() {
     let mut desk = desk();
     assert_eq!(desk.ask(publish("lost", Q0)).unwrap_err(), Error::Offline);
     desk.on_online(true);
-    assert_eq!(
-        now(&mut desk.ask(publish("sent", Q0)).unwrap()),
-        Some(Ok(()))
-    );
+    assert_eq!(now(&mut desk.ask(publish("sent", Q0)).unwrap()), Some(Ok(())));
     assert_eq!(publishes(&mut desk), [("sent".into(), 0, false)]);
     desk.ask(publish("unsent", Q0)).unwrap();
     desk.on_offline();
@@ -172,27 +139,14 @@ fn what_the_store_kept_is_sent_with_dup_and_forgotten_when_acknowledged() {
     for (number, text) in [(7, "seven"), (9, "nine")] {
         let payload = Bytes::from_static(text.as_bytes());
         let topic = Bytes::from_static(b"a/b");
-        store
-            .put(
-                number,
-                &Stored {
-                    topic,
-                    payload,
-                    retain: false,
-                },
-            )
-            .unwrap();
+        store.put(number, &Stored { topic, payload, retain: false }).unwrap();
     }
     let mut desk = Desk::new(Box::new(store), (100, 1 << 20), None).unwrap();
     desk.on_online(false);
     desk.ask(publish("ten", Q1)).unwrap();
     assert_eq!(
         publishes(&mut desk),
-        [
-            ("seven".into(), 1, true),
-            ("nine".into(), 2, true),
-            ("ten".into(), 3, false)
-        ]
+        [("seven".into(), 1, true), ("nine".into(), 2, true), ("ten".into(), 3, false)]
     );
     for id in [1, 2, 3] {
         desk.on_packet(Packet::PubAck(id)).unwrap();
@@ -209,15 +163,9 @@ fn the_end_answers_everybody_and_keeps_the_store() {
     let mut unsent = desk.ask(subscribe("a", Q1)).unwrap();
     desk.on_stopped(Disconnected::Rejected);
     let end = Error::Stopped(Disconnected::Rejected);
-    assert_eq!(
-        (now(&mut sent), now(&mut unsent)),
-        (Some(Err(end)), Some(Err(end)))
-    );
+    assert_eq!((now(&mut sent), now(&mut unsent)), (Some(Err(end)), Some(Err(end))));
     assert_eq!(desk.ask(publish("late", Q1)).unwrap_err(), end);
-    assert_eq!(
-        (desk.phase(), desk.waiting()),
-        (Phase::Stopped(Disconnected::Rejected), 0)
-    );
+    assert_eq!((desk.phase(), desk.waiting()), (Phase::Stopped(Disconnected::Rejected), 0));
     assert_eq!(desk.stored(), 1, "another process may send it");
 }
 
@@ -225,8 +173,7 @@ fn the_end_answers_everybody_and_keeps_the_store() {
 fn the_list_is_bounded_by_number_and_by_bytes() {
     let mut desk = Desk::new(Box::new(MemoryStore::default()), (3, 1_000), None).unwrap();
     desk.on_online(true);
-    desk.ask(publish(&"x".repeat(2_000), Q1))
-        .expect("one request may be larger than the bound");
+    desk.ask(publish(&"x".repeat(2_000), Q1)).expect("one request may be larger than the bound");
     assert_eq!(desk.ask(publish("x", Q1)).unwrap_err(), Error::Full);
     said(&mut desk);
     desk.on_packet(Packet::PubAck(1)).unwrap();
@@ -240,31 +187,18 @@ fn the_list_is_bounded_by_number_and_by_bytes() {
 #[test]
 fn queue_requests_are_answered_in_order_and_lost_with_the_connection() {
     let mut desk = online();
-    let mut all: Vec<Receipt> = [b"1", b"2", b"3"]
-        .iter()
-        .map(|m| desk.ask(queue(*m)).unwrap())
-        .collect();
+    let mut all: Vec<Receipt> =
+        [b"1", b"2", b"3"].iter().map(|m| desk.ask(queue(*m)).unwrap()).collect();
     assert_eq!(said(&mut desk).len(), 3);
     let mut unsent = desk.ask(queue(b"4")).unwrap();
     desk.on_packet(Packet::QAck(QAckCode::Ok)).unwrap();
     desk.on_packet(Packet::QAck(QAckCode::Error)).unwrap();
     desk.on_offline();
     let answers: Vec<_> = all.iter_mut().map(now).collect();
-    assert_eq!(
-        answers,
-        [
-            Some(Ok(())),
-            Some(Err(Error::Refused)),
-            Some(Err(Error::Lost))
-        ]
-    );
+    assert_eq!(answers, [Some(Ok(())), Some(Err(Error::Refused)), Some(Err(Error::Lost))]);
     assert_eq!(now(&mut unsent), None);
     desk.on_online(true);
-    assert_eq!(
-        said(&mut desk).len(),
-        1,
-        "only what was never sent is sent now"
-    );
+    assert_eq!(said(&mut desk).len(), 1, "only what was never sent is sent now");
     desk.on_packet(Packet::QAck(QAckCode::Ok)).unwrap();
     desk.on_packet(Packet::QAck(QAckCode::Ok)).unwrap();
     assert_eq!(now(&mut unsent), Some(Ok(())));
@@ -279,10 +213,7 @@ fn subscriptions_are_said_again_to_a_broker_that_has_forgotten_them() {
     said(&mut desk);
     desk.on_packet(Packet::SubAck(1)).unwrap();
     desk.on_packet(Packet::SubAck(2)).unwrap();
-    let gone = Ask::Unsubscribe {
-        topic: Bytes::from_static(b"c"),
-        qos: Q0,
-    };
+    let gone = Ask::Unsubscribe { topic: Bytes::from_static(b"c"), qos: Q0 };
     desk.ask(gone).unwrap();
     said(&mut desk);
     desk.on_offline();
@@ -298,18 +229,11 @@ fn subscriptions_are_said_again_to_a_broker_that_has_forgotten_them() {
                 other => panic!("{other:?}"),
             })
             .collect();
-        assert_eq!(
-            topics,
-            [(Bytes::from_static(b"a"), 0), (Bytes::from_static(b"b"), 1)]
-        );
+        assert_eq!(topics, [(Bytes::from_static(b"a"), 0), (Bytes::from_static(b"b"), 1)]);
     }
     desk.on_packet(Packet::SubAck(1)).unwrap();
     desk.ask(publish("x", Q1)).unwrap();
-    assert_eq!(
-        publishes(&mut desk),
-        [("x".into(), 1, false)],
-        "the id is free again"
-    );
+    assert_eq!(publishes(&mut desk), [("x".into(), 1, false)], "the id is free again");
 }
 
 #[test]
@@ -335,33 +259,17 @@ fn a_request_that_makes_the_broker_hang_up_is_given_up_when_asked_so() {
 #[test]
 fn a_message_is_acknowledged_when_it_was_handed_over() {
     let mut desk = online();
-    let p = Publish {
-        qos: 3,
-        id: 9,
-        topic: Bytes::from_static(b"a"),
-        ..Publish::default()
-    };
+    let p = Publish { qos: 3, id: 9, topic: Bytes::from_static(b"a"), ..Publish::default() };
     let (message, id) = desk.on_packet(Packet::Publish(p)).unwrap().unwrap();
-    assert_eq!(
-        (message.qos, id),
-        (Q1, Some(9)),
-        "QoS 2 and 3 are read as 1"
-    );
+    assert_eq!((message.qos, id), (Q1, Some(9)), "QoS 2 and 3 are read as 1");
     assert_eq!(said(&mut desk), []);
     desk.ask(publish("x", Q1)).unwrap();
     desk.acknowledge(9);
-    assert_eq!(
-        said(&mut desk)[0],
-        Packet::PubAck(9),
-        "acknowledgements go first"
-    );
+    assert_eq!(said(&mut desk)[0], Packet::PubAck(9), "acknowledgements go first");
     desk.acknowledge(10);
     desk.on_offline();
     desk.on_online(true);
-    assert!(
-        !said(&mut desk).contains(&Packet::PubAck(10)),
-        "they die with the connection"
-    );
+    assert!(!said(&mut desk).contains(&Packet::PubAck(10)), "they die with the connection");
 }
 
 #[test]
@@ -389,8 +297,7 @@ fn random_lives_lose_nothing_and_leak_nothing() {
                 }
                 _ if !owed.is_empty() => {
                     let at = rng.below(owed.len() as u64) as usize;
-                    desk.on_packet(Packet::PubAck(owed.swap_remove(at)))
-                        .unwrap();
+                    desk.on_packet(Packet::PubAck(owed.swap_remove(at))).unwrap();
                 }
                 _ => {}
             }
@@ -406,10 +313,6 @@ fn random_lives_lose_nothing_and_leak_nothing() {
             assert_eq!(receipt.wait(Duration::ZERO), Ok(()), "seed {seed}");
         }
         desk.ask(publish("first", Q1)).unwrap();
-        assert_eq!(
-            publishes(&mut desk),
-            [("first".into(), 1, false)],
-            "every id is free"
-        );
+        assert_eq!(publishes(&mut desk), [("first".into(), 1, false)], "every id is free");
     }
 }

@@ -12,20 +12,9 @@ use super::receipt::{Done, Message, Qos};
 /// Something a caller wants.
 #[derive(Debug)]
 pub(super) enum Ask {
-    Publish {
-        topic: Bytes,
-        payload: Bytes,
-        qos: Qos,
-        retain: bool,
-    },
-    Subscribe {
-        topic: Bytes,
-        qos: Qos,
-    },
-    Unsubscribe {
-        topic: Bytes,
-        qos: Qos,
-    },
+    Publish { topic: Bytes, payload: Bytes, qos: Qos, retain: bool },
+    Subscribe { topic: Bytes, qos: Qos },
+    Unsubscribe { topic: Bytes, qos: Qos },
     Queue(Queue),
 }
 
@@ -42,12 +31,7 @@ pub(super) struct Entry {
 impl Entry {
     pub(super) fn packet(&self) -> Packet {
         match &self.ask {
-            Ask::Publish {
-                topic,
-                payload,
-                qos,
-                retain,
-            } => Packet::Publish(Publish {
+            Ask::Publish { topic, payload, qos, retain } => Packet::Publish(Publish {
                 dup: self.sent && self.id != 0,
                 qos: *qos as u8,
                 retain: *retain,
@@ -68,13 +52,7 @@ impl Entry {
 
 /// Kept by the store: a Publish that is answered.
 pub(super) fn is_stored(ask: &Ask) -> bool {
-    matches!(
-        ask,
-        Ask::Publish {
-            qos: Qos::AtLeastOnce,
-            ..
-        }
-    )
+    matches!(ask, Ask::Publish { qos: Qos::AtLeastOnce, .. })
 }
 
 pub(super) fn is_answered(ask: &Ask) -> bool {
@@ -97,38 +75,13 @@ pub(super) fn weight(ask: &Ask) -> usize {
 }
 
 pub(super) fn filter(topic: Bytes, qos: Qos, id: u16) -> Subscribe {
-    Subscribe {
-        dup: false,
-        qos: qos as u8,
-        retain: false,
-        id,
-        topic,
-    }
+    Subscribe { dup: false, qos: qos as u8, retain: false, id, topic }
 }
 
 pub(super) fn message(p: Publish) -> (Message, Option<u16>) {
     // QoS 2 and 3 are read as 1.
-    let qos = if p.qos == 0 {
-        Qos::AtMostOnce
-    } else {
-        Qos::AtLeastOnce
-    };
+    let qos = if p.qos == 0 { Qos::AtMostOnce } else { Qos::AtLeastOnce };
     let id = (p.qos != 0).then_some(p.id);
-    let Publish {
-        dup,
-        retain,
-        topic,
-        payload,
-        ..
-    } = p;
-    (
-        Message {
-            topic,
-            payload,
-            qos,
-            retain,
-            dup,
-        },
-        id,
-    )
+    let Publish { dup, retain, topic, payload, .. } = p;
+    (Message { topic, payload, qos, retain, dup }, id)
 }

@@ -41,11 +41,7 @@ impl Ids {
 
     pub(super) fn give_back(&mut self, id: u16) {
         let word = usize::from(id / 64);
-        if let Some(bits) = self
-            .used
-            .get_mut(word)
-            .filter(|_| (1..=ID_MAX).contains(&id))
-        {
+        if let Some(bits) = self.used.get_mut(word).filter(|_| (1..=ID_MAX).contains(&id)) {
             *bits &= !(1 << (id % 64));
             self.low = self.low.min(word);
         }

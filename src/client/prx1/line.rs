@@ -5,10 +5,7 @@
 //! ended for both: the socket is shut, the reader joined, and only then the next one dialled.
 //! Absent on purpose: what is said and what an answer means (`desk.rs`).
 
-#![expect(
-    clippy::disallowed_types,
-    reason = "a client on its own threads reads its own clock"
-)]
+#![expect(clippy::disallowed_types, reason = "a client on its own threads reads its own clock")]
 
 use std::io::{Read, Write};
 use std::net::{Shutdown, TcpStream};
@@ -91,12 +88,7 @@ impl Drop for Ending {
 
 impl Line {
     pub(super) fn new(shared: Arc<Shared>, plan: Plan, calls: Calls, rng: Rng) -> Self {
-        Self {
-            shared,
-            plan,
-            calls,
-            rng,
-        }
+        Self { shared, plan, calls, rng }
     }
 
     /// Connect, serve, wait, again; until stopped or out of attempts.
@@ -125,11 +117,7 @@ impl Line {
                 return;
             }
             // Credentials do not mend themselves in a moment.
-            let steps = if reason == Disconnected::Rejected {
-                32
-            } else {
-                failures - 1
-            };
+            let steps = if reason == Disconnected::Rejected { 32 } else { failures - 1 };
             pause = self.pause(steps);
             if !self.sleep(pause) {
                 ending.1 = Disconnected::None;
@@ -142,19 +130,14 @@ impl Line {
         let (min, max) = self.plan.backoff;
         let whole = min.saturating_mul(1 << steps.min(20)).min(max);
         let half = whole / 2;
-        let jitter = self
-            .rng
-            .below(u64::try_from(half.as_micros()).unwrap_or(u64::MAX));
+        let jitter = self.rng.below(u64::try_from(half.as_micros()).unwrap_or(u64::MAX));
         whole - Duration::from_micros(jitter)
     }
 
     /// False when the client is to end.
     fn sleep(&self, pause: Duration) -> bool {
         let desk = self.shared.desk();
-        let waited = self
-            .shared
-            .work
-            .wait_timeout_while(desk, pause, |desk| !desk.stopping);
+        let waited = self.shared.work.wait_timeout_while(desk, pause, |desk| !desk.stopping);
         waited.is_ok_and(|(desk, _)| !desk.stopping)
     }
 
@@ -330,10 +313,7 @@ impl Line {
         // A socket that is gone has nobody to wait for.
         let _ = stream.shutdown(Shutdown::Write);
         let open = |desk: &mut Desk| desk.ended.is_none();
-        let _ = self
-            .shared
-            .work
-            .wait_timeout_while(self.shared.desk(), CLOSE_TIMEOUT, open);
+        let _ = self.shared.work.wait_timeout_while(self.shared.desk(), CLOSE_TIMEOUT, open);
     }
 }
 

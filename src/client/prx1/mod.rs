@@ -86,10 +86,7 @@ impl Client {
     pub fn disconnect(self) {}
 
     fn begin(shared: Arc<Shared>, writer: JoinHandle<()>) -> Self {
-        Self {
-            handle: Handle { shared },
-            writer: Some(writer),
-        }
+        Self { handle: Handle { shared }, writer: Some(writer) }
     }
 }
 
@@ -147,12 +144,7 @@ impl Handle {
     ) -> Result<Receipt, Error> {
         let topic = publishable(topic.as_ref())?;
         let payload = sendable(payload.as_ref())?;
-        self.ask(Ask::Publish {
-            topic,
-            payload,
-            qos,
-            retain,
-        })
+        self.ask(Ask::Publish { topic, payload, qos, retain })
     }
 
     /// Ask for a topic or a pattern. QoS 1 is answered; QoS 0 is finished when it is queued.
@@ -188,15 +180,7 @@ impl Handle {
         let message = message.map(sendable).transpose()?;
         let dup = false;
         let id = None;
-        self.ask(Ask::Queue(Queue {
-            dup,
-            action,
-            id,
-            address,
-            return_path,
-            mark,
-            message,
-        }))
+        self.ask(Ask::Queue(Queue { dup, action, id, address, return_path, mark, message }))
     }
 
     /// Is there a connection that the broker has accepted?
@@ -213,11 +197,7 @@ impl Handle {
 
     /// Wait until there is a connection, for `timeout` at most.
     pub fn wait_online(&self, timeout: Duration) -> Result<(), Error> {
-        match self
-            .shared
-            .wait_room(timeout, |desk| desk.phase() == Phase::Offline)
-            .phase()
-        {
+        match self.shared.wait_room(timeout, |desk| desk.phase() == Phase::Offline).phase() {
             Phase::Online => Ok(()),
             Phase::Offline => Err(Error::TimedOut),
             Phase::Stopped(reason) => Err(Error::Stopped(reason)),
@@ -245,10 +225,7 @@ impl Shared {
     }
 
     fn wait_room(&self, timeout: Duration, wait: impl Fn(&Desk) -> bool) -> MutexGuard<'_, Desk> {
-        match self
-            .room
-            .wait_timeout_while(self.desk(), timeout, |desk| wait(desk))
-        {
+        match self.room.wait_timeout_while(self.desk(), timeout, |desk| wait(desk)) {
             Ok((desk, _)) => desk,
             Err(poisoned) => poisoned.into_inner().0,
         }
@@ -270,11 +247,7 @@ fn sendable(blob: &[u8]) -> Result<Bytes, Error> {
 
 /// A broker hangs up on an empty topic.
 fn named(topic: &[u8]) -> Result<Bytes, Error> {
-    if topic.is_empty() {
-        Err(Error::Topic)
-    } else {
-        sendable(topic)
-    }
+    if topic.is_empty() { Err(Error::Topic) } else { sendable(topic) }
 }
 
 /// A broker hangs up on a wildcard here too; resending would then go on for ever.

@@ -138,22 +138,13 @@ pub(super) type Done = Option<Sender<Result<(), Error>>>;
 impl Receipt {
     /// Done already.
     pub(super) fn done() -> Self {
-        Self {
-            answer: Some(Ok(())),
-            line: None,
-        }
+        Self { answer: Some(Ok(())), line: None }
     }
 
     /// To be answered.
     pub(super) fn open() -> (Self, Done) {
         let (send, receive) = bounded(1);
-        (
-            Self {
-                answer: None,
-                line: Some(receive),
-            },
-            Some(send),
-        )
+        (Self { answer: None, line: Some(receive) }, Some(send))
     }
 
     /// Wait for the answer, for `timeout` at most. `TimedOut` is no answer: ask again later.

@@ -37,10 +37,7 @@ pub struct Builder {
 impl Default for Builder {
     fn default() -> Self {
         // The original always says a client id, empty or not; users are registered with one.
-        let connect = Connect {
-            client_id: Some(Bytes::new()),
-            ..Connect::default()
-        };
+        let connect = Connect { client_id: Some(Bytes::new()), ..Connect::default() };
         Self {
             address: "localhost:52909".to_owned(),
             connect,
@@ -218,9 +215,7 @@ impl Builder {
         };
         let line = Line::new(Arc::clone(&shared), plan, self.calls, Rng::new(seed()));
         let thread = std::thread::Builder::new().name("prx1-writer".to_owned());
-        let writer = thread
-            .spawn(move || line.run())
-            .map_err(|e| Error::Thread(e.kind()))?;
+        let writer = thread.spawn(move || line.run()).map_err(|e| Error::Thread(e.kind()))?;
         Ok(Client::begin(shared, writer))
     }
 
@@ -246,18 +241,13 @@ impl Builder {
 impl std::fmt::Debug for Builder {
     /// Without the password.
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("Builder")
-            .field("address", &self.address)
-            .finish_non_exhaustive()
+        f.debug_struct("Builder").field("address", &self.address).finish_non_exhaustive()
     }
 }
 
 /// The addresses of a name; none when it cannot be looked up.
 pub(super) fn look_up(address: &str) -> Vec<std::net::SocketAddr> {
-    address
-        .to_socket_addrs()
-        .map(Iterator::collect)
-        .unwrap_or_default()
+    address.to_socket_addrs().map(Iterator::collect).unwrap_or_default()
 }
 
 fn some(blob: &[u8]) -> Option<Bytes> {

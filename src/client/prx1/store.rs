@@ -53,11 +53,7 @@ impl Store for MemoryStore {
     }
 
     fn iter(&self) -> Box<dyn Iterator<Item = (u64, Stored)> + '_> {
-        Box::new(
-            self.kept
-                .iter()
-                .map(|(&number, message)| (number, message.clone())),
-        )
+        Box::new(self.kept.iter().map(|(&number, message)| (number, message.clone())))
     }
 }
 
@@ -91,15 +87,7 @@ impl FileStore {
         let (kept, len) = replay(&mut file)?;
         file.set_len(len)?;
         let live = kept.values().map(size).sum();
-        Ok(Self {
-            path,
-            file,
-            len,
-            live,
-            kept,
-            sync: false,
-            broken: false,
-        })
+        Ok(Self { path, file, len, live, kept, sync: false, broken: false })
     }
 
     /// Let every `put` wait for the disk: survives a power cut, and costs a sync per message.
@@ -171,21 +159,12 @@ impl Store for FileStore {
     }
 
     fn iter(&self) -> Box<dyn Iterator<Item = (u64, Stored)> + '_> {
-        Box::new(
-            self.kept
-                .iter()
-                .map(|(&number, message)| (number, message.clone())),
-        )
+        Box::new(self.kept.iter().map(|(&number, message)| (number, message.clone())))
     }
 }
 
 fn create(path: &Path, empty: bool) -> io::Result<File> {
-    let file = OpenOptions::new()
-        .read(true)
-        .write(true)
-        .create(true)
-        .truncate(false)
-        .open(path)?;
+    let file = OpenOptions::new().read(true).write(true).create(true).truncate(false).open(path)?;
     file.try_lock()?;
     if empty {
         file.set_len(0)?;
@@ -269,14 +248,7 @@ fn apply(kept: &mut BTreeMap<u64, Stored>, body: Bytes) -> Result<(), Short> {
         PUT => {
             let retain = r.u8()? != 0;
             let topic = r.blob16()?;
-            kept.insert(
-                number,
-                Stored {
-                    topic,
-                    payload: r.rest(),
-                    retain,
-                },
-            );
+            kept.insert(number, Stored { topic, payload: r.rest(), retain });
         }
         REMOVE => {
             kept.remove(&number);
@@ -292,11 +264,7 @@ mod tests {
 
     fn message(text: &str) -> Stored {
         let payload = Bytes::copy_from_slice(text.as_bytes());
-        Stored {
-            topic: Bytes::from_static(b"a/b"),
-            payload,
-            retain: text.len() > 3,
-        }
+        Stored { topic: Bytes::from_static(b"a/b"), payload, retain: text.len() > 3 }
     }
 
     struct Place(PathBuf);
@@ -331,10 +299,7 @@ mod tests {
         drop(store);
         let store = FileStore::open(&place.0).unwrap();
         assert_eq!(texts(&store), [(1, "one".into()), (3, "three".into())]);
-        assert_eq!(
-            store.iter().map(|(_, s)| s.retain).collect::<Vec<_>>(),
-            [false, true]
-        );
+        assert_eq!(store.iter().map(|(_, s)| s.retain).collect::<Vec<_>>(), [false, true]);
     }
 
     #[test]
