@@ -474,10 +474,14 @@ impl From<Pick> for DiskJob {
 }
 
 #[cfg(test)]
+mod crash_test;
+#[cfg(test)]
 mod journal_test;
 #[cfg(test)]
 mod ledger_test;
 #[cfg(test)]
 mod record_test;
+#[cfg(test)]
+mod recover_test;
 #[cfg(test)]
 mod rig_test;
