@@ -1,6 +1,8 @@
-//! Wire scripts: every scene under `tests/wire/` on the engine, and those that need no fake world
-//! once more over TCP, against the broker at `SPINDLE_WIRE_ADDR`, which has to know the sample
-//! users (`users: samples`).
+//! Floor 6. Plays the wire scripts: every scene under `tests/wire/` on the engine.
+//!
+//! Scenes that need no fake world play once more over TCP, against the broker at the address in
+//! `SPINDLE_WIRE_ADDR`, which has to know the sample users and let them do everything, and nobody
+//! else. Absent on purpose: what the lines of a script mean (`testing::script`).
 
 use std::fs;
 use std::path::{Path, PathBuf};
