@@ -253,7 +253,7 @@ impl Engine {
             return;
         }
         c.partial = c.partial.or(Some(now.mono));
-        let more = c.input.len() >= self.hub.limits.packets_turn;
+        let more = c.peer.has_packet(&c.input, &self.hub);
         if more && !c.ready && c.peer.wants_bytes(&self.hub) {
             c.ready = true;
             self.ready.push_back(conn);
@@ -511,7 +511,7 @@ impl Engine {
             && !c.ready
             && c.doom.is_none()
             && c.peer.wants_bytes(&self.hub)
-            && c.input.len() >= self.hub.limits.packets_turn
+            && c.peer.has_packet(&c.input, &self.hub)
         {
             c.ready = true;
             self.ready.push_back(conn);
