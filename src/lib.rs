@@ -5,5 +5,7 @@ pub mod base;
 pub mod engine;
 pub mod hub;
 pub mod journal;
+#[cfg(feature = "os")]
+pub mod os;
 pub mod proto;
 pub mod topic;
