@@ -2,6 +2,8 @@
 
 pub mod access;
 pub mod base;
+#[cfg(feature = "os")]
+pub mod client;
 pub mod engine;
 pub mod hub;
 pub mod journal;

@@ -25,18 +25,11 @@ static PROJECT: LazyLock<Tree> =
 
 /// The rule finds exactly `expected` in what was planted, and nothing in the project.
 fn judge(rule: fn(&Tree) -> Vec<Violation>, planted: &[(&str, &str)], expected: &[&str]) {
-    let found: Vec<String> = rule(&Tree::planted(planted))
-        .iter()
-        .map(Violation::to_string)
-        .collect();
+    let found: Vec<String> =
+        rule(&Tree::planted(planted)).iter().map(Violation::to_string).collect();
     assert_eq!(found, expected, "in the planted tree");
     let found: Vec<String> = rule(&PROJECT).iter().map(Violation::to_string).collect();
-    assert!(
-        found.is_empty(),
-        "{} violations:\n{}",
-        found.len(),
-        found.join("\n")
-    );
+    assert!(found.is_empty(), "{} violations:\n{}", found.len(), found.join("\n"));
 }
 
 #[test]
@@ -51,10 +44,7 @@ fn every_file_says_its_floor() {
         floors::headers,
         &[
             ("src/base/a.rs", "//! Floor 0. Right.\n"),
-            (
-                "src/hub/a_test.rs",
-                "//! Floor 2. A test stands where its parent stands.\n",
-            ),
+            ("src/hub/a_test.rs", "//! Floor 2. A test stands where its parent stands.\n"),
             ("src/hub/mod.rs", "//! Floor 1. Wrong.\n"),
             ("src/lib.rs", "// Floor 6. Not a doc comment.\n"),
             ("src/misc/a.rs", "//! Floor 2. No such room.\n"),
@@ -74,47 +64,17 @@ fn imports_only_go_down() {
     judge(
         floors::imports,
         &[
-            (
-                "src/engine/mod.rs",
-                "use crate::{base::x, hub::{self, Hub}, os::Poller};",
-            ),
-            (
-                "src/hub/mod.rs",
-                "// use crate::proto::X;\nuse crate::proto::fault::Fault;\n",
-            ),
-            (
-                "src/hub/a.rs",
-                "fn f() { let s = \"crate::os\"; super::super::engine::run(s) }",
-            ),
-            (
-                "src/hub/b.rs",
-                "use super::a; use crate::hub::c; mod t { use super::super::a; }",
-            ),
+            ("src/engine/mod.rs", "use crate::{base::x, hub::{self, Hub}, os::Poller};"),
+            ("src/hub/mod.rs", "// use crate::proto::X;\nuse crate::proto::fault::Fault;\n"),
+            ("src/hub/a.rs", "fn f() { let s = \"crate::os\"; super::super::engine::run(s) }"),
+            ("src/hub/b.rs", "use super::a; use crate::hub::c; mod t { use super::super::a; }"),
             ("src/journal/mod.rs", "\n\nuse crate::topic::Topic;"),
-            (
-                "src/proto/fault.rs",
-                "use super::mqtt::peer; use crate::hub;",
-            ),
-            (
-                "src/proto/mqtt/peer.rs",
-                "use crate::proto::{fault::F, prx1::decode};",
-            ),
-            (
-                "src/proto/prx1/peer.rs",
-                "use super::super::Ctx; use crate::access::Rules;",
-            ),
-            (
-                "src/topic/mod.rs",
-                "#[cfg(test)] mod t { use crate::testing::gen; }",
-            ),
-            (
-                "src/topic/a.rs",
-                "fn f() { crate::laws!(x); crate::Broker::run() }",
-            ),
-            (
-                "src/testing/mod.rs",
-                "use crate::engine::Engine;\nuse crate::os::driver;",
-            ),
+            ("src/proto/fault.rs", "use super::mqtt::peer; use crate::hub;"),
+            ("src/proto/mqtt/peer.rs", "use crate::proto::{fault::F, prx1::decode};"),
+            ("src/proto/prx1/peer.rs", "use super::super::Ctx; use crate::access::Rules;"),
+            ("src/topic/mod.rs", "#[cfg(test)] mod t { use crate::testing::gen; }"),
+            ("src/topic/a.rs", "fn f() { crate::laws!(x); crate::Broker::run() }"),
+            ("src/testing/mod.rs", "use crate::engine::Engine;\nuse crate::os::driver;"),
             ("src/value/mod.rs", "use crate::testing::gen;"),
             ("src/main.rs", "use spindle::os::x; use spindle::base::y;"),
         ],
@@ -138,18 +98,9 @@ fn the_world_is_touched_on_the_street_only() {
         floors::world,
         &[
             ("src/os/mod.rs", "use std::net::TcpStream;\nuse mio::Poll;"),
-            (
-                "src/base/a.rs",
-                "use std::io;\nuse std::{fmt, fs::File};\n// std::env::var",
-            ),
-            (
-                "src/hub/a.rs",
-                "fn f() { std::thread::sleep(d); }\nuse std::time::Duration;",
-            ),
-            (
-                "src/engine/a.rs",
-                "fn now() -> Instant { x }\nfn f(libc: u8) { g(libc) }",
-            ),
+            ("src/base/a.rs", "use std::io;\nuse std::{fmt, fs::File};\n// std::env::var"),
+            ("src/hub/a.rs", "fn f() { std::thread::sleep(d); }\nuse std::time::Duration;"),
+            ("src/engine/a.rs", "fn now() -> Instant { x }\nfn f(libc: u8) { g(libc) }"),
             ("src/access/a.rs", "fn f() { bcrypt::verify(a, b); }"),
             ("src/testing/a.rs", "use std::env;"),
         ],
@@ -170,10 +121,7 @@ fn unsafe_has_two_rooms() {
         &[
             ("src/os/mmap.rs", "unsafe { map() }"),
             ("src/os/sys.rs", "unsafe { call() }"),
-            (
-                "src/os/socket.rs",
-                "// unsafe\n#[deny(unsafe_code)]\nfn f() { unsafe { call() } }",
-            ),
+            ("src/os/socket.rs", "// unsafe\n#[deny(unsafe_code)]\nfn f() { unsafe { call() } }"),
         ],
         &["src/os/socket.rs:3: unsafe outside os/mmap.rs and os/sys.rs"],
     );
@@ -183,22 +131,15 @@ fn unsafe_has_two_rooms() {
 fn files_fit_in_a_head() {
     judge(
         text::file_budget,
-        &[
-            ("src/a.rs", &"\n".repeat(800)),
-            ("tests/b.rs", &"\n".repeat(801)),
-        ],
+        &[("src/a.rs", &"\n".repeat(800)), ("tests/b.rs", &"\n".repeat(801))],
         &["tests/b.rs:801: 801 lines, 800 are allowed"],
     );
 }
 
 #[test]
 fn functions_fit_on_a_screen() {
-    let body = |n: usize| {
-        format!(
-            "trait T {{ fn a(&self); }}\nfn f(x: [u8; 2]) {{{}}}",
-            "\n".repeat(n)
-        )
-    };
+    let body =
+        |n: usize| format!("trait T {{ fn a(&self); }}\nfn f(x: [u8; 2]) {{{}}}", "\n".repeat(n));
     judge(
         text::function_budget,
         &[("src/a.rs", &body(69)), ("src/b.rs", &body(70))],
@@ -221,10 +162,7 @@ fn every_file_is_declared() {
     judge(
         pairs::dead_files,
         &[
-            (
-                "src/lib.rs",
-                "pub mod hub; // mod lost;\nmod a { pub mod b; }",
-            ),
+            ("src/lib.rs", "pub mod hub; // mod lost;\nmod a { pub mod b; }"),
             ("src/main.rs", ""),
             ("src/a/b.rs", ""),
             ("src/hub/mod.rs", "mod group; #[cfg(test)] mod group_test;"),
@@ -244,17 +182,11 @@ fn every_file_is_declared() {
 #[test]
 fn nothing_is_left_for_later() {
     let note = format!("// {}: later\n// XXXL is a size\n", concat!("TO", "DO"));
-    let call = format!(
-        "fn f() {{ {}!() }}\nfn dbg() {{ dbg() }}",
-        concat!("to", "do")
-    );
+    let call = format!("fn f() {{ {}!() }}\nfn dbg() {{ dbg() }}", concat!("to", "do"));
     judge(
         text::leftovers,
         &[("src/a.rs", &note), ("src/b.rs", &call)],
-        &[
-            concat!("src/a.rs:1: left over: TO", "DO"),
-            concat!("src/b.rs:1: left over: to", "do!"),
-        ],
+        &[concat!("src/a.rs:1: left over: TO", "DO"), concat!("src/b.rs:1: left over: to", "do!")],
     );
 }
 
@@ -268,26 +200,11 @@ fn nobody_panics_without_a_reason() {
                 "src/hub/a.rs",
                 "fn f() { x.unwrap_or(1); y.unwrap() }\n#[test]\nfn t() { x.unwrap() }",
             ),
-            (
-                "src/hub/b.rs",
-                "// PANIC: the slot was\n// taken above.\nfn f() { x.expect(\"s\") }",
-            ),
-            (
-                "src/hub/c.rs",
-                "// PANIC: too far away\n\nfn f() { x.expect(\"s\") }",
-            ),
-            (
-                "src/hub/d.rs",
-                "fn f() { panic!(\"no\") }\nfn g() { std::panic::catch_unwind(f) }",
-            ),
-            (
-                "src/hub/e.rs",
-                "fn f() { match x { _ => unreachable!() } } // PANIC: never",
-            ),
-            (
-                "src/hub/f.rs",
-                "#[cfg(not(test))]\nfn f() { unreachable!() }",
-            ),
+            ("src/hub/b.rs", "// PANIC: the slot was\n// taken above.\nfn f() { x.expect(\"s\") }"),
+            ("src/hub/c.rs", "// PANIC: too far away\n\nfn f() { x.expect(\"s\") }"),
+            ("src/hub/d.rs", "fn f() { panic!(\"no\") }\nfn g() { std::panic::catch_unwind(f) }"),
+            ("src/hub/e.rs", "fn f() { match x { _ => unreachable!() } } // PANIC: never"),
+            ("src/hub/f.rs", "#[cfg(not(test))]\nfn f() { unreachable!() }"),
             ("src/hub/f_test.rs", "fn f() { unreachable!() }"),
             (
                 "src/hub/mod.rs",
@@ -316,10 +233,7 @@ fn ownership_is_plain() {
     judge(
         text::plain_ownership,
         &[
-            (
-                "src/hub/a.rs",
-                "struct A(Rc<RefCell<u8>>);\nstruct B(Arc<Mutex<u8>>);",
-            ),
+            ("src/hub/a.rs", "struct A(Rc<RefCell<u8>>);\nstruct B(Arc<Mutex<u8>>);"),
             ("src/os/a.rs", "struct B(Arc<Mutex<u8>>);\nasync fn f() {}"),
         ],
         &[
@@ -334,10 +248,7 @@ fn ownership_is_plain() {
 fn names_say_something() {
     judge(
         text::names,
-        &[(
-            "src/a.rs",
-            "struct SessionManager;\nfn get_name() {}\nfn get_mut() {}\nfn get() {}",
-        )],
+        &[("src/a.rs", "struct SessionManager;\nfn get_name() {}\nfn get_mut() {}\nfn get() {}")],
         &[
             "src/a.rs:1: SessionManager: a Manager of what? name what it is",
             "src/a.rs:2: get_name: a getter is called like what it gets",
@@ -349,14 +260,8 @@ fn names_say_something() {
 fn no_machine_is_named() {
     judge(
         text::machine_paths,
-        &[(
-            "README.md",
-            concat!("see ", "/wo", "rk/notes\nsee /home/user/notes"),
-        )],
-        &[concat!(
-            "README.md:1: names a path of a machine: /wo",
-            "rk/"
-        )],
+        &[("README.md", concat!("see ", "/wo", "rk/notes\nsee /home/user/notes"))],
+        &[concat!("README.md:1: names a path of a machine: /wo", "rk/")],
     );
 }
 
@@ -396,10 +301,7 @@ fn every_fault_is_provoked() {
                  faults! {\n/// One.\nAlpha, Peer;\nBeta, Us;\n}";
     let wire = "# FaultKind Beta, clause 3\na> 00\n# Delta is no header\n";
     let unit = "fn f() { [FaultKind::Alpha, FaultKind::Gamma]; }";
-    let scripts = [
-        ("tests/wire/prx1/1.wire", wire),
-        ("src/proto/fault_test.rs", unit),
-    ];
+    let scripts = [("tests/wire/prx1/1.wire", wire), ("src/proto/fault_test.rs", unit)];
     judge(
         pairs::faults,
         &[("src/proto/fault.rs", plain), scripts[0], scripts[1]],
@@ -437,10 +339,7 @@ fn every_counter_is_in_the_manual() {
                  counters! {\n/// Open.\nOpened, \"opened_total\";\nClosed, \"closed_total\";\n}";
     judge(
         pairs::counters,
-        &[
-            ("src/base/stats.rs", stats),
-            ("src/manual/operating.md", "| `opened_total` | x |"),
-        ],
+        &[("src/base/stats.rs", stats), ("src/manual/operating.md", "| `opened_total` | x |")],
         &["src/base/stats.rs:5: counter closed_total is not in src/manual/operating.md"],
     );
 }
@@ -467,10 +366,7 @@ fn every_public_module_is_in_the_tour() {
         pairs::tour,
         &[
             ("src/lib.rs", "pub mod base;\nmod private;\npub mod hub;\n"),
-            (
-                "src/manual/architecture.md",
-                "`base/` comes first; a hubbub is no hub_",
-            ),
+            ("src/manual/architecture.md", "`base/` comes first; a hubbub is no hub_"),
         ],
         &["src/lib.rs:3: hub is missing in the manual's tour"],
     );
@@ -485,12 +381,8 @@ fn the_lexer_knows_code_from_text() {
     let source = source::Source::new("a.rs", raw);
     let strings: Vec<&str> = source.strings.iter().map(|(_, s)| *s).collect();
     assert_eq!(strings, ["a \"b\" unsafe", "\\\"unsafe", "end"]);
-    let words: Vec<&str> = source
-        .tokens
-        .iter()
-        .map(|t| t.text)
-        .filter(|t| source::is_word(t))
-        .collect();
+    let words: Vec<&str> =
+        source.tokens.iter().map(|t| t.text).filter(|t| source::is_word(t)).collect();
     let expected = "fn a s str char let r let c as char let b r type f";
     assert_eq!(words.join(" "), expected);
     assert_eq!(source.functions().len(), 1);

@@ -25,14 +25,10 @@ fn load(text: &str) -> Vec<Value> {
 
 /// The rows of the table under a heading, cell by cell, without heading and rule.
 fn table(heading: &str) -> Vec<Vec<String>> {
-    let section = DEVIATIONS
-        .split("\n## ")
-        .find(|s| s.starts_with(heading))
-        .expect("a section");
+    let section = DEVIATIONS.split("\n## ").find(|s| s.starts_with(heading)).expect("a section");
     let rows = section.lines().filter(|line| line.starts_with('|')).skip(2);
     let cell = |cell: &str| cell.trim().trim_matches('`').to_owned();
-    rows.map(|row| row.trim_matches('|').split('|').map(cell).collect())
-        .collect()
+    rows.map(|row| row.trim_matches('|').split('|').map(cell).collect()).collect()
 }
 
 fn hex(text: &str) -> Vec<u8> {
@@ -61,24 +57,18 @@ fn blob(fields: &Value, key: &str) -> Option<Bytes> {
 }
 
 fn word(fields: &Value, key: &str) -> Option<u16> {
-    fields
-        .get(key)
-        .map(|v| v.as_u64().and_then(|n| n.try_into().ok()).expect("a word"))
+    fields.get(key).map(|v| v.as_u64().and_then(|n| n.try_into().ok()).expect("a word"))
 }
 
 fn flag(fields: &Value, key: &str) -> bool {
-    fields[key]
-        .as_bool()
-        .unwrap_or_else(|| panic!("{key} of {fields}"))
+    fields[key].as_bool().unwrap_or_else(|| panic!("{key} of {fields}"))
 }
 
 /// The packet that the fields of a vector describe. Those made from a Go value rather than from
 /// bytes name no packet, and spell absent as empty.
 fn described(name: &str, fields: &Value) -> Packet {
     let by_value = fields.get("packet").is_none();
-    let kind = fields
-        .get("packet")
-        .map_or_else(|| kind_of(name), |v| v.as_str().expect("a name"));
+    let kind = fields.get("packet").map_or_else(|| kind_of(name), |v| v.as_str().expect("a name"));
     let small = |key| word(fields, key).unwrap_or(0) as u8;
     let given = |key| blob(fields, key).filter(|b| !(by_value && b.is_empty()));
     let id = word(fields, "message_id");
@@ -125,21 +115,8 @@ fn described(name: &str, fields: &Value) -> Packet {
         "Subscribe" => Packet::Subscribe(filter()),
         "Unsubscribe" => Packet::Unsubscribe(filter()),
         "Publish" => {
-            let Subscribe {
-                dup,
-                qos,
-                retain,
-                id,
-                topic,
-            } = filter();
-            Packet::Publish(Publish {
-                dup,
-                qos,
-                retain,
-                id,
-                topic,
-                payload: must("payload"),
-            })
+            let Subscribe { dup, qos, retain, id, topic } = filter();
+            Packet::Publish(Publish { dup, qos, retain, id, topic, payload: must("payload") })
         }
         "Ping" => Packet::Ping,
         "Pong" => Packet::Pong,
@@ -180,26 +157,16 @@ fn frame_numbers(name: &str, fields: &Value, bytes: &[u8]) {
         return;
     };
     assert_eq!(u16::from(bytes[0] >> 4), code, "{name}");
-    assert_eq!(
-        Some(u16::from(bytes[0] & 0x0f)),
-        word(fields, "flags"),
-        "{name}"
-    );
+    assert_eq!(Some(u16::from(bytes[0] & 0x0f)), word(fields, "flags"), "{name}");
     let head = bytes.iter().skip(1).take_while(|&b| b & 0x80 != 0).count() + 2;
     let remaining = fields["remaining_length"].as_u64().expect("a length") as usize;
-    assert_eq!(
-        frame_len(bytes, BODY_MAX),
-        Ok(Some(head + remaining)),
-        "{name}"
-    );
+    assert_eq!(frame_len(bytes, BODY_MAX), Ok(Some(head + remaining)), "{name}");
 }
 
 #[test]
 fn every_vector_decodes_to_its_fields_and_encodes_to_its_bytes() {
-    let mut ours: BTreeMap<String, String> = table("Codec")
-        .into_iter()
-        .map(|row| (row[0].clone(), row[1].clone()))
-        .collect();
+    let mut ours: BTreeMap<String, String> =
+        table("Codec").into_iter().map(|row| (row[0].clone(), row[1].clone())).collect();
     let mut replayed = 0;
     for vector in load(SMALL).iter().chain(&load(LARGE)) {
         let (name, fields) = (text(vector, "name"), &vector["fields"]);
@@ -272,10 +239,7 @@ fn every_exchange_row_names_a_receive_and_differs_from_it() {
     assert_eq!(exchanges.len(), 68);
     let find = |variant: &str, name: &str| {
         let same = |e: &&Value| text(e, "name") == name && text(e, "variant") == variant;
-        exchanges
-            .iter()
-            .find(same)
-            .unwrap_or_else(|| panic!("no exchange {name} {variant}"))
+        exchanges.iter().find(same).unwrap_or_else(|| panic!("no exchange {name} {variant}"))
     };
     for row in table("Exchanges") {
         let [name, variant, receive, ours, reason] = &row[..] else {
@@ -283,20 +247,14 @@ fn every_exchange_row_names_a_receive_and_differs_from_it() {
         };
         assert!(reason.ends_with('.'), "{name} has a reason");
         if ours == "as 889f57c" {
-            assert_ne!(
-                receives(find("head", name)),
-                receives(find("889f57c", name)),
-                "{name}"
-            );
+            assert_ne!(receives(find("head", name)), receives(find("889f57c", name)), "{name}");
             continue;
         }
         let both = ["889f57c", "head"];
         let at: usize = receive.parse().expect("a number");
         for variant in both.iter().filter(|v| variant == "both" || variant == *v) {
             let all = receives(find(variant, name));
-            let step = all
-                .get(at - 1)
-                .unwrap_or_else(|| panic!("{name} has no receive {at}"));
+            let step = all.get(at - 1).unwrap_or_else(|| panic!("{name} has no receive {at}"));
             let (bytes, open) = match ours.strip_prefix("nothing") {
                 Some(rest) => (Vec::new(), rest.trim_start_matches(',').trim()),
                 None => {

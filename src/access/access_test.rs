@@ -36,16 +36,11 @@ fn hashed() -> String {
 }
 
 fn access(text: &str) -> Access {
-    Access::new(text, [7, 8], Terms::default())
-        .map_err(|e| e.to_string())
-        .unwrap()
+    Access::new(text, [7, 8], Terms::default()).map_err(|e| e.to_string()).unwrap()
 }
 
 fn at(ms: u64) -> Now {
-    Now {
-        mono: ms * MS,
-        wall: 0,
-    }
+    Now { mono: ms * MS, wall: 0 }
 }
 
 fn host(n: u8) -> Address {
@@ -90,9 +85,7 @@ fn asked(access: &mut Access, admit: Admit, ok: bool) -> (String, Result<Princip
 }
 
 fn topic(text: &str) -> Topic {
-    Star { levels_max: 128 }
-        .topic(&Bytes::copy_from_slice(text.as_bytes()))
-        .unwrap()
+    Star { levels_max: 128 }.topic(&Bytes::copy_from_slice(text.as_bytes())).unwrap()
 }
 
 fn may_publish(access: &mut Access, who: &Principal, text: &str) -> bool {
@@ -116,41 +109,23 @@ fn a_shared_secret_is_compared_byte_for_byte() {
         String::from_utf8(s).unwrap()
     }));
     for (i, wrong) in wrong.iter().enumerate() {
-        let from = Login {
-            address: host(i as u8),
-            ..login("test", wrong)
-        };
+        let from = Login { address: host(i as u8), ..login("test", wrong) };
         assert_eq!(no(admit(&mut a, from)), Refusal::Unknown, "{wrong:?}");
     }
-    let none = Login {
-        password: None,
-        ..login("test", "")
-    };
+    let none = Login { password: None, ..login("test", "") };
     assert_eq!(no(admit(&mut a, none)), Refusal::Unknown);
 }
 
 #[test]
 fn user_password_and_client_id_are_not_told_apart() {
     let mut a = access(SECRETS);
-    let bot = Login {
-        client_id: b"b1",
-        ..login("bot", "s3cret")
-    };
+    let bot = Login { client_id: b"b1", ..login("bot", "s3cret") };
     yes(admit(&mut a, bot));
     for wrong in [
         login("bot", "s3cret"),
-        Login {
-            client_id: b"b2",
-            ..bot
-        },
-        Login {
-            client_id: b"b1",
-            ..login("bot", "secret")
-        },
-        Login {
-            client_id: b"x",
-            ..login("nobody", "s3cret")
-        },
+        Login { client_id: b"b2", ..bot },
+        Login { client_id: b"b1", ..login("bot", "secret") },
+        Login { client_id: b"x", ..login("nobody", "s3cret") },
         login("nobody", "s3cret"),
         login("Bot", "s3cret"),
         login("bot ", "s3cret"),
@@ -162,37 +137,18 @@ fn user_password_and_client_id_are_not_told_apart() {
 #[test]
 fn only_prx1_makes_the_client_id_part_of_the_proof() {
     let mut a = access(SECRETS);
-    let mqtt = Login {
-        protocol: "mqtt",
-        client_id: b"any",
-        ..login("bot", "s3cret")
-    };
+    let mqtt = Login { protocol: "mqtt", client_id: b"any", ..login("bot", "s3cret") };
     yes(admit(&mut a, mqtt));
     let text = format!("mode = \"none\"\n{}", user("a", "shared_secret = \"x\""));
     let mut a = access(&text);
-    yes(admit(
-        &mut a,
-        Login {
-            client_id: b"any",
-            ..login("a", "x")
-        },
-    ));
+    yes(admit(&mut a, Login { client_id: b"any", ..login("a", "x") }));
 }
 
 #[test]
 fn a_name_is_required() {
     let mut a = access(SECRETS);
     assert_eq!(no(admit(&mut a, login("", ""))), Refusal::Anonymous);
-    assert_eq!(
-        no(admit(
-            &mut a,
-            Login {
-                password: None,
-                ..login("", "")
-            }
-        )),
-        Refusal::Anonymous
-    );
+    assert_eq!(no(admit(&mut a, Login { password: None, ..login("", "") })), Refusal::Anonymous);
 }
 
 #[test]
@@ -229,19 +185,12 @@ fn who_does_not_exist_is_checked_at_the_same_price_and_never_let_in() {
         login("eve", "pw"),
         login("bot", "wrong"),
         login("test", "wrong"),
-        Login {
-            client_id: b"zz",
-            ..login("bot", "s3cret")
-        },
+        Login { client_id: b"zz", ..login("bot", "s3cret") },
         login("ann", ""),
     ] {
         let ask = admit(&mut a, login);
         let (hash, who) = asked(&mut a, ask, true);
-        assert_eq!(
-            who,
-            Err(Refusal::Unknown),
-            "{login:?}: whatever the worker says"
-        );
+        assert_eq!(who, Err(Refusal::Unknown), "{login:?}: whatever the worker says");
         assert!(hash.starts_with("$2b$12$"), "{login:?}");
     }
     // Not even after one that a worker took for good.
@@ -254,20 +203,9 @@ fn what_no_hash_can_stand_for_is_refused_before_it_waits() {
     let mut a = access(&hashed());
     let (fits, long) = ("x".repeat(72), "x".repeat(73));
     for user in ["ann", "nobody", "eve", "bot"] {
-        assert!(
-            matches!(admit(&mut a, login(user, &fits)), Admit::Verify { .. }),
-            "{user}"
-        );
-        assert_eq!(
-            no(admit(&mut a, login(user, &long))),
-            Refusal::TooLong,
-            "{user}"
-        );
-        assert_eq!(
-            no(admit(&mut a, login(user, "a\0b"))),
-            Refusal::TooLong,
-            "{user}"
-        );
+        assert!(matches!(admit(&mut a, login(user, &fits)), Admit::Verify { .. }), "{user}");
+        assert_eq!(no(admit(&mut a, login(user, &long))), Refusal::TooLong, "{user}");
+        assert_eq!(no(admit(&mut a, login(user, "a\0b"))), Refusal::TooLong, "{user}");
     }
     let text = format!(
         "mode = \"dynamic\"\n[groups.User]\n{}",
@@ -290,32 +228,9 @@ fn a_login_that_succeeded_is_not_checked_again_for_a_minute() {
     assert!(again(&mut a, 59_999, ann));
     assert!(!again(&mut a, 60_000, ann));
     assert!(!again(&mut a, 0, login("ann", "pw2")), "another password");
-    assert!(
-        !again(&mut a, 0, login("eve", "pw")),
-        "another user with the same hash"
-    );
-    assert!(
-        !again(
-            &mut a,
-            0,
-            Login {
-                address: host(2),
-                ..ann
-            }
-        ),
-        "from elsewhere"
-    );
-    assert!(
-        !again(
-            &mut a,
-            0,
-            Login {
-                client_id: b"x",
-                ..ann
-            }
-        ),
-        "with a wrong client id"
-    );
+    assert!(!again(&mut a, 0, login("eve", "pw")), "another user with the same hash");
+    assert!(!again(&mut a, 0, Login { address: host(2), ..ann }), "from elsewhere");
+    assert!(!again(&mut a, 0, Login { client_id: b"x", ..ann }), "with a wrong client id");
     a.reload(&hashed()).unwrap();
     assert!(!again(&mut a, 0, ann), "after a reload");
 }
@@ -325,10 +240,7 @@ fn a_login_that_failed_is_not_remembered_as_good() {
     let mut a = access(&hashed());
     let ask = admit(&mut a, login("ann", "pw"));
     assert!(asked(&mut a, ask, false).1.is_err());
-    assert!(matches!(
-        admit(&mut a, login("ann", "pw")),
-        Admit::Verify { .. }
-    ));
+    assert!(matches!(admit(&mut a, login("ann", "pw")), Admit::Verify { .. }));
 }
 
 #[test]
@@ -336,57 +248,30 @@ fn guessing_ends_in_waiting_whatever_the_way() {
     let mut a = access(&hashed());
     let guesses = Terms::default().pair.burst;
     for (user, n) in [("bot", 1), ("ann", 2), ("nobody", 3)] {
-        let from = Login {
-            address: host(n),
-            ..login(user, "guess")
-        };
+        let from = Login { address: host(n), ..login(user, "guess") };
         for _ in 0..guesses {
             let ask = admit(&mut a, from);
             assert!(asked(&mut a, ask, false).1.is_err());
         }
-        assert!(
-            matches!(no(admit(&mut a, from)), Refusal::Throttled { ms } if ms > 0),
-            "{user}"
-        );
+        assert!(matches!(no(admit(&mut a, from)), Refusal::Throttled { ms } if ms > 0), "{user}");
     }
     let mut a = access(SECRETS);
     for _ in 0..guesses {
-        assert_eq!(
-            no(admit(&mut a, login("nobody", "guess"))),
-            Refusal::Unknown
-        );
+        assert_eq!(no(admit(&mut a, login("nobody", "guess"))), Refusal::Unknown);
     }
-    assert!(matches!(
-        no(admit(&mut a, login("nobody", "guess"))),
-        Refusal::Throttled { .. }
-    ));
-    let right = Login {
-        client_id: b"b1",
-        ..login("bot", "s3cret")
-    };
+    assert!(matches!(no(admit(&mut a, login("nobody", "guess"))), Refusal::Throttled { .. }));
+    let right = Login { client_id: b"b1", ..login("bot", "s3cret") };
     yes(admit(&mut a, right));
 }
 
 #[test]
 fn while_it_waits_even_the_right_guess_is_refused() {
     let mut a = access(SECRETS);
-    let right = Login {
-        client_id: b"b1",
-        ..login("bot", "s3cret")
-    };
+    let right = Login { client_id: b"b1", ..login("bot", "s3cret") };
     for _ in 0..Terms::default().pair.burst {
-        admit(
-            &mut a,
-            Login {
-                client_id: b"b1",
-                ..login("bot", "guess")
-            },
-        );
+        admit(&mut a, Login { client_id: b"b1", ..login("bot", "guess") });
     }
-    assert!(matches!(
-        no(admit(&mut a, right)),
-        Refusal::Throttled { .. }
-    ));
+    assert!(matches!(no(admit(&mut a, right)), Refusal::Throttled { .. }));
     yes(a.admit(at(Terms::default().pair.refill_ms), &right));
 }
 
@@ -395,13 +280,7 @@ fn rules_are_those_of_the_users_group() {
     let mut a = access(SECRETS);
     let secret = "$2a$06$lNi8H5kc5Z9T9xJAXwQqyunl2EYhGUi6ct3TgpR1BNb1vpzpp9pzC";
     let test = yes(admit(&mut a, login("test", secret)));
-    let bot = yes(admit(
-        &mut a,
-        Login {
-            client_id: b"b1",
-            ..login("bot", "s3cret")
-        },
-    ));
+    let bot = yes(admit(&mut a, Login { client_id: b"b1", ..login("bot", "s3cret") }));
     assert!(may_publish(&mut a, &test, "self/inbox"));
     assert!(!may_publish(&mut a, &bot, "self/inbox"));
     assert!(may_publish(&mut a, &bot, "self/location"));
@@ -414,22 +293,12 @@ fn rules_are_those_of_the_users_group() {
 #[test]
 fn an_explanation_says_what_permit_says() {
     let mut a = access(SECRETS);
-    let bot = yes(admit(
-        &mut a,
-        Login {
-            client_id: b"b1",
-            ..login("bot", "s3cret")
-        },
-    ));
+    let bot = yes(admit(&mut a, Login { client_id: b"b1", ..login("bot", "s3cret") }));
     for name in ["self/location", "self/inbox", "$SYS/x", "x"] {
         let topic = topic(name);
         let access = policy::Access::Publish(&topic);
         let why = a.explain(&bot, &access);
-        assert_eq!(
-            why.starts_with("allowed"),
-            a.permit(&bot, &access),
-            "{name}: {why}"
-        );
+        assert_eq!(why.starts_with("allowed"), a.permit(&bot, &access), "{name}: {why}");
     }
     let location = topic("self/location");
     let why = a.explain(&bot, &policy::Access::Publish(&location));
@@ -441,19 +310,10 @@ fn without_users_mode_none_welcomes_everybody() {
     let mut a = access("mode = \"none\"");
     let who = yes(admit(&mut a, login("anybody", "anything")));
     assert!(who.durable && may_publish(&mut a, &who, "any/thing"));
-    let nameless = yes(admit(
-        &mut a,
-        Login {
-            password: None,
-            ..login("", "")
-        },
-    ));
+    let nameless = yes(admit(&mut a, Login { password: None, ..login("", "") }));
     assert!(!nameless.durable, "the nameless own nothing that lasts");
     assert!(may_publish(&mut a, &nameless, "x"));
-    assert!(
-        !may_publish(&mut a, &who, "$SYS/x"),
-        "but $ is the broker's own"
-    );
+    assert!(!may_publish(&mut a, &who, "$SYS/x"), "but $ is the broker's own");
 }
 
 #[test]
@@ -475,10 +335,7 @@ fn without_users_mode_dynamic_lets_nobody_in() {
 #[test]
 fn a_reload_with_an_error_changes_nothing() {
     let mut a = access(SECRETS);
-    let bot = Login {
-        client_id: b"b1",
-        ..login("bot", "s3cret")
-    };
+    let bot = Login { client_id: b"b1", ..login("bot", "s3cret") };
     let who = yes(admit(&mut a, bot));
     for text in ["", "mode = \"strict\"", "mode = \"none\"\nx = 1", "\0"] {
         assert!(a.reload(text).is_err());
@@ -495,37 +352,15 @@ fn a_reload_says_what_it_changed() {
     assert!(!a.reload(SECRETS).unwrap().rules);
     let text = format!("{SECRETS}{}", user("new", "shared_secret = \"x\""));
     let diff = a.reload(&text).unwrap();
-    let base = Diff {
-        warnings: diff.warnings.clone(),
-        ..Diff::default()
-    };
-    assert_eq!(
-        diff,
-        Diff {
-            added: vec!["new".into()],
-            ..base.clone()
-        }
-    );
+    let base = Diff { warnings: diff.warnings.clone(), ..Diff::default() };
+    assert_eq!(diff, Diff { added: vec!["new".into()], ..base.clone() });
     let diff = a.reload(&SECRETS.replace("s3cret", "other")).unwrap();
-    assert_eq!(
-        diff,
-        Diff {
-            removed: vec!["new".into()],
-            changed: vec!["bot".into()],
-            ..base
-        }
-    );
+    assert_eq!(diff, Diff { removed: vec!["new".into()], changed: vec!["bot".into()], ..base });
     let diff = a.reload(&SECRETS.replace("\"b1\"", "\"b2\"")).unwrap();
     assert_eq!(diff.changed, ["bot"], "secret and client id");
     let diff = a.reload(&SECRETS.replace("\ngroup = \"Bot\"", "")).unwrap();
-    assert_eq!(
-        (diff.changed, diff.rules),
-        (vec!["bot".into()], false),
-        "client id and group"
-    );
-    let diff = a
-        .reload(&SECRETS.replace("self/inbox", "self/outbox"))
-        .unwrap();
+    assert_eq!((diff.changed, diff.rules), (vec!["bot".into()], false), "client id and group");
+    let diff = a.reload(&SECRETS.replace("self/inbox", "self/outbox")).unwrap();
     assert_eq!((diff.changed, diff.rules), (vec!["bot".into()], true));
     let diff = a.reload(&SECRETS.replace("strict", "dynamic")).unwrap();
     assert!(diff.rules, "the mode is a rule too");
@@ -534,23 +369,12 @@ fn a_reload_says_what_it_changed() {
 #[test]
 fn rights_change_with_the_rules_also_for_those_who_are_in() {
     let mut a = access(SECRETS);
-    let bot = yes(admit(
-        &mut a,
-        Login {
-            client_id: b"b1",
-            ..login("bot", "s3cret")
-        },
-    ));
+    let bot = yes(admit(&mut a, Login { client_id: b"b1", ..login("bot", "s3cret") }));
     // A new group sorts before Bot, so that every group has another number now.
-    let text = SECRETS.replace(
-        "[groups.Bot]",
-        "[groups.Alien]\nrules = [\"can publish x\"]\n[groups.Bot]",
-    );
+    let text = SECRETS
+        .replace("[groups.Bot]", "[groups.Alien]\nrules = [\"can publish x\"]\n[groups.Bot]");
     a.reload(&text).unwrap();
-    assert!(
-        may_publish(&mut a, &bot, "self/location"),
-        "the same group by its new number"
-    );
+    assert!(may_publish(&mut a, &bot, "self/location"), "the same group by its new number");
     assert!(!may_publish(&mut a, &bot, "x"));
     assert_eq!(a.recall(&bot.user).unwrap().user, bot.user);
     let moved = text.replace("group = \"Bot\"", "group = \"Alien\"");
@@ -561,10 +385,7 @@ fn rights_change_with_the_rules_also_for_those_who_are_in() {
     assert!(!may_publish(&mut a, &bot, "self/location"));
     assert_eq!(a.recall(&bot.user), None);
     let x = topic("x");
-    assert!(
-        a.explain(&bot, &policy::Access::Publish(&x))
-            .contains("no such user")
-    );
+    assert!(a.explain(&bot, &policy::Access::Publish(&x)).contains("no such user"));
 }
 
 #[test]
@@ -584,20 +405,12 @@ fn a_check_that_began_under_old_rules_lets_nobody_in() {
 #[test]
 fn after_a_narrowing_reload_deliveries_are_looked_at() {
     let mut a = access(SECRETS);
-    a.reload(&format!(
-        "{SECRETS}{}",
-        user("new", "shared_secret = \"x\"")
-    ))
-    .unwrap();
+    a.reload(&format!("{SECRETS}{}", user("new", "shared_secret = \"x\""))).unwrap();
     assert!(!a.checks_receive(), "a new user narrows nothing");
-    a.reload(&SECRETS.replace("can subscribe self/notifications", "can subscribe x"))
-        .unwrap();
+    a.reload(&SECRETS.replace("can subscribe self/notifications", "can subscribe x")).unwrap();
     assert!(a.checks_receive());
     let strikes = SECRETS.replace("can subscribe", "cannot subscribe");
-    assert!(
-        access(&strikes).checks_receive(),
-        "and wherever a rule can strike one"
-    );
+    assert!(access(&strikes).checks_receive(), "and wherever a rule can strike one");
 }
 
 #[test]
@@ -606,8 +419,5 @@ fn nothing_shown_holds_a_password() {
     let shown = format!("{:?}", login("ann", "hunter2"));
     assert!(!shown.contains("hunter2") && shown.contains("ann"));
     let shown = format!("{:?}", admit(&mut a, login("ann", "hunter2")));
-    assert!(
-        !shown.contains("hunter2") && shown.contains("Secret(..)"),
-        "{shown}"
-    );
+    assert!(!shown.contains("hunter2") && shown.contains("Secret(..)"), "{shown}");
 }

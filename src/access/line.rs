@@ -80,29 +80,17 @@ impl<T> Line<T> {
         if self.seats.len() >= self.places.all {
             return Err((Full::Line, what));
         }
-        let held = self
-            .lanes
-            .get(&network)
-            .map_or(0, |l| l.waiting.len() + l.checking);
+        let held = self.lanes.get(&network).map_or(0, |l| l.waiting.len() + l.checking);
         if held >= self.places.per_network {
             return Err((Full::Network, what));
         }
-        let empty = || Lane {
-            waiting: VecDeque::new(),
-            checking: 0,
-        };
+        let empty = || Lane { waiting: VecDeque::new(), checking: 0 };
         let lane = self.lanes.entry(network).or_insert_with(empty);
         if lane.waiting.is_empty() {
             self.turns.push_back(network);
         }
         lane.waiting.push_back((conn, what));
-        self.seats.insert(
-            conn,
-            Seat {
-                network,
-                checking: false,
-            },
-        );
+        self.seats.insert(conn, Seat { network, checking: false });
         Ok(())
     }
 
@@ -141,11 +129,7 @@ impl<T> Line<T> {
     /// This connection has ended: if it still waits, it waits no longer. A check under way keeps
     /// its place until the worker has answered, because the worker is busy until then.
     pub fn leave(&mut self, conn: ConnId) -> Option<T> {
-        let seat = self
-            .seats
-            .get(&conn)
-            .copied()
-            .filter(|seat| !seat.checking)?;
+        let seat = self.seats.get(&conn).copied().filter(|seat| !seat.checking)?;
         self.seats.remove(&conn);
         let lane = self.lanes.get_mut(&seat.network)?;
         let at = lane.waiting.iter().position(|(c, _)| *c == conn)?;

@@ -7,14 +7,7 @@ use crate::base::rng::Rng;
 use crate::hub::policy::Address;
 
 fn line(all: usize, per_network: usize, at_once: usize) -> Line<&'static str> {
-    Line::new(
-        Places {
-            all,
-            per_network,
-            at_once,
-        },
-        Seed::with_seed(1),
-    )
+    Line::new(Places { all, per_network, at_once }, Seed::with_seed(1))
 }
 
 fn conn(index: u32) -> ConnId {
@@ -31,9 +24,7 @@ fn networks_take_turns() {
     for (index, from) in [(0, 1), (1, 1), (2, 1), (3, 2), (4, 2), (5, 3)] {
         line.join(conn(index), host(from), "").unwrap();
     }
-    let order: Vec<u32> = std::iter::from_fn(|| line.poll_check())
-        .map(|(c, _)| c.index)
-        .collect();
+    let order: Vec<u32> = std::iter::from_fn(|| line.poll_check()).map(|(c, _)| c.index).collect();
     assert_eq!(order, [0, 3, 5, 1, 4, 2]);
 }
 
@@ -58,10 +49,7 @@ fn a_network_has_so_many_places_checks_included() {
     line.join(conn(0), host(1), "").unwrap();
     assert!(line.poll_check().is_some());
     line.join(conn(1), host(1), "").unwrap();
-    assert_eq!(
-        line.join(conn(2), host(1), "back"),
-        Err((Full::Network, "back"))
-    );
+    assert_eq!(line.join(conn(2), host(1), "back"), Err((Full::Network, "back")));
     line.join(conn(3), host(2), "").unwrap();
     line.on_checked(conn(0));
     line.join(conn(2), host(1), "").unwrap();
@@ -73,10 +61,7 @@ fn an_ipv6_network_is_one_network() {
     let mut a = [0; 16];
     line.join(conn(0), Address::V6(a), "").unwrap();
     a[15] = 1;
-    assert_eq!(
-        line.join(conn(1), Address::V6(a), ""),
-        Err((Full::Network, ""))
-    );
+    assert_eq!(line.join(conn(1), Address::V6(a), ""), Err((Full::Network, "")));
 }
 
 #[test]
@@ -96,10 +81,7 @@ fn the_line_has_an_end() {
     for index in 0..3 {
         line.join(conn(index), host(index as u8), "").unwrap();
     }
-    assert!(
-        line.poll_check().is_some(),
-        "a check under way is still in line"
-    );
+    assert!(line.poll_check().is_some(), "a check under way is still in line");
     assert_eq!(line.join(conn(3), host(3), ""), Err((Full::Line, "")));
     line.on_checked(conn(0));
     line.join(conn(3), host(3), "").unwrap();
@@ -127,11 +109,7 @@ fn a_stale_answer_changes_nothing() {
     assert_eq!(line.len(), 1, "it waits and was not checked");
     assert!(line.poll_check().is_some());
     line.on_checked(ConnId { index: 0, life: 1 });
-    assert_eq!(
-        line.checking(),
-        1,
-        "another life of the slot is another connection"
-    );
+    assert_eq!(line.checking(), 1, "another life of the slot is another connection");
     line.on_checked(conn(0));
     line.on_checked(conn(0));
     assert_eq!((line.len(), line.checking()), (0, 0));
@@ -143,11 +121,7 @@ fn a_stale_answer_changes_nothing() {
 fn nobody_is_lost_whatever_happens() {
     for seed in 0..50 {
         let mut rng = Rng::new(seed);
-        let places = Places {
-            all: 20,
-            per_network: 3,
-            at_once: 3,
-        };
+        let places = Places { all: 20, per_network: 3, at_once: 3 };
         let mut line = Line::new(places, Seed::with_seed(seed));
         let (mut waiting, mut checking) = (Vec::new(), Vec::new());
         for step in 0..2_000u32 {
@@ -167,10 +141,7 @@ fn nobody_is_lost_whatever_happens() {
                         assert_eq!(c.index, what, "it comes with what it brought");
                         let at = waiting.iter().position(|w| w.0 == c).unwrap();
                         let (_, from) = waiting[at];
-                        assert!(
-                            waiting[..at].iter().all(|w| w.1 != from),
-                            "first come, first out"
-                        );
+                        assert!(waiting[..at].iter().all(|w| w.1 != from), "first come, first out");
                         checking.push(waiting.remove(at));
                     }
                     None => assert!(waiting.is_empty() || checking.len() == 3),

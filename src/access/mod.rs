@@ -76,14 +76,7 @@ impl Access {
         let roll = Roll::parse(text, mac)?;
         let checks_receive = roll.groups.iter().any(Group::strikes_deliveries);
         let (verified, throttle) = (Verified::new(), Throttle::new(mac, terms));
-        Ok(Self {
-            mac,
-            roll,
-            edition: 1,
-            verified,
-            throttle,
-            checks_receive,
-        })
+        Ok(Self { mac, roll, edition: 1, verified, throttle, checks_receive })
     }
 
     /// Replace users and rules by those of another file; when it has an error nothing changes.
@@ -131,18 +124,15 @@ impl Access {
         let old = &self.roll;
         let names = |wanted: &dyn Fn(&Bytes) -> bool, of: &Roll| {
             let names = of.users.keys().filter(|name| wanted(name));
-            let mut names: Vec<String> = names
-                .map(|name| String::from_utf8_lossy(name).into_owned())
-                .collect();
+            let mut names: Vec<String> =
+                names.map(|name| String::from_utf8_lossy(name).into_owned()).collect();
             names.sort();
             names
         };
         let alike = |name: &Bytes| match (old.users.get(name), new.users.get(name)) {
             (Some(a), Some(b)) => {
                 let group = |roll: &Roll, user: &User| {
-                    roll.groups
-                        .get(user.group as usize)
-                        .map(|group| group.name.clone())
+                    roll.groups.get(user.group as usize).map(|group| group.name.clone())
                 };
                 a.proof == b.proof && a.client_id == b.client_id && group(old, a) == group(new, b)
             }
@@ -163,12 +153,7 @@ impl Access {
     }
 
     fn principal(&self, name: &Bytes, user: &User) -> Principal {
-        Principal {
-            user: name.clone(),
-            group: user.group,
-            durable: true,
-            edition: self.edition,
-        }
+        Principal { user: name.clone(), group: user.group, durable: true, edition: self.edition }
     }
 
     /// The group whose rules apply: nobody's when the user is gone, none when rules are not asked.
@@ -184,15 +169,11 @@ impl Access {
         if self.roll.mode == Mode::None {
             return Standing::Free;
         }
-        self.roll
-            .groups
-            .get(group as usize)
-            .map_or(Standing::Gone, Standing::Group)
+        self.roll.groups.get(group as usize).map_or(Standing::Gone, Standing::Group)
     }
 
     fn failed(&mut self, now: Now, login: &Login<'_>, why: Refusal) -> Admit {
-        self.throttle
-            .on_failed(now, login.address, login.loopback, login.user);
+        self.throttle.on_failed(now, login.address, login.loopback, login.user);
         Admit::No(why)
     }
 
@@ -209,11 +190,7 @@ impl Access {
             return self.failed(now, login, Refusal::TooLong);
         }
         let network = login.address.network().to_string();
-        let digest = self
-            .mac
-            .of(Purpose::Verified)
-            .part(login.user)
-            .part(password);
+        let digest = self.mac.of(Purpose::Verified).part(login.user).part(password);
         let tag = digest.part(hash.as_bytes()).part(network.as_bytes()).done();
         match principal {
             Some(known) if self.verified.knows(now, tag) => {
@@ -251,9 +228,7 @@ impl Policy for Access {
         if login.user.is_empty() {
             return Admit::No(Refusal::Anonymous);
         }
-        let ms = self
-            .throttle
-            .wait_ms(now, login.address, login.loopback, login.user);
+        let ms = self.throttle.wait_ms(now, login.address, login.loopback, login.user);
         if ms > 0 {
             return Admit::No(Refusal::Throttled { ms });
         }
@@ -285,8 +260,7 @@ impl Policy for Access {
 
     fn verified(&mut self, now: Now, claim: &Claim, ok: bool) -> Result<Principal, Refusal> {
         let Some(principal) = claim.principal.as_ref().filter(|_| ok) else {
-            self.throttle
-                .on_failed(now, claim.address, claim.loopback, &claim.user);
+            self.throttle.on_failed(now, claim.address, claim.loopback, &claim.user);
             return Err(Refusal::Unknown);
         };
         if principal.edition != self.edition {
@@ -322,15 +296,9 @@ impl Policy for Access {
 
     fn recall(&self, user: &Bytes) -> Option<Principal> {
         if self.is_open() {
-            return policy::Open.recall(user).map(|p| Principal {
-                edition: self.edition,
-                ..p
-            });
+            return policy::Open.recall(user).map(|p| Principal { edition: self.edition, ..p });
         }
-        self.roll
-            .users
-            .get_key_value(user)
-            .map(|(name, user)| self.principal(name, user))
+        self.roll.users.get_key_value(user).map(|(name, user)| self.principal(name, user))
     }
 
     fn checks_receive(&self) -> bool {

@@ -81,21 +81,11 @@ impl Rule {
         if resource.trim() != resource {
             return Err("there are blanks around the resource".into());
         }
-        let star = Star {
-            levels_max: LEVELS_MAX,
-        };
+        let star = Star { levels_max: LEVELS_MAX };
         let resource_bytes = Bytes::copy_from_slice(resource.as_bytes());
-        let filter = star
-            .filter(&resource_bytes, Match::Native)
-            .map_err(words_for)?;
+        let filter = star.filter(&resource_bytes, Match::Native).map_err(words_for)?;
         let own = expand_self && resource.starts_with("self/");
-        Ok(Self {
-            can,
-            action,
-            filter,
-            own,
-            text: text.into(),
-        })
+        Ok(Self { can, action, filter, own, text: text.into() })
     }
 
     /// Two rules about one thing: the second either repeats or contradicts the first.
@@ -133,20 +123,13 @@ impl Rule {
 
 impl Group {
     pub(super) fn new(name: String, kind: Kind) -> Self {
-        Self {
-            name,
-            kind,
-            rules: Vec::new(),
-        }
+        Self { name, kind, rules: Vec::new() }
     }
 
     /// Add a rule, unless one about the same thing is there.
     pub(super) fn add(&mut self, rule: Rule) -> Result<(), String> {
         if let Some(other) = self.rules.iter().find(|other| other.collides(&rule)) {
-            return Err(format!(
-                "`{}` and `{}` are about the same",
-                other.text, rule.text
-            ));
+            return Err(format!("`{}` and `{}` are about the same", other.text, rule.text));
         }
         self.rules.push(rule);
         Ok(())
@@ -155,9 +138,7 @@ impl Group {
     /// May a subscription that is allowed match topics that must not be received?
     pub(super) fn strikes_deliveries(&self) -> bool {
         let strikes = |rule: &Rule| !rule.can || self.kind == Kind::Exclusive;
-        self.rules
-            .iter()
-            .any(|rule| rule.on(Action::Subscribe) && strikes(rule))
+        self.rules.iter().any(|rule| rule.on(Action::Subscribe) && strikes(rule))
     }
 
     /// What the rules say about this user doing that.
@@ -171,18 +152,12 @@ impl Group {
         let mut grant = None;
         for rule in self.rules.iter().filter(applies) {
             if !rule.can {
-                return Ruling {
-                    allowed: false,
-                    rule: Some(rule),
-                };
+                return Ruling { allowed: false, rule: Some(rule) };
             }
             grant = grant.or(Some(rule));
         }
         let exclusive = self.kind == Kind::Exclusive;
-        Ruling {
-            allowed: grant.is_some() != exclusive,
-            rule: grant,
-        }
+        Ruling { allowed: grant.is_some() != exclusive, rule: grant }
     }
 }
 

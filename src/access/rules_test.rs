@@ -9,13 +9,11 @@ use crate::topic::{Dialect, Filter, Match, Star, Topic};
 const STAR: Star = Star { levels_max: 128 };
 
 fn topic(text: &str) -> Topic {
-    STAR.topic(&Bytes::copy_from_slice(text.as_bytes()))
-        .unwrap()
+    STAR.topic(&Bytes::copy_from_slice(text.as_bytes())).unwrap()
 }
 
 fn filter(text: &str) -> Filter {
-    STAR.filter(&Bytes::copy_from_slice(text.as_bytes()), Match::Native)
-        .unwrap()
+    STAR.filter(&Bytes::copy_from_slice(text.as_bytes()), Match::Native).unwrap()
 }
 
 fn group_of(kind: Kind, expand: bool, rules: &[&str]) -> Group {
@@ -55,84 +53,33 @@ fn check(group: &Group, user: &str, allowed: &[&str], denied: &[&str]) {
 
 #[test]
 fn what_no_rule_allows_is_denied() {
-    check(
-        &group(&[]),
-        "u",
-        &[],
-        &["publish a", "subscribe a", "receive a", "request a"],
-    );
+    check(&group(&[]), "u", &[], &["publish a", "subscribe a", "receive a", "request a"]);
 }
 
 #[test]
 fn each_action_needs_its_own_rule() {
     let publish = group(&["can publish a/b"]);
-    check(
-        &publish,
-        "u",
-        &["publish a/b"],
-        &["subscribe a/b", "receive a/b", "request a/b"],
-    );
+    check(&publish, "u", &["publish a/b"], &["subscribe a/b", "receive a/b", "request a/b"]);
     let subscribe = group(&["can subscribe a/b"]);
-    check(
-        &subscribe,
-        "u",
-        &["subscribe a/b", "receive a/b"],
-        &["publish a/b", "request a/b"],
-    );
+    check(&subscribe, "u", &["subscribe a/b", "receive a/b"], &["publish a/b", "request a/b"]);
     let request = group(&["can request a/b"]);
-    check(
-        &request,
-        "u",
-        &["request a/b"],
-        &["publish a/b", "subscribe a/b", "receive a/b"],
-    );
+    check(&request, "u", &["request a/b"], &["publish a/b", "subscribe a/b", "receive a/b"]);
 }
 
 #[test]
 fn a_resource_matches_as_a_subscription_would() {
     let rules = group(&["can publish a/*", "can publish x/*/z"]);
-    let yes = [
-        "publish a/b",
-        "publish a/b/c",
-        "publish a/",
-        "publish x/y/z",
-        "publish x//z",
-    ];
-    check(
-        &rules,
-        "u",
-        &yes,
-        &["publish a", "publish b", "publish x/z", "publish x/y/z/z"],
-    );
+    let yes = ["publish a/b", "publish a/b/c", "publish a/", "publish x/y/z", "publish x//z"];
+    check(&rules, "u", &yes, &["publish a", "publish b", "publish x/z", "publish x/y/z/z"]);
 }
 
 #[test]
 fn a_wildcard_subscription_needs_a_rule_that_covers_it() {
     let wide = group(&["can subscribe w/*"]);
-    let yes = [
-        "subscribe w/*",
-        "subscribe w/*/c",
-        "subscribe w/a/b/c",
-        "subscribe w/a",
-    ];
-    check(
-        &wide,
-        "u",
-        &yes,
-        &[
-            "subscribe w",
-            "subscribe *",
-            "subscribe */a",
-            "subscribe v/*",
-        ],
-    );
+    let yes = ["subscribe w/*", "subscribe w/*/c", "subscribe w/a/b/c", "subscribe w/a"];
+    check(&wide, "u", &yes, &["subscribe w", "subscribe *", "subscribe */a", "subscribe v/*"]);
     let narrow = group(&["can subscribe x/y"]);
-    check(
-        &narrow,
-        "u",
-        &["subscribe x/y"],
-        &["subscribe x/*", "subscribe */y", "subscribe *"],
-    );
+    check(&narrow, "u", &["subscribe x/y"], &["subscribe x/*", "subscribe */y", "subscribe *"]);
 }
 
 #[test]
@@ -151,20 +98,10 @@ fn cannot_is_stronger_than_can_wherever_it_stands() {
 fn forbidding_part_of_a_subscription_strikes_its_deliveries() {
     let rules = group(&["can subscribe a/*", "cannot subscribe a/secret"]);
     let yes = ["subscribe a/*", "receive a/b"];
-    check(
-        &rules,
-        "u",
-        &yes,
-        &["receive a/secret", "subscribe a/secret"],
-    );
+    check(&rules, "u", &yes, &["receive a/secret", "subscribe a/secret"]);
     assert!(rules.strikes_deliveries());
     let all = group(&["can subscribe a/*", "cannot subscribe *"]);
-    check(
-        &all,
-        "u",
-        &[],
-        &["subscribe a/*", "subscribe a/b", "receive a/b"],
-    );
+    check(&all, "u", &[], &["subscribe a/*", "subscribe a/b", "receive a/b"]);
 }
 
 #[test]
@@ -182,13 +119,7 @@ fn an_exclusive_group_may_do_all_but_what_its_rules_match() {
         false,
         &["can publish a/b", "cannot publish c", "can subscribe s/x"],
     );
-    let yes = [
-        "publish a/c",
-        "publish a",
-        "subscribe a/b",
-        "subscribe s/*",
-        "receive s/y",
-    ];
+    let yes = ["publish a/c", "publish a", "subscribe a/b", "subscribe s/*", "receive s/y"];
     let no = ["publish a/b", "publish c", "subscribe s/x", "receive s/x"];
     check(&rules, "u", &yes, &no);
 }
@@ -204,61 +135,28 @@ fn normal_and_inclusive_are_the_same() {
 #[test]
 fn self_is_a_level_like_any_other() {
     let rules = group(&["can publish self/inbox"]);
-    check(
-        &rules,
-        "test",
-        &["publish self/inbox"],
-        &["publish test/inbox", "publish self/other"],
-    );
+    check(&rules, "test", &["publish self/inbox"], &["publish test/inbox", "publish self/other"]);
 }
 
 #[test]
 fn self_stands_for_the_user_where_the_file_says_so() {
-    let rules = [
-        "can publish self/inbox",
-        "can subscribe self/*",
-        "can request self",
-    ];
+    let rules = ["can publish self/inbox", "can subscribe self/*", "can request self"];
     let rules = group_of(Kind::Inclusive, true, &rules);
-    let yes = [
-        "publish test/inbox",
-        "subscribe test/*",
-        "subscribe test/a/*",
-        "request self",
-    ];
-    let no = [
-        "publish self/inbox",
-        "publish other/inbox",
-        "subscribe other/*",
-        "request test",
-    ];
+    let yes = ["publish test/inbox", "subscribe test/*", "subscribe test/a/*", "request self"];
+    let no = ["publish self/inbox", "publish other/inbox", "subscribe other/*", "request test"];
     check(&rules, "test", &yes, &no);
-    check(
-        &rules,
-        "",
-        &[],
-        &["publish self/inbox", "publish /inbox", "subscribe /*"],
-    );
+    check(&rules, "", &[], &["publish self/inbox", "publish /inbox", "subscribe /*"]);
 }
 
 #[test]
 fn a_name_is_one_level_even_if_it_looks_like_more() {
-    let rules = group_of(
-        Kind::Inclusive,
-        true,
-        &["can subscribe self/*", "can publish self/x"],
-    );
+    let rules = group_of(Kind::Inclusive, true, &["can subscribe self/*", "can publish self/x"]);
     for name in ["*", "a/b", "#", "+"] {
         check(
             &rules,
             name,
             &[],
-            &[
-                "subscribe a/*",
-                "subscribe */*",
-                "publish a/b/x",
-                "publish a/x",
-            ],
+            &["subscribe a/*", "subscribe */*", "publish a/b/x", "publish a/x"],
         );
     }
 }
@@ -269,12 +167,7 @@ fn a_rule_open_at_the_root_does_not_open_what_begins_with_a_dollar() {
     let no = ["subscribe $SYS/*", "receive $SYS/a", "publish $SYS/x"];
     check(&rules, "u", &["subscribe a/*", "publish a/x"], &no);
     let grant = group(&["can subscribe $SYS/*"]);
-    check(
-        &grant,
-        "u",
-        &["subscribe $SYS/*", "receive $SYS/a"],
-        &["subscribe a"],
-    );
+    check(&grant, "u", &["subscribe $SYS/*", "receive $SYS/a"], &["subscribe a"]);
 }
 
 #[test]
@@ -288,12 +181,7 @@ fn two_rules_about_the_same_are_refused() {
         let why = group.add(Rule::parse(b, false).unwrap()).unwrap_err();
         assert_eq!(why, format!("`{a}` and `{b}` are about the same"));
     }
-    group(&[
-        "can publish a",
-        "can subscribe a",
-        "can request a",
-        "can publish a/*",
-    ]);
+    group(&["can publish a", "can subscribe a", "can request a", "can publish a/*"]);
 }
 
 #[test]
@@ -317,10 +205,7 @@ fn a_malformed_rule_is_refused() {
     ] {
         assert!(Rule::parse(rule, false).is_err(), "{rule:?}");
     }
-    assert!(
-        Rule::parse("can publish a b/c", false).is_ok(),
-        "a level may hold blanks"
-    );
+    assert!(Rule::parse("can publish a b/c", false).is_ok(), "a level may hold blanks");
 }
 
 #[test]
@@ -328,14 +213,9 @@ fn an_explanation_names_the_rule_that_decides() {
     let rules = group(&["can publish a/*", "cannot publish a/secret"]);
     let why = |on: &str| {
         let topic = topic(on);
-        rules
-            .ruling(&Bytes::new(), &Access::Publish(&topic))
-            .explain(&rules)
+        rules.ruling(&Bytes::new(), &Access::Publish(&topic)).explain(&rules)
     };
     assert_eq!(why("a/b"), "allowed by `can publish a/*` of group G");
-    assert_eq!(
-        why("a/secret"),
-        "denied by `cannot publish a/secret` of group G"
-    );
+    assert_eq!(why("a/secret"), "denied by `cannot publish a/secret` of group G");
     assert_eq!(why("b"), "denied: no rule of group G applies");
 }

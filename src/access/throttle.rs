@@ -45,22 +45,10 @@ pub struct Terms {
 impl Default for Terms {
     fn default() -> Self {
         Self {
-            pair: Bucket {
-                burst: 10,
-                refill_ms: 6_000,
-            },
-            network: Bucket {
-                burst: 30,
-                refill_ms: 2_000,
-            },
-            user: Bucket {
-                burst: 30,
-                refill_ms: 2_000,
-            },
-            loopback: Bucket {
-                burst: 100,
-                refill_ms: 100,
-            },
+            pair: Bucket { burst: 10, refill_ms: 6_000 },
+            network: Bucket { burst: 30, refill_ms: 2_000 },
+            user: Bucket { burst: 30, refill_ms: 2_000 },
+            loopback: Bucket { burst: 100, refill_ms: 100 },
             wait_ms_max: 60_000,
             friend_ms: 86_400_000,
         }
@@ -92,14 +80,7 @@ const PLACES: usize = 8192;
 impl Throttle {
     pub(super) fn new(mac: Mac, terms: Terms) -> Self {
         let table = || Until::new(PLACES);
-        Self {
-            terms,
-            mac,
-            pairs: table(),
-            networks: table(),
-            users: table(),
-            friends: table(),
-        }
+        Self { terms, mac, pairs: table(), networks: table(), users: table(), friends: table() }
     }
 
     /// How long a login from there under that name has to wait, in milliseconds; 0: not at all.
@@ -115,11 +96,7 @@ impl Throttle {
         }
         let network = wait(now, self.networks.of(tags.network), self.terms.network);
         let clean = now.reached(pair);
-        let name = if clean {
-            0
-        } else {
-            wait(now, self.users.of(tags.user), self.terms.user)
-        };
+        let name = if clean { 0 } else { wait(now, self.users.of(tags.user), self.terms.user) };
         network.max(name)
     }
 
@@ -139,8 +116,7 @@ impl Throttle {
     /// A login succeeded.
     pub(super) fn on_succeeded(&mut self, now: Now, from: Address, user: &[u8]) {
         let tags = self.tags(from, user);
-        self.friends
-            .set(tags.friend, now.after_ms(self.terms.friend_ms));
+        self.friends.set(tags.friend, now.after_ms(self.terms.friend_ms));
     }
 
     /// Passwords changed: who knew the old one is nobody's friend.
@@ -173,16 +149,12 @@ impl Throttle {
 
 /// How long until a bucket that is full at `full` has room for one more failure.
 fn wait(now: Now, full: Deadline, bucket: Bucket) -> u64 {
-    let spare_ms = bucket
-        .refill_ms
-        .saturating_mul(bucket.burst.saturating_sub(1));
+    let spare_ms = bucket.refill_ms.saturating_mul(bucket.burst.saturating_sub(1));
     full.ms_left(now).saturating_sub(spare_ms)
 }
 
 fn charge(table: &mut Until, tag: u128, now: Now, bucket: Bucket, wait_ms_max: u64) {
-    let spare_ms = bucket
-        .refill_ms
-        .saturating_mul(bucket.burst.saturating_sub(1));
+    let spare_ms = bucket.refill_ms.saturating_mul(bucket.burst.saturating_sub(1));
     let latest = now.after_ms(spare_ms.saturating_add(wait_ms_max));
     let begin = table.of(tag).0.max(now.mono);
     let full = begin.saturating_add(bucket.refill_ms.saturating_mul(MS));

@@ -6,22 +6,10 @@ use crate::base::time::{MS, Now};
 use crate::hub::policy::Address;
 
 const TERMS: Terms = Terms {
-    pair: Bucket {
-        burst: 3,
-        refill_ms: 1_000,
-    },
-    network: Bucket {
-        burst: 6,
-        refill_ms: 1_000,
-    },
-    user: Bucket {
-        burst: 6,
-        refill_ms: 1_000,
-    },
-    loopback: Bucket {
-        burst: 50,
-        refill_ms: 10,
-    },
+    pair: Bucket { burst: 3, refill_ms: 1_000 },
+    network: Bucket { burst: 6, refill_ms: 1_000 },
+    user: Bucket { burst: 6, refill_ms: 1_000 },
+    loopback: Bucket { burst: 50, refill_ms: 10 },
     wait_ms_max: 5_000,
     friend_ms: 60_000,
 };
@@ -34,19 +22,12 @@ struct World {
 impl World {
     fn new() -> Self {
         let throttle = Throttle::new(Mac::new([5, 6]), TERMS);
-        Self {
-            throttle,
-            now: Now {
-                mono: 77 * MS,
-                wall: 0,
-            },
-        }
+        Self { throttle, now: Now { mono: 77 * MS, wall: 0 } }
     }
 
     fn fail(&mut self, from: Address, user: &str, times: usize) {
         for _ in 0..times {
-            self.throttle
-                .on_failed(self.now, from, false, user.as_bytes());
+            self.throttle.on_failed(self.now, from, false, user.as_bytes());
         }
     }
 
@@ -55,8 +36,7 @@ impl World {
     }
 
     fn wait(&self, from: Address, user: &str) -> u64 {
-        self.throttle
-            .wait_ms(self.now, from, false, user.as_bytes())
+        self.throttle.wait_ms(self.now, from, false, user.as_bytes())
     }
 
     fn sleep(&mut self, ms: u64) {
@@ -83,11 +63,7 @@ fn a_network_may_fail_so_often_and_then_once_in_a_while() {
     assert_eq!(w.wait(host(1), "u"), 1_000, "one, not three");
     w.sleep(10_000);
     w.fail(host(1), "u", 2);
-    assert_eq!(
-        w.wait(host(1), "u"),
-        0,
-        "after a long rest it may fail as at first"
-    );
+    assert_eq!(w.wait(host(1), "u"), 0, "after a long rest it may fail as at first");
 }
 
 #[test]
@@ -120,10 +96,7 @@ fn who_knew_the_password_is_held_to_its_own_failures_only() {
     w.fail(host(2), "u", 100);
     w.fail(host(1), "u", 1);
     assert_eq!(w.wait(host(1), "u"), 0);
-    assert!(
-        w.wait(host(1), "v") > 0,
-        "under other names it is a stranger"
-    );
+    assert!(w.wait(host(1), "v") > 0, "under other names it is a stranger");
     w.fail(host(1), "u", 2);
     assert_eq!(w.wait(host(1), "u"), 1_000);
 }
@@ -205,8 +178,7 @@ fn a_flood_from_everywhere_does_not_make_the_table_forget_the_worst() {
     w.fail(host(1), "u", 50);
     for n in 0..200_000u32 {
         let [a, b, c, d] = n.to_be_bytes();
-        w.throttle
-            .on_failed(w.now, Address::V4([a, b, c, d]), false, &n.to_le_bytes());
+        w.throttle.on_failed(w.now, Address::V4([a, b, c, d]), false, &n.to_le_bytes());
     }
     assert_eq!(w.wait(host(1), "u"), TERMS.wait_ms_max);
 }

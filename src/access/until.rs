@@ -24,9 +24,7 @@ impl Until {
     /// Room for `places` entries, rounded up to a power of two and at least eight.
     pub(super) fn new(places: usize) -> Self {
         let sets = places.div_ceil(WAYS).next_power_of_two();
-        Self {
-            sets: vec![[Entry::default(); WAYS]; sets],
-        }
+        Self { sets: vec![[Entry::default(); WAYS]; sets] }
     }
 
     /// The moment that goes with `tag`; the beginning of time when there is none.
@@ -48,10 +46,7 @@ impl Until {
             None => set.iter_mut().min_by_key(|e| e.until),
         };
         if let Some(slot) = slot {
-            *slot = Entry {
-                tag,
-                until: until.0,
-            };
+            *slot = Entry { tag, until: until.0 };
         }
     }
 
@@ -93,11 +88,7 @@ mod tests {
         }
         let kept = (1..=8).filter(|&tag| table.of(tag) != Deadline(0)).count();
         assert_eq!(kept, 7);
-        assert_eq!(
-            table.of(1),
-            Deadline(0),
-            "the lightest of the old ones went"
-        );
+        assert_eq!(table.of(1), Deadline(0), "the lightest of the old ones went");
     }
 
     #[test]

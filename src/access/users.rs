@@ -44,11 +44,7 @@ pub struct Note {
 
 impl fmt::Display for Note {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(
-            f,
-            "line {}, column {}: {}",
-            self.line, self.column, self.text
-        )
+        write!(f, "line {}, column {}: {}", self.line, self.column, self.text)
     }
 }
 
@@ -174,21 +170,11 @@ impl Reading<'_> {
 
     fn user(&mut self, user: Spanned<FileUser>) -> Result<(), Note> {
         let at = user.span().start;
-        let FileUser {
-            name,
-            group,
-            client_id,
-            shared_secret,
-            password_hash,
-        } = user.into_inner();
+        let FileUser { name, group, client_id, shared_secret, password_hash } = user.into_inner();
         let name_at = name.span().start;
         let name = name.into_inner();
         if let Some(flaw) = self.user_name_flaw(&name) {
-            return Err(note(
-                self.text,
-                name_at,
-                format!("the name of a user {flaw}"),
-            ));
+            return Err(note(self.text, name_at, format!("the name of a user {flaw}")));
         }
         let group = self.group_of(group, name_at, &name)?;
         let client_id = self.client_id(client_id, &name)?;
@@ -200,17 +186,9 @@ impl Reading<'_> {
                 return Err(note(self.text, at, text));
             }
         };
-        let user = User {
-            proof,
-            client_id,
-            group,
-        };
+        let user = User { proof, client_id, group };
         if self.users.insert(Bytes::from(name.clone()), user).is_some() {
-            return Err(note(
-                self.text,
-                name_at,
-                format!("user {name} is there twice"),
-            ));
+            return Err(note(self.text, name_at, format!("user {name} is there twice")));
         }
         Ok(())
     }
@@ -230,15 +208,9 @@ impl Reading<'_> {
         let at = group.as_ref().map_or(at, |g| g.span().start);
         let name = group.map_or_else(|| DEFAULT_GROUP.to_owned(), Spanned::into_inner);
         let found = self.groups.iter().position(|g| g.name == name);
-        found
-            .map(|i| u32::try_from(i).unwrap_or(u32::MAX))
-            .ok_or_else(|| {
-                note(
-                    self.text,
-                    at,
-                    format!("user {user} is in group {name}, which does not exist"),
-                )
-            })
+        found.map(|i| u32::try_from(i).unwrap_or(u32::MAX)).ok_or_else(|| {
+            note(self.text, at, format!("user {user} is in group {name}, which does not exist"))
+        })
     }
 
     fn client_id(&self, id: Option<Spanned<String>>, user: &str) -> Result<Option<Bytes>, Note> {
@@ -248,11 +220,7 @@ impl Reading<'_> {
         };
         let at = id.span().start;
         if id.get_ref().len() > FIELD_MAX {
-            return Err(note(
-                self.text,
-                at,
-                format!("the client id of {user} is too long"),
-            ));
+            return Err(note(self.text, at, format!("the client id of {user} is too long")));
         }
         Ok(Some(Bytes::from(id.into_inner())))
     }
@@ -304,14 +272,8 @@ impl Reading<'_> {
             return Err(start("mode strict needs a group and a user"));
         }
         let doubts = [
-            (
-                self.mode == Mode::Dynamic && self.users.is_empty(),
-                "no users: nobody can log in",
-            ),
-            (
-                self.mode == Mode::None && !self.groups.is_empty(),
-                "mode none: no rule is asked",
-            ),
+            (self.mode == Mode::Dynamic && self.users.is_empty(), "no users: nobody can log in"),
+            (self.mode == Mode::None && !self.groups.is_empty(), "mode none: no rule is asked"),
             (
                 self.costs.len() > 1,
                 "hashes of different cost: how long a refusal takes can tell who exists",
@@ -321,25 +283,10 @@ impl Reading<'_> {
         let doubts: Vec<Note> = doubts.map(|(_, text)| start(text)).collect();
         self.warnings.extend(doubts);
         // The most common cost, the higher of equals.
-        let cost = self
-            .costs
-            .iter()
-            .max_by_key(|(cost, count)| (**count, **cost));
+        let cost = self.costs.iter().max_by_key(|(cost, count)| (**count, **cost));
         let decoy = cost.map(|(cost, _)| Arc::from(decoy(*cost)));
-        let Self {
-            mode,
-            groups,
-            users,
-            warnings,
-            ..
-        } = self;
-        Ok(Roll {
-            mode,
-            groups,
-            users,
-            decoy,
-            warnings,
-        })
+        let Self { mode, groups, users, warnings, .. } = self;
+        Ok(Roll { mode, groups, users, decoy, warnings })
     }
 }
 
@@ -352,17 +299,12 @@ impl Cost {
     /// letter of each has bits to spare, which must be zero: whoever decodes it checks that too.
     fn of(hash: &str) -> Result<Self, &'static str> {
         let form = "is not of the form $2b$NN$ and 53 letters";
-        let rest = ["$2a$", "$2b$", "$2y$"]
-            .iter()
-            .find_map(|p| hash.strip_prefix(p));
+        let rest = ["$2a$", "$2b$", "$2y$"].iter().find_map(|p| hash.strip_prefix(p));
         let (cost, rest) = rest.and_then(|rest| rest.split_once('$')).ok_or(form)?;
         let digits = cost.len() == 2 && cost.bytes().all(|b| b.is_ascii_digit());
         let index = |b: u8| ALPHABET.iter().position(|a| *a == b);
         let spare = |at: usize, unit: usize| {
-            rest.as_bytes()
-                .get(at)
-                .and_then(|b| index(*b))
-                .is_some_and(|i| i % unit == 0)
+            rest.as_bytes().get(at).and_then(|b| index(*b)).is_some_and(|i| i % unit == 0)
         };
         let letters = rest.len() == 53 && rest.bytes().all(|b| index(b).is_some());
         if !digits || !letters || !spare(21, 16) || !spare(52, 4) {
@@ -388,9 +330,7 @@ fn name_flaw(name: &str) -> Option<&'static str> {
     if name.len() > FIELD_MAX {
         return Some("is too long");
     }
-    name.chars()
-        .any(char::is_control)
-        .then_some("has control characters in it")
+    name.chars().any(char::is_control).then_some("has control characters in it")
 }
 
 /// A note about the place `at` bytes into `text`.
@@ -399,11 +339,7 @@ fn note(text: &str, at: usize, about: String) -> Note {
     let line_start = before.rfind('\n').map_or(0, |i| i + 1);
     let line = before.bytes().filter(|b| *b == b'\n').count() + 1;
     let column = before.get(line_start..).map_or(0, |s| s.chars().count()) + 1;
-    Note {
-        line,
-        column,
-        text: about,
-    }
+    Note { line, column, text: about }
 }
 
 /// The group of users who name none.

@@ -50,17 +50,9 @@ fn a_whole_file_is_understood() {
     .unwrap();
     assert_eq!(roll.mode, Mode::Strict);
     let user = |name: &'static str| roll.users.get(&Bytes::from(name)).unwrap();
-    assert_eq!(
-        roll.groups[user("test").group as usize].name,
-        "User",
-        "the default group"
-    );
+    assert_eq!(roll.groups[user("test").group as usize].name, "User", "the default group");
     assert_eq!(roll.groups[user("bot").group as usize].name, "Bot");
-    assert_eq!(
-        user("test").client_id,
-        Some(Bytes::new()),
-        "absent means empty"
-    );
+    assert_eq!(user("test").client_id, Some(Bytes::new()), "absent means empty");
     assert_eq!(user("bot").client_id, Some(Bytes::from("b1")));
     assert!(matches!(user("test").proof, Proof::Secret(_)));
     assert!(matches!(user("bot").proof, Proof::Hash(_)));
@@ -69,13 +61,7 @@ fn a_whole_file_is_understood() {
 
 #[test]
 fn an_empty_or_half_empty_file_is_an_error() {
-    for text in [
-        "",
-        "\n\n",
-        "# nothing\n",
-        "expand_self = true",
-        "[groups.User]",
-    ] {
+    for text in ["", "\n\n", "# nothing\n", "expand_self = true", "[groups.User]"] {
         assert!(flaw(text).text.contains("mode"), "{text:?}");
     }
     let group = "[groups.User]\nrules = [\"can publish a\"]\n";
@@ -83,11 +69,7 @@ fn an_empty_or_half_empty_file_is_an_error() {
     let needs = "mode strict needs a group and a user";
     assert_eq!(flaw("mode = \"strict\"").text, needs);
     assert_eq!(flaw(&format!("mode = \"strict\"\n{group}")).text, needs);
-    assert!(
-        flaw(&format!("mode = \"strict\"\n{user}"))
-            .text
-            .contains("does not exist")
-    );
+    assert!(flaw(&format!("mode = \"strict\"\n{user}")).text.contains("does not exist"));
     assert!(parse(&format!("mode = \"strict\"\n{group}{user}")).is_ok());
 }
 
@@ -108,21 +90,12 @@ fn what_is_not_understood_is_refused_with_its_place() {
     assert_eq!(place("mode = \"none\"\nmood = 1"), (2, 1));
     assert_eq!(place("mode = \"none\"\n[groups.A]\nrule = []"), (3, 1));
     assert_eq!(place("mode = \"none\"\n[groups.A]\ntype = \"odd\""), (3, 8));
-    assert_eq!(
-        place("mode = \"none\"\n[groups.A]\nrules = [\n  \"may do\",\n]"),
-        (4, 3)
-    );
+    assert_eq!(place("mode = \"none\"\n[groups.A]\nrules = [\n  \"may do\",\n]"), (4, 3));
     assert_eq!(place("mode = \"none\"\n[groups.\"\"]\n").0, 2);
-    assert_eq!(
-        place("mode = \"none\"\n[[users]]\nname = \"ä\"\npassword = \"x\""),
-        (4, 1)
-    );
+    assert_eq!(place("mode = \"none\"\n[[users]]\nname = \"ä\"\npassword = \"x\""), (4, 1));
     assert_eq!(place("mode = \"none\"\nmode = \"none\"").0, 2);
     assert_eq!(place("mode = \"none"), (1, 13));
-    assert_eq!(
-        flaw("mode = 1").to_string().split(':').next(),
-        Some("line 1, column 8")
-    );
+    assert_eq!(flaw("mode = 1").to_string().split(':').next(), Some("line 1, column 8"));
 }
 
 #[test]
@@ -130,18 +103,12 @@ fn names_are_neither_blank_nor_odd_nor_twice_there() {
     for name in ["", " ", "\\t", "a\\u0000b", "a\\nb", "\\u009b"] {
         let user = format!("name = \"{name}\"\nshared_secret = \"x\"");
         let note = flaw(&with_user(&user));
-        assert!(
-            note.text.starts_with("the name of a user"),
-            "{name:?}: {note}"
-        );
+        assert!(note.text.starts_with("the name of a user"), "{name:?}: {note}");
     }
     let twice =
         "name = \"a\"\nshared_secret = \"x\"\n[[users]]\nname = \"a\"\nshared_secret = \"x\"";
     let note = flaw(&with_user(twice));
-    assert_eq!(
-        (note.line, note.text.as_str()),
-        (7, "user a is there twice")
-    );
+    assert_eq!((note.line, note.text.as_str()), (7, "user a is there twice"));
     let blank = "mode = \"none\"\n[groups.\" \"]";
     assert!(flaw(blank).text.contains("is blank"));
 }
@@ -150,10 +117,7 @@ fn names_are_neither_blank_nor_odd_nor_twice_there() {
 fn names_that_look_like_topics_do_not_go_with_expansion() {
     for name in ["a/b", "*", "a+", "#", "$SYS", "a.b"] {
         let user = with_user(&format!("name = \"{name}\"\nshared_secret = \"x\""));
-        assert!(
-            parse(&user).is_ok(),
-            "{name} is a name like any other otherwise"
-        );
+        assert!(parse(&user).is_ok(), "{name} is a name like any other otherwise");
         let note = flaw(&format!("expand_self = true\n{user}"));
         assert!(note.text.contains("expand_self"), "{name}: {note}");
     }
@@ -161,26 +125,17 @@ fn names_that_look_like_topics_do_not_go_with_expansion() {
 
 #[test]
 fn an_unknown_group_is_an_error() {
-    let note = flaw(&with_user(
-        "name = \"a\"\ngroup = \"Usr\"\nshared_secret = \"x\"",
-    ));
+    let note = flaw(&with_user("name = \"a\"\ngroup = \"Usr\"\nshared_secret = \"x\""));
     assert_eq!((note.line, note.column), (5, 9));
     assert_eq!(note.text, "user a is in group Usr, which does not exist");
     let free = "mode = \"none\"\n[[users]]\nname = \"a\"\nshared_secret = \"x\"\n";
     assert!(parse(free).is_ok(), "without rules nobody needs a group");
-    assert!(
-        parse(&format!("{free}group = \"G\"")).is_err(),
-        "but one that is named must exist"
-    );
+    assert!(parse(&format!("{free}group = \"G\"")).is_err(), "but one that is named must exist");
 }
 
 #[test]
 fn there_is_exactly_one_proof() {
-    assert!(
-        flaw(&with_user("name = \"a\""))
-            .text
-            .contains("needs one of")
-    );
+    assert!(flaw(&with_user("name = \"a\"")).text.contains("needs one of"));
     let both = format!("name = \"a\"\nshared_secret = \"x\"\npassword_hash = \"{HASH}\"");
     assert!(flaw(&with_user(&both)).text.contains("needs one of"));
     for blank in ["", " ", "\\t\\n"] {
@@ -191,23 +146,14 @@ fn there_is_exactly_one_proof() {
 
 #[test]
 fn no_message_quotes_a_secret() {
-    for value in [
-        "12345",
-        "true",
-        "[\"hunter2\"]",
-        "{ hunter2 = 1 }",
-        "1979-05-27",
-        "1.5",
-    ] {
+    for value in ["12345", "true", "[\"hunter2\"]", "{ hunter2 = 1 }", "1979-05-27", "1.5"] {
         for key in ["shared_secret", "password_hash"] {
             let note = flaw(&with_user(&format!("name = \"a\"\n{key} = {value}")));
             assert!(note.text.ends_with("must be a string"), "{note}");
         }
     }
     for broken in ["hunter2", "\"hunter2", "'hunter2", "\"hunter2\" x"] {
-        let note = flaw(&with_user(&format!(
-            "name = \"a\"\nshared_secret = {broken}"
-        )));
+        let note = flaw(&with_user(&format!("name = \"a\"\nshared_secret = {broken}")));
         assert!(!note.to_string().contains("hunter2"), "{note}");
         assert_eq!(note.line, 5);
     }
@@ -216,10 +162,7 @@ fn no_message_quotes_a_secret() {
 #[test]
 fn a_hash_has_the_form_of_bcrypt() {
     for prefix in ["$2a$", "$2b$", "$2y$"] {
-        assert!(
-            parse(&with_hash(&HASH.replace("$2b$", prefix))).is_ok(),
-            "{prefix}"
-        );
+        assert!(parse(&with_hash(&HASH.replace("$2b$", prefix))).is_ok(), "{prefix}");
     }
     let with_last = |at: usize, letter: &str| {
         let mut hash = HASH.to_owned();
@@ -243,11 +186,7 @@ fn a_hash_has_the_form_of_bcrypt() {
     ];
     for hash in malformed {
         let note = flaw(&with_hash(&hash));
-        assert!(
-            note.text
-                .starts_with("the hash of user a is not of the form"),
-            "{hash}: {note}"
-        );
+        assert!(note.text.starts_with("the hash of user a is not of the form"), "{hash}: {note}");
     }
 }
 
@@ -265,19 +204,13 @@ fn a_hash_that_would_take_seconds_is_refused_and_a_weak_one_is_mentioned() {
         let roll = parse(&with_hash(&HASH.replace("$12$", &format!("${cost:02}$")))).unwrap();
         assert_eq!(roll.warnings.len(), usize::from(cost < 10), "cost {cost}");
         let decoy = roll.decoy.unwrap();
-        assert!(
-            decoy.starts_with(&format!("$2b${cost:02}$")),
-            "{decoy} costs as much"
-        );
+        assert!(decoy.starts_with(&format!("$2b${cost:02}$")), "{decoy} costs as much");
     }
 }
 
 #[test]
 fn a_secret_that_looks_like_a_hash_is_taken_as_it_stands_and_mentioned() {
-    let roll = parse(&with_user(&format!(
-        "name = \"a\"\nshared_secret = \"{HASH}\""
-    )))
-    .unwrap();
+    let roll = parse(&with_user(&format!("name = \"a\"\nshared_secret = \"{HASH}\""))).unwrap();
     assert!(roll.warnings[0].text.contains("byte for byte"));
     assert!(roll.decoy.is_none(), "it is no hash to be checked");
 }
@@ -292,16 +225,9 @@ fn the_decoy_costs_what_most_hashes_cost() {
     let (a, b, c) = (user("a", 10), user("b", 12), user("c", 10));
     let roll = parse(&format!("{head}{a}{b}{c}")).unwrap();
     assert!(roll.decoy.unwrap().starts_with("$2b$10$"));
-    assert!(
-        roll.warnings
-            .iter()
-            .any(|w| w.text.contains("different cost"))
-    );
+    assert!(roll.warnings.iter().any(|w| w.text.contains("different cost")));
     let roll = parse(&format!("{head}{a}{b}")).unwrap();
-    assert!(
-        roll.decoy.unwrap().starts_with("$2b$12$"),
-        "the higher of equals"
-    );
+    assert!(roll.decoy.unwrap().starts_with("$2b$12$"), "the higher of equals");
 }
 
 #[test]

@@ -44,10 +44,7 @@ mod tests {
     use crate::base::time::MS;
 
     fn at(ms: u64) -> Now {
-        Now {
-            mono: ms * MS,
-            wall: 0,
-        }
+        Now { mono: ms * MS, wall: 0 }
     }
 
     #[test]
@@ -56,10 +53,7 @@ mod tests {
         assert!(!verified.knows(at(0), 9));
         verified.add(at(0), 9);
         assert!(verified.knows(at(30_000), 9));
-        assert!(
-            verified.knows(at(59_999), 9),
-            "use must not have changed it"
-        );
+        assert!(verified.knows(at(59_999), 9), "use must not have changed it");
         assert!(!verified.knows(at(60_000), 9));
         assert!(!verified.knows(at(0), 8));
     }

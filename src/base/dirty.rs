@@ -13,9 +13,7 @@ pub struct Dirty<T> {
 
 impl<T> Default for Dirty<T> {
     fn default() -> Self {
-        Self {
-            queue: VecDeque::new(),
-        }
+        Self { queue: VecDeque::new() }
     }
 }
 

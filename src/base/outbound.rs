@@ -49,10 +49,7 @@ impl Outbound {
             return;
         }
         self.shared_len += bytes.len();
-        self.cuts.push(Cut {
-            at: self.scratch.len(),
-            shared: bytes.clone(),
-        });
+        self.cuts.push(Cut { at: self.scratch.len(), shared: bytes.clone() });
     }
 
     /// Bytes in all.
@@ -122,9 +119,7 @@ impl Outbound {
             [head, &cut.shared[..]]
         });
         let last = self.cuts.last().map_or(0, |cut| cut.at);
-        heads
-            .chain([&self.scratch[last..]])
-            .filter(|piece| !piece.is_empty())
+        heads.chain([&self.scratch[last..]]).filter(|piece| !piece.is_empty())
     }
 }
 

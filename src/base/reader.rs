@@ -85,9 +85,6 @@ mod tests {
         assert_eq!(r.u16(), Err(Short), "one byte is no u16");
         assert_eq!(r.u8(), Ok(9));
         assert_eq!(r.u8(), Err(Short));
-        assert_eq!(
-            Reader::new(Bytes::from_static(&[0, 3, 1, 2])).blob16(),
-            Err(Short)
-        );
+        assert_eq!(Reader::new(Bytes::from_static(&[0, 3, 1, 2])).blob16(), Err(Short));
     }
 }

@@ -41,11 +41,7 @@ pub struct Slab<K, T> {
 
 impl<K: Key, T> Default for Slab<K, T> {
     fn default() -> Self {
-        Self {
-            slots: slab::Slab::new(),
-            lives: Vec::new(),
-            key: core::marker::PhantomData,
-        }
+        Self { slots: slab::Slab::new(), lives: Vec::new(), key: core::marker::PhantomData }
     }
 }
 
@@ -93,16 +89,12 @@ impl<K: Key, T> Slab<K, T> {
     /// The key of whoever sits in that slot now, for owners that know only the slot.
     #[must_use]
     pub fn key_at(&self, index: u32) -> Option<K> {
-        self.slots
-            .contains(index as usize)
-            .then(|| K::new(index, self.lives[index as usize]))
+        self.slots.contains(index as usize).then(|| K::new(index, self.lives[index as usize]))
     }
 
     /// All occupants, in slot order.
     pub fn iter(&self) -> impl Iterator<Item = (K, &T)> {
-        self.slots
-            .iter()
-            .map(|(i, t)| (K::new(i as u32, self.lives[i]), t))
+        self.slots.iter().map(|(i, t)| (K::new(i as u32, self.lives[i]), t))
     }
 
     /// How many are seated.

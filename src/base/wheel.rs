@@ -22,12 +22,7 @@ pub struct Wheel<K> {
 impl<K> Default for Wheel<K> {
     fn default() -> Self {
         let slots = (0..LEVELS * SLOTS as usize).map(|_| Vec::new()).collect();
-        Self {
-            slots,
-            used: [0; LEVELS],
-            tick: 0,
-            len: 0,
-        }
+        Self { slots, used: [0; LEVELS], tick: 0, len: 0 }
     }
 }
 
@@ -104,11 +99,7 @@ impl<K> Wheel<K> {
             if self.used[level] != 0 {
                 let boundary = (self.tick / (span * SLOTS) + 1) * span * SLOTS;
                 let next = (self.tick / span + 1) * span;
-                let stop = if level == 0 {
-                    self.first_level_next()
-                } else {
-                    next
-                };
+                let stop = if level == 0 { self.first_level_next() } else { next };
                 return stop.min(boundary).min(target + 1);
             }
             span *= SLOTS;
@@ -119,11 +110,7 @@ impl<K> Wheel<K> {
     /// The next occupied slot of the first level after the present tick, or the level's end.
     fn first_level_next(&self) -> u64 {
         let slot = self.tick % SLOTS;
-        let ahead = if slot == SLOTS - 1 {
-            0
-        } else {
-            self.used[0] >> (slot + 1)
-        };
+        let ahead = if slot == SLOTS - 1 { 0 } else { self.used[0] >> (slot + 1) };
         match ahead {
             0 => (self.tick / SLOTS + 1) * SLOTS,
             bits => self.tick + 1 + u64::from(bits.trailing_zeros()),
@@ -180,10 +167,7 @@ mod tests {
     use super::*;
 
     fn at(ms: u64) -> Now {
-        Now {
-            mono: ms * MS,
-            wall: 0,
-        }
+        Now { mono: ms * MS, wall: 0 }
     }
 
     #[test]
@@ -205,24 +189,15 @@ mod tests {
             while !wheel.is_empty() {
                 let next = wheel.next().map(|d| d.0 / MS).unwrap();
                 let earliest = due.iter().map(|d| d.0).min().unwrap();
-                assert!(
-                    next <= earliest,
-                    "round {round}: {next} is late for {earliest}"
-                );
-                now = if rng.chance(1, 3) {
-                    now.max(next) + rng.below(1000)
-                } else {
-                    next.max(now)
-                };
+                assert!(next <= earliest, "round {round}: {next} is late for {earliest}");
+                now =
+                    if rng.chance(1, 3) { now.max(next) + rng.below(1000) } else { next.max(now) };
                 wheel.advance(at(now), &mut fired);
                 for key in fired.drain(..) {
                     let i = due.iter().position(|d| d.1 == key).unwrap();
                     assert!(due.swap_remove(i).0 <= now, "round {round}: too early");
                 }
-                assert!(
-                    due.iter().all(|d| d.0 > now),
-                    "round {round}: something is overdue"
-                );
+                assert!(due.iter().all(|d| d.0 > now), "round {round}: something is overdue");
             }
             assert!(due.is_empty());
         }

@@ -6,13 +6,17 @@
 use bytes::BytesMut;
 
 use crate::base::time::{Deadline, MS, Now};
+use crate::hub::Hub;
 use crate::hub::policy::Address;
 use crate::proto::doom::Doom;
 use crate::proto::{Peer, Protocol};
 
+/// Replies may follow a peer's half-close for this long.
+const EOF_MS: u64 = 5_000;
+
 /// A connection.
 #[derive(Debug)]
-pub struct Conn {
+pub(super) struct Conn {
     pub(crate) peer: Peer,
     pub(crate) input: BytesMut,
     pub(crate) listener: u16,
@@ -27,6 +31,8 @@ pub struct Conn {
     pub(crate) stalled: bool,
     /// Its socket takes nothing more for now, since then.
     pub(crate) blocked: Option<u64>,
+    /// The peer closed its sending half, then; what it is owed by way of replies still goes out.
+    pub(crate) eof: Option<u64>,
     /// When the unfinished packet at the front of the input began.
     pub(crate) partial: Option<u64>,
     /// What the wheel holds for it: nothing earlier is armed.
@@ -50,6 +56,7 @@ impl Conn {
             ready: false,
             stalled: false,
             blocked: None,
+            eof: None,
             partial: None,
             armed: Deadline::NEVER,
             stranger: true,
@@ -57,11 +64,20 @@ impl Conn {
         }
     }
 
+    /// Replies wait for the disk, or a worker for its verdict: the last words are not said yet.
+    pub(crate) fn owes_words(&self, hub: &Hub) -> bool {
+        let busy = self.peer.is_stranger() && !self.peer.wants_bytes(hub);
+        busy || self.ready || self.peer.waits_for().is_some()
+    }
+
     /// The earliest of its deadlines: the peer's own, an unfinished packet, a stuck reader.
     pub(crate) fn deadline(&self, packet_ms: u64, stuck_ms: u64) -> Deadline {
         let mut at = self.peer.deadline();
         if let Some(began) = self.partial {
             at = at.min(packet_deadline(began, self.input.len(), packet_ms));
+        }
+        if let Some(since) = self.eof {
+            at = at.min(Deadline(since.saturating_add(EOF_MS * MS)));
         }
         if let Some(since) = self.blocked {
             at = at.min(Deadline(since.saturating_add(stuck_ms.saturating_mul(MS))));
@@ -75,6 +91,11 @@ impl Conn {
             && now.reached(packet_deadline(began, self.input.len(), packet_ms))
         {
             return Some(Doom::PacketTimeout);
+        }
+        if let Some(since) = self.eof
+            && now.reached(Deadline(since.saturating_add(EOF_MS * MS)))
+        {
+            return Some(Doom::Eof);
         }
         let since = self.blocked?;
         let limit = Deadline(since.saturating_add(stuck_ms.saturating_mul(MS)));

@@ -43,7 +43,21 @@ impl Engine {
 
     /// The peer closed its end, or the network gave up.
     pub fn on_closed(&mut self, now: Now, conn: ConnId, reset: bool) {
+        let Some(c) = self.conns.get_mut(conn) else { return };
+        if !reset && c.doom.is_none() && c.owes_words(&self.hub) {
+            // It may have closed one half only, and be waiting for an answer.
+            c.eof = c.eof.or(Some(now.mono));
+            return self.settle(now, conn);
+        }
         self.doom(now, conn, if reset { Doom::Reset } else { Doom::Eof });
+    }
+
+    /// A half-closed connection that has had its answers is over.
+    pub(super) fn end_if_said(&mut self, now: Now, conn: ConnId) {
+        let c = self.conns.get(conn).filter(|c| c.eof.is_some() && c.doom.is_none());
+        if c.is_some_and(|c| !c.owes_words(&self.hub)) {
+            self.doom(now, conn, Doom::Eof);
+        }
     }
 
     /// A connection to be closed: take its last words with `poll_transmit`, write what the socket

@@ -516,6 +516,7 @@ impl Engine {
             c.ready = true;
             self.ready.push_back(conn);
         }
+        self.end_if_said(now, conn);
         self.gather_awake();
     }
 
@@ -549,7 +550,11 @@ impl Engine {
     pub fn wants_bytes(&self, conn: ConnId) -> bool {
         let limit = self.hub.limits.packet_bytes_max.max(self.hub.limits.login_bytes_max);
         self.conns.get(conn).is_some_and(|c| {
-            c.doom.is_none() && c.input.len() < limit + 5 && !c.ready && c.peer.wants_bytes(&self.hub)
+            c.doom.is_none()
+                && c.eof.is_none()
+                && c.input.len() < limit + 5
+                && !c.ready
+                && c.peer.wants_bytes(&self.hub)
         })
     }
 

@@ -7,17 +7,19 @@
 
 use std::sync::Arc;
 
-use crate::base::id::{RealmId, SessionId};
+use bytes::Bytes;
+
+use crate::base::id::{OwnerNo, RealmId, SessionId};
 use crate::base::stats::Counter;
 use crate::base::time::Now;
 use crate::journal::job::{DiskDone, Fetch, Fetched, FetchedItem};
 use crate::journal::record::MessageRecord;
-use crate::journal::{Journal, News, State};
+use crate::journal::{News, State};
 use crate::topic::Topic;
 
-use super::fanout::GRANT_RETAIN;
+use super::fanout::{GRANT_DUP, GRANT_RETAIN};
 use super::message::{Delivery, Message, Meter};
-use super::outbox::{Next, Outbox, Want};
+use super::outbox::{Hint, Next, Outbox, Want};
 use super::policy::Event;
 use super::{Hub, READS_MAX, Reader};
 
@@ -132,24 +134,24 @@ impl Hub {
     }
 
     fn read_session(&mut self, id: SessionId, want: Want) {
-        let token = self.new_read(Reader::Session(id, want));
+        let Some(end) = self.journal.as_ref().map(|j| j.end_in(want.segment)) else { return };
+        let token = self.new_read(Reader::Session(id, want, end));
         let bytes_max = self.limits.fetch_bytes_max;
         let Some(s) = self.sessions.get_mut(id) else { return };
         let (Some(owner), Some(journal)) = (s.owner, &mut self.journal) else { return };
         s.outbox.asked(token);
-        let job = fetch(journal, owner, token, want, bytes_max);
-        journal.request(job);
+        journal.request(fetch(owner, token, want, end, bytes_max));
     }
 
-    pub(crate) fn read_queue(&mut self, realm: RealmId, address: &bytes::Bytes, want: Want) {
-        let token = self.new_read(Reader::Queue(realm, address.clone(), want));
+    pub(crate) fn read_queue(&mut self, realm: RealmId, address: &Bytes, want: Want) {
+        let Some(end) = self.journal.as_ref().map(|j| j.end_in(want.segment)) else { return };
+        let token = self.new_read(Reader::Queue(realm, address.clone(), want, end));
         let bytes_max = self.limits.fetch_bytes_max;
         let r = self.realms.get_mut(usize::from(realm.0));
         let Some(queue) = r.and_then(|r| r.queues.get_mut(address)) else { return };
         let (Some(owner), Some(journal)) = (queue.owner, &mut self.journal) else { return };
         queue.outbox.asked(token);
-        let job = fetch(journal, owner, token, want, bytes_max);
-        journal.request(job);
+        journal.request(fetch(owner, token, want, end, bytes_max));
     }
 
     /// A disk job is done.
@@ -197,24 +199,24 @@ impl Hub {
     fn on_fetched(&mut self, now: Now, fetched: Fetched) {
         let Some(reader) = self.reads.remove(&fetched.token) else { return };
         match reader {
-            Reader::Session(id, want) => {
+            Reader::Session(id, want, end) => {
                 let meter = self.meter.clone();
                 let Some(s) = self.sessions.get_mut(id) else { return };
                 if !s.outbox.awaits(fetched.token) {
                     return;
                 }
-                let lost = take_in(&mut s.outbox, &fetched, want, &meter);
+                let lost = take_in(&mut s.outbox, &fetched, want, end, &meter);
                 self.report_lost(now, lost, &fetched);
                 self.wake(id);
             }
-            Reader::Queue(realm, address, want) => {
+            Reader::Queue(realm, address, want, end) => {
                 let meter = self.meter.clone();
                 let r = self.realms.get_mut(usize::from(realm.0));
                 let Some(queue) = r.and_then(|r| r.queues.get_mut(&address)) else { return };
                 if !queue.outbox.awaits(fetched.token) {
                     return;
                 }
-                let lost = take_in(&mut queue.outbox, &fetched, want, &meter);
+                let lost = take_in(&mut queue.outbox, &fetched, want, end, &meter);
                 self.report_lost(now, lost, &fetched);
                 self.note_draining(realm, address);
             }
@@ -234,27 +236,23 @@ impl Hub {
     }
 }
 
-fn fetch(
-    journal: &Journal,
-    owner: crate::base::id::OwnerNo,
-    token: u64,
-    want: Want,
-    bytes_max: usize,
-) -> Fetch {
+fn fetch(owner: OwnerNo, token: u64, want: Want, end: u32, bytes_max: usize) -> Fetch {
     let Want { segment, offset, lo, hi } = want;
-    Fetch { owner, token, segment, offset, end: journal.end_in(segment), lo, hi, bytes_max }
+    Fetch { owner, token, segment, offset, end, lo, hi, bytes_max }
 }
 
 /// Put what was read into the outbox. Returns how many ordinals the journal owed and did not give.
-fn take_in(outbox: &mut Outbox, fetched: &Fetched, want: Want, meter: &Meter) -> u64 {
+fn take_in(outbox: &mut Outbox, fetched: &Fetched, want: Want, end: u32, meter: &Meter) -> u64 {
     let before = outbox.cursor();
     let items = fetched.items.iter().filter_map(|item| delivery_of(item, meter));
-    outbox.on_read(items, (want.segment, fetched.next_offset));
-    if outbox.cursor() > before {
+    let hint = Hint { segment: want.segment, offset: fetched.next_offset, hi: want.hi };
+    outbox.on_read(items, hint);
+    let read_on = fetched.result.is_ok() && fetched.next_offset < end;
+    if outbox.cursor() > before || read_on {
         return 0;
     }
-    // No progress. Fine when compaction has moved the run meanwhile; otherwise it is gone, and
-    // going on behind it is better than never going on.
+    // Nothing more to read, and no progress. Fine when compaction has moved the run meanwhile;
+    // otherwise it is gone, and going on behind it is better than never going on.
     let run = outbox.ledger.as_ref().and_then(|l| l.run_at(before).copied());
     match run {
         Some(run) if run.segment == want.segment && run.lo <= before => {
@@ -272,7 +270,7 @@ fn delivery_of(item: &FetchedItem, meter: &Meter) -> Option<Delivery> {
         ord: item.ord,
         qos: (item.owed.grant & 3).min(1),
         retain: item.owed.grant & GRANT_RETAIN != 0,
-        dup: false,
+        dup: item.owed.grant & GRANT_DUP != 0,
         subs: item.owed.subs.clone(),
     })
 }
@@ -291,4 +289,3 @@ pub(crate) fn message_of_record(record: &MessageRecord, meter: &Meter) -> Option
         charge,
     })
 }
-

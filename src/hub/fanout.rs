@@ -27,6 +27,8 @@ const OWED_MAX: usize = 4_096;
 
 /// Bits of the grant byte in a record, above the quality of service.
 pub(crate) const GRANT_RETAIN: u8 = 0x08;
+/// It may have been sent before under another ordinal.
+pub(crate) const GRANT_DUP: u8 = 0x10;
 /// The record settles this ordinal of this owner instead of owing it.
 pub(crate) const GRANT_SETTLES: u8 = 0x80;
 

@@ -1,0 +1,500 @@
+//! What the hub promises to readers and publishers, over a journal in memory.
+
+use bytes::Bytes;
+
+use crate::base::id::{ConnId, Lsn, RealmId, SessionId};
+use crate::base::limits::Limits;
+use crate::base::time::Now;
+use crate::journal::memory::Memory;
+use crate::journal::{Journal, Options, perform};
+use crate::topic::{Dialect, Match, Star};
+
+use super::message::{Delivery, Durability, Publication, id_of};
+use super::policy::{Event, Observer, Open, Policy, Principal};
+use super::queue::Queued;
+use super::recover::Recovery;
+use super::registry::{Attach, Attached, Fresh};
+use super::session::{Kind, SubOpts};
+use super::{Held, Hub, Parts, Receipt};
+
+const STAR: Star = Star { levels_max: 16 };
+const REALM: RealmId = RealmId(0);
+
+struct Quiet;
+impl Observer for Quiet {
+    fn see(&mut self, _: Now, _: &Event<'_>) {}
+}
+
+/// A hub, its disk, and a clock.
+struct Bench {
+    hub: Hub,
+    disk: Memory,
+    now: Now,
+    conns: u32,
+}
+
+impl Bench {
+    fn new(limits: Limits) -> Self {
+        Self::over(Memory::default(), limits)
+    }
+
+    fn over(mut disk: Memory, limits: Limits) -> Self {
+        let policy: Box<dyn Policy> = Box::new(Open);
+        let observer = Box::new(Quiet);
+        let segment_bytes = limits.segment_bytes;
+        let parts = Parts { limits, seed: 7, realms: vec!["default".into()], policy, observer };
+        let mut hub = Hub::new(parts);
+        let mut told = Recovery::new(7, hub.limits.retained_inline_bytes);
+        let options = Options { segment_bytes, salt: 1, salvage: false };
+        let (journal, _) = Journal::recover(&mut disk, options, &mut |spot, record| {
+            told.apply(spot.lsn, spot.len, record);
+        })
+        .expect("the journal opens");
+        let now = Now { mono: 1_000_000, wall: 1_700_000_000_000 };
+        hub.recover(now, told, journal);
+        let mut bench = Self { hub, disk, now, conns: 0 };
+        bench.pump();
+        bench
+    }
+
+    /// The process dies; everything written survives, in memory or not.
+    fn restart(self) -> Self {
+        let limits = self.hub.limits.clone();
+        let disk = Memory::holding(self.disk.image());
+        drop(self.hub);
+        Self::over(disk, limits)
+    }
+
+    /// Do all disk work there is.
+    fn pump(&mut self) {
+        self.hub.commit();
+        while let Some(job) = self.hub.journal.as_mut().and_then(|j| j.poll_job(self.now)) {
+            let done = perform(&mut self.disk, job);
+            self.hub.on_disk(self.now, done);
+        }
+    }
+
+    fn attach(&mut self, name: &str, fresh: Fresh) -> Attached {
+        self.conns += 1;
+        let conn = ConnId { index: self.conns, life: 0 };
+        let user = Bytes::copy_from_slice(name.as_bytes());
+        let principal = Principal { user: user.clone(), durable: true, ..Principal::default() };
+        let attach = Attach {
+            kind: Kind::Prx1,
+            realm: REALM,
+            name: user,
+            durable: true,
+            principal,
+            conn,
+            fresh,
+            level: Durability::Disk,
+            inflight_max: self.hub.limits.inflight_max,
+            expiry_s: 60,
+        };
+        self.hub.attach(self.now, attach).expect("room for a session")
+    }
+
+    fn detach(&mut self, id: SessionId) {
+        let conn = self.hub.session(id).and_then(|s| s.conn).expect("connected");
+        self.hub.detach(self.now, id, conn);
+    }
+
+    fn subscribe(&mut self, id: SessionId, filter: &str, qos: u8) {
+        let filter =
+            STAR.filter(&Bytes::copy_from_slice(filter.as_bytes()), Match::Native).expect("filter");
+        let opts = SubOpts { qos, ..SubOpts::default() };
+        self.hub.subscribe(self.now, id, &filter, opts, true).expect("room");
+    }
+
+    fn publication(topic: &str, body: &[u8], qos: u8, retain: bool) -> Publication {
+        Publication {
+            realm: REALM,
+            topic: STAR.topic(&Bytes::copy_from_slice(topic.as_bytes())).expect("topic"),
+            body: Bytes::copy_from_slice(body),
+            props: Bytes::new(),
+            qos,
+            retain,
+            expires: 0,
+        }
+    }
+
+    fn publish(&mut self, topic: &str, body: &[u8], qos: u8, retain: bool) -> Receipt {
+        let p = Self::publication(topic, body, qos, retain);
+        self.hub.publish(self.now, None, Durability::Disk, &p).expect("room")
+    }
+
+    /// Everything the session is handed until nothing more comes, disk work included.
+    fn take(&mut self, id: SessionId) -> Vec<Delivery> {
+        let mut all = Vec::new();
+        loop {
+            let before = all.len();
+            while let Some(d) = self.hub.next(self.now, id) {
+                all.push(d);
+            }
+            self.pump();
+            if all.len() == before {
+                while let Some(d) = self.hub.next(self.now, id) {
+                    all.push(d);
+                }
+                if all.len() == before {
+                    return all;
+                }
+            }
+        }
+    }
+
+    /// The same, acknowledging each.
+    fn take_and_settle(&mut self, id: SessionId) -> Vec<Delivery> {
+        let mut all = Vec::new();
+        loop {
+            let some = self.take(id);
+            if some.is_empty() {
+                return all;
+            }
+            for d in &some {
+                if d.qos > 0 {
+                    assert!(self.hub.settle(id, id_of(d.ord)));
+                }
+            }
+            all.extend(some);
+        }
+    }
+}
+
+fn bodies(all: &[Delivery]) -> Vec<String> {
+    all.iter().map(|d| String::from_utf8_lossy(&d.message.body).into_owned()).collect()
+}
+
+fn numbers(range: std::ops::Range<usize>) -> Vec<String> {
+    range.map(|n| n.to_string()).collect()
+}
+
+#[test]
+fn a_message_reaches_each_reader_once_with_the_better_quality() {
+    let mut b = Bench::new(Limits::default());
+    let reader = b.attach("reader", Fresh::No).session;
+    b.subscribe(reader, "a/*", 0);
+    b.subscribe(reader, "a/b", 1);
+    assert_eq!(b.publish("a/b", b"x", 1, false).matched, 1);
+    let got = b.take(reader);
+    assert_eq!(bodies(&got), ["x"]);
+    assert_eq!((got[0].qos, got[0].ord, got[0].dup), (1, 1, false));
+}
+
+#[test]
+fn an_acknowledgement_waits_only_for_what_is_durable() {
+    let mut b = Bench::new(Limits::default());
+    assert_eq!(b.publish("a/b", b"x", 1, false).after, Lsn::START, "nobody is owed it");
+    let reader = b.attach("reader", Fresh::No);
+    assert!(reader.after > Lsn::START, "a session is a promise too");
+    b.subscribe(reader.session, "a/b", 1);
+    let receipt = b.publish("a/b", b"x", 1, false);
+    assert!(receipt.after > b.hub.synced());
+    b.pump();
+    assert!(receipt.after <= b.hub.synced());
+    assert_eq!(b.publish("a/b", b"x", 0, false).after, Lsn::START);
+}
+
+#[test]
+fn what_is_owed_waits_for_its_reader_and_comes_in_order() {
+    let mut b = Bench::new(Limits::default());
+    let reader = b.attach("reader", Fresh::No).session;
+    b.subscribe(reader, "a/*", 1);
+    b.detach(reader);
+    for n in 0..50 {
+        b.publish("a/b", n.to_string().as_bytes(), 1, false);
+        b.publish("a/c", b"gone", 0, false);
+    }
+    let back = b.attach("reader", Fresh::No);
+    assert_eq!((back.session, back.present, back.resumed), (reader, true, 50));
+    let got = b.take(reader);
+    assert_eq!(bodies(&got), numbers(0..50));
+    assert!(got.iter().all(|d| !d.dup), "never sent before");
+    for d in &got[..20] {
+        assert!(b.hub.settle(reader, id_of(d.ord)));
+    }
+    b.detach(reader);
+    let again = b.attach("reader", Fresh::No).session;
+    let got = b.take_and_settle(again);
+    assert_eq!(bodies(&got), numbers(20..50));
+    assert!(got.iter().all(|d| d.dup), "sent before");
+    assert_eq!(b.hub.session(reader).map(|s| s.outbox.owed()), Some(0));
+}
+
+#[test]
+fn ids_are_the_same_after_a_restart_and_what_was_sent_is_marked() {
+    let mut b = Bench::new(Limits { inflight_max: 5, ..Limits::default() });
+    let reader = b.attach("reader", Fresh::No).session;
+    b.subscribe(reader, "a/*", 1);
+    for n in 0..20 {
+        b.publish("a/b", n.to_string().as_bytes(), 1, false);
+    }
+    let sent = b.take(reader);
+    assert_eq!(sent.len(), 5, "the window");
+    b.hub.settle(reader, id_of(sent[0].ord));
+    b.hub.settle(reader, id_of(sent[3].ord));
+    b.pump();
+    let mut b = b.restart();
+    let back = b.attach("reader", Fresh::No);
+    assert!(back.present);
+    let got = b.take_and_settle(back.session);
+    let mut expected = vec!["1".to_string(), "2".into(), "4".into()];
+    expected.extend(numbers(5..20));
+    assert_eq!(bodies(&got), expected);
+    let ords: Vec<u64> = got.iter().map(|d| d.ord).collect();
+    assert_eq!(ords[..4], [2, 3, 5, 6], "each keeps its number, and so its id");
+    assert!(got[..3].iter().all(|d| d.dup), "these were sent");
+    assert!(!got[10].dup, "this cannot have been");
+    assert!(b.take(back.session).is_empty());
+    b.publish("a/b", b"new", 1, false);
+    assert!(b.take(back.session)[0].ord > 20, "no number is used twice");
+}
+
+#[test]
+fn overflow_is_forgotten_and_read_back() {
+    let limits = Limits { outbox_len_max: 4, inflight_max: 3, ..Limits::default() };
+    let mut b = Bench::new(limits);
+    let reader = b.attach("reader", Fresh::No).session;
+    b.subscribe(reader, "a/*", 1);
+    let mut expected = 0;
+    for round in 0..10 {
+        for n in 0..=round * 2 {
+            b.publish("a/b", (expected + n).to_string().as_bytes(), 1, false);
+        }
+        let held = b.hub.session(reader).map_or(0, |s| s.outbox.held());
+        assert!(held <= 4, "{held} references in memory");
+        let got = b.take_and_settle(reader);
+        assert_eq!(bodies(&got), numbers(expected..expected + round * 2 + 1));
+        expected += round * 2 + 1;
+    }
+}
+
+#[test]
+fn a_reader_without_a_name_is_dropped_from_when_it_is_slow() {
+    let limits = Limits { outbox_len_max: 4, ..Limits::default() };
+    let mut b = Bench::new(limits);
+    let reader = b.attach("", Fresh::No).session;
+    b.subscribe(reader, "a/*", 1);
+    for n in 0..10 {
+        b.publish("a/b", n.to_string().as_bytes(), 1, false);
+    }
+    assert_eq!(bodies(&b.take(reader)), numbers(0..4));
+    assert_eq!(b.hub.stats.get(crate::base::stats::Counter::DroppedFull), 6);
+    b.detach(reader);
+    assert!(b.hub.session(reader).is_none());
+}
+
+#[test]
+fn kept_values_come_to_whoever_subscribes_large_ones_from_disk() {
+    let limits = Limits { retained_inline_bytes: 8, ..Limits::default() };
+    let mut b = Bench::new(limits);
+    for n in 0..300 {
+        let body = if n % 2 == 0 { format!("{n}") } else { format!("{n}{}", "x".repeat(100)) };
+        b.publish(&format!("k/{n}"), body.as_bytes(), 1, true);
+    }
+    b.publish("k/0", b"", 1, true);
+    b.publish("k/2", b"two", 0, true);
+    for round in 0..2 {
+        let reader = b.attach(&format!("reader{round}"), Fresh::No).session;
+        b.subscribe(reader, "k/*", 1);
+        let got = b.take_and_settle(reader);
+        assert_eq!(got.len(), 299, "round {round}");
+        assert!(got.iter().all(|d| d.retain));
+        let two = got.iter().find(|d| &d.message.body[..] == b"two").expect("replaced");
+        assert_eq!(two.qos, 0, "the lesser of both");
+        b.pump();
+        b = b.restart();
+    }
+}
+
+#[test]
+fn a_replay_that_a_crash_interrupts_begins_again_and_says_so() {
+    let limits = Limits { inflight_max: 10, ..Limits::default() };
+    let mut b = Bench::new(limits);
+    for n in 0..200 {
+        b.publish(&format!("k/{n:03}"), n.to_string().as_bytes(), 1, true);
+    }
+    let reader = b.attach("reader", Fresh::No).session;
+    b.subscribe(reader, "k/*", 1);
+    let first = b.take(reader);
+    assert_eq!(first.len(), 10);
+    let mut b = b.restart();
+    let reader = b.attach("reader", Fresh::No).session;
+    let got = b.take_and_settle(reader);
+    for n in 0..200 {
+        let text = n.to_string();
+        let copies: Vec<&Delivery> =
+            got.iter().filter(|d| d.message.body[..] == *text.as_bytes()).collect();
+        assert!(!copies.is_empty(), "{n} is missing");
+        let unmarked = copies.iter().filter(|d| !d.dup).count();
+        assert!(unmarked <= usize::from(n >= 10), "{n}: only what was never sent may be unmarked");
+        assert!(copies[1..].iter().all(|d| d.dup), "{n}: a copy must say so");
+    }
+}
+
+#[test]
+fn a_clean_start_forgets_debts_and_keeps_subscriptions() {
+    let mut b = Bench::new(Limits::default());
+    let reader = b.attach("reader", Fresh::No).session;
+    b.subscribe(reader, "a/*", 1);
+    b.detach(reader);
+    b.publish("a/b", b"old", 1, false);
+    let back = b.attach("reader", Fresh::Debts);
+    assert_eq!(back.session, reader);
+    b.publish("a/b", b"new", 1, false);
+    let got = b.take(reader);
+    assert_eq!((bodies(&got), got[0].ord), (vec!["new".to_string()], 1));
+    let mut b = b.restart();
+    let reader = b.attach("reader", Fresh::No).session;
+    assert_eq!(bodies(&b.take(reader)), ["new"], "and it stays so");
+    assert_eq!(b.hub.subscriptions(reader).len(), 1);
+}
+
+#[test]
+fn the_newcomer_takes_over_and_the_old_connection_is_named() {
+    let mut b = Bench::new(Limits::default());
+    let first = b.attach("reader", Fresh::No);
+    let old = b.hub.session(first.session).and_then(|s| s.conn);
+    let second = b.attach("reader", Fresh::No);
+    assert_eq!(second.yielding, old);
+    // The old connection's end changes nothing for the new one.
+    b.hub.detach(b.now, first.session, old.expect("was connected"));
+    assert!(b.hub.session(second.session).is_some_and(|s| s.conn.is_some()));
+}
+
+#[test]
+fn sessions_are_forgotten_in_time_and_their_journal_with_them() {
+    let mut b = Bench::new(Limits::default());
+    let reader = b.attach("reader", Fresh::No).session;
+    b.subscribe(reader, "a/*", 1);
+    b.detach(reader);
+    b.publish("a/b", b"x", 1, false);
+    let (at, id) = b.hub.poll_timer().expect("a deadline to arm");
+    b.now = Now { mono: at.0 - 1, ..b.now };
+    b.hub.on_session_deadline(b.now, id);
+    assert!(b.hub.session(reader).is_some(), "not yet");
+    b.now = Now { mono: at.0, ..b.now };
+    b.hub.on_session_deadline(b.now, id);
+    assert!(b.hub.session(reader).is_none());
+    assert_eq!(b.publish("a/b", b"x", 1, false).matched, 0);
+    b.pump();
+    assert_eq!(b.hub.journal().map(|j| j.tally().refs), Some(0), "nothing is owned any more");
+    let mut b = b.restart();
+    assert!(!b.attach("reader", Fresh::No).present);
+}
+
+#[test]
+fn a_queue_hands_each_item_to_one_drainer_in_order() {
+    let mut b = Bench::new(Limits::default());
+    let (address, creator) = (Bytes::from_static(b"jobs/new"), Bytes::from_static(b"boss"));
+    for durable in [false, true] {
+        let opened = b.hub.queue_open(REALM, &address, &creator, durable, Durability::Disk);
+        assert!(matches!(opened, Ok(Queued::Yes(_))));
+        for n in 0..100 {
+            let p = Bench::publication("jobs/new", n.to_string().as_bytes(), 1, false);
+            let pushed = b.hub.queue_push(b.now, &address, &p, Durability::Disk);
+            assert!(matches!(pushed, Ok(Queued::Yes(r)) if (r.after > Lsn::START) == durable));
+        }
+        b.pump();
+        if durable {
+            b = b.restart();
+        }
+        let worker = b.attach("worker", Fresh::All).session;
+        let path = STAR.topic(&Bytes::from_static(b"jobs/mine")).ok();
+        assert!(matches!(b.hub.queue_drain(REALM, &address, worker, path), Queued::Yes(_)));
+        let mut got = Vec::new();
+        for _ in 0..20 {
+            b.hub.drain_some(b.now, 30);
+            b.pump();
+            got.extend(b.take(worker));
+            if got.len() == 50 && durable {
+                break;
+            }
+        }
+        let left = b.hub.queue(REALM, &address).map_or(0, |q| q.outbox.owed());
+        assert_eq!(got.len() as u64 + left, 100, "each item is in one place");
+        if durable {
+            // Crash with some in the queue, some with the worker, none in both.
+            b.pump();
+            b = b.restart();
+            let worker = b.attach("worker", Fresh::No).session;
+            b.hub.queue_drain(REALM, &address, worker, None);
+            let mut all = Vec::new();
+            for _ in 0..20 {
+                b.hub.drain_some(b.now, 30);
+                b.pump();
+                all.extend(b.take_and_settle(worker));
+            }
+            assert_eq!(bodies(&all), numbers(0..100));
+        } else {
+            assert_eq!(bodies(&got), numbers(0..100));
+            assert_eq!(&got[0].message.topic.text()[..], b"jobs/mine");
+        }
+        let stranger = Bytes::from_static(b"stranger");
+        let level = Durability::Disk;
+        let denied = b.hub.queue_destroy(REALM, &address, &stranger, level);
+        assert_eq!(denied, Ok(Queued::NotYours));
+        let gone = b.hub.queue_destroy(REALM, &address, &creator, level);
+        assert!(matches!(gone, Ok(Queued::Yes(_))));
+        assert!(b.hub.queue(REALM, &address).is_none());
+    }
+}
+
+#[test]
+fn the_journal_shrinks_although_one_reader_never_returns() {
+    let limits = Limits { segment_bytes: 64 << 10, ..Limits::default() };
+    let mut b = Bench::new(limits);
+    let away = b.attach("away", Fresh::No).session;
+    b.subscribe(away, "rare/*", 1);
+    b.detach(away);
+    let busy = b.attach("busy", Fresh::No).session;
+    b.subscribe(busy, "often/*", 1);
+    b.publish("kept/it", b"value", 1, true);
+    let body = [b'x'; 500];
+    for n in 0..6_000 {
+        if n % 1_000 == 0 {
+            b.publish("rare/a", n.to_string().as_bytes(), 1, false);
+        }
+        b.publish("often/a", &body, 1, false);
+        if n % 50 == 0 {
+            b.take_and_settle(busy);
+            b.pump();
+        }
+    }
+    b.take_and_settle(busy);
+    for _ in 0..50 {
+        b.pump();
+    }
+    let segments = b.hub.journal().map_or(0, |j| j.tally().segments);
+    assert!(segments <= 8, "{segments} segments for seven messages");
+    let rare = ["0", "1000", "2000", "3000", "4000", "5000"];
+    let mut b = b.restart();
+    let away = b.attach("away", Fresh::No).session;
+    assert_eq!(bodies(&b.take_and_settle(away)), rare, "in order, after being carried and moved");
+    b.subscribe(away, "kept/*", 0);
+    assert_eq!(bodies(&b.take(away)), ["value"]);
+    let busy = b.attach("busy", Fresh::No);
+    assert!(busy.present && b.take(busy.session).is_empty());
+}
+
+#[test]
+fn without_room_nothing_happened_and_the_publisher_may_try_again() {
+    let limits = Limits { segment_bytes: 64 << 10, ..Limits::default() };
+    let mut b = Bench::new(limits);
+    let reader = b.attach("reader", Fresh::No).session;
+    b.subscribe(reader, "a/*", 1);
+    b.detach(reader);
+    let p = Bench::publication("a/b", &[1; 1_000], 1, false);
+    let mut taken = 0;
+    let held = loop {
+        match b.hub.publish(b.now, None, Durability::Disk, &p) {
+            Ok(_) => taken += 1,
+            Err(why) => break why,
+        }
+    };
+    assert_eq!(held, Held::Full, "nobody prepared another segment");
+    b.pump();
+    assert!(b.hub.publish(b.now, None, Durability::Disk, &p).is_ok());
+    let reader = b.attach("reader", Fresh::No).session;
+    assert_eq!(b.take_and_settle(reader).len(), taken + 1);
+}

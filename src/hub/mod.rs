@@ -82,10 +82,10 @@ pub struct Receipt {
 /// Whose read of the journal it is.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub(crate) enum Reader {
-    /// A session's backlog.
-    Session(SessionId, Want),
-    /// A queue's items.
-    Queue(RealmId, Bytes, Want),
+    /// A session's backlog, and where its segment ended when it was asked for.
+    Session(SessionId, Want, u32),
+    /// A queue's items, and likewise.
+    Queue(RealmId, Bytes, Want, u32),
     /// Retained payloads for a session.
     Replay(SessionId),
 }
@@ -260,7 +260,9 @@ impl Hub {
         while let Some(id) = self.unrecorded.pop() {
             let Some(s) = self.sessions.get_mut(id) else { continue };
             s.settled = false;
-            let Some(record) = s.owner.and_then(|no| settle_record(no, &s.outbox)) else { continue };
+            let Some(record) = s.owner.and_then(|no| settle_record(no, &s.outbox)) else {
+                continue;
+            };
             if self.append(Class::Relief, &record).is_err() {
                 // Not recorded: a crash now costs a duplicate, marked as one, and nothing else.
                 left.push(id);

@@ -44,7 +44,7 @@ pub struct Outbox {
     spilled: u64,
     sent: u64,
     asked: Option<u64>,
-    hint: (u32, u32),
+    hint: Hint,
 }
 
 /// How much an outbox may hold in memory.
@@ -80,6 +80,17 @@ pub enum Next {
     Nothing,
 }
 
+/// How far a run has been read: what is left of `..=hi` in the segment lies at or behind `offset`.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+pub struct Hint {
+    /// The segment.
+    pub segment: u32,
+    /// Where to go on.
+    pub offset: u32,
+    /// The last ordinal that was looked for.
+    pub hi: u64,
+}
+
 /// Ordinals to read back, all in one segment.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct Want {
@@ -106,7 +117,7 @@ impl Default for Outbox {
             spilled: 1,
             sent: 0,
             asked: None,
-            hint: (0, 0),
+            hint: Hint::default(),
         }
     }
 }
@@ -145,8 +156,8 @@ impl Outbox {
         attached: bool,
         room: Room,
     ) -> Pushed {
-        let room = self.live.len() < room.len
-            && self.live_bytes + delivery.message.weight() <= room.bytes;
+        let room =
+            self.live.len() < room.len && self.live_bytes + delivery.message.weight() <= room.bytes;
         if delivery.qos == 0 {
             if !room || !attached {
                 return Pushed::Dropped;
@@ -196,7 +207,7 @@ impl Outbox {
     fn spill(&mut self) {
         let Some(ledger) = &self.ledger else { return };
         let first = self.live.iter().filter(|d| d.ord != 0 && ledger.holds(d.ord)).map(|d| d.ord);
-        self.cursor = first.min().unwrap_or(self.next.saturating_sub(1));
+        self.cursor = first.min().unwrap_or_else(|| self.next.saturating_sub(1));
         self.spilled = self.next;
         self.live.retain(|d| d.ord == 0 || !ledger.holds(d.ord));
         self.live_bytes = self.live.iter().map(|d| d.message.weight()).sum();
@@ -239,22 +250,24 @@ impl Outbox {
 
     /// The disk's turn? Skips ordinals that were settled or never durable.
     fn want(&mut self) -> Option<Next> {
-        while self.cursor < self.spilled {
-            let run = self.ledger.as_ref().and_then(|l| l.run_at(self.cursor).copied());
-            let Some(run) = run.filter(|run| run.lo < self.spilled) else {
-                self.cursor = self.spilled;
-                break;
-            };
-            self.cursor = self.cursor.max(run.lo);
-            if self.asked.is_some() {
-                return Some(Next::Wait);
-            }
-            let near = self.hint.0 == run.segment && self.hint.1 > run.offset && self.cursor > run.lo;
-            let offset = if near { self.hint.1 } else { run.offset };
-            let hi = run.hi.min(self.spilled - 1);
-            return Some(Next::Read(Want { segment: run.segment, offset, lo: self.cursor, hi }));
+        if self.cursor >= self.spilled {
+            return None;
         }
-        None
+        let run = self.ledger.as_ref().and_then(|l| l.run_at(self.cursor).copied());
+        let Some(run) = run.filter(|run| run.lo < self.spilled) else {
+            self.cursor = self.spilled;
+            return None;
+        };
+        self.cursor = self.cursor.max(run.lo);
+        if self.asked.is_some() {
+            return Some(Next::Wait);
+        }
+        // Within a run, records lie in the order of their ordinals; across runs they need not.
+        let hint = self.hint;
+        let same = hint.segment == run.segment && run.lo <= hint.hi && self.cursor <= hint.hi;
+        let offset = if same { hint.offset.max(run.offset) } else { run.offset };
+        let hi = run.hi.min(self.spilled - 1);
+        Some(Next::Read(Want { segment: run.segment, offset, lo: self.cursor, hi }))
     }
 
     fn hand_out(&mut self, mut delivery: Delivery) -> Next {
@@ -289,8 +302,8 @@ impl Outbox {
         self.fetched.len()
     }
 
-    /// A read came back: `items` ascend; `upto` is the last ordinal that was looked for and seen.
-    pub fn on_read(&mut self, items: impl Iterator<Item = Delivery>, hint: (u32, u32)) -> usize {
+    /// A read came back; `items` ascend. Returns how many of them are to be handed out.
+    pub fn on_read(&mut self, items: impl Iterator<Item = Delivery>, hint: Hint) -> usize {
         self.asked = None;
         self.hint = hint;
         let before = self.fetched.len();
@@ -348,6 +361,7 @@ impl Outbox {
     /// The connection is gone: what flew is owed again, references are let go.
     pub fn ground(&mut self) {
         self.asked = None;
+        self.hint = Hint::default();
         self.fetched.clear();
         let flown = core::mem::take(&mut self.flights);
         let mut live: VecDeque<Delivery> = flown.into_iter().filter_map(|f| f.volatile).collect();

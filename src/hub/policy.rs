@@ -235,12 +235,7 @@ pub struct Open;
 impl Open {
     fn guest(user: Bytes) -> Principal {
         let durable = !user.is_empty();
-        Principal {
-            user,
-            group: 0,
-            durable,
-            edition: 0,
-        }
+        Principal { user, group: 0, durable, edition: 0 }
     }
 }
 

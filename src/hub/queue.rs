@@ -288,12 +288,8 @@ impl Hub {
         if let (Some(owner), Some(journal)) = (s.owner, &mut self.journal) {
             let ord = s.outbox.peek_ordinal();
             let mut owed = vec![Owed { owner, ord, grant: 1, subs: SubIds::new() }];
-            let settles = |no| Owed {
-                owner: no,
-                ord: item.ord,
-                grant: GRANT_SETTLES,
-                subs: SubIds::new(),
-            };
+            let settles =
+                |no| Owed { owner: no, ord: item.ord, grant: GRANT_SETTLES, subs: SubIds::new() };
             owed.extend(from.map(settles));
             let mut text = Vec::new();
             p.topic.encode(&mut text);

@@ -13,13 +13,13 @@ use crate::base::id::{Lsn, OwnerNo, RealmId, SessionId};
 use crate::base::map::{Map, Seed};
 use crate::base::reader::Reader;
 use crate::base::time::Now;
-use crate::journal::ledger::Ledger;
 use crate::journal::Journal;
+use crate::journal::ledger::Ledger;
 use crate::journal::record::{MessageRecord, OwnerRecord, Record};
 use crate::topic::{Filter, Topic};
 
-use super::fanout::GRANT_SETTLES;
 use super::backlog::message_of_record;
+use super::fanout::GRANT_SETTLES;
 use super::message::Durability;
 use super::outbox::{Outbox, SPAN_MAX};
 use super::policy::Principal;
@@ -141,7 +141,8 @@ impl Recovery {
         draft.sent = draft.sent.max(o.sent);
         draft.attached = o.attached;
         draft.homes = SmallVec::from_slice(&[Journal::segment_of(lsn)]);
-        draft.owner = Some(OwnerRecord { name: apart(&o.name), detail: apart(&o.detail), ..o.clone() });
+        draft.owner =
+            Some(OwnerRecord { name: apart(&o.name), detail: apart(&o.detail), ..o.clone() });
         if let Some(detail) = decode_detail(&o.detail) {
             draft.subs = detail.subs;
         }
@@ -312,7 +313,7 @@ fn detached(m: &MessageRecord) -> MessageRecord {
         topic: apart(&m.topic),
         props: apart(&m.props),
         body: apart(&m.body),
-        owed: smallvec::SmallVec::new(),
+        owed: SmallVec::new(),
         ..m.clone()
     }
 }

@@ -20,7 +20,7 @@ use crate::journal::{Class, Journal};
 use crate::topic::{Cursor, Filter, Walk};
 
 use super::backlog::message_of_record;
-use super::fanout::GRANT_RETAIN;
+use super::fanout::{GRANT_DUP, GRANT_RETAIN};
 use super::message::{Delivery, Message, SubIds};
 use super::outbox::Pushed;
 use super::policy::Access;
@@ -125,21 +125,22 @@ impl Hub {
         let mut bytes = 0;
         let bytes_max = self.limits.fetch_bytes_max as u64;
         let pending = &mut replay.pending;
-        replay.done = r.retained.walk(&replay.filter, &mut replay.cursor, STEP, &mut |topic, kept| {
-            if checks && !policy.permit(&s.principal, &Access::Receive(topic)) {
-                return Walk::Go;
-            }
-            match (&kept.message, kept.lsn) {
-                (Some(message), _) if message.is_expired(now.wall) => {}
-                (Some(message), _) => pending.push_back(Arc::clone(message)),
-                (None, Some(lsn)) => {
-                    at.push((lsn, kept.len));
-                    bytes += u64::from(kept.len);
+        replay.done =
+            r.retained.walk(&replay.filter, &mut replay.cursor, STEP, &mut |topic, kept| {
+                if checks && !policy.permit(&s.principal, &Access::Receive(topic)) {
+                    return Walk::Go;
                 }
-                (None, None) => {}
-            }
-            if bytes > bytes_max { Walk::Stop } else { Walk::Go }
-        });
+                match (&kept.message, kept.lsn) {
+                    (Some(message), _) if message.is_expired(now.wall) => {}
+                    (Some(message), _) => pending.push_back(Arc::clone(message)),
+                    (None, Some(lsn)) => {
+                        at.push((lsn, kept.len));
+                        bytes += u64::from(kept.len);
+                    }
+                    (None, None) => {}
+                }
+                if bytes > bytes_max { Walk::Stop } else { Walk::Go }
+            });
         if !at.is_empty() {
             let token = self.new_read(Reader::Replay(id));
             replay.picking = Some(token);
@@ -188,7 +189,7 @@ impl Hub {
             let owed = Owed {
                 owner,
                 ord: s.outbox.peek_ordinal(),
-                grant: qos | GRANT_RETAIN,
+                grant: qos | GRANT_RETAIN | if replay.again { GRANT_DUP } else { 0 },
                 subs: subs.clone(),
             };
             let record = MessageRef {

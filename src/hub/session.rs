@@ -63,9 +63,8 @@ impl SubOpts {
     /// As journaled; `replaying` marks a replay of retained messages that had not ended.
     #[must_use]
     pub fn encode(self, replaying: bool) -> [u8; 6] {
-        let flags = u8::from(self.no_local)
-            | u8::from(self.as_published) << 1
-            | u8::from(replaying) << 2;
+        let flags =
+            u8::from(self.no_local) | u8::from(self.as_published) << 1 | u8::from(replaying) << 2;
         let [a, b, c, d] = self.id.to_be_bytes();
         [self.qos, flags, a, b, c, d]
     }

@@ -69,7 +69,13 @@ impl Active {
 
     /// Write a record that fits. `head` is an empty frame and the head of the body. Where it
     /// starts.
-    pub(super) fn put(&mut self, seq: u64, durable: u64, head: &mut [u8], draft: &Draft<'_>) -> u32 {
+    pub(super) fn put(
+        &mut self,
+        seq: u64,
+        durable: u64,
+        head: &mut [u8],
+        draft: &Draft<'_>,
+    ) -> u32 {
         let len = (head.len() + draft.blob_len()) as u32;
         let (kind, flags) = (draft.kind, draft.flags);
         Frame { crc: 0, len, seq, durable, kind, flags }.put(head);

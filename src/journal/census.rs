@@ -25,7 +25,7 @@ struct Info {
 impl Info {
     /// The living part of the segment, as far as counting references tells.
     fn share(&self) -> u64 {
-        if self.owned == 0 { 0 } else { WHOLE * self.refs / self.owned }
+        (WHOLE * self.refs).checked_div(self.owned).unwrap_or(0)
     }
 }
 

@@ -123,7 +123,7 @@ impl Search {
                 && self.seqs.contains(&frame.seq)
                 && frame.durable < frame.seq;
             if likely {
-                self.effort = self.effort.checked_sub(frame.len as usize).unwrap_or_default();
+                self.effort = self.effort.saturating_sub(frame.len as usize);
                 if self.effort == 0 {
                     return None;
                 }

@@ -121,12 +121,7 @@ impl Ledger {
     }
 
     /// What a `Settle` record says. `disown` is told which segments lose how many references.
-    pub fn apply_settle(
-        &mut self,
-        floor: u64,
-        extras: &[u64],
-        mut disown: impl FnMut(u32, u64),
-    ) {
+    pub fn apply_settle(&mut self, floor: u64, extras: &[u64], mut disown: impl FnMut(u32, u64)) {
         for &ord in extras.iter().filter(|ord| **ord > self.floor) {
             if let Some(run) = self.run_holding(ord) {
                 disown(run.segment, 1);
@@ -179,7 +174,9 @@ impl Ledger {
     /// Raise the floor over what is settled right above it, and forget what lies below.
     fn advance(&mut self) {
         self.extras = match self.extras.first() {
-            Some(first) if *first <= self.floor => self.extras.split_off(&self.floor.saturating_add(1)),
+            Some(first) if *first <= self.floor => {
+                self.extras.split_off(&self.floor.saturating_add(1))
+            }
             _ => core::mem::take(&mut self.extras),
         };
         while self.extras.first().is_some_and(|first| *first == self.floor + 1) {

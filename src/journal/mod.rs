@@ -17,25 +17,26 @@ mod page;
 mod perform;
 pub mod record;
 mod recover;
+mod report;
 mod salvage;
 pub mod storage;
 mod work;
 
 pub use perform::perform;
-pub use recover::{Cut, Refusal, Report, Salvaged, Why};
+pub use report::{Cut, Refusal, Report, Salvaged, Why};
 
 use crate::base::id::Lsn;
 use crate::base::rng::Rng;
-use crate::base::time::{Deadline, MS, Now};
+use crate::base::time::{Deadline, MS};
 use active::{Active, Prepared, SEAL};
 use census::{Census, Fate};
 use frame::{FRAME, padded};
-use job::{DiskDone, DiskJob, Fetch, Fetched, Pick, Picked, Scan, Scanned};
+use job::{DiskJob, Fetch, Fetched, Pick, Picked, Scanned};
 use page::{Header, Mark, PAGE};
 use record::{Draft, MessageRef, Record, TooLong};
 use smallvec::SmallVec;
 use std::collections::VecDeque;
-use storage::{DiskError, Slate};
+use storage::DiskError;
 
 /// Segments kept ready: the next one, and the one growth may not take.
 const PREPARED: usize = 2;
@@ -213,7 +214,11 @@ impl Journal {
     }
 
     /// Append a message.
-    pub fn append_message(&mut self, class: Class, m: &MessageRef<'_>) -> Result<Spot, AppendError> {
+    pub fn append_message(
+        &mut self,
+        class: Class,
+        m: &MessageRef<'_>,
+    ) -> Result<Spot, AppendError> {
         self.append_draft(class, |head| m.draft(head))
     }
 
@@ -355,7 +360,12 @@ impl Journal {
         spot
     }
 
-    fn put(&mut self, class: Class, head: &mut [u8], draft: &Draft<'_>) -> Result<Spot, AppendError> {
+    fn put(
+        &mut self,
+        class: Class,
+        head: &mut [u8],
+        draft: &Draft<'_>,
+    ) -> Result<Spot, AppendError> {
         let bytes = padded(head.len().saturating_add(draft.blob_len()));
         if matches!(self.state, State::Failed(_)) {
             return Err(AppendError::Failed);
@@ -403,7 +413,9 @@ impl Journal {
     /// Seal the active segment and begin the next. The seal is written first: recovery takes a
     /// segment after an unsealed one for one that was never acknowledged.
     fn roll(&mut self) {
-        let Some(next) = self.prepared.pop_front() else { return };
+        let Some(next) = self.prepared.pop_front() else {
+            return;
+        };
         if let Some(mut full) = self.active.take() {
             let start = full.at;
             full.seal(self.seq, self.durable);
@@ -462,4 +474,10 @@ impl From<Pick> for DiskJob {
 }
 
 #[cfg(test)]
+mod journal_test;
+#[cfg(test)]
+mod ledger_test;
+#[cfg(test)]
 mod record_test;
+#[cfg(test)]
+mod rig_test;

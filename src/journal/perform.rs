@@ -5,9 +5,7 @@
 //! the segment. Every record is checked again: what was good when it was written may have rotted.
 
 use super::frame::{Found, Frame, look};
-use super::job::{
-    DiskDone, DiskJob, Fetch, Fetched, FetchedItem, Pick, Picked, Scan, Scanned,
-};
+use super::job::{DiskDone, DiskJob, Fetch, Fetched, FetchedItem, Pick, Picked, Scan, Scanned};
 use super::page::{Header, PAGE, Page};
 use super::record::{MessageRecord, Record, kind, message_owed_to};
 use super::storage::{DiskError, Storage};
@@ -178,7 +176,9 @@ impl Chunk {
                 Found::Nothing if at > 0 && rest.len() < super::frame::FRAME => return Ok(()),
                 Found::Beyond(_) if at > 0 => return Ok(()),
                 Found::Bad(why) => return Err(rotten(self.segment, *next, why)),
-                _ => return Err(rotten(self.segment, *next, "no record where one was written")),
+                _ => {
+                    return Err(rotten(self.segment, *next, "no record where one was written"));
+                }
             };
             let lsn = lsn_at(self.segment, *next);
             let body = self.bytes.slice(at + super::frame::FRAME..at + frame.len as usize);

@@ -199,11 +199,7 @@ pub(super) struct TooLong;
 
 impl<'a> Draft<'a> {
     fn plain(kind: u8, flags: u8) -> Self {
-        Self {
-            kind,
-            flags,
-            blobs: [&[]; 3],
-        }
+        Self { kind, flags, blobs: [&[]; 3] }
     }
 
     /// Bytes of the large fields.
@@ -252,16 +248,10 @@ impl<'a> MessageRef<'a> {
             out.push(owed.grant);
             let count = u16::try_from(owed.subs.len()).map_err(|_| TooLong)?;
             out.extend_from_slice(&count.to_be_bytes());
-            owed.subs
-                .iter()
-                .for_each(|sub| out.extend_from_slice(&sub.to_be_bytes()));
+            owed.subs.iter().for_each(|sub| out.extend_from_slice(&sub.to_be_bytes()));
         }
-        let flags = u8::from(self.retain) * RETAIN | (self.qos & 3) << 1;
-        Ok(Draft {
-            kind: kind::MESSAGE,
-            flags,
-            blobs: [self.topic, self.props, self.body],
-        })
+        let flags = (u8::from(self.retain) * RETAIN) | ((self.qos & 3) << 1);
+        Ok(Draft { kind: kind::MESSAGE, flags, blobs: [self.topic, self.props, self.body] })
     }
 }
 
@@ -276,11 +266,7 @@ impl Record {
                 owner.draft(out)?;
                 kind::OWNER
             }
-            Self::Subscribe {
-                owner,
-                filter,
-                options,
-            } => {
+            Self::Subscribe { owner, filter, options } => {
                 put_owner(out, *owner);
                 put_blob(out, filter)?;
                 out.extend_from_slice(options);
@@ -291,21 +277,13 @@ impl Record {
                 out.extend_from_slice(filter);
                 kind::UNSUBSCRIBE
             }
-            Self::Settle {
-                owner,
-                floor,
-                extras,
-            } => {
+            Self::Settle { owner, floor, extras } => {
                 put_owner(out, *owner);
                 out.extend_from_slice(&floor.to_be_bytes());
                 put_ords(out, extras)?;
                 kind::SETTLE
             }
-            Self::Mark {
-                owner,
-                attached,
-                sent,
-            } => {
+            Self::Mark { owner, attached, sent } => {
                 draft.flags = u8::from(*attached) * ATTACHED;
                 put_owner(out, *owner);
                 out.extend_from_slice(&sent.to_be_bytes());
@@ -373,8 +351,7 @@ fn put_blob(out: &mut Vec<u8>, blob: &[u8]) -> Result<(), TooLong> {
 
 fn put_ords(out: &mut Vec<u8>, ords: &[u64]) -> Result<(), TooLong> {
     put_len(out, ords.len())?;
-    ords.iter()
-        .for_each(|ord| out.extend_from_slice(&ord.to_be_bytes()));
+    ords.iter().for_each(|ord| out.extend_from_slice(&ord.to_be_bytes()));
     Ok(())
 }
 
@@ -384,44 +361,20 @@ fn decode(kind: u8, flags: u8, mut r: Reader) -> Result<Option<Record>, Short> {
         kind::OWNER => Record::Owner(owner_record(flags, r)?),
         kind::SUBSCRIBE => {
             let (owner, filter) = (owner(&mut r)?, blob(&mut r)?);
-            Record::Subscribe {
-                owner,
-                filter,
-                options: r.rest(),
-            }
+            Record::Subscribe { owner, filter, options: r.rest() }
         }
-        kind::UNSUBSCRIBE => Record::Unsubscribe {
-            owner: owner(&mut r)?,
-            filter: r.rest(),
-        },
-        kind::SETTLE => Record::Settle {
-            owner: owner(&mut r)?,
-            floor: u64(&mut r)?,
-            extras: ords(&mut r)?,
-        },
+        kind::UNSUBSCRIBE => Record::Unsubscribe { owner: owner(&mut r)?, filter: r.rest() },
+        kind::SETTLE => {
+            Record::Settle { owner: owner(&mut r)?, floor: u64(&mut r)?, extras: ords(&mut r)? }
+        }
         kind::MARK => {
             let owner = owner(&mut r)?;
-            Record::Mark {
-                owner,
-                attached: flags & ATTACHED != 0,
-                sent: u64(&mut r)?,
-            }
+            Record::Mark { owner, attached: flags & ATTACHED != 0, sent: u64(&mut r)? }
         }
-        kind::GONE => Record::Gone {
-            owner: owner(&mut r)?,
-        },
-        kind::CLEAR => Record::Clear {
-            realm: RealmId(r.u16()?),
-            topic: r.rest(),
-        },
-        kind::NOTE => Record::Note {
-            key: blob(&mut r)?,
-            value: r.rest(),
-        },
-        kind::SEAL => Record::Seal {
-            count: u64(&mut r)?,
-            crc: r.u32()?,
-        },
+        kind::GONE => Record::Gone { owner: owner(&mut r)? },
+        kind::CLEAR => Record::Clear { realm: RealmId(r.u16()?), topic: r.rest() },
+        kind::NOTE => Record::Note { key: blob(&mut r)?, value: r.rest() },
+        kind::SEAL => Record::Seal { count: u64(&mut r)?, crc: r.u32()? },
         _ => return Ok(None),
     };
     Ok(Some(record))
@@ -441,18 +394,8 @@ fn message(flags: u8, mut r: Reader, with_owed: bool) -> Result<MessageRecord, S
         }
     }
     let (topic, props) = (r.take(topic_len)?, r.take(props_len)?);
-    let (retain, qos) = (flags & RETAIN != 0, flags >> 1 & 3);
-    Ok(MessageRecord {
-        retain,
-        qos,
-        realm,
-        born,
-        expires,
-        topic,
-        props,
-        body: r.rest(),
-        owed: all,
-    })
+    let (retain, qos) = (flags & RETAIN != 0, (flags >> 1) & 3);
+    Ok(MessageRecord { retain, qos, realm, born, expires, topic, props, body: r.rest(), owed: all })
 }
 
 /// The debt of this message to `owner` with an ordinal from `lo` to `hi`, and the message without
@@ -467,14 +410,11 @@ pub(super) fn message_owed_to(
     let mut r = Reader::new(body.clone());
     r.take(MESSAGE - 4).ok()?;
     for _ in 0..r.u32().ok()? {
-        let at = r.clone();
+        let mut at = r.clone();
         let (who, ord) = skip_owed(&mut r).ok()?;
         if who == owner && (lo..=hi).contains(&ord) {
-            let found = owed(&mut at.clone()).ok()?;
-            return Some((
-                found,
-                message(flags, Reader::new(body.clone()), false).ok()?,
-            ));
+            let found = owed(&mut at).ok()?;
+            return Some((found, message(flags, Reader::new(body.clone()), false).ok()?));
         }
     }
     None
@@ -486,12 +426,7 @@ fn owed(r: &mut Reader) -> Result<Owed, Short> {
     for _ in 0..r.u16()? {
         subs.push(r.u32()?);
     }
-    Ok(Owed {
-        owner,
-        ord,
-        grant,
-        subs,
-    })
+    Ok(Owed { owner, ord, grant, subs })
 }
 
 fn skip_owed(r: &mut Reader) -> Result<(OwnerNo, u64), Short> {
@@ -506,18 +441,7 @@ fn owner_record(flags: u8, mut r: Reader) -> Result<OwnerRecord, Short> {
     let (next, sent, floor) = (u64(&mut r)?, u64(&mut r)?, u64(&mut r)?);
     let (extras, name) = (ords(&mut r)?, blob(&mut r)?);
     let (attached, detail) = (flags & ATTACHED != 0, r.rest());
-    Ok(OwnerRecord {
-        owner,
-        kind,
-        realm,
-        name,
-        detail,
-        next,
-        sent,
-        attached,
-        floor,
-        extras,
-    })
+    Ok(OwnerRecord { owner, kind, realm, name, detail, next, sent, attached, floor, extras })
 }
 
 fn owner(r: &mut Reader) -> Result<OwnerNo, Short> {

@@ -7,12 +7,7 @@ use bytes::Bytes;
 use smallvec::{SmallVec, smallvec};
 
 pub(super) fn owed(owner: u32, ord: u64) -> Owed {
-    Owed {
-        owner: OwnerNo(owner),
-        ord,
-        grant: 1,
-        subs: smallvec![7, 9],
-    }
+    Owed { owner: OwnerNo(owner), ord, grant: 1, subs: smallvec![7, 9] }
 }
 
 pub(super) fn message(body: &[u8], owed: &[Owed]) -> MessageRecord {
@@ -46,39 +41,14 @@ pub(super) fn one_of_each() -> Vec<Record> {
             floor: 4,
             extras: smallvec![6, 7],
         }),
-        Record::Subscribe {
-            owner,
-            filter: filter.clone(),
-            options: Bytes::from_static(b"\x02"),
-        },
-        Record::Unsubscribe {
-            owner,
-            filter: filter.clone(),
-        },
-        Record::Settle {
-            owner,
-            floor: 70,
-            extras: smallvec![72, 74, 75, 78, 79],
-        },
-        Record::Mark {
-            owner,
-            attached: true,
-            sent: 12,
-        },
-        Record::Mark {
-            owner,
-            attached: false,
-            sent: 13,
-        },
+        Record::Subscribe { owner, filter: filter.clone(), options: Bytes::from_static(b"\x02") },
+        Record::Unsubscribe { owner, filter: filter.clone() },
+        Record::Settle { owner, floor: 70, extras: smallvec![72, 74, 75, 78, 79] },
+        Record::Mark { owner, attached: true, sent: 12 },
+        Record::Mark { owner, attached: false, sent: 13 },
         Record::Gone { owner },
-        Record::Clear {
-            realm: RealmId(2),
-            topic: filter,
-        },
-        Record::Note {
-            key: Bytes::from_static(b"k"),
-            value: Bytes::from_static(b"v"),
-        },
+        Record::Clear { realm: RealmId(2), topic: filter },
+        Record::Note { key: Bytes::from_static(b"k"), value: Bytes::from_static(b"v") },
         Record::Seal { count: 5, crc: 6 },
     ]
 }
@@ -105,12 +75,7 @@ fn a_cut_record_is_none_or_a_shorter_last_field() {
         let (kind, flags, body) = body_of(&record);
         for len in 0..body.len() {
             let got = Record::decode(kind, flags, Bytes::copy_from_slice(&body[..len]));
-            assert_ne!(
-                got.as_ref(),
-                Some(&record),
-                "cut at {len} of {}",
-                body.len()
-            );
+            assert_ne!(got.as_ref(), Some(&record), "cut at {len} of {}", body.len());
             if let Some(shorter) = got {
                 assert_eq!(body_of(&shorter).2, &body[..len], "nothing is invented");
             }
@@ -128,17 +93,11 @@ fn noise_is_none_or_itself() {
         let kind = rng.below(13) as u8;
         if let Some(record) = Record::decode(kind, 0, body.clone().into()) {
             let again = body_of(&record).2;
-            assert!(
-                body.starts_with(&again),
-                "{record:?} is not what {body:?} says"
-            );
+            assert!(body.starts_with(&again), "{record:?} is not what {body:?} says");
             read += 1;
         }
     }
-    assert!(
-        read > 1000,
-        "noise that is never read tests nothing: {read}"
-    );
+    assert!(read > 1000, "noise that is never read tests nothing: {read}");
 }
 
 #[test]
@@ -149,21 +108,7 @@ fn a_debt_is_found_among_many_without_the_others() {
     let body = Bytes::from(body);
     let (found, got) = message_owed_to(flags, &body, OwnerNo(42), 1000, 2000).expect("there");
     assert_eq!(found, owed(42, 1042));
-    assert_eq!(
-        got,
-        MessageRecord {
-            owed: SmallVec::new(),
-            ..record
-        }
-    );
-    assert_eq!(
-        message_owed_to(flags, &body, OwnerNo(42), 1043, 2000),
-        None,
-        "below the range"
-    );
-    assert_eq!(
-        message_owed_to(flags, &body, OwnerNo(100), 0, 5000),
-        None,
-        "not owed"
-    );
+    assert_eq!(got, MessageRecord { owed: SmallVec::new(), ..record });
+    assert_eq!(message_owed_to(flags, &body, OwnerNo(42), 1043, 2000), None, "below the range");
+    assert_eq!(message_owed_to(flags, &body, OwnerNo(100), 0, 5000), None, "not owed");
 }

@@ -11,96 +11,15 @@ use super::census::Census;
 use super::frame::{Found, RECORD_MIN, Search, look};
 use super::page::{Header, Mark, PAGE, Page};
 use super::record::{Record, kind};
-use super::storage::{DiskError, SegmentFile, Storage};
-use super::{Journal, Options, State, Tally, lsn_at, salvage};
+use super::report::{Cut, Refusal, Report, Why};
+use super::storage::{SegmentFile, Storage};
+use super::{Journal, Options, Spot, State, Tally, lsn_at, salvage};
 use crate::base::id::Lsn;
 use crate::base::rng::Rng;
 use crate::base::time::Deadline;
 use bytes::Bytes;
 use smallvec::SmallVec;
 use std::collections::VecDeque;
-use std::fmt;
-
-/// Why a journal is not opened.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub enum Why {
-    /// Something that was acknowledged is damaged.
-    Damaged,
-    /// A segment is missing or shorter than it was made.
-    Missing,
-    /// It was written by newer software.
-    Newer,
-    /// The disk does not give its bytes back, or does not take any.
-    Unreadable,
-}
-
-/// A journal that is not opened: where, and what proves it.
-#[derive(Clone, PartialEq, Eq, Debug)]
-pub struct Refusal {
-    /// The kind of trouble.
-    pub why: Why,
-    /// The segment.
-    pub segment: u32,
-    /// Where in it.
-    pub offset: u64,
-    /// The record that should be there; 0 when it is not known.
-    pub seq: u64,
-    /// What is wrong, and what proves that it matters.
-    pub text: String,
-}
-
-impl fmt::Display for Refusal {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Self { segment, offset, seq, text, .. } = self;
-        write!(f, "journal segment {segment} at {offset}, record {seq}: {text}")
-    }
-}
-
-impl From<DiskError> for Refusal {
-    fn from(error: DiskError) -> Self {
-        let DiskError { segment, offset, text, .. } = error;
-        Self { why: Why::Unreadable, segment, offset, seq: 0, text }
-    }
-}
-
-/// What was found at the start.
-#[derive(Clone, PartialEq, Eq, Debug, Default)]
-pub struct Report {
-    /// Segments in use.
-    pub segments: usize,
-    /// Records read.
-    pub records: u64,
-    /// Bytes they take.
-    pub bytes: u64,
-    /// The torn tail that was cut, if there was one.
-    pub cut: Option<Cut>,
-    /// What salvage did, if it had to.
-    pub salvaged: Option<Salvaged>,
-}
-
-/// A torn tail: bytes that were never acknowledged.
-#[derive(Clone, PartialEq, Eq, Debug)]
-pub struct Cut {
-    /// Where it began.
-    pub segment: u32,
-    /// Where in it.
-    pub offset: u32,
-    /// Records that could still be told apart in it.
-    pub records: u64,
-    /// Bytes up to the last that was not zero.
-    pub bytes: u64,
-}
-
-/// What salvage did.
-#[derive(Clone, PartialEq, Eq, Debug, Default)]
-pub struct Salvaged {
-    /// Names of the copies of damaged segments.
-    pub copies: Vec<String>,
-    /// Records kept.
-    pub kept: u64,
-    /// First and last sequence number of each stretch that is lost.
-    pub lost: Vec<(u64, u64)>,
-}
 
 /// A segment that exists.
 pub(super) struct Segment {
@@ -138,7 +57,7 @@ struct Replay<'a> {
     report: Report,
 }
 
-type Apply<'a> = dyn FnMut(Lsn, &Record) + 'a;
+type Apply<'a> = dyn FnMut(Spot, &Record) + 'a;
 
 impl Journal {
     /// Read the log from its oldest record on, giving each to `apply`, and make it ready to be
@@ -148,7 +67,7 @@ impl Journal {
     pub fn recover(
         storage: &mut dyn Storage,
         options: Options,
-        apply: &mut dyn FnMut(Lsn, &Record),
+        apply: &mut dyn FnMut(Spot, &Record),
     ) -> Result<(Self, Report), Refusal> {
         let mut salts = Rng::new(options.salt);
         let salvaged = match options.salvage {
@@ -297,7 +216,8 @@ impl<'a> Replay<'a> {
             let start = end.offset as usize;
             let body = end.bytes.slice(start + super::frame::FRAME..start + frame.len as usize);
             let Some(record) = Record::decode(frame.kind, frame.flags, body) else {
-                let text = format!("a record of kind {} that this program does not know", frame.kind);
+                let text =
+                    format!("a record of kind {} that this program does not know", frame.kind);
                 return Err(end.refuse(Why::Newer, text));
             };
             let sealed = frame.kind == kind::SEAL;
@@ -306,7 +226,9 @@ impl<'a> Replay<'a> {
                 return Err(end.refuse(Why::Damaged, text));
             }
             if !sealed {
-                apply(lsn_at(header.no, end.offset), &record);
+                let len = frame.step() as u32;
+                let lsn = lsn_at(header.no, end.offset);
+                apply(Spot { lsn, end: lsn_at(header.no, end.offset + len), len }, &record);
             }
             self.durable = self.durable.max(frame.durable);
             self.report.records += 1;
@@ -365,7 +287,8 @@ impl<'a> Replay<'a> {
     fn judge(&mut self, end: &End) -> Result<(), Refusal> {
         let what = end.bad.unwrap_or("there is no record");
         if self.mark.seq >= end.seq {
-            let text = format!("{what}; the mark says that records up to {} were safe", self.mark.seq);
+            let text =
+                format!("{what}; the mark says that records up to {} were safe", self.mark.seq);
             return Err(end.refuse(Why::Damaged, text));
         }
         let mut torn = Cut { segment: end.header.no, offset: end.offset, records: 0, bytes: 0 };
@@ -445,7 +368,11 @@ impl<'a> Replay<'a> {
             // Its last records may have been read from memory only: write them back as well.
             if self.ends[i].1 > self.durable {
                 let bytes = load(self.storage, &self.segments[first + i])?;
-                dirty(self.storage, self.segments[first + i].no, &bytes[..self.ends[i].0 as usize])?;
+                dirty(
+                    self.storage,
+                    self.segments[first + i].no,
+                    &bytes[..self.ends[i].0 as usize],
+                )?;
                 unsynced.push(self.segments[first + i].no);
             }
         }

@@ -11,7 +11,8 @@ use super::active::{Active, Prepared, SEAL};
 use super::frame::{FRAME, Frame, Search, padded};
 use super::page::{Header, Mark, PAGE, Page};
 use super::record::{Draft, kind};
-use super::recover::{Refusal, Salvaged, Segment, Why, best_mark, check, load, survey};
+use super::recover::{Segment, best_mark, check, load, survey};
+use super::report::{Refusal, Salvaged, Why};
 use super::storage::Storage;
 use crate::base::rng::Rng;
 
@@ -50,7 +51,8 @@ pub(super) fn salvage(
         segment_bytes: options.segment_len(),
         next_no: behind,
         seq: 1,
-        last: None,
+        // A journal whose head was never removed begins with record 1.
+        last: (mark.head <= 1).then_some(0),
         active: None,
         done: Salvaged::default(),
     };
@@ -110,12 +112,11 @@ impl Salvage<'_> {
 
     /// Whatever comes between the last one found and `seq` is not there.
     fn lost_until(&mut self, seq: u64) {
-        let next = self.last.map_or(1, |last| last + 1);
-        // Before the first one there is nothing to miss: the head may have been removed.
-        if seq > next && self.last.is_some() {
-            self.done.lost.push((next, seq - 1));
+        let before = seq.saturating_sub(1);
+        if let Some(last) = self.last.filter(|last| *last < before) {
+            self.done.lost.push((last + 1, before));
         }
-        self.last = self.last.max(seq.checked_sub(1).filter(|last| *last > 0));
+        self.last = self.last.max(Some(before));
     }
 
     /// A segment with room for so many bytes.

@@ -22,11 +22,7 @@ pub struct DiskError {
 
 impl fmt::Display for DiskError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(
-            f,
-            "segment {} at {}: {}",
-            self.segment, self.offset, self.text
-        )
+        write!(f, "segment {} at {}: {}", self.segment, self.offset, self.text)
     }
 }
 

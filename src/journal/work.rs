@@ -8,9 +8,7 @@ use super::census::Fate;
 use super::job::{DiskDone, DiskJob, Scan, Scanned};
 use super::page::Header;
 use super::storage::{DiskError, Slate};
-use super::{
-    Class, FULL_RETRY_MS, Journal, MARK_NS, News, PREPARED, SCAN_BYTES, State, Way,
-};
+use super::{Class, FULL_RETRY_MS, Journal, MARK_NS, News, PREPARED, SCAN_BYTES, State, Way};
 use crate::base::id::Lsn;
 use crate::base::time::Now;
 
@@ -45,7 +43,7 @@ impl Journal {
         }
     }
 
-    fn next_sync(&mut self) -> Option<DiskJob> {
+    pub(super) fn next_sync(&mut self) -> Option<DiskJob> {
         if self.syncing() || self.unsynced.is_empty() {
             return None;
         }

@@ -58,18 +58,13 @@ impl Workers {
     {
         let (sender, receiver) = bounded(places);
         let closing = Arc::new(AtomicBool::new(false));
-        let mut pool = Self {
-            jobs: Some(sender),
-            closing,
-            threads: Vec::new(),
-        };
+        let mut pool = Self { jobs: Some(sender), closing, threads: Vec::new() };
         for n in 0..threads.max(1) {
             let (jobs, answer) = (receiver.clone(), answer.clone());
             let closing = Arc::clone(&pool.closing);
             let named = thread::Builder::new().name(format!("verify-{n}"));
             // On an error the threads started so far end with the pool that is dropped here.
-            pool.threads
-                .push(named.spawn(move || work(&jobs, &closing, &answer))?);
+            pool.threads.push(named.spawn(move || work(&jobs, &closing, &answer))?);
         }
         Ok(pool)
     }
@@ -77,9 +72,7 @@ impl Workers {
     /// Queue a job; it comes back when there is no place.
     pub fn submit(&self, job: VerifyJob) -> Result<(), VerifyJob> {
         match &self.jobs {
-            Some(jobs) => jobs
-                .try_send(job)
-                .map_err(crossbeam_channel::TrySendError::into_inner),
+            Some(jobs) => jobs.try_send(job).map_err(crossbeam_channel::TrySendError::into_inner),
             None => Err(job),
         }
     }
@@ -104,12 +97,7 @@ impl Drop for Workers {
 
 fn work<A: Fn(Verified)>(jobs: &Receiver<VerifyJob>, closing: &AtomicBool, answer: &A) {
     sys::be_nice(NICE);
-    for VerifyJob {
-        ticket,
-        secret,
-        hash,
-    } in jobs
-    {
+    for VerifyJob { ticket, secret, hash } in jobs {
         if closing.load(Ordering::Relaxed) {
             continue;
         }

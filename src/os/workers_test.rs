@@ -15,18 +15,11 @@ use crate::hub::policy::{Address, Admit, Login, Policy, Refusal, Secret};
 const LONG: Duration = Duration::from_secs(20);
 
 fn ticket(serial: u32) -> Ticket {
-    Ticket {
-        conn: ConnId { index: 0, life: 0 },
-        serial,
-    }
+    Ticket { conn: ConnId { index: 0, life: 0 }, serial }
 }
 
 fn job(serial: u32, secret: &[u8], hash: &str) -> VerifyJob {
-    VerifyJob {
-        ticket: ticket(serial),
-        secret: Secret::new(secret),
-        hash: hash.into(),
-    }
+    VerifyJob { ticket: ticket(serial), secret: Secret::new(secret), hash: hash.into() }
 }
 
 fn hash(password: &[u8]) -> String {
@@ -54,15 +47,9 @@ fn a_password_matches_its_own_hash_only() {
     assert!(verdict(b"correct horse", &right));
     assert!(!verdict(b"correct horsf", &right));
     assert!(!verdict(b"", &right));
-    assert!(
-        !verdict(right.as_bytes(), &right),
-        "a hash is not its own password"
-    );
+    assert!(!verdict(right.as_bytes(), &right), "a hash is not its own password");
     for prefix in ["$2a$", "$2y$"] {
-        assert!(
-            verdict(b"correct horse", &right.replace("$2b$", prefix)),
-            "{prefix}"
-        );
+        assert!(verdict(b"correct horse", &right.replace("$2b$", prefix)), "{prefix}");
     }
 }
 
@@ -71,10 +58,7 @@ fn nothing_is_cut_off() {
     let full = [b'x'; 72];
     let right = hash(&full);
     assert!(verdict(&full, &right));
-    assert!(
-        !verdict(&[b'x'; 73], &right),
-        "bcrypt itself would not have noticed"
-    );
+    assert!(!verdict(&[b'x'; 73], &right), "bcrypt itself would not have noticed");
     assert!(!verdict(&full[..71], &right));
     let short = hash(b"pass");
     assert!(!verdict(b"pass\0", &short));
@@ -111,18 +95,10 @@ fn a_login_goes_all_the_way() {
             address: Address::V4([192, 0, 2, 1]),
             loopback: false,
         };
-        let Admit::Verify {
-            secret,
-            hash,
-            claim,
-        } = access.admit(Now::default(), &login)
-        else {
+        let Admit::Verify { secret, hash, claim } = access.admit(Now::default(), &login) else {
             panic!("no check is asked for");
         };
-        assert!(
-            bcrypt::non_truncating_verify(secret.bytes(), &hash).is_ok(),
-            "{hash}"
-        );
+        assert!(bcrypt::non_truncating_verify(secret.bytes(), &hash).is_ok(), "{hash}");
         let ok = verdict(secret.bytes(), &hash);
         access.verified(Now::default(), &claim, ok)
     };
@@ -143,10 +119,7 @@ fn every_job_is_answered_once() {
     for _ in 0..64 {
         let Verified { ticket, ok } = answers.recv_timeout(LONG).unwrap();
         assert_eq!(ok, ticket.serial % 2 == 0);
-        assert!(
-            !std::mem::replace(&mut seen[ticket.serial as usize], true),
-            "answered twice"
-        );
+        assert!(!std::mem::replace(&mut seen[ticket.serial as usize], true), "answered twice");
     }
     drop(workers);
     assert!(answers.try_recv().is_err());
@@ -162,12 +135,7 @@ fn held() -> (Workers, Receiver<()>, Sender<()>, Receiver<Verified>) {
         may_go.recv_timeout(LONG).unwrap_or(());
         sender.send(v).unwrap_or(());
     };
-    (
-        Workers::start(1, 2, answer).unwrap(),
-        has_begun,
-        go,
-        answers,
-    )
+    (Workers::start(1, 2, answer).unwrap(), has_begun, go, answers)
 }
 
 #[test]
@@ -179,10 +147,7 @@ fn a_full_queue_gives_the_job_back_at_once() {
     workers.submit(job(1, b"x", &right)).unwrap();
     workers.submit(job(2, b"x", &right)).unwrap();
     let back = workers.submit(job(3, b"x", &right)).unwrap_err();
-    assert_eq!(
-        (back.ticket, back.secret.bytes()),
-        (ticket(3), b"x".as_ref())
-    );
+    assert_eq!((back.ticket, back.secret.bytes()), (ticket(3), b"x".as_ref()));
     for _ in 0..3 {
         go.send(()).unwrap();
     }
@@ -202,10 +167,7 @@ fn closing_gives_up_what_still_waits() {
     go.send(()).unwrap();
     drop(workers);
     assert_eq!(answers.recv_timeout(LONG).unwrap().ticket, ticket(0));
-    assert!(
-        answers.recv_timeout(LONG).is_err(),
-        "the second was not looked at"
-    );
+    assert!(answers.recv_timeout(LONG).is_err(), "the second was not looked at");
 }
 
 #[test]
@@ -220,13 +182,7 @@ fn a_panic_loses_neither_the_worker_nor_the_next_job() {
     let right = hash(b"x");
     workers.submit(job(0, b"x", &right)).unwrap();
     workers.submit(job(1, b"x", &right)).unwrap();
-    assert_eq!(
-        answers.recv_timeout(LONG).unwrap(),
-        Verified {
-            ticket: ticket(1),
-            ok: true
-        }
-    );
+    assert_eq!(answers.recv_timeout(LONG).unwrap(), Verified { ticket: ticket(1), ok: true });
 }
 
 #[test]
@@ -259,8 +215,5 @@ fn workers_let_others_go_first_and_only_they_do() {
     workers.submit(job(0, b"x", &hash(b"x"))).unwrap();
     assert_eq!(answers.recv_timeout(LONG).unwrap(), (before + 5).min(19));
     drop(workers);
-    assert_eq!(
-        (niceness(), answers_seen.load(Ordering::Relaxed)),
-        (before, 1)
-    );
+    assert_eq!((niceness(), answers_seen.load(Ordering::Relaxed)), (before, 1));
 }

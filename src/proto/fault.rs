@@ -106,11 +106,7 @@ impl fmt::Display for Blame {
 
 impl fmt::Display for Fault {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Self {
-            blame,
-            clause,
-            kind,
-        } = self;
+        let Self { blame, clause, kind } = self;
         write!(f, "{} [{clause}] {}, by {blame}", kind.name(), kind.text())
     }
 }
@@ -125,14 +121,7 @@ mod tests {
     fn the_table_is_complete_and_one_line_each() {
         for (i, &(kind, blame, clause, text)) in FaultKind::ALL.iter().enumerate() {
             assert_eq!(kind as usize, i, "rows stand in the order of the enum");
-            assert_eq!(
-                kind.fault(),
-                Fault {
-                    blame,
-                    clause,
-                    kind
-                }
-            );
+            assert_eq!(kind.fault(), Fault { blame, clause, kind });
             let line = kind.fault().to_string();
             assert!(line.contains(clause) && line.contains(text) && !line.contains('\n'));
         }

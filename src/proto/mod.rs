@@ -111,7 +111,8 @@ pub trait Protocol {
     fn on_doom(&mut self, doom: &Doom, ctx: &mut Ctx<'_>);
     /// Encode replies, then deliveries, until `out` holds about `budget` bytes. True: there is
     /// more that could be said at once.
-    fn poll_transmit(&mut self, now: Now, hub: &mut Hub, out: &mut Outbound, budget: usize) -> bool;
+    fn poll_transmit(&mut self, now: Now, hub: &mut Hub, out: &mut Outbound, budget: usize)
+    -> bool;
     /// When to call `on_deadline`, at the latest.
     fn deadline(&self) -> Deadline;
     /// May bytes be given to it? Derived from its state, never stored.

@@ -43,10 +43,7 @@ impl Filter {
     #[must_use]
     pub fn exact(topic: &Topic) -> Self {
         let lit = |level: &[u8]| Seg::Lit(topic.text().slice_ref(level));
-        Self {
-            segs: topic.levels().map(lit).collect(),
-            tail: Tail::End,
-        }
+        Self { segs: topic.levels().map(lit).collect(), tail: Tail::End }
     }
 
     /// Read back what [`Filter::encode`] wrote, all of it and nothing else. Copies.
@@ -105,10 +102,7 @@ impl Filter {
             Tail::End => Tail::End,
             Tail::Rest => Tail::Rest,
         };
-        Self {
-            segs: segs.collect(),
-            tail,
-        }
+        Self { segs: segs.collect(), tail }
     }
 
     /// Is this topic wanted? Says the same as `FilterTrie::matches`, one filter at a time.
@@ -211,11 +205,7 @@ impl fmt::Debug for Filter {
             Tail::Rest => "Rest".into(),
             Tail::Starts(text) => format!("Starts({:?})", String::from_utf8_lossy(text)),
         };
-        write!(
-            f,
-            "Filter[{} · {tail}]",
-            segs.collect::<Vec<_>>().join(", ")
-        )
+        write!(f, "Filter[{} · {tail}]", segs.collect::<Vec<_>>().join(", "))
     }
 }
 

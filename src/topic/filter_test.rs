@@ -39,10 +39,7 @@ impl Dialect for Plus {
             return Err(TopicFault::Empty);
         }
         let cut = Topic::split(text.clone(), b'/');
-        let mut filter = Filter {
-            segs: Default::default(),
-            tail: Tail::End,
-        };
+        let mut filter = Filter { segs: Default::default(), tail: Tail::End };
         for (i, level) in cut.levels().enumerate() {
             match level {
                 b"#" if i + 1 == cut.depth() => filter.tail = Tail::Rest,
@@ -104,18 +101,9 @@ fn plus_rule(filter: &[u8], name: &[u8]) -> bool {
 fn the_star_grammar_by_exhaustion() {
     let alphabet = &["", "a", "b*", "*", "$s"];
     for how in [Match::Native, Match::Exact] {
-        let bounds = Bounds {
-            how,
-            sep: b'/',
-            alphabet,
-            depth: 4,
-        };
+        let bounds = Bounds { how, sep: b'/', alphabet, depth: 4 };
         let oracle = |p: &[u8], n: &[u8]| {
-            if how == Match::Exact {
-                p == n
-            } else {
-                star_rule(p, n)
-            }
+            if how == Match::Exact { p == n } else { star_rule(p, n) }
         };
         let pairs = laws::check(&Star { levels_max: 8 }, bounds, &oracle);
         assert!(pairs > 100_000, "only {pairs} pairs");
@@ -125,12 +113,7 @@ fn the_star_grammar_by_exhaustion() {
 #[test]
 fn the_plus_grammar_by_exhaustion() {
     let alphabet = &["", "a", "b", "+", "#", "$s"];
-    let bounds = Bounds {
-        how: Match::Native,
-        sep: b'/',
-        alphabet,
-        depth: 4,
-    };
+    let bounds = Bounds { how: Match::Native, sep: b'/', alphabet, depth: 4 };
     let pairs = laws::check(&Plus, bounds, &plus_rule);
     assert!(pairs > 200_000, "only {pairs} pairs");
 }
@@ -150,10 +133,7 @@ fn filters(texts: &[&'static str], depth: usize) -> Vec<Filter> {
     let with = |tail: &Tail| {
         let tail = tail.clone();
         runs.iter()
-            .map(|run| Filter {
-                segs: run.iter().map(seg).collect(),
-                tail: tail.clone(),
-            })
+            .map(|run| Filter { segs: run.iter().map(seg).collect(), tail: tail.clone() })
             .collect::<Vec<_>>()
     };
     tails.iter().flat_map(with).collect()
@@ -164,27 +144,17 @@ fn covering_is_being_a_superset() {
     let filters = filters(&["a", "$s"], 3);
     // Letters no filter names, and more levels than any filter has, stand for all others.
     let names = product(&["", "a", "ab", "$s", "$z", "z"], 5);
-    let topics: Vec<Topic> = names
-        .iter()
-        .map(|n| Topic::from_levels(n.iter().map(|l| l.as_bytes())))
-        .collect();
-    let sets: Vec<Vec<bool>> = filters
-        .iter()
-        .map(|f| topics.iter().map(|t| f.matches(t)).collect())
-        .collect();
+    let topics: Vec<Topic> =
+        names.iter().map(|n| Topic::from_levels(n.iter().map(|l| l.as_bytes()))).collect();
+    let sets: Vec<Vec<bool>> =
+        filters.iter().map(|f| topics.iter().map(|t| f.matches(t)).collect()).collect();
     let (mut yes, mut no) = (0, 0);
     for (a, mine) in filters.iter().zip(&sets) {
         for (b, theirs) in filters.iter().zip(&sets) {
-            let superset = mine
-                .iter()
-                .zip(theirs)
-                .all(|(mine, theirs)| *mine || !theirs);
+            let superset = mine.iter().zip(theirs).all(|(mine, theirs)| *mine || !theirs);
             let empty = !theirs.contains(&true);
             let covers = a.covers(b);
-            assert!(
-                covers == superset || (empty && !covers),
-                "{a:?} covers {b:?}: {covers}"
-            );
+            assert!(covers == superset || (empty && !covers), "{a:?} covers {b:?}: {covers}");
             if covers { yes += 1 } else { no += 1 }
         }
     }
@@ -194,10 +164,8 @@ fn covering_is_being_a_superset() {
 #[test]
 fn an_exact_filter_matches_its_topic_only() {
     let names = product(&["", "a", "*", "$s"], 3);
-    let all: Vec<Topic> = names
-        .iter()
-        .map(|n| Topic::from_levels(n.iter().map(|l| l.as_bytes())))
-        .collect();
+    let all: Vec<Topic> =
+        names.iter().map(|n| Topic::from_levels(n.iter().map(|l| l.as_bytes()))).collect();
     for one in &all {
         let filter = Filter::exact(one);
         assert!(filter.is_exact() && filter.depth() == one.depth());
@@ -205,10 +173,7 @@ fn an_exact_filter_matches_its_topic_only() {
             assert_eq!(filter.matches(other), one == other);
         }
     }
-    let odd = filters(&["a"], 2)
-        .into_iter()
-        .filter(Filter::is_exact)
-        .count();
+    let odd = filters(&["a"], 2).into_iter().filter(Filter::is_exact).count();
     assert_eq!(odd, 2, "`a` and `a/a`, but nothing open");
 }
 
@@ -220,18 +185,10 @@ fn filters_come_back_from_their_bytes_and_no_others_do() {
         assert_eq!(Filter::decode(&coded).as_ref(), Some(&filter));
         assert_eq!(filter.detached(), filter);
         for cut in 0..coded.len() {
-            assert_eq!(
-                Filter::decode(&coded[..cut]),
-                None,
-                "{filter:?} cut at {cut}"
-            );
+            assert_eq!(Filter::decode(&coded[..cut]), None, "{filter:?} cut at {cut}");
         }
         coded.push(0);
-        assert_eq!(
-            Filter::decode(&coded),
-            None,
-            "{filter:?} with more behind it"
-        );
+        assert_eq!(Filter::decode(&coded), None, "{filter:?} with more behind it");
     }
     for bad in [&b"\x00\x03"[..], b"\x01\x02\x00", b"\xff\xff\xff\x7f\x00"] {
         assert_eq!(Filter::decode(bad), None);

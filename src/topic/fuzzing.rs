@@ -58,10 +58,7 @@ fn compare_matches(trie: &FilterTrie<Filter>, set: &[Filter], topic: &Topic) {
     ids.dedup();
     assert_eq!(ids.len(), wanted, "twice for {topic:?}");
     let right = |filter: &Filter| filter.matches(topic);
-    assert!(
-        ids.iter().all(|id| trie.leaf(*id).is_some_and(right)),
-        "{topic:?}"
-    );
+    assert!(ids.iter().all(|id| trie.leaf(*id).is_some_and(right)), "{topic:?}");
 }
 
 fn compare_walk(tree: &TopicTree<()>, filter: &Filter) {
@@ -71,10 +68,7 @@ fn compare_walk(tree: &TopicTree<()>, filter: &Filter) {
         shown.push(topic.clone());
         Walk::Go
     }) {}
-    let wanted = tree
-        .iter()
-        .map(|(topic, ())| topic)
-        .filter(|topic| filter.matches(topic));
+    let wanted = tree.iter().map(|(topic, ())| topic).filter(|topic| filter.matches(topic));
     assert!(wanted.eq(shown), "{filter:?}");
 }
 
@@ -119,9 +113,7 @@ impl Script<'_> {
             true => Seg::One,
             false => Seg::Lit(Bytes::from_static(script.text())),
         };
-        let segs = (0..shape % 5)
-            .map(|i| seg(self, shape >> (i + 4) & 1 == 1))
-            .collect();
+        let segs = (0..shape % 5).map(|i| seg(self, shape >> (i + 4) & 1 == 1)).collect();
         let tail = match self.byte() % 3 {
             0 => Tail::End,
             1 => Tail::Rest,

@@ -31,17 +31,12 @@ pub struct Bounds<'a> {
 /// When a law is broken; the message says which, and for what.
 pub fn check(dialect: &dyn Dialect, bounds: Bounds<'_>, oracle: Oracle<'_>) -> usize {
     let texts = texts(bounds);
-    let topics: Vec<(&Bytes, Topic)> = texts
-        .iter()
-        .filter_map(|text| Some((text, dialect.topic(text).ok()?)))
-        .collect();
+    let topics: Vec<(&Bytes, Topic)> =
+        texts.iter().filter_map(|text| Some((text, dialect.topic(text).ok()?))).collect();
     let mut pairs = 0;
     for (text, topic) in &topics {
         check_topic(dialect, topic);
-        assert!(
-            spelled(dialect, topic).as_ref() == Some(*text),
-            "{topic:?} has another spelling"
-        );
+        assert!(spelled(dialect, topic).as_ref() == Some(*text), "{topic:?} has another spelling");
     }
     for text in &texts {
         let Ok(filter) = dialect.filter(text, bounds.how) else {
@@ -55,10 +50,7 @@ pub fn check(dialect: &dyn Dialect, bounds: Bounds<'_>, oracle: Oracle<'_>) -> u
         }
     }
     for levels in product(&FOREIGN, 3) {
-        check_topic(
-            dialect,
-            &Topic::from_levels(levels.iter().map(|level| level.as_bytes())),
-        );
+        check_topic(dialect, &Topic::from_levels(levels.iter().map(|level| level.as_bytes())));
     }
     pairs
 }
@@ -77,11 +69,7 @@ fn check_filter(dialect: &dyn Dialect, filter: &Filter, how: Match) {
     let mut out = b"kept".to_vec();
     if dialect.spell_filter(filter, &mut out) {
         let text = Bytes::copy_from_slice(&out[4..]);
-        assert_eq!(
-            dialect.filter(&text, how).as_ref(),
-            Ok(filter),
-            "spelled {text:?}"
-        );
+        assert_eq!(dialect.filter(&text, how).as_ref(), Ok(filter), "spelled {text:?}");
     } else {
         assert_eq!(out, b"kept", "{filter:?} left a trace");
     }
@@ -103,10 +91,7 @@ fn spelled(dialect: &dyn Dialect, topic: &Topic) -> Option<Bytes> {
 fn texts(bounds: Bounds<'_>) -> Vec<Bytes> {
     let sep = char::from(bounds.sep).to_string();
     let levels = product(bounds.alphabet, bounds.depth);
-    levels
-        .into_iter()
-        .map(|levels| levels.join(&sep).into())
-        .collect()
+    levels.into_iter().map(|levels| levels.join(&sep).into()).collect()
 }
 
 /// All sequences of one to `depth` items.

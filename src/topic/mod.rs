@@ -12,7 +12,6 @@ pub mod dialect;
 pub mod filter;
 #[cfg(any(test, feature = "testing"))]
 pub mod fuzzing;
-mod intern;
 #[cfg(any(test, feature = "testing"))]
 pub mod laws;
 pub mod name;

@@ -22,16 +22,8 @@ fn a_text_is_cut_at_every_separator() {
     let topic = Topic::split(Bytes::from_static(b"/a//b/"), b'/');
     let levels: Vec<&[u8]> = topic.levels().collect();
     assert_eq!(levels, [&b""[..], b"a", b"", b"b", b""]);
-    assert_eq!(
-        (topic.depth(), topic.level(3), topic.level(5)),
-        (5, Some(&b"b"[..]), None)
-    );
-    assert_eq!(
-        Topic::split(Bytes::new(), b'/')
-            .levels()
-            .collect::<Vec<_>>(),
-        [b""]
-    );
+    assert_eq!((topic.depth(), topic.level(3), topic.level(5)), (5, Some(&b"b"[..]), None));
+    assert_eq!(Topic::split(Bytes::new(), b'/').levels().collect::<Vec<_>>(), [b""]);
     assert_eq!(topic.levels().rev().nth(1), Some(&b"b"[..]));
 }
 
@@ -45,19 +37,10 @@ fn spelling_is_no_part_of_identity() {
     assert!(set.insert(slash.clone()));
     assert!(!set.insert(dot), "equal topics hash alike");
     assert_ne!(slash, Topic::split(Bytes::from_static(b"a/b/c"), b'.'));
-    assert_eq!(
-        slash.spelled_with(b'/').map(|text| text.as_ptr()),
-        Some(slash.text().as_ptr())
-    );
+    assert_eq!(slash.spelled_with(b'/').map(|text| text.as_ptr()), Some(slash.text().as_ptr()));
     assert_eq!(slash.spelled_with(b'.'), None);
     let single = Topic::split(Bytes::from_static(b"a.b"), b'/');
-    assert_eq!(
-        (
-            single.spelled_with(b':').is_some(),
-            single.spelled_with(b'.')
-        ),
-        (true, None)
-    );
+    assert_eq!((single.spelled_with(b':').is_some(), single.spelled_with(b'.')), (true, None));
 }
 
 #[test]
@@ -111,14 +94,9 @@ fn only_canonical_bytes_are_decoded() {
     for cut in 0..good.len() {
         assert_eq!(Topic::decode(&good[..cut]), None, "cut at {cut}");
     }
-    for bad in [
-        &b"\x00"[..],
-        b"",
-        b"\x01\x01ab",
-        b"\x81\x00\x00",
-        b"\xff\xff\xff\xff\x7f",
-        b"\x02\x00",
-    ] {
+    for bad in
+        [&b"\x00"[..], b"", b"\x01\x01ab", b"\x81\x00\x00", b"\xff\xff\xff\xff\x7f", b"\x02\x00"]
+    {
         assert_eq!(Topic::decode(bad), None, "{bad:?}");
     }
     // A count of 268 435 455 levels with nothing behind it costs nothing.
@@ -127,18 +105,7 @@ fn only_canonical_bytes_are_decoded() {
 
 #[test]
 fn counts_have_one_form() {
-    for n in [
-        0,
-        1,
-        127,
-        128,
-        16_383,
-        16_384,
-        65_535,
-        2_097_151,
-        2_097_152,
-        (1 << 28) - 1,
-    ] {
+    for n in [0, 1, 127, 128, 16_383, 16_384, 65_535, 2_097_151, 2_097_152, (1 << 28) - 1] {
         let mut out = Vec::new();
         put_count(n, &mut out);
         let mut rest = &out[..];
@@ -153,8 +120,5 @@ fn counts_have_one_form() {
 fn a_dollar_hides_only_in_the_first_place() {
     assert!(topic(&[b"$SYS", b"x"]).is_hidden());
     assert!(!topic(&[b"", b"$x"]).is_hidden() && !topic(&[b"a$"]).is_hidden());
-    assert!(
-        !Topic::split(Bytes::from_static(b"$a"), b'$').is_hidden(),
-        "a `$` that separates"
-    );
+    assert!(!Topic::split(Bytes::from_static(b"$a"), b'$').is_hidden(), "a `$` that separates");
 }

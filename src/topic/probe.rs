@@ -56,11 +56,6 @@ impl Probe {
         }
     }
 
-    /// How many numbers.
-    pub(super) fn len(&self) -> usize {
-        self.len
-    }
-
     /// Pull later entries of the run into the gap, so that no search stops short of one.
     fn close(&mut self, gap: usize) {
         let mask = self.slots.len() - 1;
@@ -128,7 +123,7 @@ mod tests {
                     probe.remove(hash, number);
                     assert_eq!(probe.find(hash, |found| found == number), None);
                 }
-                assert_eq!(probe.len(), there.len());
+                assert_eq!(probe.len, there.len());
             }
             for (hash, number) in &there {
                 assert_eq!(probe.find(*hash, |found| found == *number), Some(*number));
@@ -136,11 +131,7 @@ mod tests {
             for (hash, number) in there.drain(..) {
                 probe.remove(hash, number);
             }
-            assert_eq!(
-                (probe.len(), probe.slots.len()),
-                (0, SLOTS_MIN),
-                "memory is given back"
-            );
+            assert_eq!((probe.len, probe.slots.len()), (0, SLOTS_MIN), "memory is given back");
         }
     }
 }

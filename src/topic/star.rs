@@ -25,12 +25,7 @@ impl Star {
         if text.len() > TEXT_MAX {
             return Err(TopicFault::TooLong);
         }
-        // Counted first: a text of slashes must not buy an allocation before it is refused.
-        let seps = text.iter().filter(|byte| **byte == SEP).count();
-        if seps >= self.levels_max {
-            return Err(TopicFault::TooDeep);
-        }
-        Ok(Topic::split(text.clone(), SEP))
+        Topic::split_within(text, SEP, self.levels_max).ok_or(TopicFault::TooDeep)
     }
 
     fn fits(&self, depth: usize, len: usize) -> bool {
@@ -41,7 +36,7 @@ impl Star {
 impl Dialect for Star {
     fn topic(&self, text: &Bytes) -> Result<Topic, TopicFault> {
         let topic = self.cut(text)?;
-        if topic.levels().any(|level| level == STAR) {
+        if text.contains(&STAR[0]) && topic.levels().any(|level| level == STAR) {
             return Err(TopicFault::Wildcard);
         }
         Ok(topic)

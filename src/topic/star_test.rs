@@ -7,15 +7,11 @@ use bytes::Bytes;
 const STAR_GRAMMAR: Star = Star { levels_max: 8 };
 
 fn filter(text: &str) -> Filter {
-    STAR_GRAMMAR
-        .filter(&Bytes::copy_from_slice(text.as_bytes()), Match::Native)
-        .unwrap()
+    STAR_GRAMMAR.filter(&Bytes::copy_from_slice(text.as_bytes()), Match::Native).unwrap()
 }
 
 fn topic(text: &str) -> Topic {
-    STAR_GRAMMAR
-        .topic(&Bytes::copy_from_slice(text.as_bytes()))
-        .unwrap()
+    STAR_GRAMMAR.topic(&Bytes::copy_from_slice(text.as_bytes())).unwrap()
 }
 
 fn matched(pattern: &str, name: &str) -> bool {
@@ -45,11 +41,7 @@ fn stars_at_the_root_do_not_open_dollar_levels() {
 
 #[test]
 fn what_is_refused_is_refused_for_its_reason() {
-    let name = |text: &[u8]| {
-        STAR_GRAMMAR
-            .topic(&Bytes::copy_from_slice(text))
-            .map(|_| ())
-    };
+    let name = |text: &[u8]| STAR_GRAMMAR.topic(&Bytes::copy_from_slice(text)).map(|_| ());
     assert_eq!(name(b""), Err(TopicFault::Empty));
     assert_eq!(name(b"a/*"), Err(TopicFault::Wildcard));
     assert_eq!(name(b"*"), Err(TopicFault::Wildcard));
@@ -58,14 +50,8 @@ fn what_is_refused_is_refused_for_its_reason() {
     assert_eq!(name(&vec![b'a'; TEXT_MAX]), Ok(()));
     assert_eq!(name(&vec![b'a'; TEXT_MAX + 1]), Err(TopicFault::TooLong));
     let text = Bytes::from_static(b"a/*");
-    assert_eq!(
-        STAR_GRAMMAR.filter(&text, Match::Prefix),
-        Err(TopicFault::Malformed)
-    );
-    assert_eq!(
-        STAR_GRAMMAR.filter(&text, Match::Exact),
-        Err(TopicFault::Wildcard)
-    );
+    assert_eq!(STAR_GRAMMAR.filter(&text, Match::Prefix), Err(TopicFault::Malformed));
+    assert_eq!(STAR_GRAMMAR.filter(&text, Match::Exact), Err(TopicFault::Wildcard));
 }
 
 #[test]
@@ -85,10 +71,7 @@ fn what_has_no_spelling_is_not_spelled() {
         (vec![lit("")], Tail::End),
         (vec![], Tail::End),
     ] {
-        let filter = Filter {
-            segs: segs.into(),
-            tail,
-        };
+        let filter = Filter { segs: segs.into(), tail };
         assert!(!STAR_GRAMMAR.spell_filter(&filter, &mut out), "{filter:?}");
     }
     assert_eq!(out, b"kept");

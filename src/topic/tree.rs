@@ -17,8 +17,11 @@ use std::ops::Bound;
 /// A value for each of many topics.
 #[derive(Clone, Debug)]
 pub struct TopicTree<V> {
-    map: BTreeMap<Box<[u8]>, V>,
+    map: BTreeMap<Key, V>,
 }
+
+/// Most topics fit into the ordered map's own nodes, where comparing them misses no cache.
+type Key = SmallVec<[u8; 32]>;
 
 /// Whether a walk goes on after a topic it has shown.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -56,9 +59,7 @@ impl Cursor {
 
 impl<V> Default for TopicTree<V> {
     fn default() -> Self {
-        Self {
-            map: BTreeMap::new(),
-        }
+        Self { map: BTreeMap::new() }
     }
 }
 
@@ -71,11 +72,7 @@ impl<V> TopicTree<V> {
 
     /// Keep `value` for `topic`; what it replaces is returned.
     pub fn set(&mut self, topic: &Topic, value: V) -> Option<V> {
-        let key = key_of(topic);
-        if let Some(there) = self.map.get_mut(&key[..]) {
-            return Some(core::mem::replace(there, value));
-        }
-        self.map.insert(key.as_slice().into(), value)
+        self.map.insert(key_of(topic), value)
     }
 
     /// What is kept for `topic`.
@@ -105,6 +102,27 @@ impl<V> TopicTree<V> {
         steps: usize,
         each: &mut dyn FnMut(&Topic, &V) -> Walk,
     ) -> bool {
+        self.walk_keys(filter, cursor, steps, |key, value| each(&topic_of(key), value))
+    }
+
+    /// The same for values that know their topic: nothing is put together or allocated for them.
+    pub fn walk_values(
+        &self,
+        filter: &Filter,
+        cursor: &mut Cursor,
+        steps: usize,
+        each: &mut dyn FnMut(&V) -> Walk,
+    ) -> bool {
+        self.walk_keys(filter, cursor, steps, |_, value| each(value))
+    }
+
+    fn walk_keys(
+        &self,
+        filter: &Filter,
+        cursor: &mut Cursor,
+        steps: usize,
+        mut each: impl FnMut(&[u8], &V) -> Walk,
+    ) -> bool {
         let plan = Plan::new(filter);
         let mut steps = steps;
         let mut seek = Vec::new();
@@ -129,7 +147,7 @@ impl<V> TopicTree<V> {
                         continue 'jump;
                     }
                     Verdict::Match => {
-                        let walk = each(&topic_of(key), value);
+                        let walk = each(key, value);
                         if plan.exact {
                             return true;
                         }
@@ -197,12 +215,7 @@ impl<'a> Plan<'a> {
             Tail::Starts(text) => PlanTail::Starts(escaped(text)),
         };
         let (open_at_root, exact) = (filter.is_open_at_root(), filter.is_exact());
-        Self {
-            segs: segs.collect(),
-            tail,
-            open_at_root,
-            exact,
-        }
+        Self { segs: segs.collect(), tail, open_at_root, exact }
     }
 
     /// No key before this one matches: the literal levels up to the first open one.
@@ -281,7 +294,7 @@ fn jump(seek: &mut Vec<u8>, base: &[u8], more: &[u8]) -> Verdict {
     Verdict::Seek
 }
 
-fn key_of(topic: &Topic) -> SmallVec<[u8; 128]> {
+fn key_of(topic: &Topic) -> Key {
     let mut key = SmallVec::new();
     for (i, level) in topic.levels().enumerate() {
         if i > 0 {
@@ -294,15 +307,10 @@ fn key_of(topic: &Topic) -> SmallVec<[u8; 128]> {
 
 fn topic_of(key: &[u8]) -> Topic {
     if !key.contains(&ESCAPE) && !key.contains(&b'/') {
-        let text = key
-            .iter()
-            .map(|byte| if *byte == SEP { b'/' } else { *byte });
+        let text = key.iter().map(|byte| if *byte == SEP { b'/' } else { *byte });
         return Topic::split(text.collect::<Vec<u8>>().into(), b'/');
     }
-    let levels = key
-        .split(|byte| *byte == SEP)
-        .map(plain)
-        .collect::<Vec<_>>();
+    let levels = key.split(|byte| *byte == SEP).map(plain).collect::<Vec<_>>();
     Topic::from_levels(levels.iter().map(|level| &level[..]))
 }
 

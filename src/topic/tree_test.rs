@@ -18,13 +18,7 @@ fn random_topic(rng: &mut Rng) -> Topic {
 
 fn random_filter(rng: &mut Rng) -> Filter {
     let depth = rng.below(4);
-    let segs = (0..depth).map(|_| {
-        if rng.chance(1, 2) {
-            Seg::One
-        } else {
-            Seg::Lit(text(rng))
-        }
-    });
+    let segs = (0..depth).map(|_| if rng.chance(1, 2) { Seg::One } else { Seg::Lit(text(rng)) });
     let segs = segs.collect();
     let tail = match rng.below(3) {
         0 => Tail::End,
@@ -47,10 +41,7 @@ fn keeps_one_value_for_each_topic_in_the_order_of_topics() {
             2 => assert_eq!(tree.get(&topic), model.get(&topic)),
             _ => assert_eq!(tree.set(&topic, i), model.insert(topic, i)),
         }
-        assert_eq!(
-            (tree.len(), tree.is_empty()),
-            (model.len(), model.is_empty())
-        );
+        assert_eq!((tree.len(), tree.is_empty()), (model.len(), model.is_empty()));
     }
     assert!(tree.len() > 1_000);
     assert!(tree.iter().map(|(topic, value)| (topic, *value)).eq(model));
@@ -79,6 +70,12 @@ fn one_walk_shows_exactly_what_matches_in_order() {
                 .collect();
             assert_eq!(shown, wanted, "{filter:?}");
             assert!(done && cursor.is_over());
+            let mut values = Vec::new();
+            tree.walk_values(&filter, &mut Cursor::default(), usize::MAX, &mut |value| {
+                values.push(*value);
+                Walk::Go
+            });
+            assert!(values.iter().eq(shown.iter().map(|(_, value)| value)));
         }
     }
 }
@@ -91,11 +88,8 @@ fn walk_while_changing(rng: &mut Rng) -> usize {
         tree.set(&random_topic(rng), i);
     }
     let filter = random_filter(rng);
-    let mut faithful: BTreeSet<Topic> = tree
-        .iter()
-        .map(|(topic, _)| topic)
-        .filter(|topic| filter.matches(topic))
-        .collect();
+    let mut faithful: BTreeSet<Topic> =
+        tree.iter().map(|(topic, _)| topic).filter(|topic| filter.matches(topic)).collect();
     let mut shown: Vec<Topic> = Vec::new();
     let mut cursor = Cursor::default();
     let mut calls = 0;
@@ -111,10 +105,7 @@ fn walk_while_changing(rng: &mut Rng) -> usize {
         });
         let news = &shown[before..];
         assert!(news.len() <= steps && (!stop || news.len() <= 1));
-        assert!(
-            news.iter()
-                .all(|topic| tree.get(topic).is_some() && filter.matches(topic))
-        );
+        assert!(news.iter().all(|topic| tree.get(topic).is_some() && filter.matches(topic)));
         if done {
             break;
         }
@@ -128,20 +119,9 @@ fn walk_while_changing(rng: &mut Rng) -> usize {
             }
         }
     }
-    assert!(
-        shown.windows(2).all(|pair| pair[0] < pair[1]),
-        "in order, so none twice"
-    );
-    assert!(
-        faithful
-            .iter()
-            .all(|topic| shown.binary_search(topic).is_ok()),
-        "{filter:?}"
-    );
-    assert!(
-        tree.walk(&filter, &mut cursor, 9, &mut |_, _| unreachable!()),
-        "over stays over"
-    );
+    assert!(shown.windows(2).all(|pair| pair[0] < pair[1]), "in order, so none twice");
+    assert!(faithful.iter().all(|topic| shown.binary_search(topic).is_ok()), "{filter:?}");
+    assert!(tree.walk(&filter, &mut cursor, 9, &mut |_, _| unreachable!()), "over stays over");
     faithful.len()
 }
 
@@ -149,10 +129,7 @@ fn walk_while_changing(rng: &mut Rng) -> usize {
 fn a_cursor_outlives_changes_between_steps() {
     let mut rng = Rng::new(8);
     let seen: usize = (0..400).map(|_| walk_while_changing(&mut rng)).sum();
-    assert!(
-        seen > 5_000,
-        "too few topics stayed to mean anything: {seen}"
-    );
+    assert!(seen > 5_000, "too few topics stayed to mean anything: {seen}");
 }
 
 #[test]
@@ -161,10 +138,7 @@ fn what_cannot_match_is_jumped_over() {
     for i in 0..1_000 {
         let room = format!("room{i:04}");
         for what in ["humidity", "light", "noise", "temp"] {
-            tree.set(
-                &Topic::from_levels([&b"com"[..], room.as_bytes(), what.as_bytes()]),
-                i,
-            );
+            tree.set(&Topic::from_levels([&b"com"[..], room.as_bytes(), what.as_bytes()]), i);
         }
         tree.set(&Topic::from_levels([&b"$SYS"[..], room.as_bytes()]), i);
     }
@@ -173,10 +147,7 @@ fn what_cannot_match_is_jumped_over() {
             "+" => Seg::One,
             text => Seg::Lit(Bytes::from_static(text.as_bytes())),
         };
-        let filter = Filter {
-            segs: segs.iter().map(seg).collect(),
-            tail,
-        };
+        let filter = Filter { segs: segs.iter().map(seg).collect(), tail };
         let (mut cursor, mut shown, mut steps) = (Cursor::default(), 0, 0);
         let mut each = |_: &Topic, _: &i32| {
             shown += 1;
@@ -192,9 +163,6 @@ fn what_cannot_match_is_jumped_over() {
     assert!(steps_for(&["com", "room0500"], Tail::Rest, 4) <= 5);
     assert!(steps_for(&["com", "+", "light"], Tail::End, 1_000) <= 3_002);
     assert!(steps_for(&["no", "+", "light"], Tail::End, 0) <= 1);
-    assert!(
-        steps_for(&[], Tail::Rest, 4_000) <= 4_002,
-        "the hidden thousand is one step"
-    );
+    assert!(steps_for(&[], Tail::Rest, 4_000) <= 4_002, "the hidden thousand is one step");
     assert!(steps_for(&["com"], Tail::Starts(Bytes::from_static(b"room09")), 400) <= 402);
 }

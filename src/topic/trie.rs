@@ -1,13 +1,14 @@
 //! Floor 1. Topic in, matching leaves out: every filter of a realm in one tree of levels.
 //!
 //! A filter is a path of segments and a place at its end, so no leaf is found twice for a topic.
-//! Levels are numbers (`intern.rs`): a node with one child knows its number, further children
-//! are in one index for the whole tree. A match walks down the literal child and comes back for
-//! the open one: no recursion, and no allocation up to [`DEPTH_INLINE`] levels. Nodes are pruned
-//! with their last leaf. Absent on purpose: what a leaf holds, and who is told.
+//! A node carries its level's text and fills one cache line; it knows one literal child itself,
+//! further ones are in one index for the whole tree. So a level costs one line of the index and
+//! one of the node, which is what a match among a million filters is made of (numbers for texts
+//! were tried: two more misses for every level). A match walks down the literal child and comes
+//! back for the open one: no recursion, and no allocation up to [`DEPTH_INLINE`] levels. Nodes
+//! are pruned with their last leaf. Absent on purpose: what a leaf holds, and who is told.
 
 use super::filter::{Filter, Seg, Tail};
-use super::intern::{Interner, Sym, fold};
 use super::name::Topic;
 use super::probe::Probe;
 use crate::base::map::Seed;
@@ -27,9 +28,7 @@ pub struct LeafId(pub u32);
 #[derive(Debug)]
 pub struct FilterTrie<L> {
     seed: Seed,
-    names: Interner,
-    nodes: Vec<Node>,
-    free: Vec<u32>,
+    nodes: Nodes,
     /// Literal children beyond the first of each node.
     edges: Probe,
     /// Texts of `Tail::Starts` at a node, except the empty one.
@@ -38,17 +37,18 @@ pub struct FilterTrie<L> {
     version: u64,
 }
 
-/// One path of segments. Forty bytes; `NONE` where there is nothing.
-#[derive(Clone, Copy, Debug)]
+/// One path of segments; `NONE` where there is nothing. The alignment keeps it in one line.
+#[derive(Debug)]
+#[repr(align(64))]
 struct Node {
+    /// The level that leads here from the parent; empty for an open one.
+    level: SmallVec<[u8; 16]>,
     parent: u32,
-    /// The level that leads here from the parent; `NONE` for an open one.
-    sym: u32,
     /// The child behind an open level.
     one: u32,
-    /// One of the literal children, and its level.
+    /// One of the literal children, and half the hash of its level.
     first: u32,
-    first_sym: u32,
+    first_hash: u32,
     /// How many literal children are in the index.
     others: u32,
     /// Leaves.
@@ -57,6 +57,7 @@ struct Node {
     more: u32,
     /// In `starts`.
     starts: u32,
+    is_open: bool,
 }
 
 #[derive(Debug)]
@@ -67,27 +68,25 @@ struct Leaf<L> {
 }
 
 /// Which leaf of a node: one for each tail.
-#[derive(Clone, Copy, Debug)]
+#[derive(Debug)]
 enum Place {
     End,
     Rest,
     /// `Starts` with nothing: any one level or more.
     More,
-    Starts(Sym),
+    Starts(Box<[u8]>),
 }
+
+/// The hashes of a topic's first levels.
+type Hashes = SmallVec<[u64; DEPTH_INLINE]>;
 
 impl<L> FilterTrie<L> {
     /// No filters yet.
     #[must_use]
     pub fn new(seed: Seed) -> Self {
         Self {
-            names: Interner::new(seed.clone()),
             seed,
-            nodes: vec![Node {
-                parent: NONE,
-                ..EMPTY
-            }],
-            free: Vec::new(),
+            nodes: Nodes::with_root(),
             edges: Probe::default(),
             starts: Slab::new(),
             leaves: Slab::new(),
@@ -100,8 +99,8 @@ impl<L> FilterTrie<L> {
         let mut node = ROOT;
         for seg in &filter.segs {
             node = match seg {
-                Seg::One => self.open_child(node),
-                Seg::Lit(text) => self.literal_child(node, text),
+                Seg::One => self.make_open(node),
+                Seg::Lit(text) => self.make_literal(node, text),
             };
         }
         if let Some(leaf) = self.leaf_at(node, &filter.tail) {
@@ -111,14 +110,11 @@ impl<L> FilterTrie<L> {
             Tail::End => Place::End,
             Tail::Rest => Place::Rest,
             Tail::Starts(text) if text.is_empty() => Place::More,
-            Tail::Starts(text) => Place::Starts(self.names.take(text)),
+            Tail::Starts(text) => Place::Starts(text[..].into()),
         };
-        let leaf = self.leaves.insert(Leaf {
-            node,
-            place,
-            value: make(),
-        }) as u32;
-        self.hook(node, place, leaf);
+        let leaf = self.leaves.vacant_key() as u32;
+        self.hook(node, &place, leaf);
+        self.leaves.insert(Leaf { node, place, value: make() });
         self.version += 1;
         LeafId(leaf)
     }
@@ -130,7 +126,7 @@ impl<L> FilterTrie<L> {
         for seg in &filter.segs {
             node = match seg {
                 Seg::One => some(self.node(node).one)?,
-                Seg::Lit(text) => self.literal(node, self.names.find(text)?.0)?,
+                Seg::Lit(text) => self.literal(node, text, self.hash(text))?,
             };
         }
         self.leaf_at(node, &filter.tail).map(LeafId)
@@ -139,7 +135,7 @@ impl<L> FilterTrie<L> {
     /// Take a filter out of the set.
     pub fn remove(&mut self, id: LeafId) -> Option<L> {
         let leaf = self.leaves.try_remove(id.0 as usize)?;
-        self.unhook(leaf.node, leaf.place);
+        self.unhook(leaf.node, &leaf.place);
         self.prune(leaf.node);
         self.version += 1;
         Some(leaf.value)
@@ -150,7 +146,7 @@ impl<L> FilterTrie<L> {
     /// `Rest`, `Starts` from nothing up to the longest last, then `End`.
     pub fn matches(&self, topic: &Topic, into: &mut Vec<LeafId>) {
         let hidden = topic.is_hidden();
-        let mut syms: SmallVec<[u32; DEPTH_INLINE]> = SmallVec::new();
+        let mut hashes = Hashes::new();
         let mut later: SmallVec<[(u32, u32); DEPTH_INLINE]> = SmallVec::new();
         let mut next = Some((ROOT, 0));
         while let Some((at, depth)) = next.or_else(|| later.pop()) {
@@ -172,11 +168,8 @@ impl<L> FilterTrie<L> {
             if node.first == NONE && node.others == 0 {
                 continue;
             }
-            let sym = match syms.get(depth as usize) {
-                Some(sym) => *sym,
-                None => self.look_up(topic, depth as usize, level, &mut syms),
-            };
-            next = self.literal(at, sym).map(|child| (child, depth + 1));
+            let hash = self.hash_at(topic, depth as usize, &mut hashes);
+            next = self.literal(at, level, hash).map(|child| (child, depth + 1));
         }
     }
 
@@ -188,27 +181,27 @@ impl<L> FilterTrie<L> {
 
     /// What the leaf holds, to change.
     pub fn leaf_mut(&mut self, id: LeafId) -> Option<&mut L> {
-        self.leaves
-            .get_mut(id.0 as usize)
-            .map(|leaf| &mut leaf.value)
+        self.leaves.get_mut(id.0 as usize).map(|leaf| &mut leaf.value)
     }
 
     /// The filter of a leaf, put together again.
     #[must_use]
     pub fn filter(&self, id: LeafId) -> Option<Filter> {
         let leaf = self.leaves.get(id.0 as usize)?;
-        let text = |sym: u32| Bytes::copy_from_slice(self.names.text(Sym(sym)));
-        let tail = match leaf.place {
+        let tail = match &leaf.place {
             Place::End => Tail::End,
             Place::Rest => Tail::Rest,
             Place::More => Tail::Starts(Bytes::new()),
-            Place::Starts(sym) => Tail::Starts(text(sym.0)),
+            Place::Starts(text) => Tail::Starts(Bytes::copy_from_slice(text)),
         };
         let mut segs = SmallVec::new();
         let mut at = leaf.node;
         while at != ROOT {
             let node = self.node(at);
-            segs.push(some(node.sym).map_or(Seg::One, |sym| Seg::Lit(text(sym))));
+            segs.push(match node.is_open {
+                true => Seg::One,
+                false => Seg::Lit(Bytes::copy_from_slice(&node.level)),
+            });
             at = node.parent;
         }
         segs.reverse();
@@ -217,9 +210,7 @@ impl<L> FilterTrie<L> {
 
     /// All leaves, by number.
     pub fn iter(&self) -> impl Iterator<Item = (LeafId, &L)> {
-        self.leaves
-            .iter()
-            .map(|(id, leaf)| (LeafId(id as u32), &leaf.value))
+        self.leaves.iter().map(|(id, leaf)| (LeafId(id as u32), &leaf.value))
     }
 
     /// Another number after every change of the set.
@@ -240,39 +231,19 @@ impl<L> FilterTrie<L> {
         self.leaves.is_empty()
     }
 
-    /// Nodes and level texts in use: what must be back to `(1, 0)` when the last filter is gone.
+    /// Nodes in use besides the root: none when the last filter is gone.
     #[must_use]
-    pub fn weight(&self) -> (usize, usize) {
-        (self.nodes.len() - self.free.len(), self.names.len())
+    pub fn weight(&self) -> usize {
+        self.nodes.len - self.nodes.free.len() - 1
     }
 
-    /// The numbers of the levels up to `depth`, found when first asked for.
-    #[cold]
-    #[inline(never)]
-    fn look_up_skipped(
-        &self,
-        topic: &Topic,
-        depth: usize,
-        syms: &mut SmallVec<[u32; DEPTH_INLINE]>,
-    ) {
-        for skipped in topic.levels().skip(syms.len()).take(depth - syms.len()) {
-            syms.push(self.names.find(skipped).map_or(NONE, |sym| sym.0));
+    /// The hash of the level at `depth`; each level is hashed once, and only if some filter has
+    /// come so far.
+    fn hash_at(&self, topic: &Topic, depth: usize, hashes: &mut Hashes) -> u64 {
+        while hashes.len() <= depth {
+            hashes.push(self.hash(topic.level(hashes.len()).unwrap_or_default()));
         }
-    }
-
-    fn look_up(
-        &self,
-        topic: &Topic,
-        depth: usize,
-        level: &[u8],
-        syms: &mut SmallVec<[u32; DEPTH_INLINE]>,
-    ) -> u32 {
-        if syms.len() < depth {
-            self.look_up_skipped(topic, depth, syms);
-        }
-        let sym = self.names.find(level).map_or(NONE, |sym| sym.0);
-        syms.push(sym);
-        sym
+        hashes.get(depth).copied().unwrap_or_default()
     }
 
     /// The leaves at a node that do not need the topic to end there.
@@ -288,74 +259,58 @@ impl<L> FilterTrie<L> {
     }
 
     fn node(&self, at: u32) -> &Node {
-        &self.nodes[at as usize]
+        self.nodes.at(at)
     }
 
     fn node_mut(&mut self, at: u32) -> &mut Node {
-        &mut self.nodes[at as usize]
+        self.nodes.at_mut(at)
     }
 
-    fn edge_hash(&self, parent: u32, sym: u32) -> u32 {
-        fold(self.seed.hash_one(u64::from(parent) << 32 | u64::from(sym)))
+    fn hash(&self, text: &[u8]) -> u64 {
+        self.seed.hash_one(text)
     }
 
-    fn literal(&self, parent: u32, sym: u32) -> Option<u32> {
+    fn literal(&self, parent: u32, text: &[u8], hash: u64) -> Option<u32> {
         let node = self.node(parent);
-        if sym == NONE {
-            return None;
-        }
-        if node.first_sym == sym {
-            return Some(node.first);
+        if node.first_hash == hash as u32
+            && let Some(first) = some(node.first)
+            && self.node(first).level.as_slice() == text
+        {
+            return Some(first);
         }
         if node.others == 0 {
             return None;
         }
-        let is = |child| self.node(child).parent == parent && self.node(child).sym == sym;
-        self.edges.find(self.edge_hash(parent, sym), is)
+        let is = |child| {
+            let child = self.node(child);
+            child.parent == parent && !child.is_open && child.level.as_slice() == text
+        };
+        self.edges.find(edge_hash(parent, hash), is)
     }
 
-    fn literal_child(&mut self, parent: u32, text: &Bytes) -> u32 {
-        if let Some(sym) = self.names.find(text)
-            && let Some(child) = self.literal(parent, sym.0)
-        {
+    fn make_literal(&mut self, parent: u32, text: &[u8]) -> u32 {
+        let hash = self.hash(text);
+        if let Some(child) = self.literal(parent, text, hash) {
             return child;
         }
-        let sym = self.names.take(text).0;
-        let child = self.add(Node {
-            parent,
-            sym,
-            ..EMPTY
-        });
+        let child = self.nodes.add(Node::new(parent, Some(text)));
         let node = self.node_mut(parent);
         if node.first == NONE {
-            (node.first, node.first_sym) = (child, sym);
+            (node.first, node.first_hash) = (child, hash as u32);
         } else {
             node.others += 1;
-            self.edges.insert(self.edge_hash(parent, sym), child);
+            self.edges.insert(edge_hash(parent, hash), child);
         }
         child
     }
 
-    fn open_child(&mut self, parent: u32) -> u32 {
+    fn make_open(&mut self, parent: u32) -> u32 {
         if let Some(child) = some(self.node(parent).one) {
             return child;
         }
-        let child = self.add(Node { parent, ..EMPTY });
+        let child = self.nodes.add(Node::new(parent, None));
         self.node_mut(parent).one = child;
         child
-    }
-
-    fn add(&mut self, node: Node) -> u32 {
-        match self.free.pop() {
-            Some(at) => {
-                *self.node_mut(at) = node;
-                at
-            }
-            None => {
-                self.nodes.push(node);
-                self.nodes.len() as u32 - 1
-            }
-        }
     }
 
     fn leaf_at(&self, node: u32, tail: &Tail) -> Option<u32> {
@@ -364,38 +319,33 @@ impl<L> FilterTrie<L> {
             Tail::End => some(node.end),
             Tail::Rest => some(node.rest),
             Tail::Starts(text) if text.is_empty() => some(node.more),
-            Tail::Starts(text) => self
-                .starts
-                .get(node.starts as usize)?
-                .get(&text[..])
-                .copied(),
+            Tail::Starts(text) => self.starts.get(node.starts as usize)?.get(&text[..]).copied(),
         }
     }
 
-    fn hook(&mut self, at: u32, place: Place, leaf: u32) {
+    fn hook(&mut self, at: u32, place: &Place, leaf: u32) {
         match place {
             Place::End => self.node_mut(at).end = leaf,
             Place::Rest => self.node_mut(at).rest = leaf,
             Place::More => self.node_mut(at).more = leaf,
-            Place::Starts(sym) => {
+            Place::Starts(text) => {
                 if self.node(at).starts == NONE {
                     self.node_mut(at).starts = self.starts.insert(BTreeMap::new()) as u32;
                 }
                 let key = self.node(at).starts as usize;
-                self.starts[key].insert(self.names.text(sym).into(), leaf);
+                self.starts[key].insert(text.clone(), leaf);
             }
         }
     }
 
-    fn unhook(&mut self, at: u32, place: Place) {
+    fn unhook(&mut self, at: u32, place: &Place) {
         match place {
             Place::End => self.node_mut(at).end = NONE,
             Place::Rest => self.node_mut(at).rest = NONE,
             Place::More => self.node_mut(at).more = NONE,
-            Place::Starts(sym) => {
+            Place::Starts(text) => {
                 let key = self.node(at).starts as usize;
-                self.starts[key].remove(self.names.text(sym));
-                self.names.release(sym);
+                self.starts[key].remove(text);
                 if self.starts[key].is_empty() {
                     self.starts.remove(key);
                     self.node_mut(at).starts = NONE;
@@ -408,34 +358,81 @@ impl<L> FilterTrie<L> {
     fn prune(&mut self, from: u32) {
         let mut at = from;
         while at != ROOT && self.node(at).is_bare() {
-            let Node { parent, sym, .. } = *self.node(at);
-            if sym == NONE {
-                self.node_mut(parent).one = NONE;
-            } else if self.node(parent).first == at {
-                (self.node_mut(parent).first, self.node_mut(parent).first_sym) = (NONE, NONE);
-                self.names.release(Sym(sym));
+            let node = core::mem::replace(self.node_mut(at), Node::new(NONE, None));
+            let hash = self.hash(&node.level);
+            let parent = self.node_mut(node.parent);
+            if node.is_open {
+                parent.one = NONE;
+            } else if parent.first == at {
+                parent.first = NONE;
             } else {
-                self.node_mut(parent).others -= 1;
-                self.edges.remove(self.edge_hash(parent, sym), at);
-                self.names.release(Sym(sym));
+                parent.others -= 1;
+                self.edges.remove(edge_hash(node.parent, hash), at);
             }
-            self.free.push(at);
-            at = parent;
+            self.nodes.free.push(at);
+            at = node.parent;
         }
     }
 }
 
+/// All nodes, in pieces that never move: growing costs one piece, not a copy of a million.
+#[derive(Debug)]
+struct Nodes {
+    pieces: Vec<Vec<Node>>,
+    free: Vec<u32>,
+    len: usize,
+}
+
+impl Nodes {
+    fn with_root() -> Self {
+        let mut nodes = Self { pieces: Vec::new(), free: Vec::new(), len: 0 };
+        nodes.add(Node::new(NONE, None));
+        nodes
+    }
+
+    fn at(&self, at: u32) -> &Node {
+        &self.pieces[at as usize / PIECE][at as usize % PIECE]
+    }
+
+    fn at_mut(&mut self, at: u32) -> &mut Node {
+        &mut self.pieces[at as usize / PIECE][at as usize % PIECE]
+    }
+
+    fn add(&mut self, node: Node) -> u32 {
+        if let Some(at) = self.free.pop() {
+            *self.at_mut(at) = node;
+            return at;
+        }
+        if self.len.is_multiple_of(PIECE) {
+            self.pieces.push(Vec::with_capacity(PIECE));
+        }
+        self.pieces[self.len / PIECE].push(node);
+        self.len += 1;
+        self.len as u32 - 1
+    }
+}
+
 impl Node {
+    /// A node that leads nowhere yet, behind this level or an open one.
+    fn new(parent: u32, level: Option<&[u8]>) -> Self {
+        Self {
+            level: SmallVec::from_slice(level.unwrap_or_default()),
+            parent,
+            one: NONE,
+            first: NONE,
+            first_hash: 0,
+            others: 0,
+            end: NONE,
+            rest: NONE,
+            more: NONE,
+            starts: NONE,
+            is_open: level.is_none(),
+        }
+    }
+
     fn is_bare(&self) -> bool {
         self.others == 0
-            && [
-                self.one,
-                self.first,
-                self.end,
-                self.rest,
-                self.more,
-                self.starts,
-            ] == [NONE; 6]
+            && [self.one, self.first, self.end, self.rest, self.more, self.starts] == [NONE; 6]
     }
 }
 
@@ -459,6 +456,12 @@ fn push_prefixes(starts: &BTreeMap<Box<[u8]>, u32>, level: &[u8], into: &mut Vec
     }
 }
 
+/// Of the two, only the level's hash must be hard to guess.
+fn edge_hash(parent: u32, hash: u64) -> u32 {
+    let mixed = (hash ^ u64::from(parent).wrapping_mul(SPREAD)).wrapping_mul(SPREAD);
+    (mixed >> 32) as u32
+}
+
 fn some(number: u32) -> Option<u32> {
     (number != NONE).then_some(number)
 }
@@ -467,16 +470,9 @@ fn some(number: u32) -> Option<u32> {
 pub const DEPTH_INLINE: usize = 64;
 
 const ROOT: u32 = 0;
+/// 32 KiB of nodes.
+const PIECE: usize = 512;
 const NONE: u32 = u32::MAX;
-const EMPTY: Node = Node {
-    parent: NONE,
-    sym: NONE,
-    one: NONE,
-    first: NONE,
-    first_sym: NONE,
-    others: 0,
-    end: NONE,
-    rest: NONE,
-    more: NONE,
-    starts: NONE,
-};
+/// Odd, and without a pattern: 2^64 divided by the golden ratio.
+const SPREAD: u64 = 0x9E37_79B9_7F4A_7C15;
+const _: () = assert!(size_of::<Node>() == 64, "a node fills one cache line");

@@ -5,15 +5,7 @@ use crate::base::map::Seed;
 use crate::base::rng::Rng;
 use bytes::Bytes;
 
-const TEXTS: [&str; 7] = [
-    "",
-    "a",
-    "ab",
-    "b",
-    "$s",
-    "abc",
-    "a level of more than sixteen bytes",
-];
+const TEXTS: [&str; 7] = ["", "a", "ab", "b", "$s", "abc", "a level of more than sixteen bytes"];
 
 fn text(rng: &mut Rng) -> Bytes {
     Bytes::from_static(rng.pick(&TEXTS).unwrap().as_bytes())
@@ -21,13 +13,7 @@ fn text(rng: &mut Rng) -> Bytes {
 
 fn random_filter(rng: &mut Rng) -> Filter {
     let depth = rng.below(4);
-    let segs = (0..depth).map(|_| {
-        if rng.chance(1, 3) {
-            Seg::One
-        } else {
-            Seg::Lit(text(rng))
-        }
-    });
+    let segs = (0..depth).map(|_| if rng.chance(1, 3) { Seg::One } else { Seg::Lit(text(rng)) });
     let segs = segs.collect();
     let tail = match rng.below(4) {
         0 | 1 => Tail::End,
@@ -54,11 +40,7 @@ fn compare(trie: &FilterTrie<Filter>, set: &[Filter], topic: &Topic) {
     let mut once = ids.clone();
     once.sort();
     once.dedup();
-    assert_eq!(
-        once.len(),
-        ids.len(),
-        "a leaf was found twice for {topic:?}"
-    );
+    assert_eq!(once.len(), ids.len(), "a leaf was found twice for {topic:?}");
     let wanted: Vec<&Filter> = set.iter().filter(|filter| filter.matches(topic)).collect();
     assert_eq!(ids.len(), wanted.len(), "{topic:?}");
     for id in ids {
@@ -98,11 +80,7 @@ fn matches_what_its_filters_match_through_random_changes() {
             let id = trie.find(&filter).unwrap();
             trie.remove(id);
         }
-        assert_eq!(
-            (trie.len(), trie.weight()),
-            (0, (1, 0)),
-            "something was left behind"
-        );
+        assert_eq!((trie.len(), trie.weight()), (0, 0), "something was left behind");
     }
 }
 
@@ -110,10 +88,7 @@ fn matches_what_its_filters_match_through_random_changes() {
 fn the_order_is_that_of_the_set_not_of_its_history() {
     let mut rng = Rng::new(11);
     let filters: Vec<Filter> = (0..200).map(|_| random_filter(&mut rng)).collect();
-    let mut tries = [
-        FilterTrie::new(Seed::with_seed(1)),
-        FilterTrie::new(Seed::with_seed(2)),
-    ];
+    let mut tries = [FilterTrie::new(Seed::with_seed(1)), FilterTrie::new(Seed::with_seed(2))];
     for (there, back) in filters.iter().zip(filters.iter().rev()) {
         tries[0].entry(there, || there.clone());
         tries[1].entry(back, || back.clone());
@@ -121,10 +96,7 @@ fn the_order_is_that_of_the_set_not_of_its_history() {
     for _ in 0..500 {
         let topic = random_topic(&mut rng);
         let [one, two] = tries.each_ref().map(|trie| {
-            found(trie, &topic)
-                .into_iter()
-                .map(|id| trie.filter(id).unwrap())
-                .collect::<Vec<_>>()
+            found(trie, &topic).into_iter().map(|id| trie.filter(id).unwrap()).collect::<Vec<_>>()
         });
         assert_eq!(one, two);
     }
@@ -141,34 +113,18 @@ fn prefixes_of_one_level_are_found_shortest_first() {
         trie.entry(&prefix(text), || prefix(text));
     }
     let topic = Topic::from_levels([&b"aabc"[..], b"d"]);
-    let texts: Vec<Filter> = found(&trie, &topic)
-        .into_iter()
-        .map(|id| trie.filter(id).unwrap())
-        .collect();
+    let texts: Vec<Filter> =
+        found(&trie, &topic).into_iter().map(|id| trie.filter(id).unwrap()).collect();
     assert_eq!(texts, ["", "a", "aa", "aab"].map(prefix));
-    assert_eq!(
-        found(&trie, &Topic::from_levels([&b"$s"[..]])),
-        [],
-        "the root law"
-    );
+    assert_eq!(found(&trie, &Topic::from_levels([&b"$s"[..]])), [], "the root law");
 }
 
 #[test]
 fn a_topic_deeper_than_the_inline_room_is_matched() {
     let mut trie = FilterTrie::new(Seed::with_seed(1));
-    let ones = Filter {
-        segs: (0..300).map(|_| Seg::One).collect(),
-        tail: Tail::End,
-    };
+    let ones = Filter { segs: (0..300).map(|_| Seg::One).collect(), tail: Tail::End };
     let topic = Topic::from_levels((0..300).map(|_| &b"a"[..]));
-    let set = [
-        ones,
-        Filter::exact(&topic),
-        Filter {
-            segs: Default::default(),
-            tail: Tail::Rest,
-        },
-    ];
+    let set = [ones, Filter::exact(&topic), Filter { segs: Default::default(), tail: Tail::Rest }];
     for filter in &set {
         trie.entry(filter, || filter.clone());
     }

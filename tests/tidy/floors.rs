@@ -15,21 +15,13 @@ pub(crate) fn headers(tree: &Tree) -> Vec<Violation> {
     let mut found = Vec::new();
     for (path, text) in tree.files.iter().filter(|(p, _)| is_source(p)) {
         let Some(room) = room_of(&modules_of(path), tree) else {
-            found.push(violation(
-                path,
-                1,
-                "stands on no floor; see the floors in the manual",
-            ));
+            found.push(violation(path, 1, "stands on no floor; see the floors in the manual"));
             continue;
         };
         let wanted = format!("//! Floor {}. ", room.floor);
         let first = text.lines().next().unwrap_or_default();
         if !first.starts_with(&wanted) {
-            found.push(violation(
-                path,
-                1,
-                format!("the first line must begin `{wanted}`"),
-            ));
+            found.push(violation(path, 1, format!("the first line must begin `{wanted}`")));
         }
     }
     found
@@ -71,18 +63,11 @@ pub(crate) fn world(tree: &Tree) -> Vec<Violation> {
         }
         let mut say = |i: usize, what: &str| {
             let line = source.line(source.tokens[i].at);
-            found.push(violation(
-                source.path,
-                line,
-                format!("touches the world: {what}"),
-            ));
+            found.push(violation(source.path, line, format!("touches the world: {what}")));
         };
         for (i, path) in paths(&source, &["std"]) {
             let name = path.join("::");
-            if WORLD
-                .iter()
-                .any(|w| name == *w || name.starts_with(&format!("{w}::")))
-            {
+            if WORLD.iter().any(|w| name == *w || name.starts_with(&format!("{w}::"))) {
                 say(i, &name);
             }
         }
@@ -108,16 +93,8 @@ const WORLD: &[&str] = &[
     "std::sync::mpsc",
 ];
 const CLOCKS: &[&str] = &["Instant", "SystemTime"];
-const CRATES: &[&str] = &[
-    "mio",
-    "memmap2",
-    "libc",
-    "crossbeam",
-    "crossbeam_channel",
-    "bcrypt",
-    "getrandom",
-    "clap",
-];
+const CRATES: &[&str] =
+    &["mio", "memmap2", "libc", "crossbeam", "crossbeam_channel", "bcrypt", "getrandom", "clap"];
 
 fn is_source(path: &str) -> bool {
     path.starts_with("src/") && path.ends_with(".rs")
@@ -148,10 +125,7 @@ fn modules_of(path: &str) -> Vec<String> {
 
 fn room_of(modules: &[String], tree: &Tree) -> Option<Room> {
     let Some(top) = modules.first() else {
-        return Some(Room {
-            floor: 6,
-            name: "street".to_owned(),
-        });
+        return Some(Room { floor: 6, name: "street".to_owned() });
     };
     let (floor, name) = match top.as_str() {
         "base" => (0, "base"),
@@ -166,10 +140,7 @@ fn room_of(modules: &[String], tree: &Tree) -> Option<Room> {
         other if !is_module(other, tree) => (6, "street"),
         _ => return None,
     };
-    Some(Room {
-        floor,
-        name: name.to_owned(),
-    })
+    Some(Room { floor, name: name.to_owned() })
 }
 
 fn proto_room(modules: &[String], tree: &Tree) -> Room {
@@ -194,10 +165,7 @@ fn targets(source: &Source<'_>) -> Vec<(usize, Vec<String>)> {
         // A macro is exported at the root wherever it is written; its text obeys its own file.
         let mut here = modules_of(source.path);
         here.extend(
-            inline
-                .iter()
-                .filter(|(_, a, b)| (*a..=*b).contains(&i))
-                .map(|m| m.0.to_owned()),
+            inline.iter().filter(|(_, a, b)| (*a..=*b).contains(&i)).map(|m| m.0.to_owned()),
         );
         for word in path {
             match word {

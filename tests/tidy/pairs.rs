@@ -29,9 +29,7 @@ pub(crate) fn dead_files(tree: &Tree) -> Vec<Violation> {
 
 /// Knowing one protocol folder is knowing all: the same rooms in each.
 pub(crate) fn rooms(tree: &Tree) -> Vec<Violation> {
-    let all = [
-        "mod", "packet", "decode", "encode", "peer", "dialect", "fault",
-    ];
+    let all = ["mod", "packet", "decode", "encode", "peer", "dialect", "fault"];
     let mut found = Vec::new();
     for protocol in tree.folders_in("src/proto") {
         let needed = all.iter().filter(|room| match protocol {
@@ -79,11 +77,7 @@ pub(crate) fn faults(tree: &Tree) -> Vec<Violation> {
         .filter(|(name, _)| !tested.iter().any(|t| t == name))
         .filter(|(name, _)| !headers.iter().any(|h| has_word(h, name)))
         .map(|(name, line)| {
-            violation(
-                path,
-                line,
-                format!("FaultKind::{name} is broken by no script and no test"),
-            )
+            violation(path, line, format!("FaultKind::{name} is broken by no script and no test"))
         })
         .collect()
 }
@@ -139,9 +133,7 @@ pub(crate) fn corpora(tree: &Tree) -> Vec<Violation> {
     let mut targets = Vec::new();
     let mut found = Vec::new();
     for (path, _) in &tree.files {
-        let name = path
-            .strip_prefix("fuzz/fuzz_targets/")
-            .and_then(|p| p.strip_suffix(".rs"));
+        let name = path.strip_prefix("fuzz/fuzz_targets/").and_then(|p| p.strip_suffix(".rs"));
         let Some(name) = name else { continue };
         targets.push(name);
         let corpus = format!("fuzz/corpus/{name}/");
@@ -173,11 +165,7 @@ pub(crate) fn counters(tree: &Tree) -> Vec<Violation> {
     let n = source.tokens.len();
     for i in (0..n).filter(|i| source.reads(*i, &["counters", "!", "{"])) {
         let (first, last) = (source.tokens[i].at, source.tokens[source.closing(i + 2)].at);
-        for (at, label) in source
-            .strings
-            .iter()
-            .filter(|(at, _)| (first..last).contains(at))
-        {
+        for (at, label) in source.strings.iter().filter(|(at, _)| (first..last).contains(at)) {
             if !has_word(manual, label) {
                 let text = format!("counter {label} is not in src/manual/operating.md");
                 found.push(violation(path, source.line(*at), text));
@@ -198,18 +186,11 @@ pub(crate) fn guards(tree: &Tree) -> Vec<Violation> {
     let tests: Vec<&str> = sources.iter().flat_map(Source::test_names).collect();
     let mut found = Vec::new();
     for (n, line) in text.lines().enumerate() {
-        let Some(row) = line
-            .trim()
-            .strip_prefix('|')
-            .and_then(|l| l.strip_suffix('|'))
-        else {
+        let Some(row) = line.trim().strip_prefix('|').and_then(|l| l.strip_suffix('|')) else {
             continue;
         };
         let is_rule = row.chars().all(|c| matches!(c, '-' | ':' | '|' | ' '));
-        let is_head = text
-            .lines()
-            .nth(n + 1)
-            .is_some_and(|next| next.starts_with("|-"));
+        let is_head = text.lines().nth(n + 1).is_some_and(|next| next.starts_with("|-"));
         if is_rule || is_head {
             continue;
         }
@@ -230,10 +211,9 @@ pub(crate) fn guards(tree: &Tree) -> Vec<Violation> {
 
 /// Every public module has its place in the tour of the manual.
 pub(crate) fn tour(tree: &Tree) -> Vec<Violation> {
-    let (Some(text), Some(manual)) = (
-        tree.text("src/lib.rs"),
-        tree.text("src/manual/architecture.md"),
-    ) else {
+    let (Some(text), Some(manual)) =
+        (tree.text("src/lib.rs"), tree.text("src/manual/architecture.md"))
+    else {
         return Vec::new();
     };
     let source = Source::new("src/lib.rs", text);
@@ -243,16 +223,11 @@ pub(crate) fn tour(tree: &Tree) -> Vec<Violation> {
         .filter(|(_, name)| !has_word(manual, name))
         .map(|(i, name)| {
             let line = source.line(source.tokens[i].at);
-            violation(
-                "src/lib.rs",
-                line,
-                format!("{name} is missing in the manual's tour"),
-            )
+            violation("src/lib.rs", line, format!("{name} is missing in the manual's tour"))
         })
         .collect()
 }
 
 fn has_word(text: &str, word: &str) -> bool {
-    text.split(|c: char| !(c.is_alphanumeric() || c == '_'))
-        .any(|w| w == word)
+    text.split(|c: char| !(c.is_alphanumeric() || c == '_')).any(|w| w == word)
 }

@@ -24,32 +24,17 @@ pub(crate) struct Source<'a> {
 
 impl<'a> Source<'a> {
     pub(crate) fn new(path: &'a str, raw: &'a str) -> Self {
-        let mut lexer = Lexer {
-            raw,
-            at: 0,
-            tokens: Vec::new(),
-            strings: Vec::new(),
-        };
+        let mut lexer = Lexer { raw, at: 0, tokens: Vec::new(), strings: Vec::new() };
         lexer.run();
-        let Lexer {
-            tokens, strings, ..
-        } = lexer;
-        let mut source = Self {
-            path,
-            raw,
-            tokens,
-            strings,
-        };
+        let Lexer { tokens, strings, .. } = lexer;
+        let mut source = Self { path, raw, tokens, strings };
         source.mark_tests();
         source
     }
 
     /// The line of a byte offset, counted from 1.
     pub(crate) fn line(&self, at: usize) -> usize {
-        1 + self.raw.as_bytes()[..at]
-            .iter()
-            .filter(|b| **b == b'\n')
-            .count()
+        1 + self.raw.as_bytes()[..at].iter().filter(|b| **b == b'\n').count()
     }
 
     pub(crate) fn text(&self, i: usize) -> &'a str {
@@ -58,10 +43,7 @@ impl<'a> Source<'a> {
 
     /// Do the tokens from `i` on read like this?
     pub(crate) fn reads(&self, i: usize, words: &[&str]) -> bool {
-        words
-            .iter()
-            .enumerate()
-            .all(|(k, w)| self.text(i + k) == *w)
+        words.iter().enumerate().all(|(k, w)| self.text(i + k) == *w)
     }
 
     /// From an opening bracket to the index of the one that closes it.
@@ -111,11 +93,7 @@ impl<'a> Source<'a> {
             let open = i + if inner { 2 } else { 1 };
             let close = self.closing(open);
             if self.is_test_attribute(open + 1, close) {
-                let end = if inner {
-                    self.tokens.len() - 1
-                } else {
-                    self.item_end(close + 1)
-                };
+                let end = if inner { self.tokens.len() - 1 } else { self.item_end(close + 1) };
                 self.tokens[i..=end].iter_mut().for_each(|t| t.test = true);
             }
             i = close + 1;
@@ -131,10 +109,7 @@ impl<'a> Source<'a> {
         }
         let words = &self.tokens[first..close];
         let span = self.tokens[first].at..self.tokens[close].at;
-        let testing = self
-            .strings
-            .iter()
-            .any(|(at, s)| span.contains(at) && *s == "testing");
+        let testing = self.strings.iter().any(|(at, s)| span.contains(at) && *s == "testing");
         let named = testing || words.iter().any(|t| t.text == "test");
         named && !words.iter().any(|t| t.text == "not")
     }
@@ -148,11 +123,7 @@ impl<'a> Source<'a> {
             }
             let mut j = i + 2;
             while j < self.tokens.len() && !matches!(self.text(j), "{" | ";") {
-                j = if matches!(self.text(j), "(" | "[") {
-                    self.closing(j) + 1
-                } else {
-                    j + 1
-                };
+                j = if matches!(self.text(j), "(" | "[") { self.closing(j) + 1 } else { j + 1 };
             }
             if self.text(j) == "{" {
                 found.push((self.text(i + 1), i, self.closing(j)));
@@ -273,11 +244,7 @@ impl<'a> Lexer<'a> {
 
     fn push(&mut self, len: usize) {
         let text = &self.raw[self.at..self.at + len];
-        self.tokens.push(Token {
-            at: self.at,
-            text,
-            test: false,
-        });
+        self.tokens.push(Token { at: self.at, text, test: false });
         self.at += len;
     }
 
@@ -312,19 +279,11 @@ impl<'a> Lexer<'a> {
                 break;
             }
             let skip = usize::from(!raw && body[len..].starts_with('\\'));
-            len += body[len..]
-                .chars()
-                .take(1 + skip)
-                .map(char::len_utf8)
-                .sum::<usize>();
+            len += body[len..].chars().take(1 + skip).map(char::len_utf8).sum::<usize>();
         }
         self.strings.push((start, &body[..len]));
         // A string stands for itself as one sign, so that `f("x")` and `f()` read differently.
-        self.tokens.push(Token {
-            at: self.at,
-            text: "\"",
-            test: false,
-        });
+        self.tokens.push(Token { at: self.at, text: "\"", test: false });
         self.at = (start + len + end_mark.len()).min(self.raw.len());
     }
 
@@ -347,9 +306,7 @@ impl<'a> Lexer<'a> {
     /// A word, unless it is the prefix of a string or of a byte.
     fn word(&mut self) {
         let rest = self.rest();
-        let len = rest
-            .find(|c: char| !(c.is_alphanumeric() || c == '_'))
-            .unwrap_or(rest.len());
+        let len = rest.find(|c: char| !(c.is_alphanumeric() || c == '_')).unwrap_or(rest.len());
         let (word, after) = rest.split_at(len);
         let hashes = after.len() - after.trim_start_matches('#').len();
         let raw_string = matches!(word, "r" | "br" | "cr") && after[hashes..].starts_with('"');

@@ -29,18 +29,12 @@ impl fmt::Display for Violation {
 }
 
 pub(crate) fn violation(file: &str, line: usize, text: impl Into<String>) -> Violation {
-    Violation {
-        file: file.to_owned(),
-        line,
-        text: text.into(),
-    }
+    Violation { file: file.to_owned(), line, text: text.into() }
 }
 
 impl Tree {
     pub(crate) fn planted(files: &[(&str, &str)]) -> Self {
-        let files = files
-            .iter()
-            .map(|(path, text)| ((*path).to_owned(), (*text).to_owned()));
+        let files = files.iter().map(|(path, text)| ((*path).to_owned(), (*text).to_owned()));
         Self::new(files.collect())
     }
 
@@ -61,10 +55,7 @@ impl Tree {
     /// Everything a rule may want to read; build output and what fuzzing found are left alone.
     pub(crate) fn load(root: &Path) -> Self {
         let mut files = Vec::new();
-        for entry in std::fs::read_dir(root)
-            .expect("the project can be read")
-            .flatten()
-        {
+        for entry in std::fs::read_dir(root).expect("the project can be read").flatten() {
             let name = entry.file_name().to_string_lossy().into_owned();
             // In a second working tree `.git` is a file that names a folder of the machine.
             if entry.path().is_file() && name != ".git" {
@@ -78,10 +69,7 @@ impl Tree {
     }
 
     pub(crate) fn text(&self, path: &str) -> Option<&str> {
-        self.files
-            .iter()
-            .find(|(p, _)| p == path)
-            .map(|(_, t)| t.as_str())
+        self.files.iter().find(|(p, _)| p == path).map(|(_, t)| t.as_str())
     }
 
     pub(crate) fn has(&self, path: &str) -> bool {
@@ -111,15 +99,9 @@ impl Tree {
 
     /// Is this file, or the folder it lies in, compiled only for tests?
     fn is_gated(&self, path: &str) -> bool {
-        let of = |gate: &String| {
-            gate.strip_suffix("mod.rs")
-                .map(|folder| path.starts_with(folder))
-        };
+        let of = |gate: &String| gate.strip_suffix("mod.rs").map(|folder| path.starts_with(folder));
         path.ends_with("_test.rs")
-            || self
-                .gated
-                .iter()
-                .any(|gate| path == gate || of(gate) == Some(true))
+            || self.gated.iter().any(|gate| path == gate || of(gate) == Some(true))
     }
 
     /// The names right under a folder: files without their suffix, and folders.
@@ -144,10 +126,7 @@ fn walk(folder: &Path, name: &str, files: &mut Vec<(String, String)>) {
     if SKIPPED.contains(&name) {
         return;
     }
-    for entry in std::fs::read_dir(folder)
-        .expect("the folder can be read")
-        .flatten()
-    {
+    for entry in std::fs::read_dir(folder).expect("the folder can be read").flatten() {
         let path = format!("{name}/{}", entry.file_name().to_string_lossy());
         if entry.path().is_dir() {
             walk(&entry.path(), &path, files);
@@ -160,10 +139,7 @@ fn walk(folder: &Path, name: &str, files: &mut Vec<(String, String)>) {
 /// Files that are not text (seeds of the fuzzer) count by their name alone.
 fn read(file: &Path, name: &str, files: &mut Vec<(String, String)>) {
     let bytes = std::fs::read(file).expect("the file can be read");
-    files.push((
-        name.to_owned(),
-        String::from_utf8(bytes).unwrap_or_default(),
-    ));
+    files.push((name.to_owned(), String::from_utf8(bytes).unwrap_or_default()));
 }
 
 const FOLDERS: &[&str] = &["src", "tests", "benches", "examples", "fuzz", ".ci"];

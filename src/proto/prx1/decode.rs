@@ -81,34 +81,20 @@ fn body(first: u8, body: Bytes) -> Result<Packet, Fault> {
     let r = &mut Reader::new(body);
     let flags = first & 0x0f;
     let (packet, short) = match first >> 4 {
-        code::CONNECT => (
-            connect(flags, r).map(Packet::Connect),
-            FaultKind::Prx1ConnectShort,
-        ),
-        code::CONNACK => (
-            connack(flags, r).map(Packet::ConnAck),
-            FaultKind::Prx1ConnAckShort,
-        ),
-        code::QUEUE => (
-            queue(flags, r).map(Packet::Queue),
-            FaultKind::Prx1QueueShort,
-        ),
+        code::CONNECT => (connect(flags, r).map(Packet::Connect), FaultKind::Prx1ConnectShort),
+        code::CONNACK => (connack(flags, r).map(Packet::ConnAck), FaultKind::Prx1ConnAckShort),
+        code::QUEUE => (queue(flags, r).map(Packet::Queue), FaultKind::Prx1QueueShort),
         code::QACK => (Ok(qack(flags)), FaultKind::Prx1AckShort),
         code::PUBACK => (r.u16().map(Packet::PubAck), FaultKind::Prx1AckShort),
-        code::SUBSCRIBE => (
-            subscribe(flags, r).map(Packet::Subscribe),
-            FaultKind::Prx1SubscribeShort,
-        ),
+        code::SUBSCRIBE => {
+            (subscribe(flags, r).map(Packet::Subscribe), FaultKind::Prx1SubscribeShort)
+        }
         code::SUBACK => (r.u16().map(Packet::SubAck), FaultKind::Prx1AckShort),
-        code::UNSUBSCRIBE => (
-            subscribe(flags, r).map(Packet::Unsubscribe),
-            FaultKind::Prx1SubscribeShort,
-        ),
+        code::UNSUBSCRIBE => {
+            (subscribe(flags, r).map(Packet::Unsubscribe), FaultKind::Prx1SubscribeShort)
+        }
         code::UNSUBACK => (r.u16().map(Packet::UnsubAck), FaultKind::Prx1AckShort),
-        code::PUBLISH => (
-            publish(flags, r).map(Packet::Publish),
-            FaultKind::Prx1PublishShort,
-        ),
+        code::PUBLISH => (publish(flags, r).map(Packet::Publish), FaultKind::Prx1PublishShort),
         code::PING => return Ok(Packet::Ping),
         code::PONG => return Ok(Packet::Pong),
         code::DISCONNECT => return Ok(Packet::Disconnect),
@@ -126,11 +112,7 @@ fn connect(flags: u8, r: &mut Reader) -> Result<Connect, Short> {
         version,
         password: blob_if(has & cflag::PASSWORD != 0, r)?,
         client_id: blob_if(has & cflag::CLIENT_ID != 0, r)?,
-        keepalive: if has & cflag::KEEPALIVE == 0 {
-            None
-        } else {
-            Some(r.u16()?)
-        },
+        keepalive: if has & cflag::KEEPALIVE == 0 { None } else { Some(r.u16()?) },
         username: blob_if(has & cflag::USERNAME != 0, r)?,
     })
 }
@@ -156,11 +138,7 @@ fn queue(flags: u8, r: &mut Reader) -> Result<Queue, Short> {
             2 => Action::Drain,
             _ => Action::None,
         },
-        id: if has & qflag::ID == 0 {
-            None
-        } else {
-            Some(r.u16()?)
-        },
+        id: if has & qflag::ID == 0 { None } else { Some(r.u16()?) },
         address: blob_if(has & qflag::ADDRESS != 0, r)?,
         return_path: blob_if(has & qflag::RETURN_PATH != 0, r)?,
         mark: blob_if(has & qflag::MARK != 0, r)?,
@@ -201,9 +179,5 @@ fn publish(flags: u8, r: &mut Reader) -> Result<Publish, Short> {
 }
 
 fn blob_if(present: bool, r: &mut Reader) -> Result<Option<Bytes>, Short> {
-    if present {
-        r.blob16().map(Some)
-    } else {
-        Ok(None)
-    }
+    if present { r.blob16().map(Some) } else { Ok(None) }
 }

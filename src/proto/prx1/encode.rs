@@ -177,12 +177,7 @@ fn queue(p: &Queue, out: &mut Outbound) -> Result<(), Unsendable> {
 fn subscribe(code: u8, p: &Subscribe, out: &mut Outbound) -> Result<(), Unsendable> {
     let topic_len = usize::from(count(p.topic.len())?);
     let id_len = if p.qos & 3 == 0 { 0 } else { 2 };
-    head(
-        out,
-        code,
-        message_flags(p.dup, p.qos, p.retain),
-        id_len + 2 + topic_len,
-    );
+    head(out, code, message_flags(p.dup, p.qos, p.retain), id_len + 2 + topic_len);
     if id_len != 0 {
         out.put_u16(p.id);
     }

@@ -40,20 +40,13 @@ mod tests {
         let connack = |result| Packet::ConnAck(ConnAck::plain(result));
         assert_eq!(
             said,
-            [
-                ("Prx1Version", connack(ConnAck::ERR)),
-                ("Prx1Credentials", connack(ConnAck::FAIL))
-            ]
+            [("Prx1Version", connack(ConnAck::ERR)), ("Prx1Credentials", connack(ConnAck::FAIL))]
         );
     }
 
     #[test]
     fn what_breaks_framing_is_never_harmless() {
-        for kind in [
-            FaultKind::Prx1Length,
-            FaultKind::Prx1TooLong,
-            FaultKind::Prx1PublishShort,
-        ] {
+        for kind in [FaultKind::Prx1Length, FaultKind::Prx1TooLong, FaultKind::Prx1PublishShort] {
             assert!(!is_harmless(&kind.fault()));
         }
         assert!(is_harmless(&FaultKind::Prx1AckShort.fault()));

@@ -21,9 +21,7 @@ pub fn bytes(data: &[u8]) {
     for packet in &whole {
         say_again(packet);
     }
-    let seed = data
-        .iter()
-        .fold(1u64, |sum, &b| sum.rotate_left(7) ^ u64::from(b));
+    let seed = data.iter().fold(1u64, |sum, &b| sum.rotate_left(7) ^ u64::from(b));
     let mut rng = Rng::new(seed);
     let mut rest = data;
     let mut input = BytesMut::new();
@@ -49,11 +47,7 @@ fn drain(input: &mut BytesMut) -> (Vec<Packet>, Option<Fault>) {
         let before = input.len();
         match next(input, BODY_MAX) {
             Ok(Some(packet)) => {
-                assert_eq!(
-                    announced,
-                    Ok(Some(before - input.len())),
-                    "as long as announced"
-                );
+                assert_eq!(announced, Ok(Some(before - input.len())), "as long as announced");
                 packets.push(packet);
             }
             Ok(None) => {

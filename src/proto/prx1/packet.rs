@@ -103,12 +103,7 @@ impl ConnAck {
     /// An answer that says nothing but its result.
     #[must_use]
     pub const fn plain(result: u8) -> Self {
-        Self {
-            session_present: false,
-            clean_start: false,
-            result,
-            session_id: None,
-        }
+        Self { session_present: false, clean_start: false, result, session_id: None }
     }
 }
 

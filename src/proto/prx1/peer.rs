@@ -27,7 +27,7 @@ use crate::proto::{Ask, Ctx, Protocol};
 use super::dialect::Spelling;
 use super::ids::IdSet;
 use super::packet::{Action, ConnAck, Connect, Packet, Publish, QAckCode, Queue, Subscribe};
-use super::{decode, encode, fault};
+use super::{decode, encode, fault, publish_head};
 
 /// A password check is waited for this long; then the stranger is let go.
 const VERDICT_MS: u64 = 60_000;
@@ -151,7 +151,7 @@ impl Peer {
         }
     }
 
-    fn refuse(&mut self, connect: &Connect, why: Refusal, ctx: &mut Ctx<'_>) -> Result<(), Fault> {
+    fn refuse(&self, connect: &Connect, why: Refusal, ctx: &mut Ctx<'_>) -> Result<(), Fault> {
         ctx.hub.stats.count(Counter::LoginsRefused);
         let user = connect.username.as_deref().unwrap_or_default();
         let event = Event::Refused { conn: ctx.conn, address: ctx.address, user, why };
@@ -196,8 +196,7 @@ impl Peer {
                 .session(attached.session)
                 .is_some_and(|s| !s.subs.is_empty() || s.outbox.owed() > 0);
         // The 2017 dialect, known by its keepalive, calls success 0x00.
-        let result =
-            if connect.keepalive.is_some() { ConnAck::UNSET } else { ConnAck::OK };
+        let result = if connect.keepalive.is_some() { ConnAck::UNSET } else { ConnAck::OK };
         self.replies.push_gate(attached.after, Reply::ConnAck { result, present: stored });
         ctx.hub.stats.count(Counter::LoginsAccepted);
         let client_id = connect.client_id.as_deref().unwrap_or_default();
@@ -465,7 +464,7 @@ impl Peer {
             Reply::Pong => Packet::Pong,
         };
         // Fixed small packets: nothing in them can be too long.
-        let _ = encode::encode(&packet, out);
+        let _ = encode(&packet, out);
     }
 
     fn put_delivery(&self, d: &Delivery, online: &Online, hub: &mut Hub, out: &mut Outbound) {
@@ -478,7 +477,7 @@ impl Peer {
         };
         let id = if d.qos > 0 { id_of(d.ord) } else { 0 };
         let dup = d.qos > 0 && (d.dup || d.ord <= online.resumed);
-        let head = encode::publish_head(out, dup, d.qos, d.retain, id, text, m.body.len());
+        let head = publish_head(out, dup, d.qos, d.retain, id, text, m.body.len());
         if head.is_err() {
             return Self::cannot_say(d, online, hub);
         }
@@ -576,7 +575,13 @@ impl Protocol for Peer {
         self.state = State::Over;
     }
 
-    fn poll_transmit(&mut self, now: Now, hub: &mut Hub, out: &mut Outbound, budget: usize) -> bool {
+    fn poll_transmit(
+        &mut self,
+        now: Now,
+        hub: &mut Hub,
+        out: &mut Outbound,
+        budget: usize,
+    ) -> bool {
         let synced = hub.synced();
         while out.len() < budget
             && let Some(reply) = self.replies.pop(synced)

@@ -1,0 +1,20 @@
+//! Floor 6. The manual: chapters in markdown, mounted so that they stand beside the code.
+//!
+//! Reading order: [`architecture`], [`style`], [`adding_a_protocol`], [`journal`], [`operating`].
+//! A chapter is a file that a pull request changes together with the code it speaks of; some are
+//! compared with it by `tests/tidy.rs`. Absent on purpose: code. Nothing here runs.
+
+#[doc = include_str!("architecture.md")]
+pub mod architecture {}
+
+#[doc = include_str!("style.md")]
+pub mod style {}
+
+#[doc = include_str!("adding_a_protocol.md")]
+pub mod adding_a_protocol {}
+
+#[doc = include_str!("journal.md")]
+pub mod journal {}
+
+#[doc = include_str!("operating.md")]
+pub mod operating {}
