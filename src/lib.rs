@@ -3,6 +3,10 @@
 pub mod access;
 pub mod base;
 #[cfg(feature = "os")]
+pub mod broker;
+#[cfg(feature = "cli")]
+pub mod cli;
+#[cfg(feature = "os")]
 pub mod client;
 pub mod engine;
 pub mod hub;
@@ -13,3 +17,8 @@ pub mod proto;
 #[cfg(feature = "testing")]
 pub mod testing;
 pub mod topic;
+
+#[cfg(feature = "os")]
+pub use broker::{Broker, Handle, Message, Receipt, Subscription};
+pub use hub::message::Durability;
+pub use proto::Speak;
