@@ -528,6 +528,28 @@ fn a_broker_that_talks_before_it_listens_is_heard() {
 }
 
 #[test]
+fn a_broker_that_never_listens_and_leaves_is_replaced() {
+    let broker = Broker::new();
+    let (client, mut peer) = broker.online(broker.client().queue(48_000, 64 << 20));
+    let heavy = vec![b'x'; 60_000];
+    for _ in 0..400 {
+        client.publish("a", &heavy, Q1, false).unwrap();
+    }
+    // More acknowledgements than may wait: the client's reader stands still when this is through.
+    let frame = encode_vec(&message("flood", 1)).unwrap();
+    let flood: Vec<u8> = frame
+        .iter()
+        .copied()
+        .cycle()
+        .take(frame.len() * 75_000)
+        .collect();
+    peer.stream.write_all(&flood).unwrap();
+    drop(peer);
+    let mut peer = broker.welcome(ConnAck::OK);
+    assert_eq!(peer.hear_publish().payload.len(), heavy.len());
+}
+
+#[test]
 fn a_full_list_makes_callers_wait_and_then_refuses() {
     let broker = Broker::new();
     let patience = Duration::from_millis(100);
