@@ -431,12 +431,9 @@ fn a_broker_that_never_listens_and_leaves_is_replaced() {
     let broker = Broker::new();
     let called = Arc::new(AtomicUsize::new(0));
     let count = Arc::clone(&called);
-    let builder = broker
-        .client()
-        .queue(48_000, 64 << 20)
-        .on_message(move |_, _| {
-            count.fetch_add(1, Ordering::Relaxed);
-        });
+    let builder = broker.client().queue(48_000, 64 << 20).on_message(move |_, _| {
+        count.fetch_add(1, Ordering::Relaxed);
+    });
     let (client, mut peer) = broker.online(builder);
     let heavy = vec![b'x'; 60_000];
     for _ in 0..400 {
@@ -444,12 +441,7 @@ fn a_broker_that_never_listens_and_leaves_is_replaced() {
     }
     // The writer is stuck now, and more acknowledgements are owed than may wait.
     let frame = encode_vec(&message("flood", 1)).unwrap();
-    let flood: Vec<u8> = frame
-        .iter()
-        .copied()
-        .cycle()
-        .take(frame.len() * 100_000)
-        .collect();
+    let flood: Vec<u8> = frame.iter().copied().cycle().take(frame.len() * 100_000).collect();
     peer.stream.write_all(&flood).unwrap();
     until(|| called.load(Ordering::Relaxed) > 65_536);
     std::thread::sleep(Duration::from_millis(100));

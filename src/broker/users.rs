@@ -62,9 +62,8 @@ fn again(path: &Path, shared: &Shared, now: Now, engine: &mut Engine) {
 
 /// Whoever is not who they were must come in again.
 fn end(diff: &Diff, now: Now, engine: &mut Engine) -> usize {
-    let named = |user: &[u8]| {
-        diff.removed.iter().chain(&diff.changed).any(|name| name.as_bytes() == user)
-    };
+    let named =
+        |user: &[u8]| diff.removed.iter().chain(&diff.changed).any(|name| name.as_bytes() == user);
     let concerned = engine.hub().sessions().filter(|s| named(&s.principal.user));
     let conns: Vec<ConnId> = concerned.filter_map(|s| s.conn).collect();
     for conn in &conns {

@@ -245,16 +245,25 @@ impl Engine {
         }
     }
 
-    /// What is left of the input: a budget ran out, or a packet is not whole yet.
+    /// What is left of the input: its share of the turn ran out, or a packet is not whole yet.
     fn note_rest(&mut self, now: Now, conn: ConnId) {
         let Some(c) = self.conns.get_mut(conn) else { return };
-        if c.input.is_empty() || c.doom.is_some() {
+        let ours = c.peer.has_packet(&c.input, &self.hub) || !c.peer.wants_bytes(&self.hub);
+        if c.input.is_empty() || ours || c.doom.is_some() {
+            // What waits for us is not the peer's delay.
             c.partial = None;
-            return;
+        } else {
+            c.partial = c.partial.or(Some(now.mono));
         }
-        c.partial = c.partial.or(Some(now.mono));
-        let more = c.peer.has_packet(&c.input, &self.hub);
-        if more && !c.ready && c.peer.wants_bytes(&self.hub) {
+        self.note_ready(conn);
+    }
+
+    /// Packets are left and the peer takes them: it is served again before new bytes are.
+    fn note_ready(&mut self, conn: ConnId) {
+        let Some(c) = self.conns.get_mut(conn).filter(|c| c.doom.is_none() && !c.ready) else {
+            return;
+        };
+        if c.peer.wants_bytes(&self.hub) && c.peer.has_packet(&c.input, &self.hub) {
             c.ready = true;
             self.ready.push_back(conn);
         }
@@ -506,16 +515,7 @@ impl Engine {
             self.wait_for(lsn, conn);
         }
         // Replies went out: a peer that took nothing because of them may go on.
-        if let Some(c) = self.conns.get_mut(conn)
-            && !c.input.is_empty()
-            && !c.ready
-            && c.doom.is_none()
-            && c.peer.wants_bytes(&self.hub)
-            && c.peer.has_packet(&c.input, &self.hub)
-        {
-            c.ready = true;
-            self.ready.push_back(conn);
-        }
+        self.note_ready(conn);
         self.end_if_said(now, conn);
         self.gather_awake();
     }

@@ -21,10 +21,7 @@ fn decode(bytes: &[u8]) -> Result<Option<Packet>, Fault> {
 
 fn hex(text: &str) -> Vec<u8> {
     let digits: Vec<char> = text.chars().filter(|c| !c.is_whitespace()).collect();
-    digits
-        .chunks(2)
-        .map(|c| u8::from_str_radix(&String::from_iter(c), 16).unwrap())
-        .collect()
+    digits.chunks(2).map(|c| u8::from_str_radix(&String::from_iter(c), 16).unwrap()).collect()
 }
 
 fn blob(rng: &mut Rng) -> Bytes {
@@ -42,30 +39,19 @@ fn maybe(rng: &mut Rng) -> Option<Bytes> {
 }
 
 fn id(rng: &mut Rng) -> u16 {
-    *rng.pick(&[0, 1, 9, 255, 256, 0x1234, 65_534, 65_535])
-        .unwrap()
+    *rng.pick(&[0, 1, 9, 255, 256, 0x1234, 65_534, 65_535]).unwrap()
 }
 
 fn subscribe(rng: &mut Rng) -> Subscribe {
     let qos = rng.below(4) as u8;
     let id = if qos == 0 { 0 } else { id(rng) };
-    Subscribe {
-        dup: rng.chance(1, 2),
-        qos,
-        retain: rng.chance(1, 2),
-        id,
-        topic: blob(rng),
-    }
+    Subscribe { dup: rng.chance(1, 2), qos, retain: rng.chance(1, 2), id, topic: blob(rng) }
 }
 
 fn connect(rng: &mut Rng) -> Connect {
     Connect {
         clean_start: rng.chance(1, 2),
-        version: if rng.chance(1, 4) {
-            Bytes::from_static(b"MQTT")
-        } else {
-            VERSION.into()
-        },
+        version: if rng.chance(1, 4) { Bytes::from_static(b"MQTT") } else { VERSION.into() },
         password: maybe(rng),
         client_id: maybe(rng),
         keepalive: rng.chance(1, 2).then(|| id(rng)),
@@ -76,9 +62,7 @@ fn connect(rng: &mut Rng) -> Connect {
 fn queue(rng: &mut Rng) -> Queue {
     Queue {
         dup: rng.chance(1, 2),
-        action: *rng
-            .pick(&[Action::Initialize, Action::Destroy, Action::Drain])
-            .unwrap(),
+        action: *rng.pick(&[Action::Initialize, Action::Destroy, Action::Drain]).unwrap(),
         id: rng.chance(1, 2).then(|| id(rng)),
         address: maybe(rng),
         return_path: maybe(rng),
@@ -97,10 +81,7 @@ fn packet(rng: &mut Rng) -> Packet {
             session_id: maybe(rng),
         }),
         2 => Packet::Queue(queue(rng)),
-        3 => Packet::QAck(
-            *rng.pick(&[QAckCode::None, QAckCode::Ok, QAckCode::Error])
-                .unwrap(),
-        ),
+        3 => Packet::QAck(*rng.pick(&[QAckCode::None, QAckCode::Ok, QAckCode::Error]).unwrap()),
         4 => Packet::PubAck(id(rng)),
         5 => Packet::Subscribe(subscribe(rng)),
         6 => Packet::SubAck(id(rng)),
@@ -110,21 +91,8 @@ fn packet(rng: &mut Rng) -> Packet {
         10 => Packet::Pong,
         11 => Packet::Disconnect,
         _ => {
-            let Subscribe {
-                dup,
-                qos,
-                retain,
-                id,
-                topic,
-            } = subscribe(rng);
-            Packet::Publish(Publish {
-                dup,
-                qos,
-                retain,
-                id,
-                topic,
-                payload: blob(rng),
-            })
+            let Subscribe { dup, qos, retain, id, topic } = subscribe(rng);
+            Packet::Publish(Publish { dup, qos, retain, id, topic, payload: blob(rng) })
         }
     }
 }
@@ -144,21 +112,9 @@ fn topic() -> Bytes {
 fn golden_bytes_of_messages() {
     let message = |dup, qos, retain, id, payload: &'static [u8]| {
         let payload = Bytes::from_static(payload);
-        Packet::Publish(Publish {
-            dup,
-            qos,
-            retain,
-            id,
-            topic: topic(),
-            payload,
-        })
+        Packet::Publish(Publish { dup, qos, retain, id, topic: topic(), payload })
     };
-    let filter = |qos, id| Subscribe {
-        qos,
-        id,
-        topic: topic(),
-        ..Subscribe::default()
-    };
+    let filter = |qos, id| Subscribe { qos, id, topic: topic(), ..Subscribe::default() };
     golden(&[
         ("60 02 0009", Packet::PubAck(9)),
         ("70 05 0003 612f62", Packet::Subscribe(filter(0, 0))),
@@ -166,18 +122,9 @@ fn golden_bytes_of_messages() {
         ("80 02 0001", Packet::SubAck(1)),
         ("92 07 0003 0003 612f62", Packet::Unsubscribe(filter(1, 3))),
         ("a0 02 0003", Packet::UnsubAck(3)),
-        (
-            "b0 09 0003 612f62 0002 6869",
-            message(false, 0, false, 0, b"hi"),
-        ),
-        (
-            "bb 0b 0009 0003 612f62 0002 6d31",
-            message(true, 1, true, 9, b"m1"),
-        ),
-        (
-            "b6 09 0009 0003 612f62 0000",
-            message(false, 3, false, 9, b""),
-        ),
+        ("b0 09 0003 612f62 0002 6869", message(false, 0, false, 0, b"hi")),
+        ("bb 0b 0009 0003 612f62 0002 6d31", message(true, 1, true, 9, b"m1")),
+        ("b6 09 0009 0003 612f62 0000", message(false, 3, false, 9, b"")),
     ]);
 }
 
@@ -199,20 +146,10 @@ fn golden_bytes_of_everything_else() {
         message: text(b"m"),
         ..Queue::default()
     };
-    let mark = Queue {
-        action: Action::Drain,
-        mark: Some(topic()),
-        ..Queue::default()
-    };
-    let named_ack = ConnAck {
-        session_id: Some(topic()),
-        ..ConnAck::plain(2)
-    };
+    let mark = Queue { action: Action::Drain, mark: Some(topic()), ..Queue::default() };
+    let named_ack = ConnAck { session_id: Some(topic()), ..ConnAck::plain(2) };
     golden(&[
-        (
-            "10 14 0004 50525831 0f 0001 70 0000 0001 0004 74657374",
-            Packet::Connect(named),
-        ),
+        ("10 14 0004 50525831 0f 0001 70 0000 0001 0004 74657374", Packet::Connect(named)),
         ("20 01 02", Packet::ConnAck(ConnAck::plain(ConnAck::OK))),
         ("24 06 02 0003 612f62", Packet::ConnAck(named_ack)),
         ("4e 0a 00c0 0009 0001 71 0001 6d", Packet::Queue(push)),
@@ -234,16 +171,8 @@ fn every_packet_cut_at_every_length_waits() {
         let near = |cut: usize| cut < 300 || bytes.len() - cut < 300 || cut.is_multiple_of(8_191);
         for cut in (0..bytes.len()).filter(|&cut| near(cut)) {
             let mut input = BytesMut::from(&bytes[..cut]);
-            assert_eq!(
-                next(&mut input, BODY_MAX),
-                Ok(None),
-                "{cut} bytes of {packet:?}"
-            );
-            assert_eq!(
-                input.len(),
-                cut,
-                "nothing is taken before the frame is whole"
-            );
+            assert_eq!(next(&mut input, BODY_MAX), Ok(None), "{cut} bytes of {packet:?}");
+            assert_eq!(input.len(), cut, "nothing is taken before the frame is whole");
         }
         assert_eq!(decode(&bytes), Ok(Some(packet)));
     }
@@ -310,9 +239,7 @@ fn mangled_streams_keep_the_laws() {
         }
         for _ in 0..rng.below(12) {
             let at = rng.below(bytes.len() as u64) as usize;
-            bytes[at] = *rng
-                .pick(&[0, 1, 2, 0x7f, 0x80, 0xff, 0x4f, 0x12, 0xb2])
-                .unwrap();
+            bytes[at] = *rng.pick(&[0, 1, 2, 0x7f, 0x80, 0xff, 0x4f, 0x12, 0xb2]).unwrap();
         }
         fuzzing::bytes(&bytes);
     }
@@ -346,33 +273,14 @@ fn impossible_lengths_are_refused_before_the_body() {
     let fault = |bytes: &str, max| frame_len(&hex(bytes), max).unwrap_err().kind;
     assert_eq!(fault("c0 80 80 80 80", BODY_MAX), FaultKind::Prx1Length);
     assert_eq!(fault("c0 89 80 10", BODY_MAX), FaultKind::Prx1TooLong);
-    assert_eq!(
-        fault("b0 ff ff ff", BODY_MAX),
-        FaultKind::Prx1TooLong,
-        "three groups suffice"
-    );
+    assert_eq!(fault("b0 ff ff ff", BODY_MAX), FaultKind::Prx1TooLong, "three groups suffice");
     assert_eq!(fault("c0 ff ff ff 7f", usize::MAX), FaultKind::Prx1TooLong);
     assert_eq!(fault("10 80 08", 1_000), FaultKind::Prx1OverMax);
-    assert_eq!(
-        frame_len(&hex("10 e8 07"), 1_000),
-        Ok(Some(1_003)),
-        "max itself is allowed"
-    );
-    for (first, most) in [
-        (0x10, 196_620),
-        (0x20, 65_538),
-        (0x40, BODY_MAX),
-        (0x70, 65_539),
-        (0xb0, 131_076),
-    ] {
-        let head = |n: usize| {
-            [
-                first,
-                n as u8 | 0x80,
-                (n >> 7) as u8 | 0x80,
-                (n >> 14) as u8,
-            ]
-        };
+    assert_eq!(frame_len(&hex("10 e8 07"), 1_000), Ok(Some(1_003)), "max itself is allowed");
+    for (first, most) in
+        [(0x10, 196_620), (0x20, 65_538), (0x40, BODY_MAX), (0x70, 65_539), (0xb0, 131_076)]
+    {
+        let head = |n: usize| [first, n as u8 | 0x80, (n >> 7) as u8 | 0x80, (n >> 14) as u8];
         assert_eq!(frame_len(&head(most), usize::MAX), Ok(Some(most + 4)));
         let refused = frame_len(&head(most + 1), usize::MAX).unwrap_err().kind;
         assert_eq!(refused, FaultKind::Prx1TooLong);
@@ -383,41 +291,19 @@ fn impossible_lengths_are_refused_before_the_body() {
 fn a_faulty_length_is_never_forgotten() {
     let mut input = BytesMut::from(&hex("c0 80 80 80 80 00")[..]);
     for _ in 0..2 {
-        assert_eq!(
-            next(&mut input, BODY_MAX).unwrap_err().kind,
-            FaultKind::Prx1Length
-        );
-        assert_eq!(
-            input.len(),
-            6,
-            "the input stays, so asking again says the same"
-        );
+        assert_eq!(next(&mut input, BODY_MAX).unwrap_err().kind, FaultKind::Prx1Length);
+        assert_eq!(input.len(), 6, "the input stays, so asking again says the same");
     }
 }
 
 #[test]
 fn what_the_original_tolerates_is_tolerated() {
-    assert_eq!(
-        decode(&hex("c1 02 ffff")),
-        Ok(Some(Packet::Ping)),
-        "flags and a body"
-    );
+    assert_eq!(decode(&hex("c1 02 ffff")), Ok(Some(Packet::Ping)), "flags and a body");
     assert_eq!(decode(&hex("ef 01 00")), Ok(Some(Packet::Disconnect)));
-    assert_eq!(
-        decode(&hex("6f 04 0007 ffff")),
-        Ok(Some(Packet::PubAck(7))),
-        "trailing bytes"
-    );
-    assert_eq!(
-        decode(&hex("c0 80 00")),
-        Ok(Some(Packet::Ping)),
-        "a length with a spare group"
-    );
+    assert_eq!(decode(&hex("6f 04 0007 ffff")), Ok(Some(Packet::PubAck(7))), "trailing bytes");
+    assert_eq!(decode(&hex("c0 80 00")), Ok(Some(Packet::Ping)), "a length with a spare group");
     for code in [0x0u8, 0x3, 0xf] {
-        assert_eq!(
-            decode(&[code << 4, 1, 9]),
-            Ok(Some(Packet::Unknown { code }))
-        );
+        assert_eq!(decode(&[code << 4, 1, 9]), Ok(Some(Packet::Unknown { code })));
     }
     assert_eq!(decode(&hex("53 00")), Ok(Some(Packet::Unknown { code: 5 })));
     let Ok(Some(Packet::Connect(connect))) = decode(&hex("17 07 0004 50525831 f0")) else {
@@ -433,26 +319,17 @@ fn what_the_original_tolerates_is_tolerated() {
 #[test]
 fn fields_share_the_input() {
     let payload = Bytes::from(vec![7u8; 5_000]);
-    let publish = Publish {
-        topic: Bytes::from_static(b"a/b"),
-        payload,
-        ..Publish::default()
-    };
+    let publish = Publish { topic: Bytes::from_static(b"a/b"), payload, ..Publish::default() };
     let mut input = BytesMut::from(&encode_vec(&Packet::Publish(publish)).unwrap()[..]);
     let range = input.as_ptr_range();
-    let Ok(Some(Packet::Publish(heard))) = next(&mut input, BODY_MAX) else {
-        panic!("a publish")
-    };
+    let Ok(Some(Packet::Publish(heard))) = next(&mut input, BODY_MAX) else { panic!("a publish") };
     assert!(range.contains(&heard.payload.as_ptr()) && range.contains(&heard.topic.as_ptr()));
 }
 
 #[test]
 fn what_cannot_be_counted_is_refused_and_leaves_nothing() {
     let long = Bytes::from(vec![b'x'; 65_536]);
-    let filter = Subscribe {
-        topic: long.clone(),
-        ..Subscribe::default()
-    };
+    let filter = Subscribe { topic: long.clone(), ..Subscribe::default() };
     let some = || Some(long.clone());
     let connect = |fill: fn(&mut Connect, Bytes)| {
         let mut packet = Connect::default();
@@ -460,10 +337,7 @@ fn what_cannot_be_counted_is_refused_and_leaves_nothing() {
         Packet::Connect(packet)
     };
     let queue = |fill: fn(&mut Queue, Bytes)| {
-        let mut packet = Queue {
-            action: Action::Drain,
-            ..Queue::default()
-        };
+        let mut packet = Queue { action: Action::Drain, ..Queue::default() };
         fill(&mut packet, long.clone());
         Packet::Queue(packet)
     };
@@ -472,24 +346,15 @@ fn what_cannot_be_counted_is_refused_and_leaves_nothing() {
         connect(|c, long| c.password = Some(long)),
         connect(|c, long| c.client_id = Some(long)),
         connect(|c, long| c.username = Some(long)),
-        Packet::ConnAck(ConnAck {
-            session_id: some(),
-            ..ConnAck::plain(2)
-        }),
+        Packet::ConnAck(ConnAck { session_id: some(), ..ConnAck::plain(2) }),
         queue(|q, long| q.address = Some(long)),
         queue(|q, long| q.return_path = Some(long)),
         queue(|q, long| q.mark = Some(long)),
         queue(|q, long| q.message = Some(long)),
         Packet::Subscribe(filter.clone()),
         Packet::Unsubscribe(filter),
-        Packet::Publish(Publish {
-            topic: long.clone(),
-            ..Publish::default()
-        }),
-        Packet::Publish(Publish {
-            payload: long.clone(),
-            ..Publish::default()
-        }),
+        Packet::Publish(Publish { topic: long.clone(), ..Publish::default() }),
+        Packet::Publish(Publish { payload: long.clone(), ..Publish::default() }),
     ] {
         let mut out = Outbound::default();
         assert_eq!(encode(&packet, &mut out), Err(Unsendable::TooLong));
@@ -508,16 +373,7 @@ fn a_head_and_its_payload_are_a_publish() {
             continue;
         };
         let mut out = Outbound::default();
-        publish_head(
-            &mut out,
-            p.dup,
-            p.qos,
-            p.retain,
-            p.id,
-            &p.topic,
-            p.payload.len(),
-        )
-        .unwrap();
+        publish_head(&mut out, p.dup, p.qos, p.retain, p.id, &p.topic, p.payload.len()).unwrap();
         out.put_bytes(&p.payload);
         assert_eq!(Ok(out.to_vec()), encode_vec(&Packet::Publish(p)));
     }
