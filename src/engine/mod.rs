@@ -41,6 +41,8 @@ use conn::Conn;
 
 /// Items moved from queues to drainers in a turn.
 const DRAIN_TURN: usize = 256;
+/// Sessions that wait to read ahead and are let go on in a turn.
+const FEED_TURN: usize = 16;
 /// Connections with input left over that are served again in a turn.
 const READY_TURN: usize = 1_024;
 
@@ -401,6 +403,7 @@ impl Engine {
         }
         self.fired = fired;
         self.draining = self.hub.drain_some(now, DRAIN_TURN);
+        self.hub.feed_hungry(FEED_TURN);
         if !self.stalled.is_empty() && !self.hub.memory_is_short() {
             self.unstall(now);
         }
@@ -567,7 +570,7 @@ impl Engine {
         let journal = self.hub.journal().and_then(crate::journal::Journal::deadline);
         let soonest = self.wheel.next().into_iter().chain(journal).min();
         // Whoever waits for memory is not woken by an event of its own: look again soon.
-        if self.stalled.is_empty() {
+        if self.stalled.is_empty() && !self.hub.is_hungry() {
             return soonest;
         }
         let soon = Deadline(self.wheel_now().saturating_add(10 * crate::base::time::MS));
