@@ -51,8 +51,7 @@ fn replies_wait_for_the_end_of_their_record_and_for_one_sync_at_a_time() {
 fn a_start_is_not_settled_before_what_it_read_is_on_the_disk_again() {
     let mut rig = Rig::new(Disk::default());
     rig.say("one");
-    let memory = rig.disk.memory.clone();
-    let mut rig = Rig::raw(Disk { memory, ..Disk::default() });
+    let mut rig = Rig::raw(Disk { memory: rig.disk.memory, ..Disk::default() });
     assert!(!rig.journal.is_settled());
     let job = rig.journal.poll_job(rig.now).expect("a sync first of all");
     assert!(
@@ -166,7 +165,7 @@ fn a_start_on_a_full_disk_uses_the_room_there_is() {
     let mut rig = Rig::new(Disk::default());
     rig.say("before");
     rig.disk.room = Some(0);
-    let mut again = Rig::new(rig.disk.clone());
+    let mut again = Rig::new(rig.disk);
     assert_eq!(again.journal.state(), &State::Full);
     again.say("after");
     assert_eq!(again.again().said(), ["before", "after"]);
@@ -191,7 +190,7 @@ fn the_first_error_is_final() {
         let failed = news.iter().filter(|n| matches!(n, News::Failed(_))).count();
         assert_eq!(failed, 1, "{news:?}");
         let acknowledged = rig.journal.synced();
-        rig.disk = Disk { memory: rig.disk.memory.clone(), ..Disk::default() };
+        rig.disk = Disk { memory: rig.disk.memory, ..Disk::default() };
         rig.now.mono += 1000 * MS;
         assert!(rig.pump().is_empty(), "nothing is tried again");
         assert_eq!(rig.journal.synced(), acknowledged);

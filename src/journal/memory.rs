@@ -1,20 +1,27 @@
-//! Floor 1. Segments in memory: durability that ends with the process, and a disk for tests.
+//! Floor 1. Segments in memory: a disk for tests, simulators and measurements.
 //!
-//! Slates and storage share the same bytes, as a mapping and a file do. Every handle sees all
-//! segments, so a copy taken with `image` is what a crash would leave if nothing were torn.
+//! A slate and the storage see the same bytes, as a mapping and a file do; so they are bytes that
+//! two threads may touch, one at a time each, and nothing is promised about their order but what
+//! handing over a job promises anyway. `image` is what a crash leaves when nothing is torn.
 //! Absent on purpose: faults. Whoever wants a sick disk wraps this one.
 
 use super::storage::{DiskError, SegmentFile, Slate, Storage};
 use std::collections::BTreeMap;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 
-type Shared = Arc<Mutex<Vec<u8>>>;
+/// Bytes in words of eight: a loop over single ones is slow without optimization.
+#[derive(Clone, Debug)]
+struct Shared {
+    words: Arc<[AtomicU64]>,
+    len: usize,
+}
 
-/// Segments that live in memory; clones are doors to the same ones.
-#[derive(Clone, Default, Debug)]
+/// Segments that live in memory.
+#[derive(Default, Debug)]
 pub struct Memory {
-    segments: Arc<Mutex<BTreeMap<u32, Shared>>>,
-    aside: Arc<Mutex<BTreeMap<u32, Vec<u8>>>>,
+    segments: BTreeMap<u32, Shared>,
+    aside: BTreeMap<u32, Vec<u8>>,
 }
 
 #[derive(Debug)]
@@ -22,11 +29,52 @@ struct MemorySlate(Shared);
 
 impl Slate for MemorySlate {
     fn write(&mut self, at: u32, bytes: &[u8]) {
-        let mut all = lock(&self.0);
-        let at = at as usize;
-        if let Some(room) = all.get_mut(at..at + bytes.len()) {
-            room.copy_from_slice(bytes);
+        self.0.write(at as usize, bytes);
+    }
+}
+
+impl Shared {
+    fn holding(bytes: &[u8], len: usize) -> Self {
+        let words = (0..len.div_ceil(8)).map(|_| AtomicU64::new(0)).collect();
+        let shared = Self { words, len };
+        shared.write(0, bytes);
+        shared
+    }
+
+    fn write(&self, at: usize, bytes: &[u8]) {
+        let mut from = 0;
+        for (i, cell) in self.words.iter().enumerate().skip(at / 8) {
+            let rest = &bytes[from..];
+            if rest.is_empty() {
+                return;
+            }
+            let start = (at + from) - i * 8;
+            let n = rest.len().min(8 - start);
+            let mut word = cell.load(Relaxed).to_ne_bytes();
+            word[start..start + n].copy_from_slice(&rest[..n]);
+            cell.store(u64::from_ne_bytes(word), Relaxed);
+            from += n;
         }
+    }
+
+    fn read(&self, at: usize, bytes: &mut [u8]) {
+        let mut from = 0;
+        for (i, cell) in self.words.iter().enumerate().skip(at / 8) {
+            let rest = &mut bytes[from..];
+            if rest.is_empty() {
+                return;
+            }
+            let start = (at + from) - i * 8;
+            let n = rest.len().min(8 - start);
+            rest[..n].copy_from_slice(&cell.load(Relaxed).to_ne_bytes()[start..start + n]);
+            from += n;
+        }
+    }
+
+    fn copy(&self) -> Vec<u8> {
+        let mut bytes = vec![0; self.len];
+        self.read(0, &mut bytes);
+        bytes
     }
 }
 
@@ -34,52 +82,64 @@ impl Memory {
     /// A disk that holds these segments.
     #[must_use]
     pub fn holding(segments: BTreeMap<u32, Vec<u8>>) -> Self {
-        let shared = segments.into_iter().map(|(no, all)| (no, Arc::new(Mutex::new(all))));
-        Self { segments: Arc::new(Mutex::new(shared.collect())), aside: Arc::default() }
+        let shared =
+            segments.into_iter().map(|(no, bytes)| (no, Shared::holding(&bytes, bytes.len())));
+        Self { segments: shared.collect(), aside: BTreeMap::new() }
     }
 
     /// A copy of every segment as it is now.
     #[must_use]
     pub fn image(&self) -> BTreeMap<u32, Vec<u8>> {
-        lock(&self.segments).iter().map(|(no, all)| (*no, lock(all).clone())).collect()
+        self.segments.iter().map(|(no, cells)| (*no, cells.copy())).collect()
     }
 
     /// The segments that were set aside.
     #[must_use]
-    pub fn aside(&self) -> BTreeMap<u32, Vec<u8>> {
-        lock(&self.aside).clone()
+    pub fn aside(&self) -> &BTreeMap<u32, Vec<u8>> {
+        &self.aside
     }
 
-    fn segment(&self, no: u32) -> Result<Shared, DiskError> {
-        lock(&self.segments).get(&no).cloned().ok_or_else(|| error(no, 0, "no such segment"))
+    /// How many segments there are.
+    #[must_use]
+    pub fn len(&self) -> usize {
+        self.segments.len()
+    }
+
+    /// There are none.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.segments.is_empty()
+    }
+
+    fn segment(&self, no: u32) -> Result<&Shared, DiskError> {
+        self.segments.get(&no).ok_or_else(|| error(no, 0, "no such segment"))
     }
 }
 
 impl Storage for Memory {
     fn segments(&mut self) -> Result<Vec<SegmentFile>, DiskError> {
-        let all = lock(&self.segments);
-        Ok(all.iter().map(|(no, s)| SegmentFile { no: *no, len: lock(s).len() as u64 }).collect())
+        let files = self.segments.iter();
+        Ok(files.map(|(no, cells)| SegmentFile { no: *no, len: cells.len as u64 }).collect())
     }
 
     fn read(&mut self, no: u32, at: u64, buf: &mut [u8]) -> Result<(), DiskError> {
         let segment = self.segment(no)?;
-        let all = lock(&segment);
         let from = usize::try_from(at).unwrap_or(usize::MAX);
-        let piece = all.get(from..).and_then(|rest| rest.get(..buf.len()));
-        buf.copy_from_slice(piece.ok_or_else(|| error(no, at, "the segment ends before that"))?);
+        if from.saturating_add(buf.len()) > segment.len {
+            return Err(error(no, at, "the segment ends before that"));
+        }
+        segment.read(from, buf);
         Ok(())
     }
 
     fn create(&mut self, no: u32, len: u32, header: &[u8]) -> Result<Box<dyn Slate>, DiskError> {
-        let mut all = vec![0; (len as usize).max(header.len())];
-        all[..header.len()].copy_from_slice(header);
-        let shared = Arc::new(Mutex::new(all));
-        lock(&self.segments).insert(no, Arc::clone(&shared));
+        let shared = Shared::holding(header, len as usize);
+        self.segments.insert(no, shared.clone());
         Ok(Box::new(MemorySlate(shared)))
     }
 
     fn open(&mut self, no: u32) -> Result<Box<dyn Slate>, DiskError> {
-        Ok(Box::new(MemorySlate(self.segment(no)?)))
+        Ok(Box::new(MemorySlate(self.segment(no)?.clone())))
     }
 
     fn sync(&mut self, no: u32) -> Result<(), DiskError> {
@@ -87,23 +147,16 @@ impl Storage for Memory {
     }
 
     fn remove(&mut self, no: u32) -> Result<(), DiskError> {
-        self.segment(no)?;
-        lock(&self.segments).remove(&no);
-        Ok(())
+        self.segments.remove(&no).map(drop).ok_or_else(|| error(no, 0, "no such segment"))
     }
 
     fn set_aside(&mut self, no: u32) -> Result<String, DiskError> {
-        let copy = lock(&*self.segment(no)?).clone();
-        lock(&self.aside).insert(no, copy);
+        let bytes = self.segment(no)?.copy();
+        self.aside.insert(no, bytes);
         Ok(format!("{no} (in memory)"))
     }
 }
 
 fn error(no: u32, at: u64, text: &str) -> DiskError {
     DiskError { full: false, segment: no, offset: at, text: text.to_owned() }
-}
-
-/// A panic elsewhere leaves bytes as they are; there is no state to mistrust.
-fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
-    mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }

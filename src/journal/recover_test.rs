@@ -1,7 +1,7 @@
 //! Floor 1. Every row of the recovery table, and damage at every byte.
 
 use super::record::Record;
-use super::rig_test::{Disk, Image, Opened, Rig, SEGMENT, options, recover, said};
+use super::rig_test::{Disk, Image, Opened, Rig, SEGMENT, Still, options, recover, said};
 use super::*;
 use crate::base::time::MS;
 
@@ -22,7 +22,7 @@ fn texts(n: usize) -> Vec<String> {
 }
 
 fn open(image: &Image) -> Result<Opened, Refusal> {
-    open_with(image, options()).0
+    recover(&mut Still(image), options())
 }
 
 /// Opened, and what is on the disk afterwards.
@@ -459,4 +459,25 @@ fn salvage_of_a_whole_journal_is_an_ordinary_start() {
     let opened = result.expect("opens");
     assert_eq!((values(&opened), opened.1.salvaged), (texts(20), None));
     assert!(after.disk.memory.aside().is_empty());
+}
+
+#[test]
+fn a_salvage_that_is_cut_off_anywhere_can_be_done_again() {
+    let (rig, spots) = written(150);
+    let mut image = rig.disk.memory.image();
+    flip(&mut image, &spots[10], 40);
+    flip(&mut image, &spots[120], 40);
+    let salvage = Options { salvage: true, ..options() };
+    let (result, _) = open_with(&image, salvage.clone());
+    let want = values(&result.expect("opens"));
+    assert_eq!(want.len(), 148);
+    for room in image.len()..image.len() + 3 {
+        let memory = memory::Memory::holding(image.clone());
+        let mut disk = Disk { memory, room: Some(room), ..Disk::default() };
+        let refusal = recover(&mut disk, salvage.clone()).map(|o| o.1).expect_err("full");
+        assert_eq!((refusal.why, disk.memory.len()), (Why::Unreadable, room), "{refusal}");
+        disk.room = None;
+        let opened = recover(&mut disk, salvage.clone()).expect("opens");
+        assert_eq!(values(&opened), want, "cut off at {room} segments");
+    }
 }

@@ -14,7 +14,7 @@ pub(super) const SEGMENT: u32 = SEGMENT_MIN;
 pub(super) type Image = BTreeMap<u32, Vec<u8>>;
 
 /// Memory with a bounded number of segments, and an error for the asking.
-#[derive(Clone, Default, Debug)]
+#[derive(Default, Debug)]
 pub(super) struct Disk {
     pub(super) memory: Memory,
     /// More segments than this do not fit.
@@ -45,7 +45,7 @@ impl Storage for Disk {
         if self.create_fails {
             return Err(eio(no, false));
         }
-        if self.room.is_some_and(|room| self.memory.image().len() >= room) {
+        if self.room.is_some_and(|room| self.memory.len() >= room) {
             return Err(eio(no, true));
         }
         self.memory.create(no, len, header)
@@ -65,6 +65,49 @@ impl Storage for Disk {
 
     fn set_aside(&mut self, no: u32) -> Result<String, DiskError> {
         self.memory.set_aside(no)
+    }
+}
+
+/// An image that is only looked at: what is written to it goes nowhere.
+pub(super) struct Still<'a>(pub(super) &'a Image);
+
+struct Nowhere;
+
+impl Slate for Nowhere {
+    fn write(&mut self, _: u32, _: &[u8]) {}
+}
+
+impl Storage for Still<'_> {
+    fn segments(&mut self) -> Result<Vec<SegmentFile>, DiskError> {
+        let files = self.0.iter();
+        Ok(files.map(|(no, bytes)| SegmentFile { no: *no, len: bytes.len() as u64 }).collect())
+    }
+
+    fn read(&mut self, no: u32, at: u64, buf: &mut [u8]) -> Result<(), DiskError> {
+        let piece = self.0.get(&no).and_then(|bytes| bytes.get(at as usize..));
+        let piece = piece.and_then(|rest| rest.get(..buf.len()));
+        buf.copy_from_slice(piece.ok_or_else(|| eio(no, false))?);
+        Ok(())
+    }
+
+    fn create(&mut self, _: u32, _: u32, _: &[u8]) -> Result<Box<dyn Slate>, DiskError> {
+        Ok(Box::new(Nowhere))
+    }
+
+    fn open(&mut self, _: u32) -> Result<Box<dyn Slate>, DiskError> {
+        Ok(Box::new(Nowhere))
+    }
+
+    fn sync(&mut self, _: u32) -> Result<(), DiskError> {
+        Ok(())
+    }
+
+    fn remove(&mut self, _: u32) -> Result<(), DiskError> {
+        Ok(())
+    }
+
+    fn set_aside(&mut self, no: u32) -> Result<String, DiskError> {
+        Err(eio(no, false))
     }
 }
 
