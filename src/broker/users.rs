@@ -4,7 +4,7 @@
 //! Both are on the loop, so the lock is never waited for. A file with an error changes nothing.
 //! Absent on purpose: watching the file.
 
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use super::*;
@@ -62,9 +62,8 @@ fn again(path: &Path, shared: &Shared, now: Now, engine: &mut Engine) {
 
 /// Whoever is not who they were must come in again.
 fn end(diff: &Diff, now: Now, engine: &mut Engine) -> usize {
-    let named = |user: &[u8]| {
-        diff.removed.iter().chain(&diff.changed).any(|name| name.as_bytes() == user)
-    };
+    let named =
+        |user: &[u8]| diff.removed.iter().chain(&diff.changed).any(|name| name.as_bytes() == user);
     let concerned = engine.hub().sessions().filter(|s| named(&s.principal.user));
     let conns: Vec<ConnId> = concerned.filter_map(|s| s.conn).collect();
     for conn in &conns {

@@ -110,7 +110,8 @@ impl Serve {
             log::info!("listening url={url} address={bound}");
         }
         if self.users.is_none() {
-            let where_from = if self.allow_anonymous { "from anywhere" } else { "on loopback only" };
+            let where_from =
+                if self.allow_anonymous { "from anywhere" } else { "on loopback only" };
             log::warn!(
                 "no users file: every login is accepted, {where_from}; --users FILE changes that"
             );
@@ -155,9 +156,7 @@ fn failed(e: &Error) -> u8 {
 }
 
 fn damaged() -> u8 {
-    log::error!(
-        "nothing was changed; --salvage copies what is damaged aside and keeps the rest"
-    );
+    log::error!("nothing was changed; --salvage copies what is damaged aside and keeps the rest");
     DAMAGED
 }
 
