@@ -404,13 +404,50 @@ fn a_check_that_began_under_old_rules_lets_nobody_in() {
 
 #[test]
 fn after_a_narrowing_reload_deliveries_are_looked_at() {
-    let mut a = access(SECRETS);
-    a.reload(&format!("{SECRETS}{}", user("new", "shared_secret = \"x\""))).unwrap();
-    assert!(!a.checks_receive(), "a new user narrows nothing");
-    a.reload(&SECRETS.replace("can subscribe self/notifications", "can subscribe x")).unwrap();
-    assert!(a.checks_receive());
+    let after = |text: &str| {
+        let mut a = access(SECRETS);
+        a.reload(text).unwrap();
+        let narrowed = a.checks_receive();
+        a.reload(text).unwrap();
+        assert_eq!(a.checks_receive(), narrowed, "once and for all");
+        narrowed
+    };
+    let more = format!("{SECRETS}{}", user("new", "shared_secret = \"x\""));
+    assert!(!after(SECRETS) && !after(&more), "these narrow nothing");
+    let (fewer, _) = SECRETS.rsplit_once("[[users]]").unwrap();
+    assert!(after(fewer), "a user is gone");
+    assert!(after(&SECRETS.replace("\ngroup = \"Bot\"", "")), "a user is in another group");
+    assert!(after(&SECRETS.replace("can subscribe self/notifications", "can subscribe x")));
     let strikes = SECRETS.replace("can subscribe", "cannot subscribe");
     assert!(access(&strikes).checks_receive(), "and wherever a rule can strike one");
+}
+
+#[test]
+fn after_a_reload_nobody_is_trusted_for_what_was_known_before() {
+    let mut a = access(SECRETS);
+    let right = Login { client_id: b"b1", ..login("bot", "s3cret") };
+    yes(admit(&mut a, right));
+    let spray = |a: &mut Access| {
+        for n in 0..Terms::default().network.burst {
+            let user = n.to_string();
+            admit(a, login(&user, "guess"));
+        }
+    };
+    spray(&mut a);
+    yes(admit(&mut a, right));
+    a.reload(SECRETS).unwrap();
+    assert!(matches!(no(admit(&mut a, right)), Refusal::Throttled { .. }));
+}
+
+#[test]
+fn what_is_remembered_depends_on_the_hash() {
+    let tag =
+        |hash: &str| match admit(&mut access(&hashed().replace(HASH, hash)), login("ann", "pw")) {
+            Admit::Verify { claim, .. } => claim.tag,
+            other => panic!("no check is asked for: {other:?}"),
+        };
+    assert_eq!(tag(HASH), tag(HASH));
+    assert_ne!(tag(HASH), tag(OTHER));
 }
 
 #[test]

@@ -22,6 +22,8 @@ mod until;
 mod users;
 mod verified;
 
+#[cfg(feature = "testing")]
+pub mod fuzzing;
 pub mod line;
 
 #[cfg(test)]

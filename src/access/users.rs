@@ -268,7 +268,8 @@ impl Reading<'_> {
 
     fn finish(mut self) -> Result<Roll, Note> {
         let start = |text: &str| note(self.text, 0, text.into());
-        if self.mode == Mode::Strict && (self.groups.is_empty() || self.users.is_empty()) {
+        // A user without a group has been refused already, so users speak for groups as well.
+        if self.mode == Mode::Strict && self.users.is_empty() {
             return Err(start("mode strict needs a group and a user"));
         }
         let doubts = [

@@ -236,3 +236,58 @@ fn mode_none_mentions_rules_that_nobody_asks() {
     assert_eq!(roll.warnings[0].text, "mode none: no rule is asked");
     assert_eq!(parse("mode = \"none\"").unwrap().warnings, []);
 }
+
+#[test]
+fn nothing_is_longer_than_a_packet_could_carry() {
+    let (fits, long) = ("x".repeat(65_535), "x".repeat(65_536));
+    for (fits, long, what) in [
+        (
+            format!("name = \"{fits}\"\nshared_secret = \"x\""),
+            format!("name = \"{long}\"\nshared_secret = \"x\""),
+            "the name of a user is too long",
+        ),
+        (
+            format!("name = \"a\"\nshared_secret = \"{fits}\""),
+            format!("name = \"a\"\nshared_secret = \"{long}\""),
+            "the secret of user a is too long",
+        ),
+        (
+            format!("name = \"a\"\nclient_id = \"{fits}\"\nshared_secret = \"x\""),
+            format!("name = \"a\"\nclient_id = \"{long}\"\nshared_secret = \"x\""),
+            "the client id of a is too long",
+        ),
+    ] {
+        assert!(parse(&with_user(&fits)).is_ok(), "{what}");
+        assert_eq!(flaw(&with_user(&long)).text, what);
+    }
+}
+
+/// Files with every kind of small damage: none may be half understood.
+#[cfg(feature = "testing")]
+#[test]
+fn a_damaged_file_is_refused_or_understood_never_half() {
+    use crate::base::rng::Rng;
+    let whole = format!(
+        "mode = \"strict\"\nexpand_self = true\n[groups.User]\ntype = \"inclusive\"\n\
+         rules = [\"can publish self/inbox\", \"cannot subscribe a/*\"]\n\
+         [[users]]\nname = \"test\"\nshared_secret = \"s\"\n\
+         [[users]]\nname = \"a\"\nclient_id = \"c\"\npassword_hash = \"{HASH}\"\n"
+    );
+    super::fuzzing::users(whole.as_bytes());
+    for end in 0..whole.len() {
+        super::fuzzing::users(&whole.as_bytes()[..end]);
+    }
+    let mut rng = Rng::new(11);
+    for _ in 0..3_000 {
+        let mut bytes = whole.clone().into_bytes();
+        for _ in 0..=rng.below(3) {
+            let at = rng.below(bytes.len() as u64) as usize;
+            match rng.below(3) {
+                0 => bytes[at] = rng.below(128) as u8,
+                1 => drop(bytes.remove(at)),
+                _ => bytes.insert(at, *rng.pick(b"\"=[]\n#\\ x").unwrap()),
+            }
+        }
+        super::fuzzing::users(&bytes);
+    }
+}
