@@ -8,7 +8,7 @@
 use std::fmt;
 use std::io;
 use std::net::{SocketAddr, ToSocketAddrs};
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
@@ -227,6 +227,8 @@ impl Builder {
         let clock = Clock::start();
         let [seed, salt, key_a, key_b] = entropy()?;
         let (policy, reload, open) = self.decides([key_a, key_b])?;
+        // First of all, so that a second process is told what is wrong and not a consequence.
+        let data = self.journal.as_deref().map(Directory::open).transpose().map_err(Error::Data)?;
         let doors = bind(&self.listen, open && !self.anonymous)?;
         let workers = self.workers.unwrap_or_else(spare_cores);
         let limits = bounded_by_system(self.limits, workers)?;
@@ -234,10 +236,8 @@ impl Builder {
         let options = Options { segment_bytes: limits.segment_bytes, salt, salvage: self.salvage };
         let realms = vec!["default".to_owned()];
         let mut hub = Hub::new(hub::Parts { limits, seed, realms, policy, observer });
-        let opened = match &self.journal {
-            Some(dir) => Some(open_journal(dir, options, &mut hub, seed, &clock)?),
-            None => None,
-        };
+        let opened = data.map(|data| open_journal(data, options, &mut hub, seed, &clock));
+        let opened = opened.transpose()?;
         let (storage, report) = opened.unzip();
         let listeners = listeners(&self.listen, self.level, storage.is_some());
         let (commands, asked) = bounded(QUESTIONS);
@@ -572,16 +572,15 @@ fn listeners(
     .collect()
 }
 
-/// Take the directory, read the journal into the hub, and bring it to the disk again: what was
-/// read may have been in memory only.
+/// Read the journal into the hub, and bring it to the disk again: what was read may have been in
+/// memory only.
 fn open_journal(
-    dir: &Path,
+    mut storage: Directory,
     options: Options,
     hub: &mut Hub,
     seed: u64,
     clock: &Clock,
 ) -> Result<(Box<dyn Storage>, Report), Error> {
-    let mut storage = Directory::open(dir).map_err(Error::Data)?;
     let mut told = Recovery::new(seed, hub.limits.retained_inline_bytes);
     let (mut journal, report) = Journal::recover(&mut storage, options, &mut |spot, record| {
         told.apply(spot.lsn, spot.len, record);

@@ -4,7 +4,7 @@
 //! Both are on the loop, so the lock is never waited for. A file with an error changes nothing.
 //! Absent on purpose: watching the file.
 
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use super::*;

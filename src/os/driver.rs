@@ -340,8 +340,8 @@ impl Driver {
         }
     }
 
-    /// 4. The end of what happens in this turn; work goes out to the threads. (3, the clock, is
-    /// one call.)
+    /// 4. The end of what happens in this turn; work goes out to the threads. Step 3, the clock,
+    /// is a single call.
     fn commit(&mut self, now: Now) {
         self.engine.commit();
         while let Some(effect) = self.engine.poll_effect(now) {
@@ -445,7 +445,7 @@ impl Driver {
     }
 
     fn take_signals(&mut self, now: Now) {
-        while let Some(signal) = self.signals.as_mut().and_then(Signals::next) {
+        while let Some(signal) = self.signals.as_mut().and_then(Signals::take) {
             match signal {
                 Signal::Stop if self.stopping.is_some() => self.at_once = true,
                 Signal::Stop => {
@@ -502,7 +502,7 @@ fn print(engine: &Engine) {
     }
     line.push_str("}\n");
     // A closed standard output is nobody's reason to stop.
-    let _ = std::io::stdout().write_all(line.as_bytes());
+    let _ = io::stdout().write_all(line.as_bytes());
 }
 
 /// An answer for the loop. When the loop is gone nobody waits for it.

@@ -88,9 +88,10 @@ impl Door {
 pub fn address_of(ip: IpAddr) -> Address {
     match ip {
         IpAddr::V4(a) => Address::V4(a.octets()),
-        IpAddr::V6(a) => {
-            a.to_ipv4_mapped().map_or(Address::V6(a.octets()), |a| Address::V4(a.octets()))
-        }
+        IpAddr::V6(a) => match a.to_ipv4_mapped() {
+            Some(a) => Address::V4(a.octets()),
+            None => Address::V6(a.octets()),
+        },
     }
 }
 

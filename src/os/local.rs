@@ -113,7 +113,8 @@ impl Locals {
         match command {
             Command::Publish { topic, body, qos, retain, done } => {
                 let Some(conn) = self.publisher(now, engine) else {
-                    return drop(done.try_send(Err(NO_SLOT)));
+                    let _ = done.try_send(Err(NO_SLOT));
+                    return;
                 };
                 let no = self.ask(Asker::Publish(done));
                 engine.on_verb(now, conn, Verb::Publish { no, topic, body, qos, retain });
@@ -121,7 +122,8 @@ impl Locals {
             Command::Subscribe { name, filter, qos, messages, full, done } => {
                 let Ok(conn) = engine.on_local(now, name.clone(), embedder(!name.is_empty()))
                 else {
-                    return drop(done.try_send(Err(NO_SLOT)));
+                    let _ = done.try_send(Err(NO_SLOT));
+                    return;
                 };
                 self.inboxes.insert(conn, Inbox { messages, full });
                 let no = self.ask(Asker::Subscribe(done));
@@ -185,7 +187,7 @@ impl Locals {
                 Word::Message(delivery) => {
                     if let Some(inbox) = self.inboxes.get(&conn) {
                         // Room was made sure of; a receiver that is gone has left.
-                        drop(inbox.messages.try_send(delivery));
+                        let _ = inbox.messages.try_send(delivery);
                     }
                 }
             }
@@ -215,8 +217,12 @@ fn embedder(durable: bool) -> Principal {
 /// Whoever does not wait for the answer any more has dropped the other end.
 fn answer(asker: Option<Asker>, conn: ConnId, verdict: Verdict) {
     match asker {
-        Some(Asker::Publish(done)) => drop(done.try_send(verdict)),
-        Some(Asker::Subscribe(done)) => drop(done.try_send(verdict.map(|_| conn))),
+        Some(Asker::Publish(done)) => {
+            let _ = done.try_send(verdict);
+        }
+        Some(Asker::Subscribe(done)) => {
+            let _ = done.try_send(verdict.map(|_| conn));
+        }
         None => {}
     }
 }

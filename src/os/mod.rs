@@ -20,4 +20,8 @@ pub mod sys;
 pub mod workers;
 
 #[cfg(test)]
+mod disk_test;
+#[cfg(test)]
+mod mmap_test;
+#[cfg(test)]
 mod workers_test;

@@ -49,7 +49,7 @@ impl Signals {
     }
 
     /// The next one.
-    pub fn next(&mut self) -> Option<Signal> {
+    pub fn take(&mut self) -> Option<Signal> {
         // The first four of its 128 bytes are the number of the signal.
         let mut record = [0; 128];
         loop {
@@ -79,7 +79,7 @@ impl Signals {
     }
 
     /// Never one.
-    pub fn next(&mut self) -> Option<Signal> {
+    pub fn take(&mut self) -> Option<Signal> {
         None
     }
 }
