@@ -22,6 +22,8 @@ pub mod subscribe;
 
 #[cfg(test)]
 mod hub_test;
+#[cfg(test)]
+mod policy_test;
 
 use std::collections::VecDeque;
 
