@@ -10,4 +10,6 @@ pub mod journal;
 #[cfg(feature = "os")]
 pub mod os;
 pub mod proto;
+#[cfg(feature = "testing")]
+pub mod testing;
 pub mod topic;

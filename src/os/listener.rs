@@ -10,8 +10,8 @@ use std::os::fd::AsFd;
 
 use mio::net::{TcpListener, TcpStream};
 
-use super::sys;
 use super::poller::{Poller, Whom};
+use super::sys;
 use crate::base::time::{Deadline, Now};
 use crate::hub::policy::Address;
 
@@ -88,9 +88,9 @@ impl Door {
 pub fn address_of(ip: IpAddr) -> Address {
     match ip {
         IpAddr::V4(a) => Address::V4(a.octets()),
-        IpAddr::V6(a) => a.to_ipv4_mapped().map_or(Address::V6(a.octets()), |a| {
-            Address::V4(a.octets())
-        }),
+        IpAddr::V6(a) => {
+            a.to_ipv4_mapped().map_or(Address::V6(a.octets()), |a| Address::V4(a.octets()))
+        }
     }
 }
 

@@ -119,7 +119,8 @@ impl Locals {
                 engine.on_verb(now, conn, Verb::Publish { no, topic, body, qos, retain });
             }
             Command::Subscribe { name, filter, qos, messages, full, done } => {
-                let Ok(conn) = engine.on_local(now, name.clone(), embedder(!name.is_empty())) else {
+                let Ok(conn) = engine.on_local(now, name.clone(), embedder(!name.is_empty()))
+                else {
                     return drop(done.try_send(Err(NO_SLOT)));
                 };
                 self.inboxes.insert(conn, Inbox { messages, full });
