@@ -236,6 +236,7 @@ fn ownership_is_plain() {
         &[
             ("src/hub/a.rs", "struct A(Rc<RefCell<u8>>);\nstruct B(Arc<Mutex<u8>>);"),
             ("src/os/a.rs", "struct B(Arc<Mutex<u8>>);\nasync fn f() {}"),
+            ("src/hub/b.rs", "#[cfg(test)]\nmod t {\n    struct C(Arc<Mutex<u8>>);\n}"),
         ],
         &[
             "src/hub/a.rs:1: Rc<RefCell<_>>: give it one owner",

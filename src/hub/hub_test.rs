@@ -1,4 +1,4 @@
-//! What the hub promises to readers and publishers, over a journal in memory.
+//! Floor 2. What the hub promises to readers and publishers, over a journal in memory.
 
 use bytes::Bytes;
 

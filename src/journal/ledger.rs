@@ -110,6 +110,12 @@ impl Ledger {
         self.held == 0
     }
 
+    /// Heap bytes, about.
+    #[must_use]
+    pub fn heap(&self) -> usize {
+        self.runs.capacity() * size_of::<Run>() + self.extras.len() * 16
+    }
+
     /// Segments and how many owed deliveries lie in each; a segment may come more than once.
     pub fn segments(&self) -> impl Iterator<Item = (u32, u64)> + '_ {
         self.runs.iter().map(|run| (run.segment, self.owed_in(run))).filter(|(_, n)| *n > 0)
@@ -228,13 +234,5 @@ impl Ledger {
         } else {
             self.runs.insert(at, Run { segment, offset, lo: ord, hi: ord });
         }
-    }
-}
-
-impl Ledger {
-    /// Heap bytes, about.
-    #[must_use]
-    pub fn heap(&self) -> usize {
-        self.runs.capacity() * size_of::<Run>() + self.extras.len() * 16
     }
 }

@@ -12,6 +12,7 @@ mod census;
 mod frame;
 pub mod job;
 pub mod ledger;
+#[cfg(any(test, feature = "testing"))]
 pub mod memory;
 mod page;
 mod perform;
@@ -474,10 +475,14 @@ impl From<Pick> for DiskJob {
 }
 
 #[cfg(test)]
+mod crash_test;
+#[cfg(test)]
 mod journal_test;
 #[cfg(test)]
 mod ledger_test;
 #[cfg(test)]
 mod record_test;
+#[cfg(test)]
+mod recover_test;
 #[cfg(test)]
 mod rig_test;

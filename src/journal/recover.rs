@@ -119,9 +119,10 @@ pub(super) fn load(storage: &mut dyn Storage, segment: &Segment) -> Result<Bytes
     Ok(bytes.into())
 }
 
-/// It was being made when the machine stopped: nothing was ever written behind its first page.
+/// It was being made when the machine stopped: it was not begun, and nothing stands in it.
 fn unborn(storage: &mut dyn Storage, segment: &Segment) -> Result<bool, Refusal> {
     let finished = match segment.page {
+        Page::Good { opening: Some(_), .. } => true,
         Page::Good { header, .. } => segment.len >= u64::from(header.len),
         _ => false,
     };
@@ -344,11 +345,12 @@ impl<'a> Replay<'a> {
         Ok(())
     }
 
+    /// The oldest was never finished; then none is.
     fn all_unborn(&mut self, first: usize) -> Result<(), Refusal> {
         for segment in &self.segments[first..] {
             if !unborn(self.storage, segment)? {
-                let no = segment.no;
-                return Err(self.missing(no, "the segments before it were never finished"));
+                let no = self.segments[first].no;
+                return Err(self.missing(no, "it was never finished, and there are later ones"));
             }
         }
         Ok(())
