@@ -13,7 +13,7 @@ use std::sync::Arc;
 use bytes::Bytes;
 
 use crate::base::time::Now;
-use crate::hub::policy::{self, Admit, Claim, Login, Policy, Principal, Refusal, Secret};
+use crate::hub::policy::{self, Admit, Changes, Claim, Login, Policy, Principal, Refusal, Secret};
 
 mod mac;
 mod rules;
@@ -301,6 +301,13 @@ impl Policy for Access {
             return policy::Open.recall(user).map(|p| Principal { edition: self.edition, ..p });
         }
         self.roll.users.get_key_value(user).map(|(name, user)| self.principal(name, user))
+    }
+
+    fn reload(&mut self, text: &str) -> Result<Changes, String> {
+        let Diff { added, removed, changed, rules, warnings } =
+            Self::reload(self, text).map_err(|note| note.to_string())?;
+        let warnings = warnings.iter().map(ToString::to_string).collect();
+        Ok(Changes { added, removed, changed, rules, warnings })
     }
 
     fn checks_receive(&self) -> bool {

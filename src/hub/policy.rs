@@ -202,6 +202,21 @@ pub enum Access<'a> {
     Request(&'a Topic),
 }
 
+/// What a reload changed.
+#[derive(Clone, PartialEq, Eq, Debug, Default)]
+pub struct Changes {
+    /// Users who were not there before.
+    pub added: Vec<String>,
+    /// Users who are there no longer.
+    pub removed: Vec<String>,
+    /// Users with another password, client id or group.
+    pub changed: Vec<String>,
+    /// Some rule is another: subscriptions must be permitted again.
+    pub rules: bool,
+    /// What is doubtful in the new text.
+    pub warnings: Vec<String>,
+}
+
 /// Decides. Asked before anything happens; must not block.
 pub trait Policy: Send {
     /// May this connection come in?
@@ -219,6 +234,12 @@ pub trait Policy: Send {
     /// Who `user` would be if it were let in now; nobody when it would not be. For sessions that
     /// come back from disk, and for connections that outlive a change of rules.
     fn recall(&self, user: &Bytes) -> Option<Principal>;
+
+    /// Replace the rules by those of another text. With an error nothing changes. Ending the
+    /// connections of whoever is not who they were is the caller's.
+    fn reload(&mut self, _: &str) -> Result<Changes, String> {
+        Err("this policy is not read from a text".into())
+    }
 
     /// Must `Access::Receive` be asked for every delivery? When not, the permission to subscribe
     /// covers everything a subscription can match.

@@ -159,6 +159,14 @@ impl Hub {
         Ok(Attached { session: id, present: true, resumed, after, yielding })
     }
 
+    /// The rules have changed: subscriptions they no longer allow end.
+    pub fn recheck_all(&mut self, now: Now) {
+        let all: Vec<SessionId> = self.sessions.iter().map(|(id, _)| id).collect();
+        for id in all {
+            self.recheck(now, id);
+        }
+    }
+
     /// Subscriptions that the rules no longer allow end when their owner returns.
     fn recheck(&mut self, now: Now, id: SessionId) {
         for sub in self.subscriptions(id) {

@@ -95,6 +95,12 @@ impl FakeDisk {
         disk.fail_at = Some(disk.calls + call);
     }
 
+    /// No faults from now on.
+    pub fn heal(&self) {
+        let mut disk = self.lock();
+        (disk.full, disk.failing, disk.unreadable, disk.fail_at) = (false, false, false, None);
+    }
+
     /// Some of what was not synced reaches the device on its own.
     pub fn write_back(&self, rng: &mut Rng) {
         for plate in self.lock().plates.values_mut() {

@@ -7,7 +7,7 @@
 //! what its client has heard. Absent on purpose: chance, and opinions about what is heard.
 
 use std::collections::{BTreeMap, VecDeque};
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use bytes::{Bytes, BytesMut};
 
@@ -25,6 +25,7 @@ use crate::journal::job::{DiskDone, DiskJob};
 use crate::journal::record::Record;
 use crate::journal::{Journal, Options, Spot, perform};
 use crate::proto::{Listener, Speak};
+use crate::topic::Filter;
 
 use super::disk::FakeDisk;
 
@@ -106,17 +107,62 @@ impl Wire {
     }
 }
 
-/// Remembers what was said about the disk.
+/// Something the broker told its observer, as a plain value.
+#[derive(Clone, Debug)]
+pub enum Seen {
+    /// A login succeeded.
+    LoggedIn(ConnId),
+    /// A subscription began or changed, by this user.
+    Subscribed(Bytes, Filter),
+    /// A subscription ended.
+    Unsubscribed(Bytes, Filter),
+    /// A message was taken in: user, topic, length, QoS, retain.
+    Published(Bytes, Bytes, usize, u8, bool),
+}
+
+#[derive(Debug, Default)]
+struct Notes {
+    tales: Vec<String>,
+    seen: Vec<Seen>,
+    watching: bool,
+}
+
+/// Writes down what the broker tells its observer.
 #[derive(Clone, Debug, Default)]
-struct Witness(Arc<std::sync::Mutex<Vec<String>>>);
+struct Witness(Arc<Mutex<Notes>>);
+
+impl Witness {
+    fn notes(&self) -> MutexGuard<'_, Notes> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
 
 impl Observer for Witness {
     fn see(&mut self, _: Now, event: &Event<'_>) {
-        if let Event::Storage { state, text } = event {
-            let mut tales = self.0.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
-            if tales.len() < TALES_MAX {
-                tales.push(format!("{state}: {text}"));
+        let mut notes = self.notes();
+        let own = |bytes: &[u8]| Bytes::copy_from_slice(bytes);
+        let seen = match event {
+            Event::Storage { state, text } => {
+                if notes.tales.len() < TALES_MAX {
+                    notes.tales.push(format!("{state}: {text}"));
+                }
+                return;
             }
+            Event::LoggedIn { conn, .. } => Seen::LoggedIn(*conn),
+            Event::Subscribed { who, filter } => {
+                Seen::Subscribed(own(&who.user), filter.detached())
+            }
+            Event::Unsubscribed { who, filter } => {
+                Seen::Unsubscribed(own(&who.user), filter.detached())
+            }
+            Event::Published { who, topic, len, qos, retain } => {
+                let text: &[u8] = topic.spelled_with(b'/').map_or(&[], |text| text);
+                Seen::Published(own(&who.user), own(text), *len, *qos, *retain)
+            }
+            _ => return,
+        };
+        if notes.watching {
+            notes.seen.push(seen);
         }
     }
 }
@@ -222,10 +268,21 @@ impl Rig {
         self.now.wall += ms;
     }
 
+    /// From now on everything that happens is written down.
+    pub fn watch(&mut self) {
+        self.witness.notes().watching = true;
+    }
+
+    /// What was written down since the last time.
+    #[must_use]
+    pub fn seen(&mut self) -> Vec<Seen> {
+        core::mem::take(&mut self.witness.notes().seen)
+    }
+
     /// What was said about the disk so far.
     #[must_use]
     pub fn tales(&self) -> Vec<String> {
-        self.witness.0.lock().unwrap_or_else(std::sync::PoisonError::into_inner).clone()
+        self.witness.notes().tales.clone()
     }
 
     fn answers(&mut self) -> bool {

@@ -1,0 +1,59 @@
+//! Floor 6. The simulator: many seeds, each lived through twice, with the same digest.
+//!
+//! `SPINDLE_SEEDS` says how many (60 unless told otherwise), `SPINDLE_SEED` names one to live
+//! through alone, `SPINDLE_TURNS` how long each lives. A failure prints the seed and the log of its
+//! last events; the columns are explained at the top of `testing/world.rs`.
+
+use std::sync::atomic::{AtomicU64, Ordering};
+
+use spindle::testing::dice::Dice;
+use spindle::testing::world::{Ending, World};
+
+fn number(name: &str) -> Option<u64> {
+    #[expect(clippy::disallowed_methods, reason = "a test is told by its environment")]
+    let text = std::env::var(name).ok()?;
+    Some(text.parse().unwrap_or_else(|_| panic!("{name} is no number")))
+}
+
+fn live(seed: u64) -> Result<Ending, String> {
+    let turns = number("SPINDLE_TURNS").unwrap_or(300);
+    let lived = World::new(Dice::seeded(seed)).and_then(|world| world.live(turns));
+    lived.map_err(|log| format!("{log}\nSPINDLE_SEED={seed} lives through this again"))
+}
+
+#[test]
+fn every_seed_keeps_its_promises_and_repeats_itself() {
+    if let Some(seed) = number("SPINDLE_SEED") {
+        let ending = live(seed).unwrap_or_else(|log| panic!("{log}"));
+        panic!("seed {seed} keeps its promises: {ending:?}");
+    }
+    let seeds = number("SPINDLE_SEEDS").unwrap_or(60);
+    let (next, heard, restarts) = (AtomicU64::new(0), AtomicU64::new(0), AtomicU64::new(0));
+    let work = || {
+        let mut failed = Vec::new();
+        loop {
+            let seed = next.fetch_add(1, Ordering::Relaxed);
+            if seed >= seeds || failed.len() > 2 {
+                return failed;
+            }
+            match live(seed) {
+                Ok(first) if live(seed).as_ref() == Ok(&first) => {
+                    heard.fetch_add(first.heard as u64, Ordering::Relaxed);
+                    restarts.fetch_add(u64::from(first.restarts), Ordering::Relaxed);
+                }
+                Ok(_) => failed.push(format!("seed {seed} does not repeat itself")),
+                Err(log) => failed.push(log),
+            }
+        }
+    };
+    let failed: Vec<String> = std::thread::scope(|scope| {
+        let hands = [scope.spawn(work), scope.spawn(work)];
+        hands.into_iter().flat_map(|hand| hand.join().expect("no panic")).collect()
+    });
+    assert!(failed.is_empty(), "{}", failed.join("\n\n"));
+    let (heard, restarts) = (heard.into_inner(), restarts.into_inner());
+    assert!(
+        heard > seeds * 20 && restarts > seeds / 4,
+        "too quiet: {heard} heard, {restarts} restarts"
+    );
+}
