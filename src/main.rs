@@ -1,2 +1,7 @@
-//! Floor 6. The binary.
-fn main() {}
+//! Floor 6. The binary: argv in, an exit code out; everything else is the library's.
+
+use std::process::ExitCode;
+
+fn main() -> ExitCode {
+    spindle::cli::run()
+}

@@ -8,7 +8,8 @@
 
 use std::io::{Read, Write};
 use std::net::{Shutdown, TcpListener, TcpStream};
-use std::sync::mpsc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex, mpsc};
 use std::time::{Duration, Instant};
 
 use bytes::{Bytes, BytesMut};
@@ -384,8 +385,8 @@ fn callbacks_may_ask_drop_and_panic() {
     peer.say(&message("hi", 0));
     assert_eq!(&peer.hear_publish().payload[..], b"hi");
 
-    let cell = std::sync::Arc::new(std::sync::Mutex::new(None::<Client>));
-    let own = std::sync::Arc::clone(&cell);
+    let cell = Arc::new(Mutex::new(None::<Client>));
+    let own = Arc::clone(&cell);
     let (sent, received) = mpsc::channel();
     let builder = broker.client().on_message(move |_, _| {
         drop(own.lock().unwrap().take());
@@ -423,6 +424,31 @@ fn a_broker_that_talks_before_it_listens_is_heard() {
             other => panic!("{other:?}"),
         }
     }
+}
+
+#[test]
+fn a_broker_that_never_listens_and_leaves_is_replaced() {
+    let broker = Broker::new();
+    let called = Arc::new(AtomicUsize::new(0));
+    let count = Arc::clone(&called);
+    let builder = broker.client().queue(48_000, 64 << 20).on_message(move |_, _| {
+        count.fetch_add(1, Ordering::Relaxed);
+    });
+    let (client, mut peer) = broker.online(builder);
+    let heavy = vec![b'x'; 60_000];
+    for _ in 0..400 {
+        client.publish("a", &heavy, Q1, false).unwrap();
+    }
+    // The writer is stuck now, and more acknowledgements are owed than may wait.
+    let frame = encode_vec(&message("flood", 1)).unwrap();
+    let flood: Vec<u8> = frame.iter().copied().cycle().take(frame.len() * 100_000).collect();
+    peer.stream.write_all(&flood).unwrap();
+    until(|| called.load(Ordering::Relaxed) > 65_536);
+    std::thread::sleep(Duration::from_millis(100));
+    assert!(called.load(Ordering::Relaxed) < 100_000, "reading pauses");
+    drop(peer);
+    let mut peer = broker.welcome(ConnAck::OK);
+    assert_eq!(peer.hear_publish().payload.len(), heavy.len());
 }
 
 #[test]

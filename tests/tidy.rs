@@ -121,6 +121,7 @@ fn unsafe_has_two_rooms() {
         &[
             ("src/os/mmap.rs", "unsafe { map() }"),
             ("src/os/sys.rs", "unsafe { call() }"),
+            ("benches/support/alloc.rs", "unsafe impl GlobalAlloc for Counting {}"),
             ("src/os/socket.rs", "// unsafe\n#[deny(unsafe_code)]\nfn f() { unsafe { call() } }"),
         ],
         &["src/os/socket.rs:3: unsafe outside os/mmap.rs and os/sys.rs"],
@@ -235,6 +236,7 @@ fn ownership_is_plain() {
         &[
             ("src/hub/a.rs", "struct A(Rc<RefCell<u8>>);\nstruct B(Arc<Mutex<u8>>);"),
             ("src/os/a.rs", "struct B(Arc<Mutex<u8>>);\nasync fn f() {}"),
+            ("src/hub/b.rs", "#[cfg(test)]\nmod t {\n    struct C(Arc<Mutex<u8>>);\n}"),
         ],
         &[
             "src/hub/a.rs:1: Rc<RefCell<_>>: give it one owner",

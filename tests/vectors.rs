@@ -70,7 +70,6 @@ fn described(name: &str, fields: &Value) -> Packet {
     let by_value = fields.get("packet").is_none();
     let kind = fields.get("packet").map_or_else(|| kind_of(name), |v| v.as_str().expect("a name"));
     let small = |key| word(fields, key).unwrap_or(0) as u8;
-    let given = |key| blob(fields, key).filter(|b| !(by_value && b.is_empty()));
     let id = word(fields, "message_id");
     let must = |key| blob(fields, key).unwrap_or_else(|| panic!("{key} of {name}"));
     let filter = || Subscribe {
@@ -95,15 +94,7 @@ fn described(name: &str, fields: &Value) -> Packet {
             result: small("result"),
             session_id: blob(fields, "session_id"),
         }),
-        "Queue" => Packet::Queue(Queue {
-            dup: flag(fields, "dup"),
-            action: action(text(fields, "action")),
-            id: id.filter(|&id| !(by_value && id == 0)),
-            address: given("address"),
-            return_path: given("return_path"),
-            mark: given("mark"),
-            message: given("message"),
-        }),
+        "Queue" => Packet::Queue(described_queue(fields, by_value)),
         "QAck" => Packet::QAck(match small(if by_value { "code" } else { "ack_code" }) {
             0 => QAckCode::None,
             1 => QAckCode::Ok,
@@ -122,6 +113,19 @@ fn described(name: &str, fields: &Value) -> Packet {
         "Pong" => Packet::Pong,
         "Disconnect" => Packet::Disconnect,
         other => panic!("{name} describes a {other}"),
+    }
+}
+
+fn described_queue(fields: &Value, by_value: bool) -> Queue {
+    let given = |key| blob(fields, key).filter(|b| !(by_value && b.is_empty()));
+    Queue {
+        dup: flag(fields, "dup"),
+        action: action(text(fields, "action")),
+        id: word(fields, "message_id").filter(|&id| !(by_value && id == 0)),
+        address: given("address"),
+        return_path: given("return_path"),
+        mark: given("mark"),
+        message: given("message"),
     }
 }
 

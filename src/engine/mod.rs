@@ -41,6 +41,8 @@ use conn::Conn;
 
 /// Items moved from queues to drainers in a turn.
 const DRAIN_TURN: usize = 256;
+/// Sessions that wait to read ahead and are let go on in a turn.
+const FEED_TURN: usize = 16;
 /// Connections with input left over that are served again in a turn.
 const READY_TURN: usize = 1_024;
 
@@ -245,16 +247,25 @@ impl Engine {
         }
     }
 
-    /// What is left of the input: a budget ran out, or a packet is not whole yet.
+    /// What is left of the input: its share of the turn ran out, or a packet is not whole yet.
     fn note_rest(&mut self, now: Now, conn: ConnId) {
         let Some(c) = self.conns.get_mut(conn) else { return };
-        if c.input.is_empty() || c.doom.is_some() {
+        let ours = c.peer.has_packet(&c.input, &self.hub) || !c.peer.wants_bytes(&self.hub);
+        if c.input.is_empty() || ours || c.doom.is_some() {
+            // What waits for us is not the peer's delay.
             c.partial = None;
-            return;
+        } else {
+            c.partial = c.partial.or(Some(now.mono));
         }
-        c.partial = c.partial.or(Some(now.mono));
-        let more = c.input.len() >= self.hub.limits.packets_turn;
-        if more && !c.ready && c.peer.wants_bytes(&self.hub) {
+        self.note_ready(conn);
+    }
+
+    /// Packets are left and the peer takes them: it is served again before new bytes are.
+    fn note_ready(&mut self, conn: ConnId) {
+        let Some(c) = self.conns.get_mut(conn).filter(|c| c.doom.is_none() && !c.ready) else {
+            return;
+        };
+        if c.peer.wants_bytes(&self.hub) && c.peer.has_packet(&c.input, &self.hub) {
             c.ready = true;
             self.ready.push_back(conn);
         }
@@ -392,6 +403,7 @@ impl Engine {
         }
         self.fired = fired;
         self.draining = self.hub.drain_some(now, DRAIN_TURN);
+        self.hub.feed_hungry(FEED_TURN);
         if !self.stalled.is_empty() && !self.hub.memory_is_short() {
             self.unstall(now);
         }
@@ -506,16 +518,7 @@ impl Engine {
             self.wait_for(lsn, conn);
         }
         // Replies went out: a peer that took nothing because of them may go on.
-        if let Some(c) = self.conns.get_mut(conn)
-            && !c.input.is_empty()
-            && !c.ready
-            && c.doom.is_none()
-            && c.peer.wants_bytes(&self.hub)
-            && c.input.len() >= self.hub.limits.packets_turn
-        {
-            c.ready = true;
-            self.ready.push_back(conn);
-        }
+        self.note_ready(conn);
         self.end_if_said(now, conn);
         self.gather_awake();
     }
@@ -567,7 +570,7 @@ impl Engine {
         let journal = self.hub.journal().and_then(crate::journal::Journal::deadline);
         let soonest = self.wheel.next().into_iter().chain(journal).min();
         // Whoever waits for memory is not woken by an event of its own: look again soon.
-        if self.stalled.is_empty() {
+        if self.stalled.is_empty() && !self.hub.is_hungry() {
             return soonest;
         }
         let soon = Deadline(self.wheel_now().saturating_add(10 * crate::base::time::MS));

@@ -112,6 +112,12 @@ impl Hub {
         }
     }
 
+    /// Somebody waits to read ahead.
+    #[must_use]
+    pub fn is_hungry(&self) -> bool {
+        !self.hungry.is_empty()
+    }
+
     /// Reads, room or memory came free: those that waited for them ask again.
     pub(crate) fn feed_hungry(&mut self, most: usize) {
         for _ in 0..most {

@@ -49,6 +49,9 @@ use session::Session;
 /// Reads of the journal that may be under way at once.
 const READS_MAX: usize = 64;
 
+/// What a session may hold when memory is short.
+const LEAN_BYTES: usize = 64 << 10;
+
 /// Why a verb could not be carried out now, or at all.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum Held {
@@ -241,8 +244,13 @@ impl Hub {
         }
     }
 
+    /// What one session may hold in memory. When memory runs out, those who lag are cut short
+    /// first: what is durable stays on disk, the rest is dropped, and publishers need not wait.
     pub(crate) fn session_room(&self) -> Room {
-        Room { len: self.limits.outbox_len_max, bytes: self.limits.outbox_bytes_max }
+        let lean = self.meter.used() > self.limits.memory_bytes_max / 10 * 8;
+        let bytes = self.limits.outbox_bytes_max;
+        let bytes = if lean { bytes.min(LEAN_BYTES) } else { bytes };
+        Room { len: self.limits.outbox_len_max, bytes }
     }
 
     /// Append, counting it; `None` without a journal.

@@ -28,11 +28,7 @@ fn a_network_is_a_host_or_the_half_of_an_address_a_host_cannot_choose() {
     let host = v6([(0, 0x20), (7, 1), (15, 9)]);
     assert_eq!(host.network(), v6([(0, 0x20), (7, 1), (15, 0)]));
     assert_ne!(host.network(), v6([(0, 0x20), (7, 2), (15, 9)]).network());
-    assert_ne!(
-        v6([(0, 0), (8, 1), (15, 1)]).network(),
-        v4,
-        "only the mapped form is IPv4"
-    );
+    assert_ne!(v6([(0, 0), (8, 1), (15, 1)]).network(), v4, "only the mapped form is IPv4");
     let mapped = Address::V6([0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0xff, 0xff, 192, 0, 2, 1]);
     assert_eq!(mapped.network(), v4);
 }
@@ -80,10 +76,7 @@ fn open_lets_everybody_do_everything_but_write_under_the_dollar() {
     ] {
         assert_eq!(open.permit(&who, &access), allowed, "{access:?}");
         let verdict = if allowed { "allowed" } else { "denied" };
-        assert!(
-            open.explain(&who, &access).starts_with(verdict),
-            "{access:?}"
-        );
+        assert!(open.explain(&who, &access).starts_with(verdict), "{access:?}");
     }
     assert!(!open.checks_receive());
 }
@@ -97,8 +90,5 @@ fn open_takes_no_answer_it_never_asked_for() {
         loopback: true,
         tag: 0,
     };
-    assert_eq!(
-        Open.verified(Now::default(), &claim, true),
-        Err(Refusal::Unknown)
-    );
+    assert_eq!(Open.verified(Now::default(), &claim, true), Err(Refusal::Unknown));
 }

@@ -12,6 +12,7 @@ mod census;
 mod frame;
 pub mod job;
 pub mod ledger;
+#[cfg(any(test, feature = "testing"))]
 pub mod memory;
 mod page;
 mod perform;

@@ -1,7 +1,27 @@
 //! Floor 5. The street: the one folder that touches threads, sockets, files and the clock.
+//!
+//! Reading order: `driver` (the turn), `poller`, `listener`, `socket`, `local` (the embedding
+//! program's way in), then the threads `disk` and `workers`, the files in `mmap`, and the small
+//! things: `clock`, `signal`, `sys`, `log_observer`. Whatever decides anything about messages is
+//! below; here bytes are carried. Absent on purpose: protocols, and a second loop.
 
+pub mod clock;
+pub mod disk;
+pub mod driver;
+mod linger;
+pub mod listener;
+pub mod local;
+pub mod log_observer;
+pub mod mmap;
+pub mod poller;
+pub mod signal;
+pub mod socket;
 pub mod sys;
 pub mod workers;
 
+#[cfg(test)]
+mod disk_test;
+#[cfg(test)]
+mod mmap_test;
 #[cfg(test)]
 mod workers_test;

@@ -3,6 +3,11 @@
 //! Each is a function of its own, takes plain values, and says why it cannot do harm. Absent on
 //! purpose: anything that holds a pointer (the mapped journal has its own file).
 
+#[cfg(target_os = "linux")]
+use std::fs::File;
+use std::io;
+use std::os::fd::{AsRawFd, BorrowedFd};
+
 /// Let the other threads of this machine go first, by so many steps; best effort, for the calling
 /// thread alone. Elsewhere than on Linux it would slow the whole process, so there it does nothing.
 pub fn be_nice(by: i32) {
@@ -14,4 +19,73 @@ pub fn be_nice(by: i32) {
     }
     #[cfg(not(target_os = "linux"))]
     let _ = by;
+}
+
+/// Let `backlog` arrivals wait in front of a socket that listens already.
+pub fn listen(socket: BorrowedFd<'_>, backlog: i32) -> io::Result<()> {
+    // SAFETY: `listen` takes two numbers; the descriptor is open for as long as it is borrowed.
+    #[expect(unsafe_code, reason = "std chooses a backlog of its own")]
+    let result = unsafe { libc::listen(socket.as_raw_fd(), backlog) };
+    if result == 0 { Ok(()) } else { Err(io::Error::last_os_error()) }
+}
+
+/// Raise the number of descriptors this process may have as far as it may; what it is then.
+pub fn raise_descriptors() -> io::Result<u64> {
+    let mut limit = libc::rlimit { rlim_cur: 0, rlim_max: 0 };
+    // SAFETY: the pointer is to a local of the right type, written before it is read.
+    #[expect(unsafe_code, reason = "std has no name for limits")]
+    let result = unsafe { libc::getrlimit(libc::RLIMIT_NOFILE, &raw mut limit) };
+    if result != 0 {
+        return Err(io::Error::last_os_error());
+    }
+    if limit.rlim_cur < limit.rlim_max {
+        let wanted = libc::rlimit { rlim_cur: limit.rlim_max, rlim_max: limit.rlim_max };
+        // SAFETY: as above, and the call only reads.
+        #[expect(unsafe_code, reason = "std has no name for limits")]
+        let result = unsafe { libc::setrlimit(libc::RLIMIT_NOFILE, &raw const wanted) };
+        if result != 0 {
+            return Err(io::Error::last_os_error());
+        }
+        limit = wanted;
+    }
+    Ok(limit.rlim_cur)
+}
+
+/// Keep these signals from interrupting any thread, and read them from a descriptor instead. To
+/// be called before the first thread is started, because threads inherit what is blocked.
+#[cfg(target_os = "linux")]
+pub fn signals(wanted: &[i32]) -> io::Result<File> {
+    use std::os::fd::{FromRawFd, OwnedFd};
+
+    let mut set = core::mem::MaybeUninit::<libc::sigset_t>::uninit();
+    // SAFETY: `sigemptyset` makes the local a valid set before anything else looks at it; the
+    // other calls get that set and numbers; the descriptor is new and ours alone.
+    #[expect(unsafe_code, reason = "std has no name for signals")]
+    unsafe {
+        libc::sigemptyset(set.as_mut_ptr());
+        for signal in wanted {
+            libc::sigaddset(set.as_mut_ptr(), *signal);
+        }
+        let error = libc::pthread_sigmask(libc::SIG_BLOCK, set.as_ptr(), core::ptr::null_mut());
+        if error != 0 {
+            return Err(io::Error::from_raw_os_error(error));
+        }
+        let fd = libc::signalfd(-1, set.as_ptr(), libc::SFD_NONBLOCK | libc::SFD_CLOEXEC);
+        if fd < 0 {
+            return Err(io::Error::last_os_error());
+        }
+        Ok(File::from(OwnedFd::from_raw_fd(fd)))
+    }
+}
+
+/// Tell the system that the cached pages of a file are not needed; best effort.
+pub fn forget_cached(file: BorrowedFd<'_>) {
+    #[cfg(target_os = "linux")]
+    {
+        // SAFETY: `posix_fadvise` takes numbers; the descriptor is open while it is borrowed.
+        #[expect(unsafe_code, reason = "std has no name for advice")]
+        let _ = unsafe { libc::posix_fadvise(file.as_raw_fd(), 0, 0, libc::POSIX_FADV_DONTNEED) };
+    }
+    #[cfg(not(target_os = "linux"))]
+    let _ = file;
 }

@@ -117,6 +117,8 @@ pub trait Protocol {
     fn deadline(&self) -> Deadline;
     /// May bytes be given to it? Derived from its state, never stored.
     fn wants_bytes(&self, hub: &Hub) -> bool;
+    /// A whole packet, or one that can never be whole, stands at the front of `input`.
+    fn has_packet(&self, input: &[u8], hub: &Hub) -> bool;
     /// The journal position its first reply waits for.
     fn waits_for(&self) -> Option<Lsn>;
     /// Its session, once it has one.
@@ -177,6 +179,9 @@ impl Protocol for Peer {
     }
     fn wants_bytes(&self, hub: &Hub) -> bool {
         dispatch!(self, p => p.wants_bytes(hub))
+    }
+    fn has_packet(&self, input: &[u8], hub: &Hub) -> bool {
+        dispatch!(self, p => p.has_packet(input, hub))
     }
     fn waits_for(&self) -> Option<Lsn> {
         dispatch!(self, p => p.waits_for())

@@ -204,6 +204,10 @@ impl Protocol for Peer {
         false
     }
 
+    fn has_packet(&self, _: &[u8], _: &Hub) -> bool {
+        false
+    }
+
     fn waits_for(&self) -> Option<Lsn> {
         self.replies.waits_for()
     }

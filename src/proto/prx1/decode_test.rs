@@ -97,38 +97,25 @@ fn packet(rng: &mut Rng) -> Packet {
     }
 }
 
+fn golden(cases: &[(&str, Packet)]) {
+    for (bytes, packet) in cases {
+        assert_eq!(encode_vec(packet), Ok(hex(bytes)), "{packet:?}");
+        assert_eq!(decode(&hex(bytes)).as_ref(), Ok(&Some(packet.clone())));
+    }
+}
+
+fn topic() -> Bytes {
+    Bytes::from_static(b"a/b")
+}
+
 #[test]
-fn golden_bytes_of_every_kind() {
-    let topic = || Bytes::from_static(b"a/b");
+fn golden_bytes_of_messages() {
     let message = |dup, qos, retain, id, payload: &'static [u8]| {
         let payload = Bytes::from_static(payload);
         Packet::Publish(Publish { dup, qos, retain, id, topic: topic(), payload })
     };
     let filter = |qos, id| Subscribe { qos, id, topic: topic(), ..Subscribe::default() };
-    let named = Connect {
-        password: Some(Bytes::from_static(b"p")),
-        client_id: Some(Bytes::new()),
-        keepalive: Some(1),
-        username: Some(Bytes::from_static(b"test")),
-        ..Connect::default()
-    };
-    let push = Queue {
-        dup: true,
-        id: Some(9),
-        address: Some(Bytes::from_static(b"q")),
-        message: Some(Bytes::from_static(b"m")),
-        action: Action::Initialize,
-        ..Queue::default()
-    };
-    let mark = Queue { action: Action::Drain, mark: Some(topic()), ..Queue::default() };
-    let named_ack = ConnAck { session_id: Some(topic()), ..ConnAck::plain(2) };
-    for (bytes, packet) in [
-        ("10 14 0004 50525831 0f 0001 70 0000 0001 0004 74657374", Packet::Connect(named)),
-        ("20 01 02", Packet::ConnAck(ConnAck::plain(ConnAck::OK))),
-        ("24 06 02 0003 612f62", Packet::ConnAck(named_ack)),
-        ("4e 0a 00c0 0009 0001 71 0001 6d", Packet::Queue(push)),
-        ("48 07 0012 0003 612f62", Packet::Queue(mark)),
-        ("51 00", Packet::QAck(QAckCode::Ok)),
+    golden(&[
         ("60 02 0009", Packet::PubAck(9)),
         ("70 05 0003 612f62", Packet::Subscribe(filter(0, 0))),
         ("72 07 0001 0003 612f62", Packet::Subscribe(filter(1, 1))),
@@ -138,13 +125,40 @@ fn golden_bytes_of_every_kind() {
         ("b0 09 0003 612f62 0002 6869", message(false, 0, false, 0, b"hi")),
         ("bb 0b 0009 0003 612f62 0002 6d31", message(true, 1, true, 9, b"m1")),
         ("b6 09 0009 0003 612f62 0000", message(false, 3, false, 9, b"")),
+    ]);
+}
+
+#[test]
+fn golden_bytes_of_everything_else() {
+    let text = |text: &'static [u8]| Some(Bytes::from_static(text));
+    let named = Connect {
+        password: text(b"p"),
+        client_id: text(b""),
+        keepalive: Some(1),
+        username: text(b"test"),
+        ..Connect::default()
+    };
+    let push = Queue {
+        dup: true,
+        action: Action::Initialize,
+        id: Some(9),
+        address: text(b"q"),
+        message: text(b"m"),
+        ..Queue::default()
+    };
+    let mark = Queue { action: Action::Drain, mark: Some(topic()), ..Queue::default() };
+    let named_ack = ConnAck { session_id: Some(topic()), ..ConnAck::plain(2) };
+    golden(&[
+        ("10 14 0004 50525831 0f 0001 70 0000 0001 0004 74657374", Packet::Connect(named)),
+        ("20 01 02", Packet::ConnAck(ConnAck::plain(ConnAck::OK))),
+        ("24 06 02 0003 612f62", Packet::ConnAck(named_ack)),
+        ("4e 0a 00c0 0009 0001 71 0001 6d", Packet::Queue(push)),
+        ("48 07 0012 0003 612f62", Packet::Queue(mark)),
+        ("51 00", Packet::QAck(QAckCode::Ok)),
         ("c0 00", Packet::Ping),
         ("d0 00", Packet::Pong),
         ("e0 00", Packet::Disconnect),
-    ] {
-        assert_eq!(encode_vec(&packet), Ok(hex(bytes)), "{packet:?}");
-        assert_eq!(decode(&hex(bytes)), Ok(Some(packet)));
-    }
+    ]);
 }
 
 #[test]
@@ -317,18 +331,26 @@ fn what_cannot_be_counted_is_refused_and_leaves_nothing() {
     let long = Bytes::from(vec![b'x'; 65_536]);
     let filter = Subscribe { topic: long.clone(), ..Subscribe::default() };
     let some = || Some(long.clone());
-    let connect = |c: Connect| Packet::Connect(c);
-    let queue = |q: Queue| Packet::Queue(Queue { action: Action::Drain, ..q });
+    let connect = |fill: fn(&mut Connect, Bytes)| {
+        let mut packet = Connect::default();
+        fill(&mut packet, long.clone());
+        Packet::Connect(packet)
+    };
+    let queue = |fill: fn(&mut Queue, Bytes)| {
+        let mut packet = Queue { action: Action::Drain, ..Queue::default() };
+        fill(&mut packet, long.clone());
+        Packet::Queue(packet)
+    };
     for packet in [
-        connect(Connect { version: long.clone(), ..Connect::default() }),
-        connect(Connect { password: some(), ..Connect::default() }),
-        connect(Connect { client_id: some(), ..Connect::default() }),
-        connect(Connect { username: some(), ..Connect::default() }),
+        connect(|c, long| c.version = long),
+        connect(|c, long| c.password = Some(long)),
+        connect(|c, long| c.client_id = Some(long)),
+        connect(|c, long| c.username = Some(long)),
         Packet::ConnAck(ConnAck { session_id: some(), ..ConnAck::plain(2) }),
-        queue(Queue { address: some(), ..Queue::default() }),
-        queue(Queue { return_path: some(), ..Queue::default() }),
-        queue(Queue { mark: some(), ..Queue::default() }),
-        queue(Queue { message: some(), ..Queue::default() }),
+        queue(|q, long| q.address = Some(long)),
+        queue(|q, long| q.return_path = Some(long)),
+        queue(|q, long| q.mark = Some(long)),
+        queue(|q, long| q.message = Some(long)),
         Packet::Subscribe(filter.clone()),
         Packet::Unsubscribe(filter),
         Packet::Publish(Publish { topic: long.clone(), ..Publish::default() }),

@@ -451,6 +451,14 @@ impl Peer {
         Ok(self.stalled.is_none() && !matches!(self.state, State::Joining { .. }))
     }
 
+    /// The longest body it may send in this state.
+    fn body_max(&self, hub: &Hub) -> usize {
+        match self.is_stranger() {
+            true => hub.limits.login_bytes_max,
+            false => hub.limits.packet_bytes_max,
+        }
+    }
+
     fn put_reply(&self, reply: Reply, out: &mut Outbound) {
         let packet = match reply {
             Reply::ConnAck { result, present } => {
@@ -507,9 +515,7 @@ impl Protocol for Peer {
             if stranger && input.first().is_some_and(|first| first >> 4 != 1) {
                 return Err(FaultKind::Prx1FirstFrame.fault());
             }
-            let limits = &ctx.hub.limits;
-            let max = if stranger { limits.login_bytes_max } else { limits.packet_bytes_max };
-            match decode::next(input, max) {
+            match decode::next(input, self.body_max(ctx.hub)) {
                 Ok(None) => return Ok(()),
                 Ok(Some(packet)) => {
                     self.heard = ctx.now.mono;
@@ -613,6 +619,13 @@ impl Protocol for Peer {
     fn wants_bytes(&self, _: &Hub) -> bool {
         let open = matches!(self.state, State::Stranger | State::Online(_));
         open && !self.left && self.stalled.is_none() && self.replies.len() < self.replies_max
+    }
+
+    fn has_packet(&self, input: &[u8], hub: &Hub) -> bool {
+        match decode::frame_len(input, self.body_max(hub)) {
+            Ok(len) => len.is_some_and(|len| len <= input.len()),
+            Err(_) => true,
+        }
     }
 
     fn waits_for(&self) -> Option<Lsn> {

@@ -1,0 +1,632 @@
+//! Floor 6. The public shell: a builder, a broker that runs on the calling thread, and handles.
+//!
+//! `build` does everything that can be refused: it takes the data directory, reads the journal,
+//! brings it to the disk again, and binds. What it returns only has to be run. A [`Handle`] is a
+//! peer like any other, with the same order and the same bounds, but without a socket. Absent on
+//! purpose: configuration files and argv (`cli`), and anything that decides about messages.
+
+use std::fmt;
+use std::io;
+use std::net::{SocketAddr, ToSocketAddrs};
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
+
+use bytes::Bytes;
+use crossbeam_channel::{Receiver, Sender, bounded};
+
+use crate::access::{Access, Mode, Note, Terms};
+use crate::base::id::{ConnId, ListenerNo, RealmId};
+use crate::base::limits::Limits;
+use crate::base::time::Now;
+use crate::engine::Engine;
+use crate::hub::message::{Delivery, Durability};
+use crate::hub::policy::{self, Observer, Open, Policy};
+use crate::hub::recover::Recovery;
+use crate::hub::{self, Hub};
+use crate::journal::storage::{DiskError, Storage};
+use crate::journal::{Journal, Options, Refusal, Report, State, perform};
+use crate::os::clock::Clock;
+use crate::os::driver::{Driver, End, Parts};
+use crate::os::listener::Door;
+use crate::os::local::{Command, Control, Verdict};
+use crate::os::log_observer::LogObserver;
+use crate::os::mmap::{Directory, Unusable};
+use crate::os::poller::Poller;
+use crate::os::signal::Signals;
+use crate::os::sys;
+use crate::proto::{Listener, Speak};
+use crate::topic::{Dialect, Star};
+
+mod users;
+
+/// Why there is no broker, or why it ended.
+#[derive(Debug)]
+pub enum Error {
+    /// An address could not be bound.
+    Listen {
+        /// As given.
+        address: String,
+        /// What the system said.
+        error: io::Error,
+    },
+    /// Everybody could come in from anywhere.
+    Exposed {
+        /// As given.
+        address: String,
+    },
+    /// The data directory cannot be used.
+    Data(Unusable),
+    /// The journal is not opened.
+    Journal(Refusal),
+    /// The disk failed.
+    Disk(String),
+    /// The users file cannot be read.
+    UsersFile {
+        /// Which.
+        path: PathBuf,
+        /// What the system said.
+        error: io::Error,
+    },
+    /// The users file is wrong.
+    Users {
+        /// Which.
+        path: PathBuf,
+        /// Where and what.
+        note: Note,
+    },
+    /// Something the system refuses: descriptors, threads, entropy.
+    System(io::Error),
+}
+
+impl fmt::Display for Error {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Listen { address, error } => write!(f, "cannot listen on {address}: {error}"),
+            Self::Exposed { address } => write!(
+                f,
+                "{address} can be reached from other machines and every login would be accepted; \
+                 name the users (--users FILE, Builder::users), or open it on purpose \
+                 (--allow-anonymous, Builder::allow_anonymous)"
+            ),
+            Self::Data(e) => write!(f, "{e}"),
+            Self::Journal(e) => write!(f, "{e}"),
+            Self::Disk(e) => write!(f, "the disk failed: {e}"),
+            Self::UsersFile { path, error } => write!(f, "{}: {error}", path.display()),
+            Self::Users { path, note } => write!(f, "{}: {note}", path.display()),
+            Self::System(e) => write!(f, "{e}"),
+        }
+    }
+}
+
+impl std::error::Error for Error {}
+
+impl From<io::Error> for Error {
+    fn from(error: io::Error) -> Self {
+        Self::System(error)
+    }
+}
+
+impl From<DiskError> for Error {
+    fn from(error: DiskError) -> Self {
+        Self::Disk(error.to_string())
+    }
+}
+
+/// What a broker is to be.
+pub struct Builder {
+    listen: Vec<(String, Speak, Option<Durability>)>,
+    journal: Option<PathBuf>,
+    level: Durability,
+    salvage: bool,
+    policy: Option<Box<dyn Policy>>,
+    users: Option<PathBuf>,
+    anonymous: bool,
+    observer: Option<Box<dyn Observer>>,
+    limits: Limits,
+    workers: Option<usize>,
+    signals: Option<Signals>,
+}
+
+impl Builder {
+    /// Accept connections at an address, `host:port`.
+    #[must_use]
+    pub fn listen(mut self, address: impl Into<String>, speak: Speak) -> Self {
+        self.listen.push((address.into(), speak, None));
+        self
+    }
+
+    /// Accept connections at an address, and let acknowledgements there wait for this.
+    #[must_use]
+    pub fn listen_at(
+        mut self,
+        address: impl Into<String>,
+        speak: Speak,
+        level: Durability,
+    ) -> Self {
+        self.listen.push((address.into(), speak, Some(level)));
+        self
+    }
+
+    /// Keep a journal in this directory, and let acknowledgements wait for `level`.
+    #[must_use]
+    pub fn journal(mut self, dir: impl Into<PathBuf>, level: Durability) -> Self {
+        self.journal = (level != Durability::Memory).then(|| dir.into());
+        self.level = level;
+        self
+    }
+
+    /// Keep nothing beyond the process. This is what a builder starts with.
+    #[must_use]
+    pub fn memory(mut self) -> Self {
+        self.journal = None;
+        self.level = Durability::Memory;
+        self
+    }
+
+    /// Keep what can be kept of a damaged journal, instead of refusing it.
+    #[must_use]
+    pub fn salvage(mut self, yes: bool) -> Self {
+        self.salvage = yes;
+        self
+    }
+
+    /// Who may come in and what they may do, by a policy of your own.
+    #[must_use]
+    pub fn policy(mut self, policy: impl Policy + 'static) -> Self {
+        self.policy = Some(Box::new(policy));
+        self
+    }
+
+    /// Who may come in and what they may do, by a users file.
+    #[must_use]
+    pub fn users(mut self, path: impl Into<PathBuf>) -> Self {
+        self.users = Some(path.into());
+        self
+    }
+
+    /// Accept every login also from other machines.
+    #[must_use]
+    pub fn allow_anonymous(mut self, yes: bool) -> Self {
+        self.anonymous = yes;
+        self
+    }
+
+    /// Who is told what happens; without one, the log.
+    #[must_use]
+    pub fn observer(mut self, observer: impl Observer + 'static) -> Self {
+        self.observer = Some(Box::new(observer));
+        self
+    }
+
+    /// Other bounds.
+    #[must_use]
+    pub fn limits(mut self, limits: Limits) -> Self {
+        self.limits = limits;
+        self
+    }
+
+    /// Threads that compare passwords with hashes; without a number, all cores but one.
+    #[must_use]
+    pub fn workers(mut self, threads: usize) -> Self {
+        self.workers = Some(threads.max(1));
+        self
+    }
+
+    /// Obey these signals; they were caught before the first thread was started.
+    #[must_use]
+    pub fn signals(mut self, signals: Signals) -> Self {
+        self.signals = Some(signals);
+        self
+    }
+
+    /// Do everything that can be refused. Raises this process' number of descriptors as far as
+    /// the system lets it.
+    pub fn build(mut self) -> Result<Broker, Error> {
+        let clock = Clock::start();
+        let [seed, salt, key_a, key_b] = entropy()?;
+        let (policy, reload, open) = self.decides([key_a, key_b])?;
+        // First of all, so that a second process is told what is wrong and not a consequence.
+        let data = self.journal.as_deref().map(Directory::open).transpose().map_err(Error::Data)?;
+        let doors = bind(&self.listen, open && !self.anonymous)?;
+        let workers = self.workers.unwrap_or_else(spare_cores);
+        let limits = bounded_by_system(self.limits, workers)?;
+        let observer = self.observer.unwrap_or_else(|| Box::new(LogObserver::new(seed)));
+        let options = Options { segment_bytes: limits.segment_bytes, salt, salvage: self.salvage };
+        let realms = vec!["default".to_owned()];
+        let mut hub = Hub::new(hub::Parts { limits, seed, realms, policy, observer });
+        let opened = data.map(|data| open_journal(data, options, &mut hub, seed, &clock));
+        let opened = opened.transpose()?;
+        let (storage, report) = opened.unzip();
+        let listeners = listeners(&self.listen, self.level, storage.is_some());
+        let (commands, asked) = bounded(QUESTIONS);
+        let (controls, reported) = bounded(REPORTS);
+        let poller = Poller::new()?;
+        let handle = Handle { commands, controls, waker: poller.waker() };
+        let parts = Parts {
+            engine: Engine::new(hub, listeners, seed),
+            clock,
+            poller,
+            doors,
+            storage,
+            workers,
+            commands: asked,
+            controls: reported,
+            signals: self.signals,
+            reload,
+            seed,
+        };
+        Ok(Broker { parts, handle, report })
+    }
+
+    /// The policy, how to read it again, and whether it welcomes everybody.
+    fn decides(&mut self, key: [u64; 2]) -> Result<users::Decides, Error> {
+        if let Some(policy) = self.policy.take() {
+            return Ok((policy, None, false));
+        }
+        match self.users.take() {
+            Some(path) => users::decides(path, key),
+            None => Ok((Box::new(Open), None, true)),
+        }
+    }
+}
+
+/// A broker that is ready to run.
+pub struct Broker {
+    parts: Parts,
+    handle: Handle,
+    report: Option<Report>,
+}
+
+impl Broker {
+    /// Begin to say what it is to be.
+    #[must_use]
+    pub fn builder() -> Builder {
+        Builder {
+            listen: Vec::new(),
+            journal: None,
+            level: Durability::Memory,
+            salvage: false,
+            policy: None,
+            users: None,
+            anonymous: false,
+            observer: None,
+            limits: Limits::default(),
+            workers: None,
+            signals: None,
+        }
+    }
+
+    /// A way in for the embedding program.
+    #[must_use]
+    pub fn handle(&self) -> Handle {
+        self.handle.clone()
+    }
+
+    /// Where the listener with this place in the order of `listen` is bound.
+    #[must_use]
+    pub fn local_addr(&self, place: usize) -> Option<SocketAddr> {
+        self.parts.doors.get(place).map(|door| door.local)
+    }
+
+    /// What was found in the journal, if there is one.
+    #[must_use]
+    pub fn report(&self) -> Option<&Report> {
+        self.report.as_ref()
+    }
+
+    /// Serve, on this thread, until a handle or a signal says stop.
+    pub fn run(self) -> Result<(), Error> {
+        // Kept, so that the queues of questions do not close while nobody has a handle.
+        let _handle = self.handle;
+        match Driver::start(self.parts)?.run()? {
+            End::Clean => Ok(()),
+            End::Unsynced => Err(Error::Disk("not everything reached it in time".into())),
+            End::DiskFailed(text) => Err(Error::Disk(text)),
+        }
+    }
+}
+
+/// A way in for the embedding program: from any thread, as often as wanted.
+#[derive(Clone, Debug)]
+pub struct Handle {
+    commands: Sender<Command>,
+    controls: Sender<Control>,
+    waker: Arc<mio::Waker>,
+}
+
+/// Why a handle got no answer, or this one.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Refused {
+    /// The broker has ended.
+    Stopped,
+    /// The topic or filter is not one.
+    BadName,
+    /// What it said.
+    Because(&'static str),
+}
+
+impl fmt::Display for Refused {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Stopped => f.write_str("the broker has ended"),
+            Self::BadName => f.write_str("not a topic, or not a filter"),
+            Self::Because(why) => f.write_str(why),
+        }
+    }
+}
+
+impl std::error::Error for Refused {}
+
+impl Handle {
+    /// Publish. Returns at once unless many questions wait; the receipt says when it is done. Not
+    /// to be called on the thread that runs the broker (by an observer, say): it would wait for
+    /// itself.
+    pub fn publish(
+        &self,
+        topic: impl AsRef<[u8]>,
+        body: impl Into<Bytes>,
+        qos: u8,
+        retain: bool,
+    ) -> Result<Receipt, Refused> {
+        let topic = Bytes::copy_from_slice(topic.as_ref());
+        star().topic(&topic).map_err(|_| Refused::BadName)?;
+        let (done, answer) = bounded(1);
+        self.ask(Command::Publish { topic, body: body.into(), qos, retain, done })?;
+        Ok(Receipt { answer })
+    }
+
+    /// Listen, for as long as the subscription lives. Returns when it is there.
+    pub fn subscribe(&self, filter: impl AsRef<[u8]>, qos: u8) -> Result<Subscription, Refused> {
+        self.subscribe_as("", filter, qos)
+    }
+
+    /// Listen under a name: messages are kept for it while nobody listens, and after a restart.
+    pub fn subscribe_as(
+        &self,
+        name: &str,
+        filter: impl AsRef<[u8]>,
+        qos: u8,
+    ) -> Result<Subscription, Refused> {
+        let filter = Bytes::copy_from_slice(filter.as_ref());
+        let native = crate::topic::Match::Native;
+        star().filter(&filter, native).map_err(|_| Refused::BadName)?;
+        let (messages, inbox) = bounded(INBOX);
+        let (done, answer) = bounded(1);
+        let full = Arc::new(AtomicBool::new(false));
+        let name = Bytes::copy_from_slice(name.as_bytes());
+        let shared = Arc::clone(&full);
+        self.ask(Command::Subscribe { name, filter, qos, messages, full: shared, done })?;
+        let conn = answer.recv().map_err(|_| Refused::Stopped)?.map_err(Refused::Because)?;
+        Ok(Subscription { inbox, full, conn, held: 0, handle: self.clone() })
+    }
+
+    /// Ask the broker to come to an end.
+    pub fn stop(&self) {
+        self.report(Control::Stop);
+    }
+
+    fn ask(&self, command: Command) -> Result<(), Refused> {
+        self.commands.send(command).map_err(|_| Refused::Stopped)?;
+        self.wake();
+        Ok(())
+    }
+
+    fn report(&self, control: Control) {
+        if self.controls.send(control).is_ok() {
+            self.wake();
+        }
+    }
+
+    fn wake(&self) {
+        // A waker fails when the loop is gone, and then nobody needs to be woken.
+        let _ = self.waker.wake();
+    }
+}
+
+/// A publish on its way.
+#[derive(Debug)]
+pub struct Receipt {
+    answer: Receiver<Verdict>,
+}
+
+impl Receipt {
+    /// Wait until it is as durable as the broker promises; how many readers it found.
+    pub fn wait(self) -> Result<u32, Refused> {
+        self.answer.recv().map_err(|_| Refused::Stopped)?.map_err(Refused::Because)
+    }
+
+    /// The same, at most this long; nothing when it took longer.
+    pub fn wait_for(&self, limit: Duration) -> Option<Result<u32, Refused>> {
+        use crossbeam_channel::RecvTimeoutError::{Disconnected, Timeout};
+
+        match self.answer.recv_timeout(limit) {
+            Ok(verdict) => Some(verdict.map_err(Refused::Because)),
+            Err(Timeout) => None,
+            Err(Disconnected) => Some(Err(Refused::Stopped)),
+        }
+    }
+}
+
+/// A message for the embedding program.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Message {
+    /// Its topic, levels separated by `/`.
+    pub topic: Bytes,
+    /// Its payload.
+    pub body: Bytes,
+    /// 0 or 1.
+    pub qos: u8,
+    /// It is the kept value of its topic.
+    pub retain: bool,
+    /// It may have been given before.
+    pub dup: bool,
+}
+
+/// Messages as they come. Asking for the next one says that the last one was taken care of; one
+/// that was not is given again to whoever listens next under the same name.
+#[derive(Debug)]
+pub struct Subscription {
+    inbox: Receiver<Delivery>,
+    full: Arc<AtomicBool>,
+    conn: ConnId,
+    held: u64,
+    handle: Handle,
+}
+
+impl Subscription {
+    /// The next message, if one comes within this time.
+    pub fn next_for(&mut self, limit: Duration) -> Option<Message> {
+        self.settle();
+        loop {
+            let delivery = self.inbox.recv_timeout(limit).ok()?;
+            if let Some(message) = self.take(&delivery) {
+                return Some(message);
+            }
+        }
+    }
+
+    fn settle(&mut self) {
+        let ord = std::mem::take(&mut self.held);
+        if ord > 0 || self.full.swap(false, Ordering::SeqCst) {
+            self.handle.report(Control::Taken(self.conn, ord));
+        }
+    }
+
+    fn take(&mut self, delivery: &Delivery) -> Option<Message> {
+        self.held = delivery.ord;
+        let mut topic = Vec::new();
+        // What this dialect cannot spell is invisible to it, and taken care of.
+        if !star().spell(&delivery.message.topic, &mut topic) {
+            self.settle();
+            return None;
+        }
+        Some(Message {
+            topic: topic.into(),
+            body: delivery.message.body.clone(),
+            qos: delivery.qos,
+            retain: delivery.retain,
+            dup: delivery.dup,
+        })
+    }
+}
+
+impl Iterator for Subscription {
+    type Item = Message;
+
+    /// Waits; ends when the broker does.
+    fn next(&mut self) -> Option<Message> {
+        self.settle();
+        loop {
+            let delivery = self.inbox.recv().ok()?;
+            if let Some(message) = self.take(&delivery) {
+                return Some(message);
+            }
+        }
+    }
+}
+
+impl Drop for Subscription {
+    fn drop(&mut self) {
+        self.handle.report(Control::Leave(self.conn));
+    }
+}
+
+fn star() -> Star {
+    Star { levels_max: Limits::default().levels_max }
+}
+
+fn bind(
+    listen: &[(String, Speak, Option<Durability>)],
+    loopback_only: bool,
+) -> Result<Vec<Door>, Error> {
+    let mut doors = Vec::with_capacity(listen.len());
+    for (place, (address, ..)) in listen.iter().enumerate() {
+        let wrong = |error| Error::Listen { address: address.clone(), error };
+        let resolved = address.to_socket_addrs().map_err(wrong)?.next();
+        let nothing = || wrong(io::Error::other("the name stands for no address"));
+        let to = resolved.ok_or_else(nothing)?;
+        if loopback_only && !to.ip().to_canonical().is_loopback() {
+            return Err(Error::Exposed { address: address.clone() });
+        }
+        doors.push(Door::bind(to, place as u16).map_err(wrong)?);
+    }
+    Ok(doors)
+}
+
+/// As configured, and one for the embedding program.
+fn listeners(
+    listen: &[(String, Speak, Option<Durability>)],
+    level: Durability,
+    journaled: bool,
+) -> Vec<Listener> {
+    let locally = (String::new(), Speak::Local, None);
+    let all = listen.iter().chain([&locally]).enumerate();
+    all.map(|(no, (_, speak, own))| Listener {
+        no: ListenerNo(no as u16),
+        speak: *speak,
+        realm: RealmId::default(),
+        level: if journaled { own.unwrap_or(level) } else { Durability::Memory },
+    })
+    .collect()
+}
+
+/// Read the journal into the hub, and bring it to the disk again: what was read may have been in
+/// memory only.
+fn open_journal(
+    mut storage: Directory,
+    options: Options,
+    hub: &mut Hub,
+    seed: u64,
+    clock: &Clock,
+) -> Result<(Box<dyn Storage>, Report), Error> {
+    let mut told = Recovery::new(seed, hub.limits.retained_inline_bytes);
+    let (mut journal, report) = Journal::recover(&mut storage, options, &mut |spot, record| {
+        told.apply(spot.lsn, spot.len, record);
+    })
+    .map_err(Error::Journal)?;
+    while let Some(job) = journal.poll_job(clock.now()) {
+        let done = perform(&mut storage, job);
+        journal.on_done(clock.now(), done);
+    }
+    if let State::Failed(error) = journal.state() {
+        return Err(error.clone().into());
+    }
+    if !journal.is_settled() {
+        return Err(Error::Disk("the journal does not come to rest".into()));
+    }
+    hub.recover(clock.now(), told, journal);
+    Ok((Box::new(storage), report))
+}
+
+/// No more connections than there can be descriptors, and no more checks than workers.
+fn bounded_by_system(mut limits: Limits, workers: usize) -> Result<Limits, Error> {
+    let descriptors = sys::raise_descriptors()?;
+    let connections = u32::try_from(descriptors.saturating_sub(KEPT)).unwrap_or(u32::MAX);
+    limits.connections_max = limits.connections_max.min(connections.max(1));
+    limits.verify_at_once = workers;
+    Ok(limits)
+}
+
+fn spare_cores() -> usize {
+    let cores = std::thread::available_parallelism().map_or(1, std::num::NonZero::get);
+    cores.saturating_sub(1).max(1)
+}
+
+fn entropy() -> Result<[u64; 4], Error> {
+    let mut all = [0; 4];
+    for word in &mut all {
+        *word = getrandom::u64().map_err(|e| Error::System(io::Error::other(e.to_string())))?;
+    }
+    Ok(all)
+}
+
+/// Questions of handles that wait for the loop.
+const QUESTIONS: usize = 1_024;
+/// Reports of subscriptions that wait for the loop.
+const REPORTS: usize = 4_096;
+/// Messages in the queue of a subscription.
+const INBOX: usize = 256;
+/// Descriptors that are not for connections: segments, doors, the log.
+const KEPT: u64 = 64;

@@ -1,0 +1,31 @@
+//! Floor 5. The only clock: read once per turn, handed down as a value.
+//!
+//! Monotonic time counts from the start of the process, so that it fits a number; the wall is what
+//! the machine believes. Absent on purpose: sleeping, and any reading besides `now`.
+#![expect(clippy::disallowed_types, reason = "the one place where time is read")]
+
+use std::time::{Instant, SystemTime};
+
+use crate::base::time::Now;
+
+/// Both clocks.
+#[derive(Clone, Copy, Debug)]
+pub struct Clock {
+    start: Instant,
+}
+
+impl Clock {
+    /// A clock that starts now.
+    #[must_use]
+    pub fn start() -> Self {
+        Self { start: Instant::now() }
+    }
+
+    /// What time it is.
+    #[must_use]
+    pub fn now(&self) -> Now {
+        let mono = u64::try_from(self.start.elapsed().as_nanos()).unwrap_or(u64::MAX);
+        let wall = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();
+        Now { mono, wall: u64::try_from(wall.as_millis()).unwrap_or(u64::MAX) }
+    }
+}

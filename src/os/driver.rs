@@ -1,0 +1,520 @@
+//! Floor 5. The turn: seven numbered steps, and the loop around them.
+//!
+//! One thread owns the engine, every socket and every answer, so nothing here is locked. A turn
+//! reads the clock once, takes in what happened, lets the engine decide, and only then speaks: no
+//! acknowledgement can be written before the answers of its turn were heard. Readiness that is not
+//! used up in a turn is remembered (`ready`), and so is readiness that the engine does not want
+//! used (`paused`). Absent on purpose: anything a simulator would need to know about.
+
+use std::collections::VecDeque;
+use std::io;
+use std::sync::Arc;
+use std::time::Duration;
+
+use bytes::BytesMut;
+use crossbeam_channel::{Receiver, Sender, bounded};
+use mio::net::TcpStream;
+
+use super::clock::Clock;
+use super::disk::Disk;
+use super::linger::Linger;
+use super::listener::{Door, address_of};
+use super::local::{Command, Control, Locals};
+use super::poller::{self, Poller, Ready, Whom};
+use super::signal::{Signal, Signals};
+use super::socket::{Drained, Fill, Socket};
+use super::workers::{VerifyJob, Workers};
+use crate::base::id::ConnId;
+use crate::base::outbound::Outbound;
+use crate::base::time::{Deadline, Now};
+use crate::engine::{Completion, Effect, Engine};
+use crate::journal::State;
+use crate::journal::storage::Storage;
+use crate::proto::doom::Doom;
+
+/// What the loop is made of.
+pub struct Parts {
+    /// The machine.
+    pub engine: Engine,
+    /// The clock it was recovered by.
+    pub clock: Clock,
+    /// The wait; its waker is with the handles already.
+    pub poller: Poller,
+    /// Bound listeners.
+    pub doors: Vec<Door>,
+    /// Where the journal is, if there is one.
+    pub storage: Option<Box<dyn Storage>>,
+    /// Threads that compare passwords.
+    pub workers: usize,
+    /// What the embedding program asks for.
+    pub commands: Receiver<Command>,
+    /// What it reports.
+    pub controls: Receiver<Control>,
+    /// Caught signals, for a program of our own.
+    pub signals: Option<Signals>,
+    /// What to do when the files should be read again.
+    pub reload: Option<Reload>,
+    /// Keys the maps.
+    pub seed: u64,
+}
+
+/// Reads files again and tells the engine.
+pub type Reload = Box<dyn FnMut(Now, &mut Engine) + Send>;
+
+/// How the loop ended.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub enum End {
+    /// As asked, and everything is on the disk.
+    Clean,
+    /// As asked, but not everything reached the disk in time.
+    Unsynced,
+    /// As asked; the disk had failed before.
+    DiskFailed(String),
+}
+
+/// The loop.
+pub struct Driver {
+    engine: Engine,
+    clock: Clock,
+    poller: Poller,
+    doors: Vec<Door>,
+    sockets: Vec<Option<Socket>>,
+    ready: VecDeque<ConnId>,
+    paused: Vec<ConnId>,
+    linger: Linger,
+    locals: Locals,
+    commands: Receiver<Command>,
+    controls: Receiver<Control>,
+    answers: Receiver<Completion>,
+    disk: Option<Disk>,
+    workers: Workers,
+    signals: Option<Signals>,
+    reload: Option<Reload>,
+    out: Outbound,
+    chunk: BytesMut,
+    through: Box<[u8]>,
+    events: Vec<Ready>,
+    /// When the end must come, once it was asked for.
+    stopping: Option<Deadline>,
+    /// Nothing more is waited for.
+    at_once: bool,
+}
+
+impl Driver {
+    /// Start the threads and register what is to be heard of.
+    pub fn start(parts: Parts) -> io::Result<Self> {
+        let Parts { engine, clock, poller, mut doors, storage, commands, controls, .. } = parts;
+        let (sender, answers) = bounded(ANSWERS);
+        let answer = |sender: Sender<Completion>| {
+            let waker = poller.waker();
+            move |completion| tell(&sender, &waker, completion)
+        };
+        let tell_disk = answer(sender.clone());
+        let disk = storage
+            .map(|storage| Disk::start(storage, move |done| tell_disk(Completion::Disk(done))))
+            .transpose()?;
+        let tell_verified = Arc::new(answer(sender));
+        let workers = Workers::start(parts.workers, parts.workers.max(1), move |verified| {
+            let super::workers::Verified { ticket, ok } = verified;
+            tell_verified(Completion::Verified { ticket, ok });
+        })?;
+        for door in &mut doors {
+            door.register(&poller)?;
+        }
+        if let Some(signals) = &parts.signals {
+            signals.register(&poller)?;
+        }
+        let read = engine.limits().read_bytes_turn.max(512);
+        Ok(Self {
+            engine,
+            clock,
+            poller,
+            doors,
+            sockets: Vec::new(),
+            ready: VecDeque::new(),
+            paused: Vec::new(),
+            linger: Linger::default(),
+            locals: Locals::new(parts.seed),
+            commands,
+            controls,
+            answers,
+            disk,
+            workers,
+            signals: parts.signals,
+            reload: parts.reload,
+            out: Outbound::default(),
+            chunk: BytesMut::with_capacity(read),
+            through: vec![0; read].into_boxed_slice(),
+            events: Vec::with_capacity(1_024),
+            stopping: None,
+            at_once: false,
+        })
+    }
+
+    /// Turn until asked to stop.
+    pub fn run(mut self) -> io::Result<End> {
+        loop {
+            self.turn()?;
+            if let Some(end) = self.end() {
+                return Ok(end);
+            }
+        }
+    }
+
+    /// One turn.
+    fn turn(&mut self) -> io::Result<()> {
+        let now = self.wait()?;
+        self.take_answers(now);
+        self.take_arrivals(now);
+        self.engine.on_time(now);
+        self.commit(now);
+        self.speak(now);
+        self.bury(now);
+        self.resume();
+        Ok(())
+    }
+
+    /// 0. Wait until something happens or is due, and read the clock.
+    fn wait(&mut self) -> io::Result<Now> {
+        let now = self.clock.now();
+        let limit = if !self.ready.is_empty() || self.has_questions() {
+            Some(Duration::ZERO)
+        } else {
+            let dues = [self.engine.poll_deadline(), self.linger.deadline(), self.stopping];
+            let doors = self.doors.iter().map(Door::deadline);
+            let due = dues.into_iter().chain(doors).flatten().min();
+            // Rounded up to a millisecond, or the last one would be spent spinning.
+            due.map(|at| Duration::from_millis(at.ms_left(now)))
+        };
+        self.poller.wait(limit, &mut self.events)?;
+        Ok(self.clock.now())
+    }
+
+    /// A question was left in the queue and can be taken now.
+    fn has_questions(&self) -> bool {
+        !self.commands.is_empty() && self.locals.has_room()
+    }
+
+    /// 1. What threads answered, and what the embedding program asks for and reports.
+    fn take_answers(&mut self, now: Now) {
+        while let Ok(completion) = self.answers.try_recv() {
+            self.engine.on_completion(now, completion);
+        }
+        if let Some(disk) = &mut self.disk {
+            disk.pass_on();
+        }
+        while let Ok(control) = self.controls.try_recv() {
+            if let Control::Stop = control {
+                self.stop(now);
+            }
+            self.locals.on_control(now, &mut self.engine, control);
+        }
+        for _ in 0..COMMANDS_TURN {
+            if !self.locals.has_room() {
+                break;
+            }
+            let Ok(command) = self.commands.try_recv() else { break };
+            self.locals.on_command(now, &mut self.engine, command);
+        }
+    }
+
+    /// 2. Who came, and what was sent; of each a bounded part.
+    fn take_arrivals(&mut self, now: Now) {
+        let events = std::mem::take(&mut self.events);
+        for event in &events {
+            self.on_event(now, *event);
+        }
+        self.events = events;
+        for at in 0..self.doors.len() {
+            self.accept(now, at);
+        }
+        for _ in 0..self.ready.len() {
+            let Some(conn) = self.ready.pop_front() else { break };
+            self.read(now, conn);
+        }
+    }
+
+    fn on_event(&mut self, now: Now, event: Ready) {
+        match event.whom {
+            Whom::Conn(slot, _) => {
+                let found = self.sockets.get_mut(slot as usize).and_then(Option::as_mut);
+                let Some(socket) = found.filter(|s| poller::conn(s.conn) == event.whom) else {
+                    return;
+                };
+                let conn = socket.conn;
+                socket.half_closed |= event.half_closed;
+                if event.readable || event.half_closed {
+                    socket.readable = true;
+                    if !socket.queued && !socket.paused {
+                        socket.queued = true;
+                        self.ready.push_back(conn);
+                    }
+                }
+                if event.broken {
+                    self.engine.on_closed(now, conn, true);
+                } else if event.writable {
+                    self.flush(now, conn);
+                }
+            }
+            Whom::Listener(place) => {
+                let door = self.doors.iter_mut().find(|d| u32::from(d.place) == place);
+                if let Some(door) = door {
+                    door.on_ready();
+                }
+            }
+            Whom::Lingering(slot) => self.linger.on_ready(slot, event, &mut self.through),
+            Whom::Waker => {}
+            Whom::Signal => self.take_signals(now),
+        }
+    }
+
+    fn accept(&mut self, now: Now, at: usize) {
+        for _ in 0..self.engine.limits().accepts_turn {
+            let Some(door) = self.doors.get_mut(at) else { return };
+            let Some((stream, peer)) = door.accept(now) else { return };
+            let (place, ip) = (door.place, peer.ip().to_canonical());
+            let accepted = self.engine.on_accept(now, place, address_of(ip), ip.is_loopback());
+            // Whoever gets no slot is let go by dropping the socket; the engine counts it.
+            let Ok(conn) = accepted else { continue };
+            self.admit(now, conn, stream);
+        }
+    }
+
+    fn admit(&mut self, now: Now, conn: ConnId, mut stream: TcpStream) {
+        // What is said in a turn is said in one write; waiting for more would only add delay.
+        let _ = stream.set_nodelay(true);
+        let registered = self.poller.register(&mut stream, poller::conn(conn));
+        let slot = conn.index as usize;
+        if self.sockets.len() <= slot {
+            self.sockets.resize_with(slot + 1, || None);
+        }
+        if let Some(place) = self.sockets.get_mut(slot) {
+            *place = Some(Socket::new(conn, stream));
+        }
+        if registered.is_err() {
+            self.engine.on_closed(now, conn, true);
+        }
+    }
+
+    fn socket(&mut self, conn: ConnId) -> Option<&mut Socket> {
+        let socket = self.sockets.get_mut(conn.index as usize)?.as_mut()?;
+        (socket.conn == conn).then_some(socket)
+    }
+
+    /// One read of a connection whose turn it is.
+    fn read(&mut self, now: Now, conn: ConnId) {
+        let wanted = self.engine.wants_bytes(conn);
+        let slot = self.sockets.get_mut(conn.index as usize).and_then(Option::as_mut);
+        let Some(socket) = slot.filter(|s| s.conn == conn) else { return };
+        socket.queued = false;
+        if !socket.readable {
+            return;
+        }
+        if !wanted {
+            socket.paused = true;
+            return self.paused.push(conn);
+        }
+        let got = socket.fill(&mut self.through, &mut self.chunk);
+        if got == Fill::More {
+            socket.queued = true;
+            self.ready.push_back(conn);
+        }
+        if !self.chunk.is_empty() {
+            self.engine.on_bytes(now, conn, &mut self.chunk);
+        }
+        match got {
+            Fill::Eof => self.engine.on_closed(now, conn, false),
+            Fill::Broken => self.engine.on_closed(now, conn, true),
+            Fill::More | Fill::Empty => {}
+        }
+    }
+
+    /// The socket takes bytes again: what was left over goes first.
+    fn flush(&mut self, now: Now, conn: ConnId) {
+        let Some(socket) = self.socket(conn).filter(|s| s.is_blocked()) else { return };
+        match socket.flush() {
+            Drained::All => self.engine.on_drained(now, conn),
+            Drained::Part(0) => {}
+            Drained::Part(_) => self.engine.on_progress(now, conn),
+            Drained::Broken => self.engine.on_closed(now, conn, true),
+        }
+    }
+
+    /// 4. The end of what happens in this turn; work goes out to the threads. Step 3, the clock,
+    /// is a single call.
+    fn commit(&mut self, now: Now) {
+        self.engine.commit();
+        while let Some(effect) = self.engine.poll_effect(now) {
+            match effect {
+                Effect::Disk(job) => {
+                    if let Some(disk) = &mut self.disk {
+                        disk.submit(job);
+                    }
+                }
+                Effect::Verify { ticket, secret, hash } => {
+                    let job = VerifyJob { ticket, secret, hash };
+                    if let Err(VerifyJob { ticket, .. }) = self.workers.submit(job) {
+                        // No more are asked for than there are places; without an answer its
+                        // asker would wait for ever.
+                        let done = Completion::Verified { ticket, ok: false };
+                        self.engine.on_completion(now, done);
+                    }
+                }
+            }
+        }
+    }
+
+    /// 5. Everybody who has something to say says one turn's share of it, in one write.
+    fn speak(&mut self, now: Now) {
+        for _ in 0..self.engine.dirty_len() {
+            let Some(conn) = self.engine.poll_dirty() else { return };
+            if self.engine.is_local(conn) {
+                self.locals.speak(now, &mut self.engine, conn);
+                continue;
+            }
+            self.out.clear();
+            self.engine.poll_transmit(now, conn, &mut self.out);
+            if self.out.is_empty() {
+                continue;
+            }
+            let slot = self.sockets.get_mut(conn.index as usize).and_then(Option::as_mut);
+            let Some(socket) = slot.filter(|s| s.conn == conn) else { continue };
+            match socket.drain(&self.out) {
+                Drained::All => {}
+                Drained::Part(done) => {
+                    socket.keep(&self.out, done);
+                    self.engine.on_blocked(now, conn);
+                }
+                Drained::Broken => self.engine.on_closed(now, conn, true),
+            }
+        }
+    }
+
+    /// 6. Who is over: last words, then the slot is free; the socket may wait for its peer.
+    fn bury(&mut self, now: Now) {
+        while let Some((conn, doom)) = self.engine.poll_doomed() {
+            if self.engine.is_local(conn) {
+                self.locals.bury(now, &mut self.engine, conn);
+                self.engine.bury(conn);
+                continue;
+            }
+            self.out.clear();
+            self.engine.poll_transmit(now, conn, &mut self.out);
+            self.engine.bury(conn);
+            let slot = self.sockets.get_mut(conn.index as usize);
+            let Some(mut socket) = slot.and_then(|s| s.take_if(|s| s.conn == conn)) else {
+                continue;
+            };
+            if doom == Doom::Reset {
+                continue;
+            }
+            match socket.drain(&self.out) {
+                // The peer has said everything and was told everything: nothing can be lost.
+                Drained::All if doom == Doom::Eof && !socket.is_blocked() => continue,
+                Drained::All => {}
+                Drained::Part(done) => socket.keep(&self.out, done),
+                Drained::Broken => continue,
+            }
+            self.linger.add(now, &self.poller, socket);
+        }
+        self.linger.on_time(now);
+    }
+
+    /// Who was not read from because the engine wanted nothing: does it now?
+    fn resume(&mut self) {
+        let mut i = 0;
+        while let Some(conn) = self.paused.get(i).copied() {
+            let wanted = self.engine.wants_bytes(conn);
+            let slot = self.sockets.get_mut(conn.index as usize).and_then(Option::as_mut);
+            let gone = match slot.filter(|s| s.conn == conn) {
+                Some(socket) if wanted => {
+                    socket.paused = false;
+                    socket.queued = true;
+                    self.ready.push_back(conn);
+                    true
+                }
+                Some(_) => false,
+                None => true,
+            };
+            if gone {
+                self.paused.swap_remove(i);
+            } else {
+                i += 1;
+            }
+        }
+    }
+
+    fn take_signals(&mut self, now: Now) {
+        while let Some(signal) = self.signals.as_mut().and_then(Signals::take) {
+            match signal {
+                Signal::Stop if self.stopping.is_some() => self.at_once = true,
+                Signal::Stop => {
+                    log::info!("asked to stop: saying goodbye to {}", self.engine.connections());
+                    self.stop(now);
+                }
+                Signal::Reload => {
+                    if let Some(reload) = &mut self.reload {
+                        reload(now, &mut self.engine);
+                    }
+                }
+                Signal::Reopen => log::info!("there is no log file to be opened again"),
+                Signal::Print => print(&self.engine),
+            }
+        }
+    }
+
+    /// Nobody new, last words for everybody, and the journal to the disk.
+    fn stop(&mut self, now: Now) {
+        if self.stopping.is_some() {
+            return;
+        }
+        self.stopping = Some(now.after_ms(STOP_MS));
+        self.doors.clear();
+        self.engine.stop(now);
+        if let Some(journal) = &mut self.engine.hub_mut().journal {
+            journal.close();
+        }
+    }
+
+    /// Is it over?
+    fn end(&self) -> Option<End> {
+        let until = self.stopping?;
+        let journal = self.engine.hub().journal();
+        if let Some(State::Failed(error)) = journal.map(crate::journal::Journal::state) {
+            return Some(End::DiskFailed(error.to_string()));
+        }
+        let settled = journal.is_none_or(crate::journal::Journal::is_settled);
+        if settled && self.linger.is_empty() {
+            return Some(End::Clean);
+        }
+        let late = self.at_once || self.clock.now().reached(until);
+        late.then_some(if settled { End::Clean } else { End::Unsynced })
+    }
+}
+
+/// The counters as one line of JSON, on standard output.
+fn print(engine: &Engine) {
+    use std::io::Write;
+
+    let mut line = format!("{{\"connections\":{}", engine.connections());
+    for (label, value) in engine.hub().stats.iter() {
+        line.push_str(&format!(",\"{label}\":{value}"));
+    }
+    line.push_str("}\n");
+    // A closed standard output is nobody's reason to stop.
+    let _ = io::stdout().write_all(line.as_bytes());
+}
+
+/// An answer for the loop. When the loop is gone nobody waits for it.
+fn tell(sender: &Sender<Completion>, waker: &mio::Waker, completion: Completion) {
+    if sender.send(completion).is_ok() {
+        let _ = waker.wake();
+    }
+}
+
+/// Answers that wait for the loop; more than there can be jobs in the queues of the threads.
+const ANSWERS: usize = 1_024;
+/// Questions of the embedding program taken in one turn.
+const COMMANDS_TURN: usize = 1_024;
+/// How long the end may take.
+const STOP_MS: u64 = 5_000;

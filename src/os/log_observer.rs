@@ -1,0 +1,187 @@
+//! Floor 5. What happens, as lines of the log.
+//!
+//! Connects and disconnects are worded as those know them who grep for them; everything else is
+//! `key=value`. What a client made up is escaped and cut, so that no line can be forged and none
+//! is long. What strangers can provoke at will is logged at debug level, except their refusal.
+//! Absent on purpose: where the lines go.
+
+use std::fmt::{self, Write};
+
+use crate::base::id::ConnId;
+use crate::base::map::{Map, Seed};
+use crate::base::time::Now;
+use crate::hub::policy::{Access, Address, Event, Observer};
+
+/// Writes events to the log. It remembers, of every connection, whose it is.
+#[derive(Debug)]
+pub struct LogObserver {
+    open: Map<ConnId, Known>,
+}
+
+#[derive(Debug)]
+struct Known {
+    address: Address,
+    client: Option<String>,
+}
+
+impl LogObserver {
+    /// One that knows no connection. `seed` keys its memory.
+    #[must_use]
+    pub fn new(seed: u64) -> Self {
+        Self { open: Map::with_hasher(Seed::with_seed(seed)) }
+    }
+
+    fn on_logged_in(&mut self, conn: ConnId, protocol: &str, user: &[u8], client_id: &[u8]) {
+        let Some(known) = self.open.get_mut(&conn) else { return };
+        let name = if client_id.is_empty() { user } else { client_id };
+        let client = Plain(name).to_string();
+        log::info!(
+            target: "spindle::conn",
+            "New client connected from {} as {client} ({protocol}, u'{}').",
+            known.address,
+            Plain(user)
+        );
+        known.client = Some(client);
+    }
+
+    fn on_closed(&mut self, conn: ConnId, reason: &str) {
+        match self.open.remove(&conn) {
+            Some(Known { client: Some(client), .. }) => {
+                log::info!(target: "spindle::conn", "Client {client} disconnected: {reason}.");
+            }
+            Some(Known { address, .. }) => {
+                log::debug!(target: "spindle::conn", "Client <unknown> from {address} disconnected: {reason}.");
+            }
+            None => {}
+        }
+    }
+}
+
+impl Observer for LogObserver {
+    fn see(&mut self, _: Now, event: &Event<'_>) {
+        match *event {
+            Event::Opened { conn, listener, address } => {
+                self.open.insert(conn, Known { address, client: None });
+                log::debug!(
+                    target: "spindle::conn",
+                    "New connection from {address} listener={} conn={}", listener.0, Conn(conn)
+                );
+            }
+            Event::LoggedIn { conn, protocol, who, client_id } => {
+                self.on_logged_in(conn, protocol, &who.user, client_id);
+            }
+            Event::Refused { conn, address, user, why } => log::warn!(
+                target: "spindle::access",
+                "login refused conn={} address={address} user='{}' reason=\"{why}\"",
+                Conn(conn), Plain(user)
+            ),
+            Event::Closed { conn, reason } => self.on_closed(conn, reason),
+            Event::Subscribed { who, filter } => log::debug!(
+                target: "spindle::sub",
+                "subscribed user='{}' filter='{}'",
+                Plain(&who.user), Plain(format!("{filter:?}").as_bytes())
+            ),
+            Event::Unsubscribed { who, filter } => log::debug!(
+                target: "spindle::sub",
+                "unsubscribed user='{}' filter='{}'",
+                Plain(&who.user), Plain(format!("{filter:?}").as_bytes())
+            ),
+            Event::Published { who, topic, len, qos, retain } => log::trace!(
+                target: "spindle::pub",
+                "published user='{}' topic='{}' len={len} qos={qos} retain={retain}",
+                Plain(&who.user), Plain(topic.text())
+            ),
+            Event::Dropped { user, topic, reason } => log::debug!(
+                target: "spindle::pub",
+                "dropped user='{}' topic='{}' reason={reason}",
+                Plain(user), Plain(topic.text())
+            ),
+            Event::Denied { conn, who, access, why } => log::info!(
+                target: "spindle::access",
+                "denied conn={} user='{}' {} why=\"{}\"",
+                Conn(conn), Plain(&who.user), Asked(access), Plain(why.as_bytes())
+            ),
+            Event::Fault { conn, clause, text } => log::info!(
+                target: "spindle::proto",
+                "fault conn={} clause=\"{clause}\" text=\"{}\"",
+                Conn(conn), Plain(text.as_bytes())
+            ),
+            Event::Storage { state, text } => log::warn!(
+                target: "spindle::journal",
+                "state={state} text=\"{}\"", Plain(text.as_bytes())
+            ),
+        }
+    }
+}
+
+/// Text that somebody else made: escaped, and cut.
+#[derive(Clone, Copy, Debug)]
+pub struct Plain<'a>(pub &'a [u8]);
+
+impl fmt::Display for Plain<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let mut left = SHOWN_MAX;
+        for chunk in self.0.utf8_chunks() {
+            for c in chunk.valid().chars() {
+                let tame = !c.is_control() && !matches!(c, '\'' | '"' | '\\') && c != '\u{2028}';
+                let len = if tame { c.len_utf8() } else { 8 };
+                if len > left {
+                    return f.write_str("...");
+                }
+                left -= len;
+                if tame { f.write_char(c)? } else { write!(f, "{}", c.escape_default())? }
+            }
+            for byte in chunk.invalid() {
+                if left < 4 {
+                    return f.write_str("...");
+                }
+                left -= 4;
+                write!(f, "\\x{byte:02x}")?;
+            }
+        }
+        Ok(())
+    }
+}
+
+struct Conn(ConnId);
+
+impl fmt::Display for Conn {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}.{}", self.0.index, self.0.life)
+    }
+}
+
+struct Asked<'a>(Access<'a>);
+
+impl fmt::Display for Asked<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self.0 {
+            Access::Publish(topic) => write!(f, "publish='{}'", Plain(topic.text())),
+            Access::Receive(topic) => write!(f, "receive='{}'", Plain(topic.text())),
+            Access::Request(topic) => write!(f, "request='{}'", Plain(topic.text())),
+            Access::Subscribe(filter) => {
+                write!(f, "subscribe='{}'", Plain(format!("{filter:?}").as_bytes()))
+            }
+        }
+    }
+}
+
+/// Bytes shown of a text that somebody else made.
+const SHOWN_MAX: usize = 200;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn no_line_is_forged_and_none_is_long() {
+        let shown = |text: &[u8]| Plain(text).to_string();
+        assert_eq!(shown(b"sensor-1"), "sensor-1");
+        assert_eq!(shown("bl\u{fc}te".as_bytes()), "bl\u{fc}te");
+        assert_eq!(shown(b"a\nb' \\ \xff\x1b[31m"), "a\\nb\\' \\\\ \\xff\\u{1b}[31m");
+        let long = shown(&[b'x'; 500]);
+        assert_eq!((long.len(), long.ends_with("x...")), (203, true));
+        assert!(shown(&[0xff; 500]).len() <= 203);
+        assert!(shown(&[b'\n'; 500]).len() <= 203);
+    }
+}

@@ -1,0 +1,16 @@
+//! Floor 5. The fake world: disk, network, clock and people, all of them values with a seed.
+//!
+//! Reading order: `disk`, `rig` (one broker and its turn), `words`, `script` and `stage`
+//! (scenes written as text),
+//! then the simulator: `net`, `gen`, `model`, `world`, and its door for fuzzers, `fuzzing`. What
+//! benches say is in `workload`. What a
+//! fake promises is what the real thing promises and no more: a disk keeps what was synced, a
+//! network keeps the order of one connection. Absent on purpose: real sockets, files, clocks and
+//! threads, and anything that floors 0 to 4 would have to know about.
+
+pub mod disk;
+pub mod rig;
+pub mod script;
+pub mod stage;
+pub mod words;
+pub mod workload;

@@ -1,0 +1,357 @@
+//! Floor 5. One broker in the fake world, and the turn it is driven by.
+//!
+//! The steps of a turn are those of the real driver: answers, arrivals, clock, commit, effects,
+//! speak, bury. What the world gives and takes in each step is set from outside (`disk_jobs`,
+//! `verdicts`, the room of each wire), so scripts and the simulator drive the same machine. A wire
+//! is a connection as a network sees it: bytes on their way in, bytes that do not fit out, and
+//! what its client has heard. Absent on purpose: chance, and opinions about what is heard.
+
+use std::collections::{BTreeMap, VecDeque};
+use std::sync::Arc;
+
+use bytes::{Bytes, BytesMut};
+
+use crate::access::{Access, Terms};
+use crate::base::id::{ConnId, ListenerNo, RealmId, Ticket};
+use crate::base::limits::Limits;
+use crate::base::outbound::Outbound;
+use crate::base::time::{MS, Now};
+use crate::engine::{Completion, Effect, Engine, NoSlot};
+use crate::hub::message::Durability;
+use crate::hub::policy::{Address, Event, Observer, Open, Policy};
+use crate::hub::recover::Recovery;
+use crate::hub::{Hub, Parts};
+use crate::journal::job::{DiskDone, DiskJob};
+use crate::journal::record::Record;
+use crate::journal::{Journal, Options, Spot, perform};
+use crate::proto::{Listener, Speak};
+
+use super::disk::FakeDisk;
+
+/// Events of the disk kept for whoever asks; older ones are forgotten.
+const TALES_MAX: usize = 64;
+
+/// What a broker is made of, each time it starts.
+#[derive(Clone, Debug)]
+pub struct Setup {
+    /// Every bound.
+    pub limits: Limits,
+    /// What acknowledgements wait for.
+    pub level: Durability,
+    /// A users file; none: everybody is welcome.
+    pub users: Option<String>,
+    /// Keys maps and salts segments.
+    pub seed: u64,
+}
+
+impl Default for Setup {
+    fn default() -> Self {
+        let limits = Limits { segment_bytes: 64 << 10, ..Limits::default() };
+        Self { limits, level: Durability::Disk, users: None, seed: 1 }
+    }
+}
+
+/// A password that waits for its verdict.
+#[derive(Debug)]
+pub struct Check {
+    /// Whose.
+    pub ticket: Ticket,
+    /// What was sent.
+    pub secret: Vec<u8>,
+    /// What it is compared with.
+    pub hash: Arc<str>,
+}
+
+/// A connection as a network sees it.
+#[derive(Debug, Default)]
+pub struct Wire {
+    /// On its way to the broker.
+    pub inward: BytesMut,
+    /// The client has closed its end behind these; `true`: by a reset, which overtakes them.
+    pub fin: Option<bool>,
+    /// What the client was told and has not taken up.
+    pub heard: Vec<u8>,
+    /// What did not fit.
+    pub rest: VecDeque<Bytes>,
+    /// How many bytes more fit.
+    pub room: usize,
+    /// Why the broker ended it.
+    pub ended: Option<&'static str>,
+    /// A reset was seen by the broker.
+    dead: bool,
+}
+
+impl Wire {
+    /// Bytes that did not fit.
+    #[must_use]
+    pub fn resting(&self) -> usize {
+        self.rest.iter().map(Bytes::len).sum()
+    }
+
+    /// Put in as much as fits; how much that was.
+    fn fill(&mut self) -> usize {
+        let mut moved = 0;
+        while self.room > 0
+            && let Some(mut front) = self.rest.pop_front()
+        {
+            let piece = front.split_to(front.len().min(self.room));
+            self.room -= piece.len();
+            moved += piece.len();
+            self.heard.extend_from_slice(&piece);
+            if !front.is_empty() {
+                self.rest.push_front(front);
+            }
+        }
+        moved
+    }
+}
+
+/// Remembers what was said about the disk.
+#[derive(Clone, Debug, Default)]
+struct Witness(Arc<std::sync::Mutex<Vec<String>>>);
+
+impl Observer for Witness {
+    fn see(&mut self, _: Now, event: &Event<'_>) {
+        if let Event::Storage { state, text } = event {
+            let mut tales = self.0.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
+            if tales.len() < TALES_MAX {
+                tales.push(format!("{state}: {text}"));
+            }
+        }
+    }
+}
+
+/// A broker in the fake world.
+pub struct Rig {
+    /// The machine; its own turn is the caller's only while it stays between turns.
+    pub engine: Engine,
+    /// The disk, which outlives the broker.
+    pub disk: FakeDisk,
+    /// The reading of both clocks.
+    pub now: Now,
+    /// The connections that anybody still looks at.
+    pub wires: BTreeMap<ConnId, Wire>,
+    /// Disk jobs that wait, oldest first.
+    pub jobs: VecDeque<DiskJob>,
+    /// Passwords that wait, oldest first.
+    pub checks: Vec<Check>,
+    /// Disk jobs done in the next turns, each turn at most so many.
+    pub disk_jobs: usize,
+    /// How much of a wire is read in a turn, at most.
+    pub read_most: usize,
+    /// Verdicts to be told in the next turn.
+    pub verdicts: Vec<(Ticket, bool)>,
+    witness: Witness,
+    out: Outbound,
+}
+
+impl Rig {
+    /// Start a broker on this disk; the refusal of its journal in words.
+    pub fn start(setup: &Setup, disk: &FakeDisk, now: Now) -> Result<Self, String> {
+        let witness = Witness::default();
+        let mut hub = Hub::new(Parts {
+            limits: setup.limits.clone(),
+            seed: setup.seed,
+            realms: vec!["main".to_owned()],
+            policy: policy(setup)?,
+            observer: Box::new(witness.clone()),
+        });
+        if setup.level != Durability::Memory {
+            recover(&mut hub, setup, disk, now)?;
+        }
+        let listener = |no, speak| Listener {
+            no: ListenerNo(no),
+            speak,
+            realm: RealmId(0),
+            level: setup.level,
+        };
+        let listeners = vec![listener(0, Speak::Prx1), listener(1, Speak::Local)];
+        let mut rig = Self {
+            engine: Engine::new(hub, listeners, setup.seed),
+            disk: disk.clone(),
+            now,
+            wires: BTreeMap::new(),
+            jobs: VecDeque::new(),
+            checks: Vec::new(),
+            disk_jobs: usize::MAX,
+            read_most: setup.limits.read_bytes_turn,
+            verdicts: Vec::new(),
+            witness,
+            out: Outbound::default(),
+        };
+        // What was read may have been in memory only: it is synced before anybody is served.
+        for _ in 0..64 {
+            rig.turn();
+        }
+        match rig.engine.hub().journal().is_none_or(Journal::is_settled) {
+            true => Ok(rig),
+            false => Err("the recovered journal does not come to rest".into()),
+        }
+    }
+
+    /// A client connects.
+    pub fn open(&mut self, from: Address) -> Result<ConnId, NoSlot> {
+        let conn = self.engine.on_accept(self.now, 0, from, false)?;
+        self.wires.insert(conn, Wire { room: usize::MAX, ..Wire::default() });
+        Ok(conn)
+    }
+
+    /// One turn. True: something happened in it.
+    pub fn turn(&mut self) -> bool {
+        let mut busy = self.answers();
+        busy |= self.arrivals();
+        self.engine.on_time(self.now);
+        self.engine.commit();
+        busy |= self.effects();
+        busy |= self.speak();
+        busy | self.bury()
+    }
+
+    /// Turn until nothing happens any more; false when that takes more than `most` turns.
+    pub fn rest(&mut self, most: usize) -> bool {
+        (0..most).any(|_| {
+            let busy = self.turn();
+            let due = self.engine.poll_deadline().is_some_and(|at| at.0 == 0);
+            !busy && !due
+        })
+    }
+
+    /// Time passes.
+    pub fn pass(&mut self, ms: u64) {
+        self.now.mono += ms * MS;
+        self.now.wall += ms;
+    }
+
+    /// What was said about the disk so far.
+    #[must_use]
+    pub fn tales(&self) -> Vec<String> {
+        self.witness.0.lock().unwrap_or_else(std::sync::PoisonError::into_inner).clone()
+    }
+
+    fn answers(&mut self) -> bool {
+        let mut busy = false;
+        for _ in 0..self.disk_jobs.min(self.jobs.len()) {
+            let Some(job) = self.jobs.pop_front() else { break };
+            let done = perform(&mut self.disk, job);
+            self.done(done);
+            busy = true;
+        }
+        for (ticket, ok) in core::mem::take(&mut self.verdicts) {
+            self.engine.on_completion(self.now, Completion::Verified { ticket, ok });
+            busy = true;
+        }
+        busy
+    }
+
+    /// A disk job is done.
+    pub fn done(&mut self, done: DiskDone) {
+        self.engine.on_completion(self.now, Completion::Disk(done));
+    }
+
+    fn arrivals(&mut self) -> bool {
+        let mut busy = false;
+        let conns: Vec<ConnId> = self.wires.keys().copied().collect();
+        for conn in conns {
+            let Some(wire) = self.wires.get_mut(&conn) else { continue };
+            if wire.ended.is_some() || wire.dead {
+                continue;
+            }
+            if !wire.rest.is_empty() && wire.fill() > 0 {
+                busy = true;
+                match wire.rest.is_empty() {
+                    true => self.engine.on_drained(self.now, conn),
+                    false => self.engine.on_progress(self.now, conn),
+                }
+            }
+            let most = wire.inward.len().min(self.read_most);
+            if most > 0 && self.engine.wants_bytes(conn) {
+                let mut chunk = wire.inward.split_to(most);
+                self.engine.on_bytes(self.now, conn, &mut chunk);
+                busy = true;
+            }
+            let Some(reset) = wire.fin else { continue };
+            if reset || wire.inward.is_empty() && self.engine.wants_bytes(conn) {
+                wire.dead = true;
+                self.engine.on_closed(self.now, conn, reset);
+                busy = true;
+            }
+        }
+        busy
+    }
+
+    fn effects(&mut self) -> bool {
+        let mut busy = false;
+        while let Some(effect) = self.engine.poll_effect(self.now) {
+            busy = true;
+            match effect {
+                Effect::Disk(job) => self.jobs.push_back(job),
+                Effect::Verify { ticket, secret, hash } => {
+                    self.checks.push(Check { ticket, secret: secret.bytes().to_vec(), hash });
+                }
+            }
+        }
+        busy
+    }
+
+    fn speak(&mut self) -> bool {
+        let dirty = self.engine.dirty_len();
+        for _ in 0..dirty {
+            let Some(conn) = self.engine.poll_dirty() else { break };
+            self.say(conn);
+        }
+        dirty > 0
+    }
+
+    fn say(&mut self, conn: ConnId) {
+        self.out.clear();
+        self.engine.poll_transmit(self.now, conn, &mut self.out);
+        let Some(wire) = self.wires.get_mut(&conn) else { return };
+        let said = self.out.to_vec();
+        let fits = if wire.rest.is_empty() { said.len().min(wire.room) } else { 0 };
+        wire.heard.extend_from_slice(&said[..fits]);
+        wire.room -= fits;
+        if fits < said.len() {
+            wire.rest.push_back(Bytes::copy_from_slice(&said[fits..]));
+            self.engine.on_blocked(self.now, conn);
+        }
+    }
+
+    fn bury(&mut self) -> bool {
+        let mut busy = false;
+        while let Some((conn, doom)) = self.engine.poll_doomed() {
+            self.say(conn);
+            self.engine.bury(conn);
+            if let Some(wire) = self.wires.get_mut(&conn) {
+                wire.ended = Some(doom.name());
+                wire.rest.clear();
+            }
+            busy = true;
+        }
+        busy
+    }
+}
+
+fn policy(setup: &Setup) -> Result<Box<dyn Policy>, String> {
+    match &setup.users {
+        None => Ok(Box::new(Open)),
+        Some(text) => {
+            let key = [setup.seed, setup.seed ^ 0x5eed];
+            let access = Access::new(text, key, Terms::default());
+            Ok(Box::new(access.map_err(|note| note.to_string())?))
+        }
+    }
+}
+
+fn recover(hub: &mut Hub, setup: &Setup, disk: &FakeDisk, now: Now) -> Result<(), String> {
+    let mut told = Recovery::new(setup.seed, setup.limits.retained_inline_bytes);
+    let options = Options {
+        segment_bytes: setup.limits.segment_bytes,
+        salt: setup.seed ^ now.mono,
+        salvage: false,
+    };
+    let mut apply = |spot: Spot, record: &Record| told.apply(spot.lsn, spot.len, record);
+    let recovered = Journal::recover(&mut disk.clone(), options, &mut apply);
+    let (journal, _) = recovered.map_err(|refusal| refusal.to_string())?;
+    hub.recover(now, told, journal);
+    Ok(())
+}

@@ -1,0 +1,422 @@
+//! Floor 5. Wire scripts: scenes between a broker and its peers, written line by line.
+//!
+//! A script is data. It runs on an engine in the fake world, and, when it asks for nothing that
+//! only a fake world has, again over TCP. Everything said must be accounted for: what a script
+//! does not expect is an error, at the latest at its end.
+//!
+//! ```text
+//! # [prx1 §5] One sentence: what this shows. Clauses, and the FaultKinds it breaks, in the head.
+//! users: open | samples | readme | none      (default open; see `Users`)
+//! users| mode = "strict"                     a users file, line by line
+//! limit: idle_ms_max=2000 segment_bytes=65536
+//! level: disk | os | memory
+//!
+//! a: open [from 10.0.0.7] | close | reset | deaf | hear
+//! a> 20 01 'text' "text"*1000 00*5           bytes in: hex and text, or a packet in words:
+//! a> connect user=test [pass=P] [nopass] [cid=C] [noid] [keepalive=S] [clean] [version=V]
+//! a> sub|unsub [q1 id=N] [dup] TOPIC ; pub [q1 id=N] TOPIC "body" [retain] [dup] ; puback N
+//! a> queue init|drain|destroy ADDRESS [id=N] [mark=M] [to=TOPIC] ["item"] ; ping ; disconnect
+//! a< connack 02 [present] ; suback N ; puback N ; unsuback N ; qack ok ; pong ; pub ...
+//! a<                                         nothing is said
+//! a< ...                                     whatever is said, and there is something
+//! a! idle_timeout                            closed, for this reason, with nothing unread
+//! clock +5s | clock +250ms
+//! disk hold | sync | go | full | room | fail | break
+//! verify yes | no | hold | first yes         first: only the one that waits longest
+//! local q1 TOPIC "body"                      the embedding program publishes
+//! crash | kill | restart                     crash: the power goes; kill: only the process
+//! count messages_resent_total 1              a counter of the broker
+//! ```
+//! `;` between blanks separates statements. A `users|` line is taken whole.
+
+use std::collections::BTreeMap;
+
+use super::rig::Setup;
+use super::words::{SAMPLES, bytes_of};
+use crate::base::limits::Limits;
+use crate::hub::message::Durability;
+
+/// Who there is.
+#[derive(Clone, PartialEq, Eq, Debug, Default)]
+pub enum Users {
+    /// Nobody is configured and everybody is welcome.
+    #[default]
+    Open,
+    /// The sample users, each of whom may do everything.
+    Samples,
+    /// The sample users in the groups of the original's README.
+    Readme,
+    /// The sample users, and rules are not asked.
+    None,
+    /// A users file.
+    File(String),
+}
+
+/// Something to do in the fake world.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub enum Fake {
+    /// Milliseconds pass.
+    Clock(u64),
+    /// Something about the disk.
+    Disk(String),
+    /// How passwords are judged.
+    Verify(String),
+    /// The power goes.
+    Crash,
+    /// The process is killed.
+    Kill,
+    /// The broker starts on what is left.
+    Restart,
+    /// A counter has this value.
+    Count(String, u64),
+    /// The embedding program publishes: QoS, topic, body.
+    Local(u8, String, Vec<u8>),
+}
+
+/// One statement.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub enum Step {
+    /// Connect, from an address if it matters.
+    Open(String, Option<[u8; 4]>),
+    /// The client closes; `true`: with a reset.
+    Close(String, bool),
+    /// The client stops reading, or reads again.
+    Deaf(String, bool),
+    /// Bytes in.
+    Say(String, Vec<u8>),
+    /// These bytes out; none: silence.
+    Hear(String, Vec<u8>),
+    /// Something is said, whatever it is.
+    HearAny(String),
+    /// Hung up on, for this reason.
+    End(String, String),
+    /// Only the fake world can.
+    Fake(Fake),
+}
+
+/// A scene.
+#[derive(Clone, Debug)]
+pub struct Script {
+    /// The lines that begin with `#`.
+    pub head: Vec<String>,
+    /// Who there is.
+    pub users: Users,
+    /// What the broker is made of, users apart.
+    pub setup: Setup,
+    /// It asks for limits or levels of its own.
+    pub tuned: bool,
+    /// Line numbers and statements.
+    pub steps: Vec<(usize, Step)>,
+}
+
+/// Where a script is performed.
+pub trait World {
+    /// A client connects.
+    fn open(&mut self, who: &str, from: Option<[u8; 4]>) -> Result<(), String>;
+    /// It closes.
+    fn close(&mut self, who: &str, reset: bool) -> Result<(), String>;
+    /// It sends.
+    fn say(&mut self, who: &str, bytes: &[u8]) -> Result<(), String>;
+    /// The next `len` bytes it hears, or fewer if no more come; with 0, whatever there is now.
+    fn hear(&mut self, who: &str, len: usize) -> Result<Vec<u8>, String>;
+    /// It was hung up on; the reason if this world knows it.
+    fn ended(&mut self, who: &str) -> Result<Option<String>, String>;
+    /// What only a fake world can do.
+    fn fake(&mut self, step: &Step) -> Result<(), String>;
+}
+
+impl Users {
+    /// The users file, if there is one.
+    #[must_use]
+    pub fn file(&self) -> Option<String> {
+        let (mode, groups, all) = match self {
+            Self::Open => return None,
+            Self::File(text) => return Some(text.clone()),
+            Self::None => ("none", "", ["User"; 4]),
+            Self::Samples => ("strict", FREE, ["User"; 4]),
+            Self::Readme => ("strict", README, ["User", "User", "Bot", "Bot"]),
+        };
+        let mut text = format!("mode = \"{mode}\"\n{groups}");
+        for ((name, secret), group) in SAMPLES.iter().zip(all) {
+            let group = match groups {
+                "" => String::new(),
+                _ => format!("group = \"{group}\"\n"),
+            };
+            text += &format!("[[users]]\nname = \"{name}\"\n{group}client_id = \"\"\n");
+            text += &format!("shared_secret = \"{secret}\"\n");
+        }
+        Some(text)
+    }
+}
+
+const FREE: &str = "[groups.User]\ntype = \"exclusive\"\nrules = []\n";
+
+const README: &str = "[groups.User]\ntype = \"inclusive\"\n\
+    rules = [\"can publish self/inbox\", \"can subscribe self/notifications\"]\n\
+    [groups.Bot]\ntype = \"inclusive\"\n\
+    rules = [\"can publish self/location\", \"can request self/access/upgrade\"]\n";
+
+impl Script {
+    /// Understand a script, or say which line is wrong.
+    pub fn parse(text: &str) -> Result<Self, String> {
+        let mut script = Self {
+            head: Vec::new(),
+            users: Users::Open,
+            setup: Setup::default(),
+            tuned: false,
+            steps: Vec::new(),
+        };
+        for (no, line) in text.lines().enumerate().map(|(i, line)| (i + 1, line)) {
+            script.line(no, line).map_err(|why| format!("line {no}: {why}"))?;
+        }
+        script.setup.users = script.users.file();
+        Ok(script)
+    }
+
+    /// It needs nothing that only a fake world has.
+    #[must_use]
+    pub fn runs_anywhere(&self) -> bool {
+        let anywhere = |step: &Step| match step {
+            Step::Fake(_) | Step::Deaf(..) => false,
+            Step::Open(_, from) => from.is_none(),
+            _ => true,
+        };
+        !self.tuned && self.steps.iter().all(|(_, step)| anywhere(step))
+    }
+
+    /// Perform it; an error names the line.
+    pub fn perform(&self, world: &mut dyn World) -> Result<(), String> {
+        let mut open: BTreeMap<&str, usize> = BTreeMap::new();
+        for (no, step) in &self.steps {
+            match step {
+                Step::Open(who, _) => drop(open.insert(who, *no)),
+                Step::Close(who, _) | Step::End(who, _) => drop(open.remove(who.as_str())),
+                Step::Fake(Fake::Crash | Fake::Kill) => open.clear(),
+                _ => {}
+            }
+            step.perform(world).map_err(|why| format!("line {no}: {why}"))?;
+        }
+        for (who, _) in open {
+            let left = world.hear(who, 0).map_err(|why| format!("at the end: {who}: {why}"))?;
+            if !left.is_empty() {
+                return Err(format!("at the end {who} still hears {}", spell(&left)));
+            }
+        }
+        Ok(())
+    }
+
+    fn line(&mut self, no: usize, line: &str) -> Result<(), String> {
+        if let Some(head) = line.strip_prefix('#') {
+            self.head.push(head.trim().to_owned());
+            return Ok(());
+        }
+        if let Some(text) = line.strip_prefix("users|") {
+            let mut file = self.users.file().unwrap_or_default();
+            file += text.trim();
+            file.push('\n');
+            self.users = Users::File(file);
+            return Ok(());
+        }
+        for statement in line.split(" ; ").map(str::trim).filter(|s| !s.is_empty()) {
+            if !self.setting(statement)? {
+                self.steps.push((no, step(statement)?));
+            }
+        }
+        Ok(())
+    }
+
+    fn setting(&mut self, statement: &str) -> Result<bool, String> {
+        let Some((key, value)) = statement.split_once(": ") else { return Ok(false) };
+        match key {
+            "users" => {
+                self.users = match value.trim() {
+                    "open" => Users::Open,
+                    "samples" => Users::Samples,
+                    "readme" => Users::Readme,
+                    "none" => Users::None,
+                    other => return Err(format!("`{other}` are no users")),
+                };
+            }
+            "limit" => {
+                self.tuned = true;
+                for pair in value.split_whitespace() {
+                    let (name, value) = pair.split_once('=').ok_or("a limit needs a value")?;
+                    let value = value.parse().map_err(|_| format!("`{value}` is no number"))?;
+                    set_limit(&mut self.setup.limits, name, value)?;
+                }
+            }
+            "level" => {
+                self.tuned = true;
+                self.setup.level = match value.trim() {
+                    "disk" => Durability::Disk,
+                    "os" => Durability::Os,
+                    "memory" => Durability::Memory,
+                    other => return Err(format!("`{other}` is no level")),
+                };
+            }
+            _ => return Ok(false),
+        }
+        Ok(true)
+    }
+}
+
+macro_rules! limits {
+    ($($name:ident),* $(,)?) => {
+        /// Set a limit by its name.
+        fn set_limit(limits: &mut Limits, name: &str, value: u64) -> Result<(), String> {
+            match name {
+                $(stringify!($name) => limits.$name = value.try_into().map_err(|_| "too large")?,)*
+                _ => return Err(format!("`{name}` is no limit that scripts can set")),
+            }
+            Ok(())
+        }
+    };
+}
+
+limits!(
+    connections_max,
+    strangers_max,
+    connect_ms_max,
+    packet_ms_max,
+    login_bytes_max,
+    packet_bytes_max,
+    idle_ms_max,
+    keepalive_s_max,
+    packets_turn,
+    read_bytes_turn,
+    write_bytes_turn,
+    outbox_bytes_max,
+    outbox_len_max,
+    inflight_max,
+    replies_max,
+    stuck_ms_max,
+    sessions_max,
+    session_s_max,
+    subscriptions_max,
+    levels_max,
+    retained_max,
+    retained_inline_bytes,
+    queues_max,
+    queue_len_max,
+    queue_bytes_max,
+    fetch_bytes_max,
+    memory_bytes_max,
+    verify_queue_max,
+    verify_per_address_max,
+    verify_at_once,
+    segment_bytes,
+);
+
+fn step(statement: &str) -> Result<Step, String> {
+    let first = statement.split(' ').next().unwrap_or_default();
+    let rest = statement[first.len()..].trim();
+    let fake = match first {
+        "clock" => Fake::Clock(duration(rest)?),
+        "disk" => Fake::Disk(rest.to_owned()),
+        "verify" => Fake::Verify(rest.to_owned()),
+        "crash" => Fake::Crash,
+        "kill" => Fake::Kill,
+        "restart" => Fake::Restart,
+        "count" => {
+            let (name, value) = rest.split_once(' ').ok_or("a counter needs its value")?;
+            Fake::Count(name.to_owned(), value.parse().map_err(|_| "no number")?)
+        }
+        "local" => {
+            let (qos, rest) = rest.split_once(' ').ok_or("a QoS, a topic and a body")?;
+            let (topic, body) = rest.split_once(' ').ok_or("a topic and a body")?;
+            Fake::Local(u8::from(qos == "q1"), topic.to_owned(), bytes_of(body)?)
+        }
+        _ => return peer_step(first, rest),
+    };
+    Ok(Step::Fake(fake))
+}
+
+fn peer_step(first: &str, rest: &str) -> Result<Step, String> {
+    let Some(sign) = first.chars().last().filter(|_| first.len() > 1) else {
+        return Err(format!("`{first} {rest}` means nothing"));
+    };
+    let who = first[..first.len() - 1].to_owned();
+    Ok(match (sign, rest) {
+        (':', "open") => Step::Open(who, None),
+        (':', "close") => Step::Close(who, false),
+        (':', "reset") => Step::Close(who, true),
+        (':', "deaf") => Step::Deaf(who, true),
+        (':', "hear") => Step::Deaf(who, false),
+        (':', rest) => match rest.strip_prefix("open from ") {
+            Some(address) => Step::Open(who, Some(ipv4(address)?)),
+            None => return Err(format!("`{rest}` is nothing a client does")),
+        },
+        ('>', rest) => Step::Say(who, bytes_of(rest)?),
+        ('<', "...") => Step::HearAny(who),
+        ('<', rest) => Step::Hear(who, bytes_of(rest)?),
+        ('!', reason) => Step::End(who, reason.to_owned()),
+        _ => return Err(format!("`{first}` means nothing")),
+    })
+}
+
+fn ipv4(text: &str) -> Result<[u8; 4], String> {
+    let parts: Result<Vec<u8>, _> = text.split('.').map(str::parse).collect();
+    let parts = parts.ok().and_then(|parts| parts.try_into().ok());
+    parts.ok_or_else(|| format!("`{text}` is no address"))
+}
+
+fn duration(text: &str) -> Result<u64, String> {
+    let text = text.trim_start_matches('+');
+    let (number, unit) = match text.strip_suffix("ms") {
+        Some(number) => (number, 1),
+        None => (text.trim_end_matches('s'), 1_000),
+    };
+    let number: u64 = number.parse().map_err(|_| format!("`{text}` is no time"))?;
+    Ok(number * unit)
+}
+
+impl Step {
+    fn perform(&self, world: &mut dyn World) -> Result<(), String> {
+        match self {
+            Self::Open(who, from) => world.open(who, *from),
+            Self::Close(who, reset) => world.close(who, *reset),
+            Self::Say(who, bytes) => world.say(who, bytes),
+            Self::Hear(who, bytes) => {
+                let heard = world.hear(who, bytes.len())?;
+                match heard == *bytes {
+                    true => Ok(()),
+                    false if bytes.is_empty() => Err(format!("{who} hears {}", spell(&heard))),
+                    false => Err(format!(
+                        "{who} should hear {} and hears {}",
+                        spell(bytes),
+                        spell(&heard)
+                    )),
+                }
+            }
+            Self::HearAny(who) => match world.hear(who, 0)?.is_empty() {
+                true => Err(format!("{who} hears nothing")),
+                false => Ok(()),
+            },
+            Self::End(who, reason) => end(world, who, reason),
+            Self::Deaf(..) | Self::Fake(_) => world.fake(self),
+        }
+    }
+}
+
+fn end(world: &mut dyn World, who: &str, reason: &str) -> Result<(), String> {
+    let left = world.hear(who, 0)?;
+    if !left.is_empty() {
+        return Err(format!("{who} is told {} before the end", spell(&left)));
+    }
+    match world.ended(who)? {
+        Some(why) if why == reason || why.is_empty() => Ok(()),
+        Some(why) => Err(format!("{who} was hung up on for {why}, not for {reason}")),
+        None => Err(format!("{who} is still connected")),
+    }
+}
+
+/// Bytes for an error message.
+#[must_use]
+pub fn spell(bytes: &[u8]) -> String {
+    if bytes.is_empty() {
+        return "nothing".to_owned();
+    }
+    let shown = &bytes[..bytes.len().min(96)];
+    let hex: Vec<String> = shown.iter().map(|b| format!("{b:02x}")).collect();
+    format!("{} ({} bytes: {})", hex.join(" "), bytes.len(), shown.escape_ascii())
+}

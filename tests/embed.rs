@@ -1,0 +1,187 @@
+//! Floor 6. The library as its users have it: a broker in a thread, handles, and the examples.
+
+#![cfg(feature = "os")]
+#![expect(clippy::disallowed_types, clippy::disallowed_methods, reason = "the test is the world")]
+
+use std::io::{BufRead, BufReader, Read, Write};
+use std::net::TcpStream;
+use std::path::PathBuf;
+use std::process::{Command, Stdio};
+use std::thread::JoinHandle;
+use std::time::Duration;
+
+use bytes::Bytes;
+use spindle::broker::{Error, Refused};
+use spindle::proto::prx1::{Connect, Packet, Publish, encode_vec};
+use spindle::{Broker, Durability, Handle, Speak};
+
+const LONG: Duration = Duration::from_secs(30);
+
+fn run(broker: Broker) -> (Handle, JoinHandle<Result<(), Error>>) {
+    let handle = broker.handle();
+    (handle, std::thread::spawn(move || broker.run()))
+}
+
+fn stop(handle: &Handle, running: JoinHandle<Result<(), Error>>) {
+    handle.stop();
+    running.join().unwrap().unwrap();
+}
+
+#[test]
+fn a_program_publishes_to_itself_in_order() {
+    let (handle, running) = run(Broker::builder().memory().build().unwrap());
+    let mut all = handle.subscribe("a/*", 1).unwrap();
+    let receipts: Vec<_> = (0..2_000)
+        .map(|n: u32| handle.publish("a/b", n.to_string(), (n % 2) as u8, false).unwrap())
+        .collect();
+    // Far more than the queue of a subscription holds: the rest waits in its outbox.
+    for n in 0..2_000 {
+        let message = all.next_for(LONG).unwrap();
+        assert_eq!(message.body, n.to_string());
+        assert_eq!((message.qos, message.retain, message.dup), ((n % 2) as u8, false, false));
+    }
+    for receipt in receipts {
+        assert_eq!(receipt.wait(), Ok(1));
+    }
+    drop(all);
+    let nobody = handle.publish("a/b", "", 1, false).unwrap();
+    assert_eq!(nobody.wait(), Ok(0), "a subscription ends with its value");
+    stop(&handle, running);
+}
+
+#[test]
+fn what_is_no_name_is_refused_and_so_is_everything_after_the_end() {
+    let (handle, running) = run(Broker::builder().memory().build().unwrap());
+    assert_eq!(handle.publish("", "", 0, false).unwrap_err(), Refused::BadName);
+    assert_eq!(handle.subscribe("", 0).unwrap_err(), Refused::BadName);
+    let mut open = handle.subscribe("a", 0).unwrap();
+    stop(&handle, running);
+    assert_eq!(open.next(), None);
+    assert_eq!(handle.publish("a", "", 0, false).unwrap_err(), Refused::Stopped);
+    assert_eq!(handle.subscribe("a", 0).unwrap_err(), Refused::Stopped);
+}
+
+#[test]
+fn a_named_subscription_is_owed_what_it_did_not_take_care_of() {
+    let dir = std::env::temp_dir().join(format!("spindle-embed-{}", std::process::id()));
+    let open = || Broker::builder().journal(&dir, Durability::Disk).build().unwrap();
+    let (handle, running) = run(open());
+    let mut jobs = handle.subscribe_as("worker", "jobs/*", 1).unwrap();
+    for n in 0..4 {
+        handle.publish("jobs/new", format!("{n}"), 1, false).unwrap().wait().unwrap();
+    }
+    handle.publish("state", "on", 1, true).unwrap().wait().unwrap();
+    assert_eq!(jobs.next_for(LONG).unwrap().body, "0");
+    // Asking for the next says that the first is done; the second is not.
+    assert_eq!(jobs.next_for(LONG).unwrap().body, "1");
+    stop(&handle, running);
+    drop(jobs);
+
+    let (handle, running) = run(open());
+    let mut jobs = handle.subscribe_as("worker", "jobs/*", 1).unwrap();
+    let left: Vec<Bytes> = (0..3).map(|_| jobs.next_for(LONG).unwrap().body).collect();
+    assert_eq!(left, ["1", "2", "3"]);
+    let kept = handle.subscribe("state", 0).unwrap().next_for(LONG).unwrap();
+    assert_eq!((&kept.body[..], kept.retain), (&b"on"[..], true));
+    stop(&handle, running);
+    std::fs::remove_dir_all(&dir).unwrap();
+}
+
+#[test]
+fn strangers_are_kept_on_this_machine_unless_somebody_decides() {
+    let build =
+        |open| Broker::builder().listen("0.0.0.0:0", Speak::Prx1).allow_anonymous(open).build();
+    assert!(matches!(build(false), Err(Error::Exposed { .. })));
+    let broker = build(true).unwrap();
+    assert_ne!(broker.local_addr(0).unwrap().port(), 0);
+    assert_eq!(broker.local_addr(1), None);
+    let taken = broker.local_addr(0).unwrap().to_string();
+    let second = Broker::builder().listen(taken, Speak::Prx1).allow_anonymous(true).build();
+    assert!(matches!(second, Err(Error::Listen { .. })));
+}
+
+fn example(name: &str) -> Command {
+    let mut path = PathBuf::from(std::env::current_exe().unwrap());
+    path.pop();
+    path.pop();
+    Command::new(path.join("examples").join(name))
+}
+
+#[test]
+fn the_embedding_example_runs() {
+    let out = example("embed").output().unwrap();
+    let said = String::from_utf8_lossy(&out.stdout);
+    assert!(out.status.success() && said.contains("room/1/temp: 22.0"), "{said}");
+}
+
+/// Start an example broker, log in, publish, and stop it: what it answered, and what it said.
+fn try_example(name: &str, user: &str, secret: &str, topic: &str) -> (Vec<u8>, String) {
+    let mut broker = example(name);
+    let mut child = broker.arg("127.0.0.1:0").stdout(Stdio::piped()).spawn().unwrap();
+    let mut stdout = BufReader::new(child.stdout.take().unwrap());
+    let mut line = String::new();
+    stdout.read_line(&mut line).unwrap();
+    let address = line.trim().strip_prefix("listening on ").unwrap();
+    let mut stream = TcpStream::connect(address).unwrap();
+    stream.set_read_timeout(Some(LONG)).unwrap();
+    let blob = |text: &str| Some(Bytes::copy_from_slice(text.as_bytes()));
+    let connect = Connect {
+        password: blob(secret),
+        client_id: blob(""),
+        username: blob(user),
+        ..Connect::default()
+    };
+    let topic = Bytes::copy_from_slice(topic.as_bytes());
+    let publish = Publish { qos: 1, id: 5, topic, ..Publish::default() };
+    for packet in [Packet::Connect(connect), Packet::Publish(publish), Packet::Ping] {
+        stream.write_all(&encode_vec(&packet).unwrap()).unwrap();
+    }
+    let mut answer = vec![0; 9];
+    let mut len = 0;
+    while len < answer.len() && !answer[..len].ends_with(&[0xd0, 0]) {
+        match stream.read(&mut answer[len..]) {
+            Ok(0) | Err(_) => break,
+            Ok(n) => len += n,
+        }
+    }
+    answer.truncate(len);
+    let id = child.id().to_string();
+    assert!(Command::new("kill").args(["-INT", &id]).status().unwrap().success());
+    let mut rest = String::new();
+    stdout.read_to_string(&mut rest).unwrap();
+    assert!(child.wait().unwrap().success() && rest.ends_with("stopped\n"), "{rest}");
+    (answer, rest)
+}
+
+/// ConnAck, PubAck, Pong.
+const WELCOME: [u8; 9] = [0x20, 1, 2, 0x60, 2, 0, 5, 0xd0, 0];
+const TEST: &str = "$2a$06$lNi8H5kc5Z9T9xJAXwQqyunl2EYhGUi6ct3TgpR1BNb1vpzpp9pzC";
+
+#[test]
+fn the_example_with_rules_runs_and_has_rules() {
+    let (allowed, _) = try_example("acl_broker", "test", TEST, "self/inbox");
+    assert_eq!(allowed, WELCOME);
+    let (denied, _) = try_example("acl_broker", "test", TEST, "self/location");
+    assert_ne!(denied, WELCOME);
+    assert!(denied.starts_with(&WELCOME[..3]), "{denied:?}");
+    let (unknown, _) = try_example("acl_broker", "test2", TEST, "self/inbox");
+    assert_eq!(unknown, [0x20, 1, 1]);
+}
+
+#[test]
+fn the_plain_example_runs_without_rules() {
+    let (allowed, _) = try_example("plain_broker", "test", TEST, "anything/at/all");
+    assert_eq!(allowed, WELCOME);
+    let (unknown, _) = try_example("plain_broker", "test", "wrong", "a");
+    assert_eq!(unknown, [0x20, 1, 1]);
+}
+
+#[test]
+fn the_example_of_parts_runs_on_its_own_parts() {
+    let (allowed, said) = try_example("subsystems_broker", "ann", "secret", "ann/says");
+    assert_eq!(allowed, WELCOME);
+    assert!(said.contains("ann joined"), "{said}");
+    let (denied, said) = try_example("subsystems_broker", "ann", "secret", "bob/says");
+    assert_ne!(denied, WELCOME);
+    assert!(said.contains("publish under your own name only"), "{said}");
+}
