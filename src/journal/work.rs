@@ -147,7 +147,10 @@ impl Journal {
         }
         self.census.fate = match (&scanned.result, scanned.next_offset) {
             (Ok(()), next) => Fate::Carrying(next),
-            (Err(_), _) => Fate::Stuck,
+            (Err(error), _) => {
+                log::error!("journal: {error}; the oldest segment stays");
+                Fate::Stuck
+            }
         };
         Some(News::Scanned(scanned))
     }
