@@ -72,8 +72,10 @@ fn end(diff: &Diff, now: Now, engine: &mut Engine) -> usize {
     conns.len()
 }
 
+type Lock = Mutex<Access>;
+
 #[derive(Clone)]
-struct Shared(Arc<Mutex<Access>>);
+struct Shared(Arc<Lock>);
 
 impl Shared {
     fn lock(&self) -> MutexGuard<'_, Access> {
