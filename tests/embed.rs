@@ -1,7 +1,7 @@
 //! Floor 6. The library as its users have it: a broker in a thread, handles, and the examples.
 
 #![cfg(feature = "os")]
-#![expect(clippy::disallowed_types, clippy::disallowed_methods, reason = "the test is the world")]
+#![expect(clippy::disallowed_methods, reason = "the test is the world")]
 
 use std::io::{BufRead, BufReader, Read, Write};
 use std::net::TcpStream;

@@ -166,6 +166,7 @@ impl Driver {
         let now = self.wait()?;
         self.take_answers(now);
         self.take_arrivals(now);
+        // 3. The clock.
         self.engine.on_time(now);
         self.commit(now);
         self.speak(now);
@@ -340,8 +341,7 @@ impl Driver {
         }
     }
 
-    /// 4. The end of what happens in this turn; work goes out to the threads. Step 3, the clock,
-    /// is a single call.
+    /// 4. The end of what happens in this turn; work goes out to the threads.
     fn commit(&mut self, now: Now) {
         self.engine.commit();
         while let Some(effect) = self.engine.poll_effect(now) {
