@@ -2,6 +2,7 @@
 //!
 //! `cargo run --example acl_broker [HOST:PORT]`; Ctrl-C stops it. The secrets look like bcrypt
 //! hashes and are not used as such: they travel on the wire as they are.
+#![expect(clippy::print_stdout, clippy::disallowed_methods, reason = "an example is a program")]
 
 #![allow(
     clippy::print_stdout,

@@ -1,6 +1,7 @@
 //! A broker inside a program: publish, subscribe, stop; nothing listens on the network.
 //!
 //! `cargo run --example embed`
+#![expect(clippy::print_stdout, clippy::disallowed_methods, reason = "an example is a program")]
 
 #![allow(
     clippy::print_stdout,

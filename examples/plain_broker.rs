@@ -1,6 +1,7 @@
 //! The shortest broker: registered users, no rules, everything else by default.
 //!
 //! `cargo run --example plain_broker [HOST:PORT]`; Ctrl-C stops it.
+#![expect(clippy::print_stdout, clippy::disallowed_methods, reason = "an example is a program")]
 
 #![allow(
     clippy::print_stdout,

@@ -2,6 +2,7 @@
 //!
 //! `cargo run --example subsystems_broker [HOST:PORT]`; Ctrl-C stops it. The policy and the
 //! observer are called on the broker's own thread, so neither needs a lock, and neither may block.
+#![expect(clippy::print_stdout, clippy::disallowed_methods, reason = "an example is a program")]
 
 #![allow(
     clippy::print_stdout,

@@ -260,7 +260,8 @@ fn users_come_from_a_file_that_is_read_again_on_hup() {
     let file = dir.join("users.toml");
     let users = |secret: &str| {
         format!(
-            "mode = \"strict\"\n[groups.User]\ntype = \"inclusive\"\nrules = [\"can publish a/*\"]\n\
+            "mode = \"strict\"\n[groups.User]\ntype = \"inclusive\"\n\
+             rules = [\"can publish a/*\"]\n\
              [[users]]\nname = \"ann\"\nshared_secret = \"{secret}\"\n\
              [[users]]\nname = \"bob\"\nshared_secret = \"secret\"\n"
         )

@@ -50,7 +50,10 @@ impl LogObserver {
                 log::info!(target: "spindle::conn", "Client {client} disconnected: {reason}.");
             }
             Some(Known { address, .. }) => {
-                log::debug!(target: "spindle::conn", "Client <unknown> from {address} disconnected: {reason}.");
+                log::debug!(
+                    target: "spindle::conn",
+                    "Client <unknown> from {address} disconnected: {reason}."
+                );
             }
             None => {}
         }
