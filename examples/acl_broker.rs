@@ -3,6 +3,12 @@
 //! `cargo run --example acl_broker [HOST:PORT]`; Ctrl-C stops it. The secrets look like bcrypt
 //! hashes and are not used as such: they travel on the wire as they are.
 
+#![allow(
+    clippy::print_stdout,
+    clippy::disallowed_methods,
+    reason = "a program of its own: it may speak to its terminal"
+)]
+
 use spindle::access::{Access, Terms};
 use spindle::os::signal::Signals;
 use spindle::{Broker, Speak};

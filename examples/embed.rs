@@ -2,6 +2,12 @@
 //!
 //! `cargo run --example embed`
 
+#![allow(
+    clippy::print_stdout,
+    clippy::disallowed_methods,
+    reason = "a program of its own: it may speak to its terminal"
+)]
+
 use std::thread;
 
 use spindle::Broker;

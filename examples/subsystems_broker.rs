@@ -3,6 +3,12 @@
 //! `cargo run --example subsystems_broker [HOST:PORT]`; Ctrl-C stops it. The policy and the
 //! observer are called on the broker's own thread, so neither needs a lock, and neither may block.
 
+#![allow(
+    clippy::print_stdout,
+    clippy::disallowed_methods,
+    reason = "a program of its own: it may speak to its terminal"
+)]
+
 use bytes::Bytes;
 use spindle::base::limits::Limits;
 use spindle::base::time::Now;

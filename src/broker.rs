@@ -22,7 +22,7 @@ use crate::base::limits::Limits;
 use crate::base::time::Now;
 use crate::engine::Engine;
 use crate::hub::message::{Delivery, Durability};
-use crate::hub::policy::{self, Observer, Open, Policy};
+use crate::hub::policy::{Observer, Open, Policy};
 use crate::hub::recover::Recovery;
 use crate::hub::{self, Hub};
 use crate::journal::storage::{DiskError, Storage};

@@ -341,7 +341,7 @@ impl Driver {
     }
 
     /// 4. The end of what happens in this turn; work goes out to the threads. Step 3, the clock,
-    /// is a single call.
+    ///    is a single call.
     fn commit(&mut self, now: Now) {
         self.engine.commit();
         while let Some(effect) = self.engine.poll_effect(now) {

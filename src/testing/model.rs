@@ -254,7 +254,8 @@ impl Model {
         if m.settled.contains(&user) {
             return Err(format!("message {no} comes again to u{user}, who had settled it"));
         }
-        if !m.heard.insert(user) && !(dup && qos > 0) {
+        let again = !m.heard.insert(user);
+        if again && (!dup || qos == 0) {
             return Err(format!("message {no} comes twice to u{user} and is not marked"));
         }
         Ok(Some(taken))

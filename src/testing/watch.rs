@@ -253,7 +253,7 @@ impl World {
     }
 
     /// What must hold between turns.
-    pub(super) fn check(&mut self) -> Result<(), Wrong> {
+    pub(super) fn check(&self) -> Result<(), Wrong> {
         let limits = self.setup.limits.clone();
         let rig = self.rig.as_ref().ok_or("no broker")?;
         let audit = rig.engine.audit().map_err(|broken| broken.0)?;
