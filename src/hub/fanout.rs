@@ -125,8 +125,10 @@ impl Hub {
             owed.push(Owed { owner, ord, grant, subs: t.subs.clone() });
         }
         let keep = keep && !p.body.is_empty();
+        // Before the message: should that find no room, a clearing that nobody was promised stands.
+        let cleared = if p.retain && !keep { self.write_clear(p)? } else { SmallVec::new() };
         if owed.is_empty() && !keep {
-            return if p.retain { self.write_clear(p) } else { Ok(spots) };
+            return Ok(cleared);
         }
         self.scratch.clear();
         p.topic.encode(&mut self.scratch);

@@ -89,7 +89,7 @@ impl FakeDisk {
         self.lock().unreadable = unreadable;
     }
 
-    /// The call with this number, counted from now, fails; the others do not.
+    /// The call that writes with this number, counted from now, fails; the others do not.
     pub fn fail_at(&self, call: u64) {
         let mut disk = self.lock();
         disk.fail_at = Some(disk.calls + call);
@@ -155,7 +155,7 @@ impl FakeDisk {
         self.lock().plates.len()
     }
 
-    /// Calls made so far.
+    /// Calls that write, made so far.
     #[must_use]
     pub fn calls(&self) -> u64 {
         self.lock().calls
@@ -182,9 +182,8 @@ impl Disk {
         Ok(())
     }
 
-    fn read_call(&mut self, no: u32) -> Result<(), DiskError> {
-        self.calls += 1;
-        if self.unreadable || self.fail_at == Some(self.calls) {
+    fn read_call(&self, no: u32) -> Result<(), DiskError> {
+        if self.unreadable {
             return Err(error(no, "input/output error"));
         }
         Ok(())
@@ -199,7 +198,7 @@ impl Storage for FakeDisk {
     }
 
     fn read(&mut self, no: u32, at: u64, buf: &mut [u8]) -> Result<(), DiskError> {
-        let mut disk = self.lock();
+        let disk = self.lock();
         disk.read_call(no)?;
         let from = usize::try_from(at).unwrap_or(usize::MAX);
         let plate = disk.plates.get(&no).ok_or_else(|| error(no, "no such segment"))?;

@@ -96,10 +96,12 @@ struct User {
 /// A topic's last values: who was it, and could a crash have undone it.
 #[derive(Clone, Debug, Default)]
 struct Values {
-    /// Message numbers; the last is current. `None`: cleared.
-    ops: Vec<Option<usize>>,
+    /// What each message left behind, and its number; the last is current. `None`: nothing.
+    ops: Vec<(Option<usize>, Option<usize>)>,
     /// Anything from here on may be what is kept.
     from: usize,
+    /// The same at the last crash.
+    floor: usize,
 }
 
 /// The broker, as it should be.
@@ -197,7 +199,10 @@ impl Model {
         }
         if m.retain {
             let values = self.values.entry(m.topic.clone()).or_default();
-            values.ops.push((m.len > 0).then_some(no));
+            if values.ops.is_empty() {
+                values.ops.push((None, None));
+            }
+            values.ops.push(((m.len > 0).then_some(no), Some(no)));
             values.from = values.ops.len() - 1;
         }
         Ok(())
@@ -220,6 +225,7 @@ impl Model {
         user: usize,
         no: usize,
         (qos, dup, retain): (u8, bool, bool),
+        speaks: bool,
     ) -> Result<Option<u64>, Wrong> {
         let crashes = self.crashes;
         let person = &self.users[user];
@@ -248,7 +254,7 @@ impl Model {
         if owed != qos {
             return Err(format!("message {no} comes at QoS {qos}, owed at {owed}"));
         }
-        if person.wiped_at.is_some_and(|at| taken <= at) {
+        if speaks && person.wiped_at.is_some_and(|at| taken <= at) {
             return Err(format!("message {no} comes to u{user} after a clean start"));
         }
         if m.settled.contains(&user) {
@@ -279,15 +285,14 @@ impl Model {
         }
         for values in self.values.values_mut() {
             let messages = &self.messages;
-            let acked = |op: &Option<usize>| op.is_some_and(|no| messages[no].acked);
-            values.from = match promises && !forgets {
-                // A clearing is not told apart from others here, so it is never held against it.
-                true => values.ops.iter().rposition(acked).map_or(0, |at| at.max(values.from)),
+            let acked = |op: &(Option<usize>, Option<usize>)| {
+                op.1.is_some_and(|no| messages[no].acked)
+            };
+            values.floor = match promises && !forgets {
+                true => values.ops.iter().rposition(acked).unwrap_or(0).max(values.floor),
                 false => 0,
             };
-            if values.ops.first() != Some(&None) && values.from == 0 {
-                values.ops.insert(0, None);
-            }
+            values.from = values.floor;
         }
     }
 
@@ -320,7 +325,8 @@ impl Model {
     pub fn missing(&self) -> Result<(), Wrong> {
         for (no, m) in self.messages.iter().enumerate() {
             for (user, (qos, life)) in &m.owed {
-                let due = *qos > 0 && !m.lost && self.users[*user].life == *life;
+                // What has no body has no number to be known by.
+                let due = *qos > 0 && m.len > 0 && !m.lost && self.users[*user].life == *life;
                 if due && !m.heard.contains(user) {
                     let acked = if m.acked { "acknowledged " } else { "" };
                     return Err(format!("{acked}message {no} never came to u{user}"));
@@ -348,8 +354,8 @@ impl Model {
     pub fn kept(&self, given: &BTreeMap<String, usize>) -> Result<(), Wrong> {
         for (topic, values) in &self.values {
             let now = given.get(topic).copied();
-            if !values.ops[values.from..].contains(&now) {
-                let legal = &values.ops[values.from..];
+            let legal: Vec<_> = values.ops[values.from..].iter().map(|op| op.0).collect();
+            if !legal.contains(&now) {
                 return Err(format!("{topic} keeps {now:?}, and should one of {legal:?}"));
             }
         }

@@ -3,10 +3,12 @@
 //! Everything a client hears is compared with the model at once, so a failure is found in the turn
 //! it happens. Absent on purpose: decisions.
 
+use crate::base::id::RealmId;
 use crate::hub::message::Durability;
+use crate::hub::outbox::Outbox;
 use crate::journal::{Journal, State};
 use crate::proto::prx1::{ConnAck, Packet, Publish, QAckCode};
-use crate::topic::Filter;
+use crate::topic::{Cursor, Filter, Walk};
 
 use super::model::{Kind, Wrong};
 use super::net::{Acks, Client};
@@ -170,7 +172,7 @@ impl World {
         }
         let digits = p.payload.split(|b| *b == b'|').next().unwrap_or_default();
         let no: Option<usize> = core::str::from_utf8(digits).ok().and_then(|d| d.parse().ok());
-        let what = format!("hears {no:?} id {} q{} dup {} r {}", p.id, p.qos, p.dup, p.retain);
+        let what = format!("hears #{} id {} q{} dup {} r {}", no.map_or_else(|| "-".to_owned(), |no| no.to_string()), p.id, p.qos, p.dup, p.retain);
         self.note(&who, &what);
         let client = &self.clients[at];
         let fresh = !client.owes.iter().any(|(id, _)| *id == p.id);
@@ -188,7 +190,9 @@ impl World {
             return if p.payload.is_empty() { Ok(()) } else { Err("an unknown body".into()) };
         };
         let user = client.user;
-        let place = self.model.heard(user, no, (p.qos, p.dup, p.retain))?;
+        // Who was taken over may still be told what was on its way.
+        let speaks = self.speaking.get(&user) == Some(&client.conn);
+        let place = self.model.heard(user, no, (p.qos, p.dup, p.retain), speaks)?;
         let m = &self.model.messages[no];
         let same = m.topic.as_bytes() == &p.topic[..] && m.len == p.payload.len();
         if !same {
@@ -261,6 +265,7 @@ impl World {
         if audit.connections != open {
             return Err(format!("{} connections, {open} wires", audit.connections));
         }
+        self.references()?;
         let used = rig.engine.hub().memory_used();
         if used > limits.memory_bytes_max + SLACK {
             return Err(format!("{used} bytes of messages, over {}", limits.memory_bytes_max));
@@ -278,6 +283,31 @@ impl World {
         match lost.filter(|_| !self.is_sick()) {
             Some(tale) => Err(format!("owed and not to be found: {tale}")),
             None => Ok(()),
+        }
+    }
+
+    /// Every living record has exactly as many owners as the journal counts.
+    fn references(&self) -> Result<(), Wrong> {
+        let hub = self.rig.as_ref().ok_or("no broker")?.engine.hub();
+        let Some(journal) = hub.journal().filter(|_| !self.is_sick()) else { return Ok(()) };
+        let owed = |outbox: &Outbox| outbox.ledger.as_ref().map_or(0, |ledger| ledger.len());
+        let mut refs = 0;
+        for session in hub.sessions() {
+            refs += owed(&session.outbox) + session.homes.len() as u64;
+        }
+        let realm = hub.realm(RealmId(0)).ok_or("no realm")?;
+        for queue in realm.queues.values() {
+            refs += owed(&queue.outbox) + u64::from(queue.owner.is_some());
+        }
+        let (mut cursor, mut kept) = (Cursor::default(), 0);
+        let everything = self.filters.iter().find(|(_, text)| *text == "*").ok_or("no filter")?;
+        while !realm.retained.walk(&everything.0, &mut cursor, 64, &mut |_, value| {
+            kept += u64::from(value.lsn.is_some());
+            Walk::Go
+        }) {}
+        match journal.tally().refs {
+            counted if counted == refs + kept => Ok(()),
+            counted => Err(format!("the journal counts {counted} references, there are {}", refs + kept)),
         }
     }
 
