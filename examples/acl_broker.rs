@@ -4,12 +4,6 @@
 //! hashes and are not used as such: they travel on the wire as they are.
 #![expect(clippy::print_stdout, clippy::disallowed_methods, reason = "an example is a program")]
 
-#![allow(
-    clippy::print_stdout,
-    clippy::disallowed_methods,
-    reason = "a program of its own: it may speak to its terminal"
-)]
-
 use spindle::access::{Access, Terms};
 use spindle::os::signal::Signals;
 use spindle::{Broker, Speak};

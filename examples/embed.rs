@@ -3,12 +3,6 @@
 //! `cargo run --example embed`
 #![expect(clippy::print_stdout, clippy::disallowed_methods, reason = "an example is a program")]
 
-#![allow(
-    clippy::print_stdout,
-    clippy::disallowed_methods,
-    reason = "a program of its own: it may speak to its terminal"
-)]
-
 use std::thread;
 
 use spindle::Broker;

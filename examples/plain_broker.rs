@@ -3,12 +3,6 @@
 //! `cargo run --example plain_broker [HOST:PORT]`; Ctrl-C stops it.
 #![expect(clippy::print_stdout, clippy::disallowed_methods, reason = "an example is a program")]
 
-#![allow(
-    clippy::print_stdout,
-    clippy::disallowed_methods,
-    reason = "a program of its own: it may speak to its terminal"
-)]
-
 use std::fmt::Write;
 
 use spindle::access::{Access, Terms};

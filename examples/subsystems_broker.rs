@@ -4,12 +4,6 @@
 //! observer are called on the broker's own thread, so neither needs a lock, and neither may block.
 #![expect(clippy::print_stdout, clippy::disallowed_methods, reason = "an example is a program")]
 
-#![allow(
-    clippy::print_stdout,
-    clippy::disallowed_methods,
-    reason = "a program of its own: it may speak to its terminal"
-)]
-
 use bytes::Bytes;
 use spindle::base::limits::Limits;
 use spindle::base::time::Now;

@@ -1,12 +1,6 @@
 //! Floor 6. The program as its users have it: a real process, real sockets, signals, kills.
 //!
 //! Every test has a data directory and a port of its own, and ends the processes it started.
-
-#![allow(
-    clippy::print_stdout,
-    clippy::disallowed_methods,
-    reason = "a program of its own: it may speak to its terminal"
-)]
 #![cfg(feature = "cli")]
 #![expect(clippy::disallowed_types, clippy::disallowed_methods, reason = "the test is the world")]
 
