@@ -12,7 +12,7 @@
 //! let thread = std::thread::spawn(move || broker.run());
 //!
 //! let mut rooms = handle.subscribe("room/*", 1)?;
-//! let matched = handle.publish("room/1/temp", b"21.5", 1, false)?.wait()?;
+//! let matched = handle.publish("room/1/temp", "21.5", 1, false)?.wait()?;
 //! assert_eq!(matched, 1);
 //! let message = rooms.next().ok_or("the broker is gone")?;
 //! assert_eq!(&message.body[..], b"21.5");

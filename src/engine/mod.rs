@@ -564,7 +564,9 @@ impl Engine {
     /// When to come back, at the latest.
     #[must_use]
     pub fn poll_deadline(&self) -> Option<Deadline> {
-        if !self.dirty.is_empty() || !self.ready.is_empty() || self.draining {
+        // Encoding may have asked for reads, after the work of this turn had gone out.
+        let work = self.hub.journal().is_some_and(crate::journal::Journal::has_work);
+        if work || !self.dirty.is_empty() || !self.ready.is_empty() || self.draining {
             return Some(Deadline(0));
         }
         let journal = self.hub.journal().and_then(crate::journal::Journal::deadline);

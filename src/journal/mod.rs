@@ -249,6 +249,13 @@ impl Journal {
         !self.syncing() && self.unsynced.is_empty()
     }
 
+    /// `poll_job` has something to give now: a read that was asked for, or records to sync.
+    #[must_use]
+    pub fn has_work(&self) -> bool {
+        let sync = !self.syncing() && !self.unsynced.is_empty();
+        !self.requests.is_empty() || (sync && !matches!(self.state, State::Failed(_)))
+    }
+
     /// The oldest segment.
     #[must_use]
     pub fn head_segment(&self) -> u32 {

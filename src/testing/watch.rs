@@ -172,7 +172,14 @@ impl World {
         }
         let digits = p.payload.split(|b| *b == b'|').next().unwrap_or_default();
         let no: Option<usize> = core::str::from_utf8(digits).ok().and_then(|d| d.parse().ok());
-        let what = format!("hears #{} id {} q{} dup {} r {}", no.map_or_else(|| "-".to_owned(), |no| no.to_string()), p.id, p.qos, p.dup, p.retain);
+        let what = format!(
+            "hears #{} id {} q{} dup {} r {}",
+            no.map_or_else(|| "-".to_owned(), |no| no.to_string()),
+            p.id,
+            p.qos,
+            p.dup,
+            p.retain
+        );
         self.note(&who, &what);
         let client = &self.clients[at];
         let fresh = !client.owes.iter().any(|(id, _)| *id == p.id);
@@ -307,7 +314,9 @@ impl World {
         }) {}
         match journal.tally().refs {
             counted if counted == refs + kept => Ok(()),
-            counted => Err(format!("the journal counts {counted} references, there are {}", refs + kept)),
+            counted => {
+                Err(format!("the journal counts {counted} references, there are {}", refs + kept))
+            }
         }
     }
 
