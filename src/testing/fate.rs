@@ -125,6 +125,10 @@ impl World {
         self.rest("everybody left")?;
         for user in 0..self.habits.users {
             self.arrive(user)?;
+            // One by one: the line for password checks may be short.
+            for _ in 0..6 {
+                self.once()?;
+            }
         }
         self.rest("everybody is back")?;
         for queue in QUEUES {

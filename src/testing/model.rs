@@ -284,9 +284,8 @@ impl Model {
         }
         for values in self.values.values_mut() {
             let messages = &self.messages;
-            let acked = |op: &(Option<usize>, Option<usize>)| {
-                op.1.is_some_and(|no| messages[no].acked)
-            };
+            let acked =
+                |op: &(Option<usize>, Option<usize>)| op.1.is_some_and(|no| messages[no].acked);
             values.floor = match promises && !forgets {
                 true => values.ops.iter().rposition(acked).unwrap_or(0).max(values.floor),
                 false => 0,

@@ -172,7 +172,14 @@ impl World {
         }
         let digits = p.payload.split(|b| *b == b'|').next().unwrap_or_default();
         let no: Option<usize> = core::str::from_utf8(digits).ok().and_then(|d| d.parse().ok());
-        let what = format!("hears #{} id {} q{} dup {} r {}", no.map_or_else(|| "-".to_owned(), |no| no.to_string()), p.id, p.qos, p.dup, p.retain);
+        let what = format!(
+            "hears #{} id {} q{} dup {} r {}",
+            no.map_or_else(|| "-".to_owned(), |no| no.to_string()),
+            p.id,
+            p.qos,
+            p.dup,
+            p.retain
+        );
         self.note(&who, &what);
         let client = &self.clients[at];
         let fresh = !client.owes.iter().any(|(id, _)| *id == p.id);
@@ -292,7 +299,14 @@ impl World {
         let Some(journal) = hub.journal().filter(|_| !self.is_sick()) else { return Ok(()) };
         let owed = |outbox: &Outbox| outbox.ledger.as_ref().map_or(0, |ledger| ledger.len());
         let mut refs = 0;
+        let head = journal.head_segment();
         for session in hub.sessions() {
+            let runs = session.outbox.ledger.iter().flat_map(|ledger| ledger.segments());
+            let mut segments = runs.map(|(no, _)| no).chain(session.homes.iter().copied());
+            if let Some(no) = segments.find(|no| *no < head) {
+                let name = session.name.escape_ascii();
+                return Err(format!("{name} is owed what segment {no} held; the head is {head}"));
+            }
             refs += owed(&session.outbox) + session.homes.len() as u64;
         }
         let realm = hub.realm(RealmId(0)).ok_or("no realm")?;
@@ -307,7 +321,9 @@ impl World {
         }) {}
         match journal.tally().refs {
             counted if counted == refs + kept => Ok(()),
-            counted => Err(format!("the journal counts {counted} references, there are {}", refs + kept)),
+            counted => {
+                Err(format!("the journal counts {counted} references, there are {}", refs + kept))
+            }
         }
     }
 
