@@ -125,6 +125,10 @@ impl World {
         self.rest("everybody left")?;
         for user in 0..self.habits.users {
             self.arrive(user)?;
+            // One by one: the line for password checks may be short.
+            for _ in 0..6 {
+                self.once()?;
+            }
         }
         self.rest("everybody is back")?;
         for queue in QUEUES {
@@ -171,13 +175,15 @@ impl World {
     /// Somebody new subscribes to everything and is given what is kept.
     fn look_at_values(&mut self) -> Result<(), Wrong> {
         let user = self.habits.users;
+        let dropped = self.dropped()?;
         self.arrive(user)?;
         let at = self.clients.len() - 1;
         self.clients[at].ask("*", 1, true);
         self.given = Some(BTreeMap::new());
         self.rest("the values are read")?;
         let given = self.given.take().unwrap_or_default();
-        if self.setup.level == Durability::Memory && self.dropped()? > 0 {
+        // An outbox shorter than a stretch of the replay loses values; it says so.
+        if self.dropped()? > dropped {
             return Ok(());
         }
         self.model.kept(&given)

@@ -299,7 +299,14 @@ impl World {
         let Some(journal) = hub.journal().filter(|_| !self.is_sick()) else { return Ok(()) };
         let owed = |outbox: &Outbox| outbox.ledger.as_ref().map_or(0, |ledger| ledger.len());
         let mut refs = 0;
+        let head = journal.head_segment();
         for session in hub.sessions() {
+            let runs = session.outbox.ledger.iter().flat_map(|ledger| ledger.segments());
+            let mut segments = runs.map(|(no, _)| no).chain(session.homes.iter().copied());
+            if let Some(no) = segments.find(|no| *no < head) {
+                let name = session.name.escape_ascii();
+                return Err(format!("{name} is owed what segment {no} held; the head is {head}"));
+            }
             refs += owed(&session.outbox) + session.homes.len() as u64;
         }
         let realm = hub.realm(RealmId(0)).ok_or("no realm")?;
