@@ -61,9 +61,9 @@ pub struct Limits {
     pub fetch_bytes_max: usize,
     /// Memory of queues, retained messages and inboxes together; publishers wait above it.
     pub memory_bytes_max: usize,
-    /// Password checks that wait for a worker.
+    /// Password checks that wait for a worker or are with one.
     pub verify_queue_max: usize,
-    /// Password checks that wait, from one address.
+    /// The same, from one address.
     pub verify_per_address_max: usize,
     /// Password checks under way at once; as many as there are workers.
     pub verify_at_once: usize,

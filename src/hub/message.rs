@@ -73,7 +73,8 @@ pub type SubIds = SmallVec<[u32; 1]>;
 pub struct Delivery {
     /// What.
     pub message: Arc<Message>,
-    /// Which of the reader's acknowledged deliveries this is, counted from 1; 0 for QoS 0.
+    /// Which of the reader's acknowledged deliveries this is, counted from 1; 0 for QoS 0. See
+    /// [`VOLATILE`].
     pub ord: u64,
     /// The lesser of what was published and what was subscribed.
     pub qos: u8,
@@ -85,13 +86,23 @@ pub struct Delivery {
     pub subs: SubIds,
 }
 
-/// Packet ids repeat after this many deliveries; 65535 and 0 are never used.
-pub const IDS: u64 = 65_534;
+/// Set in the ordinals of deliveries that only memory knows of, to a session that the journal
+/// owes others: they are counted apart, so that the journal's ordinals have no gaps.
+pub const VOLATILE: u64 = 1 << 63;
+
+/// Ids of counted deliveries: 1 to this.
+pub const IDS: u64 = 49_151;
+/// Ids of volatile ones beside them: the rest, up to 65534. 0 and 65535 are never used.
+pub const VOLATILE_IDS: u64 = 16_383;
 
 /// The packet id of an ordinal. A function, so that an id survives a restart without a record.
 #[must_use]
 pub fn id_of(ord: u64) -> u16 {
-    ((ord.wrapping_sub(1) % IDS) + 1) as u16
+    if ord & VOLATILE == 0 {
+        ((ord.wrapping_sub(1) % IDS) + 1) as u16
+    } else {
+        (((ord & !VOLATILE).wrapping_sub(1) % VOLATILE_IDS) + IDS + 1) as u16
+    }
 }
 
 /// How much memory messages use, all together.

@@ -6,8 +6,9 @@
 //! dropping its reference from memory loses nothing: it is read back. That makes all overflow the
 //! same: forget, and let the cursor find it.
 //!
-//! Invariants: durable ordinals in `cursor..spilled` come from disk, later ones are in `live`;
-//! `flights` is ordered by ordinal; its span stays under [`SPAN_MAX`], so packet ids are unique.
+//! Invariants: durable ordinals have no gaps; those in `cursor..spilled` come from disk, later ones
+//! are in `live`; volatile debts beside a ledger are numbered apart. `flights` is ordered by
+//! ordinal; the span of each kind stays under [`SPAN_MAX`], so packet ids are unique.
 //! Absent on purpose: sockets, wire formats, clocks, and the journal itself (it is asked for by
 //! the hub; this file only says what it needs).
 
@@ -16,7 +17,7 @@ use std::collections::VecDeque;
 use crate::base::id::Lsn;
 use crate::journal::ledger::Ledger;
 
-use super::message::{Delivery, IDS, id_of};
+use super::message::{Delivery, IDS, VOLATILE, VOLATILE_IDS, id_of};
 
 /// Unsettled and settled ordinals in flight may lie this far apart at most.
 pub const SPAN_MAX: u64 = 8_192;
@@ -40,6 +41,7 @@ pub struct Outbox {
     fetched: VecDeque<Delivery>,
     flights: VecDeque<Flight>,
     next: u64,
+    volatiles: u64,
     cursor: u64,
     spilled: u64,
     sent: u64,
@@ -113,6 +115,7 @@ impl Default for Outbox {
             fetched: VecDeque::new(),
             flights: VecDeque::new(),
             next: 1,
+            volatiles: 0,
             cursor: 1,
             spilled: 1,
             sent: 0,
@@ -169,7 +172,13 @@ impl Outbox {
             if !room {
                 return Pushed::Dropped;
             }
-            delivery.ord = self.take_ordinal();
+            delivery.ord = match &self.ledger {
+                None => self.take_ordinal(),
+                Some(_) => {
+                    self.volatiles += 1;
+                    self.volatiles | VOLATILE
+                }
+            };
             self.keep(delivery);
             return Pushed::Kept;
         };
@@ -241,11 +250,10 @@ impl Outbox {
     }
 
     fn may_fly(&self, ord: u64, inflight_max: usize) -> bool {
-        let (Some(first), Some(last)) = (self.flights.front(), self.flights.back()) else {
-            return true;
-        };
-        let span = last.ord.max(ord) - first.ord.min(ord);
-        self.flights.len() < inflight_max && span < SPAN_MAX
+        let kin = |f: &&Flight| f.ord & VOLATILE == ord & VOLATILE;
+        let first = self.flights.iter().find(kin).map_or(ord, |f| f.ord.min(ord));
+        let last = self.flights.iter().rev().find(kin).map_or(ord, |f| f.ord.max(ord));
+        self.flights.len() < inflight_max && last - first < SPAN_MAX
     }
 
     /// The disk's turn? Skips ordinals that were settled or never durable.
@@ -274,8 +282,10 @@ impl Outbox {
         if delivery.ord == 0 {
             return Next::Deliver(delivery);
         }
-        delivery.dup = delivery.dup || delivery.ord <= self.sent;
-        self.sent = self.sent.max(delivery.ord);
+        if delivery.ord & VOLATILE == 0 {
+            delivery.dup |= delivery.ord <= self.sent;
+            self.sent = self.sent.max(delivery.ord);
+        }
         let durable = self.ledger.as_ref().is_some_and(|l| l.holds(delivery.ord));
         let volatile = (!durable).then(|| delivery.clone());
         let flight = Flight { ord: delivery.ord, settled: false, volatile };
@@ -332,8 +342,11 @@ impl Outbox {
 
     /// The reader acknowledged `id`. Says which ordinal that settles, if it is in flight.
     pub fn settle(&mut self, id: u16) -> Option<u64> {
-        let first = self.flights.front()?.ord;
-        let ahead = (u64::from(id) + IDS - u64::from(id_of(first))) % IDS;
+        let volatile = u64::from(id) > IDS;
+        let (kind, ids) = if volatile { (VOLATILE, VOLATILE_IDS) } else { (0, IDS) };
+        let at = self.flights.partition_point(|f| f.ord < kind);
+        let first = self.flights.get(at)?.ord;
+        let ahead = (u64::from(id) + ids - u64::from(id_of(first))) % ids;
         self.settle_ord(first + ahead).then_some(first + ahead)
     }
 
@@ -364,7 +377,8 @@ impl Outbox {
         self.hint = Hint::default();
         self.fetched.clear();
         let flown = core::mem::take(&mut self.flights);
-        let mut live: VecDeque<Delivery> = flown.into_iter().filter_map(|f| f.volatile).collect();
+        let again = |f: Flight| f.volatile.map(|d| Delivery { dup: true, ..d });
+        let mut live: VecDeque<Delivery> = flown.into_iter().filter_map(again).collect();
         let ledger = self.ledger.as_deref();
         let holds = |ord: u64| ledger.is_some_and(|l| l.holds(ord));
         live.extend(self.live.drain(..).filter(|d| d.ord != 0 && !holds(d.ord)));

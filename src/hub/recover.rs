@@ -21,7 +21,7 @@ use crate::topic::{Filter, Topic};
 use super::backlog::message_of_record;
 use super::fanout::GRANT_SETTLES;
 use super::message::Durability;
-use super::outbox::{Outbox, SPAN_MAX};
+use super::outbox::Outbox;
 use super::policy::Principal;
 use super::queue::Queue;
 use super::retained::{Kept, Replay};
@@ -277,8 +277,7 @@ impl Hub {
 fn outbox_of(mut draft: Draft, flying: u64) -> Outbox {
     draft.ledger.recovered(draft.next.max(1));
     let mut outbox = Outbox::durable();
-    // Ordinals that only memory knew may have been in use behind the last recorded one.
-    let next = draft.next.max(1) + if flying > 0 { SPAN_MAX } else { 0 };
+    let next = draft.next.max(1);
     let last = draft.next.saturating_sub(1);
     let flown = nth_owed(&draft.ledger, flying).unwrap_or(last);
     let sent = if flying > 0 { draft.sent.max(flown.min(last)) } else { draft.sent };

@@ -85,7 +85,8 @@ impl Hub {
         let mut moved = false;
         for _ in 0..4 {
             let Some(s) = self.sessions.get_mut(id) else { return moved };
-            if s.outbox.held() >= LOW || s.conn.is_none() {
+            let low = LOW.min(self.limits.outbox_len_max);
+            if s.outbox.held() >= low || s.conn.is_none() {
                 return moved;
             }
             let Some(mut replay) = s.replays.pop_front() else { return moved };
@@ -97,7 +98,9 @@ impl Hub {
             if replay.pending.is_empty() && !replay.done {
                 self.gather(now, id, realm, &mut replay);
             }
-            while let Some(message) = replay.pending.pop_front() {
+            while self.sessions.get(id).is_some_and(|s| s.outbox.held() < low)
+                && let Some(message) = replay.pending.pop_front()
+            {
                 if !self.hand_retained(id, &message, &replay) {
                     replay.pending.push_front(message);
                     self.go_hungry(id);
