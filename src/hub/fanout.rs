@@ -125,10 +125,9 @@ impl Hub {
             owed.push(Owed { owner, ord, grant, subs: t.subs.clone() });
         }
         let keep = keep && !p.body.is_empty();
-        // Before the message: should that find no room, a clearing that nobody was promised stands.
-        let cleared = if p.retain && !keep { self.write_clear(p)? } else { SmallVec::new() };
+        let clears = p.retain && p.body.is_empty();
         if owed.is_empty() && !keep {
-            return Ok(cleared);
+            return if clears { self.write_clear(p) } else { Ok(spots) };
         }
         self.scratch.clear();
         p.topic.encode(&mut self.scratch);
@@ -139,7 +138,8 @@ impl Hub {
         if !journal.room_for(Class::Growth, each * records + entries) && records > 1 {
             return Err(Held::Full);
         }
-        let mut retain = keep;
+        // Without a body the same record clears the value: owing and clearing happen together.
+        let mut retain = keep || clears;
         let mut rest = &owed[..];
         loop {
             let (chunk, more) = rest.split_at(rest.len().min(OWED_MAX));

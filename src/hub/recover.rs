@@ -116,7 +116,9 @@ impl Recovery {
                 draft.ledger.owe(owed.ord, lsn);
             }
         }
-        if m.retain {
+        if m.retain && m.body.is_empty() {
+            self.retained.remove(&(m.realm, apart(&m.topic)));
+        } else if m.retain {
             let value = (m.body.len() <= self.inline_max).then(|| detached(m));
             self.retained.insert((m.realm, apart(&m.topic)), (lsn, len, value));
         }
