@@ -15,7 +15,7 @@
 use std::collections::VecDeque;
 
 use crate::base::id::Lsn;
-use crate::journal::ledger::Ledger;
+use crate::journal::ledger::{Ledger, Run};
 
 use super::message::{Delivery, IDS, VOLATILE, VOLATILE_IDS, id_of};
 
@@ -258,15 +258,7 @@ impl Outbox {
 
     /// The disk's turn? Skips ordinals that were settled or never durable.
     fn want(&mut self) -> Option<Next> {
-        if self.cursor >= self.spilled {
-            return None;
-        }
-        let run = self.ledger.as_ref().and_then(|l| l.run_at(self.cursor).copied());
-        let Some(run) = run.filter(|run| run.lo < self.spilled) else {
-            self.cursor = self.spilled;
-            return None;
-        };
-        self.cursor = self.cursor.max(run.lo);
+        let run = self.next_run()?;
         if self.asked.is_some() {
             return Some(Next::Wait);
         }
@@ -276,6 +268,26 @@ impl Outbox {
         let offset = if same { hint.offset.max(run.offset) } else { run.offset };
         let hi = run.hi.min(self.spilled - 1);
         Some(Next::Read(Want { segment: run.segment, offset, lo: self.cursor, hi }))
+    }
+
+    /// The run with the next ordinal that is owed, and the cursor on that ordinal. A settled one
+    /// is passed over: the segment it was in may be gone.
+    fn next_run(&mut self) -> Option<Run> {
+        let ledger = self.ledger.as_deref()?;
+        let mut at = self.cursor;
+        while at < self.spilled {
+            let Some(run) = ledger.run_at(at).copied() else { break };
+            at = at.max(run.lo);
+            while at <= run.hi && ledger.is_settled(at) {
+                at += 1;
+            }
+            if at <= run.hi && at < self.spilled {
+                self.cursor = at;
+                return Some(run);
+            }
+        }
+        self.cursor = self.spilled;
+        None
     }
 
     fn hand_out(&mut self, mut delivery: Delivery) -> Next {
