@@ -101,7 +101,7 @@ impl Directory {
         self.entries.sync_all().map_err(|e| error(no, 0, &e))
     }
 
-    fn make(&mut self, no: u32, len: u32, header: &[u8]) -> io::Result<(File, MapSlate)> {
+    fn make(&self, no: u32, len: u32, header: &[u8]) -> io::Result<(File, MapSlate)> {
         let file = options().create(true).truncate(true).mode(0o600).open(self.path(no))?;
         zero(&file, u64::from(len))?;
         file.write_all_at(header, 0)?;
