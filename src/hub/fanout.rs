@@ -72,7 +72,14 @@ impl Hub {
         self.targets.clear();
         self.matches.clear();
         let Some(realm) = self.realms.get(usize::from(p.realm.0)) else { return };
-        realm.topics.matches(&p.topic, &mut self.matches);
+        let (version, place) = (realm.topics.version(), self.memo.place(&p.topic));
+        let known = |place| self.memo.recall(place, p.realm, version, &p.topic, &mut self.matches);
+        if !place.is_some_and(known) {
+            realm.topics.matches(&p.topic, &mut self.matches);
+            if let Some(place) = place {
+                self.memo.learn(place, p.realm, version, &p.topic, &self.matches);
+            }
+        }
         let checks = self.policy.checks_receive();
         for leaf in &self.matches {
             for member in realm.topics.leaf(*leaf).into_iter().flatten() {

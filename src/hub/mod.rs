@@ -9,6 +9,7 @@
 pub mod backlog;
 pub mod compact;
 pub mod fanout;
+mod memo;
 pub mod message;
 pub mod outbox;
 pub mod policy;
@@ -128,6 +129,7 @@ pub struct Hub {
     pub(crate) timers: Vec<(Deadline, SessionId)>,
     publish_no: u64,
     matches: Vec<LeafId>,
+    memo: memo::Memo,
     targets: Vec<Target>,
     scratch: Vec<u8>,
 }
@@ -165,13 +167,14 @@ impl Hub {
             awake: Vec::new(),
             unrecorded: Vec::new(),
             unrecorded_queues: Vec::new(),
-            reads: Map::with_hasher(seed),
+            reads: Map::with_hasher(seed.clone()),
             next_read: 1,
             hungry: VecDeque::new(),
             draining: VecDeque::new(),
             timers: Vec::new(),
             publish_no: 0,
             matches: Vec::new(),
+            memo: memo::Memo::new(seed),
             targets: Vec::new(),
             scratch: Vec::new(),
         }

@@ -22,6 +22,9 @@ use super::message::{Delivery, IDS, VOLATILE, VOLATILE_IDS, id_of};
 /// Unsettled and settled ordinals in flight may lie this far apart at most.
 pub const SPAN_MAX: u64 = 8_192;
 
+/// Places an idle queue keeps for the next few; a busy one has many times as many.
+const IDLE_MAX: usize = 64;
+
 /// Something handed to the present connection and not settled.
 #[derive(Debug)]
 struct Flight {
@@ -237,7 +240,10 @@ impl Outbox {
             return read;
         }
         match self.live.front() {
-            None => Next::Nothing,
+            None => {
+                self.rest();
+                Next::Nothing
+            }
             Some(front) if front.ord != 0 && !self.may_fly(front.ord, inflight_max) => Next::Wait,
             Some(_) => match self.live.pop_front() {
                 Some(delivery) => {
@@ -246,6 +252,19 @@ impl Outbox {
                 }
                 None => Next::Nothing,
             },
+        }
+    }
+
+    /// Nothing is owed. A burst that is over must not keep the memory it took.
+    fn rest(&mut self) {
+        if self.live.capacity() > IDLE_MAX {
+            self.live = VecDeque::new();
+        }
+        if self.fetched.capacity() > IDLE_MAX {
+            self.fetched = VecDeque::new();
+        }
+        if self.flights.is_empty() && self.flights.capacity() > IDLE_MAX {
+            self.flights = VecDeque::new();
         }
     }
 

@@ -111,6 +111,10 @@ impl Hub {
             let ended = replay.done && replay.pending.is_empty() && replay.picking.is_none();
             if ended {
                 self.end_replay(id, &replay);
+                // A list that was used once is as large as everything else about the session.
+                if let Some(s) = self.sessions.get_mut(id).filter(|s| s.replays.is_empty()) {
+                    s.replays = VecDeque::new();
+                }
             } else if let Some(s) = self.sessions.get_mut(id) {
                 s.replays.push_front(replay);
             }

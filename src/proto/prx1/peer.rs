@@ -105,14 +105,19 @@ impl Peer {
     }
 
     fn on_packet(&mut self, packet: Packet, ctx: &mut Ctx<'_>) -> Result<(), Fault> {
-        match &self.state {
+        match &mut self.state {
             State::Stranger => match packet {
                 Packet::Connect(connect) => self.on_connect(connect, ctx),
                 _ => Err(FaultKind::Prx1FirstFrame.fault()),
             },
             State::Online(online) => {
-                let (session, who) = (online.session, online.who.clone());
-                self.on_request(packet, session, &who, ctx)
+                // Lent, not cloned: a name shared with other threads is counted atomically.
+                let (session, who) = (online.session, core::mem::take(&mut online.who));
+                let done = self.on_request(packet, session, &who, ctx);
+                if let State::Online(online) = &mut self.state {
+                    online.who = who;
+                }
+                done
             }
             State::Verifying { .. } | State::Joining { .. } | State::Over => Ok(()),
         }
@@ -257,7 +262,7 @@ impl Peer {
 
     fn on_publish(
         &mut self,
-        p: Publish,
+        mut p: Publish,
         session: SessionId,
         who: &Principal,
         ctx: &mut Ctx<'_>,
@@ -273,7 +278,7 @@ impl Peer {
         let publication = Publication {
             realm: ctx.listener.realm,
             topic,
-            body: p.payload.clone(),
+            body: core::mem::take(&mut p.payload),
             props: Bytes::new(),
             qos,
             retain: p.retain,
@@ -301,7 +306,10 @@ impl Peer {
                 ctx.hub.observer.see(ctx.now, &event);
                 Ok(())
             }
-            Err(why) => self.held(why, Packet::Publish(p), ctx),
+            Err(why) => {
+                p.payload = publication.body;
+                self.held(why, Packet::Publish(p), ctx)
+            }
         }
     }
 
