@@ -120,8 +120,8 @@ fn every_job_is_answered_under_its_name() {
 #[test]
 fn syncs_go_first_and_what_does_not_fit_is_kept() {
     let (go, gate) = bounded(1_024);
-    let inner = Memory::default();
-    inner.clone().create(1, 8192, b"").unwrap();
+    let mut inner = Memory::default();
+    inner.create(1, 8192, b"").unwrap();
     let (mut disk, answers) = start(Odd { inner, gate: Some(gate), panics: false });
     // More than the queue takes, all of the kind that waits; then two that others wait for.
     for no in 0..300 {
