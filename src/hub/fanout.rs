@@ -114,6 +114,14 @@ impl Hub {
     ) -> Result<SmallVec<[Spot; 1]>, Held> {
         let mut spots = SmallVec::new();
         if level == Durability::Memory || self.journal.is_none() {
+            if keep {
+                // A durable value must not outlive the one that replaces it; a sick disk has
+                // promised nothing.
+                match self.write_clear(p) {
+                    Ok(_) | Err(Held::Failed) => {}
+                    Err(why) => return Err(why),
+                }
+            }
             return Ok(spots);
         }
         let mut owed: Vec<Owed> = Vec::new();
@@ -124,9 +132,14 @@ impl Hub {
             let ord = s.outbox.peek_ordinal();
             owed.push(Owed { owner, ord, grant, subs: t.subs.clone() });
         }
+        // The clearing goes first: alone it harms nobody, and the message is never without it.
+        let cleared = match p.retain && p.body.is_empty() {
+            true => self.write_clear(p)?,
+            false => SmallVec::new(),
+        };
         let keep = keep && !p.body.is_empty();
         if owed.is_empty() && !keep {
-            return if p.retain { self.write_clear(p) } else { Ok(spots) };
+            return Ok(cleared);
         }
         self.scratch.clear();
         p.topic.encode(&mut self.scratch);

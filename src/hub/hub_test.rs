@@ -498,3 +498,37 @@ fn without_room_nothing_happened_and_the_publisher_may_try_again() {
     let reader = b.attach("reader", Fresh::No).session;
     assert_eq!(b.take_and_settle(reader).len(), taken + 1);
 }
+
+/// The value kept at a topic, as somebody who subscribes now is told.
+fn kept(b: &mut Bench, topic: &str) -> Vec<String> {
+    let asker = b.attach("asker", Fresh::All).session;
+    b.subscribe(asker, topic, 0);
+    let all = b.take(asker);
+    bodies(&all)
+}
+
+#[test]
+fn a_value_stays_cleared_although_a_durable_reader_was_owed_the_clearing() {
+    let mut b = Bench::new(Limits::default());
+    let reader = b.attach("reader", Fresh::No).session;
+    b.subscribe(reader, "a/b", 1);
+    b.publish("a/b", b"old", 1, true);
+    assert_eq!(kept(&mut b, "a/b"), ["old"]);
+    let cleared = b.publish("a/b", b"", 1, true);
+    b.pump();
+    assert!(cleared.after <= b.hub.synced());
+    let mut b = b.restart();
+    assert!(kept(&mut b, "a/b").is_empty(), "it was acknowledged that there is none");
+}
+
+#[test]
+fn a_value_that_only_memory_replaced_does_not_come_back_from_disk() {
+    let mut b = Bench::new(Limits::default());
+    b.publish("a/b", b"old", 1, true);
+    let p = Bench::publication("a/b", b"new", 1, true);
+    b.hub.publish(b.now, None, Durability::Memory, &p).expect("room");
+    assert_eq!(kept(&mut b, "a/b"), ["new"]);
+    b.pump();
+    let mut b = b.restart();
+    assert!(kept(&mut b, "a/b").is_empty(), "older than the last one that was kept");
+}
