@@ -295,6 +295,12 @@ impl Journal {
         self.requests.push_back(job.into());
     }
 
+    /// Reads were asked for, and `poll_job` has not handed them out.
+    #[must_use]
+    pub fn has_requests(&self) -> bool {
+        !self.requests.is_empty()
+    }
+
     /// See to the oldest segment: let a dead one go, have a sparse one read. Call it once a turn.
     pub fn compact_if_sparse(&mut self) {
         if !matches!(self.census.fate, Fate::Stays | Fate::Stuck) {
