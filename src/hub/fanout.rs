@@ -19,11 +19,14 @@ use crate::journal::{Class, Journal, Spot};
 use super::message::{Delivery, Durability, Message, Publication, SubIds};
 use super::outbox::Pushed;
 use super::policy::{Access, Event};
-use super::retained::Kept;
+use super::retained::{KEPT_BYTES, Kept};
 use super::{Held, Hub, Receipt, after, held};
 
 /// Owners named by one record; a wider fan-out writes several.
 const OWED_MAX: usize = 4_096;
+
+/// Bodies from this size on are shared with the read buffer, of which they are a fair part.
+const SHARED_MIN: usize = 16 << 10;
 
 /// Bits of the grant byte in a record, above the quality of service.
 pub(crate) const GRANT_RETAIN: u8 = 0x08;
@@ -51,7 +54,9 @@ impl Hub {
         level: Durability,
         p: &Publication,
     ) -> Result<Receipt, Held> {
-        if self.memory_is_short() {
+        // Forgetting a value gives memory back: it must not wait for memory.
+        let forgets = p.retain && p.body.is_empty();
+        if self.memory_is_short() && !forgets {
             return Err(Held::Memory);
         }
         self.find_readers(from, p);
@@ -121,6 +126,14 @@ impl Hub {
     ) -> Result<SmallVec<[Spot; 1]>, Held> {
         let mut spots = SmallVec::new();
         if level == Durability::Memory || self.journal.is_none() {
+            if keep {
+                // A durable value must not outlive the one that replaces it; a sick disk has
+                // promised nothing.
+                match self.write_clear(p) {
+                    Ok(_) | Err(Held::Failed) => {}
+                    Err(why) => return Err(why),
+                }
+            }
             return Ok(spots);
         }
         let mut owed: Vec<Owed> = Vec::new();
@@ -191,9 +204,8 @@ impl Hub {
     /// Room for one more last value? Clearing one and replacing one always fit.
     fn may_keep(&mut self, p: &Publication) -> bool {
         let Some(realm) = self.realms.get(usize::from(p.realm.0)) else { return false };
-        let fits = p.body.is_empty()
-            || realm.retained.len() < self.limits.retained_max
-            || realm.retained.get(&p.topic).is_some();
+        let room = realm.retained.len() < self.limits.retained_max && !self.storage_is_short();
+        let fits = p.body.is_empty() || room || realm.retained.get(&p.topic).is_some();
         if !fits {
             self.stats.count(Counter::DroppedFull);
         }
@@ -202,14 +214,17 @@ impl Hub {
 
     /// Set or clear the topic's last value.
     fn keep_value(&mut self, now: Now, p: &Publication, spot: Option<Spot>) {
-        let limits = &self.limits;
+        let inline_max =
+            if self.storage_is_short() { 0 } else { self.limits.retained_inline_bytes };
         let Some(realm) = self.realms.get_mut(usize::from(p.realm.0)) else { return };
         let old = if p.body.is_empty() {
             realm.retained.remove(&p.topic)
         } else {
-            let inline = spot.is_none() || p.body.len() <= limits.retained_inline_bytes;
-            let message = inline.then(|| Arc::new(message_of(now, p, &self.meter, true)));
-            let kept = Kept { lsn: spot.map(|s| s.lsn), len: spot.map_or(0, |s| s.len), message };
+            let inline = spot.is_none() || p.body.len() <= inline_max;
+            let message = inline.then(|| Arc::new(message_of(now, p, &self.stored, true)));
+            let charge = self.stored.charge(p.topic.text().len() + KEPT_BYTES);
+            let (lsn, len) = (spot.map(|s| s.lsn), spot.map_or(0, |s| s.len));
+            let kept = Kept { lsn, len, message, charge };
             if let (Some(spot), Some(journal)) = (spot, &mut self.journal) {
                 journal.own(Journal::segment_of(spot.lsn), 1);
             }
@@ -240,9 +255,11 @@ impl Hub {
                 self.stats.count(Counter::DroppedAway);
                 continue;
             }
-            // Small bodies are copied out of the read buffer they would otherwise keep alive.
+            // Small bodies are copied out of the read buffer they would otherwise keep alive: who
+            // holds them would hold many times what the meter knows of.
+            let apart = !attached || p.body.len() < SHARED_MIN;
             let message =
-                shared.get_or_insert_with(|| Arc::new(message_of(now, p, &self.meter, !attached)));
+                shared.get_or_insert_with(|| Arc::new(message_of(now, p, &self.meter, apart)));
             let delivery = Delivery {
                 message: Arc::clone(message),
                 ord: 0,

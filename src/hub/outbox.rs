@@ -40,6 +40,7 @@ pub struct Outbox {
     /// What the journal owes on our behalf; none for debts that live in memory only.
     pub ledger: Option<Box<Ledger>>,
     live: VecDeque<Delivery>,
+    /// What `live` weighs, and what flies and no journal has.
     live_bytes: usize,
     fetched: VecDeque<Delivery>,
     flights: VecDeque<Flight>,
@@ -162,8 +163,7 @@ impl Outbox {
         attached: bool,
         room: Room,
     ) -> Pushed {
-        let room =
-            self.live.len() < room.len && self.live_bytes + delivery.message.weight() <= room.bytes;
+        let room = self.fits(delivery.message.weight(), attached, room);
         if delivery.qos == 0 {
             if !room || !attached {
                 return Pushed::Dropped;
@@ -204,6 +204,20 @@ impl Outbox {
         Pushed::Spilled
     }
 
+    /// A reference of this weight may be held. Whoever is connected and holds nothing may hold
+    /// one, however large: it is not the one that lags.
+    #[must_use]
+    pub fn fits(&self, weight: usize, attached: bool, room: Room) -> bool {
+        let nothing = self.live_bytes == 0 && attached;
+        self.live.len() < room.len && (nothing || self.live_bytes + weight <= room.bytes)
+    }
+
+    /// Weight of what would be handed out next, as far as it is in memory.
+    #[must_use]
+    pub fn front_weight(&self) -> usize {
+        self.fetched.front().or(self.live.front()).map_or(0, |d| d.message.weight())
+    }
+
     fn take_ordinal(&mut self) -> u64 {
         let ord = self.next;
         self.next += 1;
@@ -222,7 +236,12 @@ impl Outbox {
         self.cursor = first.min().unwrap_or_else(|| self.next.saturating_sub(1));
         self.spilled = self.next;
         self.live.retain(|d| d.ord == 0 || !ledger.holds(d.ord));
-        self.live_bytes = self.live.iter().map(|d| d.message.weight()).sum();
+        self.weigh();
+    }
+
+    fn weigh(&mut self) {
+        let flying = self.flights.iter().filter_map(|f| f.volatile.as_ref());
+        self.live_bytes = self.live.iter().chain(flying).map(|d| d.message.weight()).sum();
     }
 
     /// What to hand out now, with at most `inflight_max` unacknowledged.
@@ -319,6 +338,7 @@ impl Outbox {
         }
         let durable = self.ledger.as_ref().is_some_and(|l| l.holds(delivery.ord));
         let volatile = (!durable).then(|| delivery.clone());
+        self.live_bytes += volatile.as_ref().map_or(0, |d| d.message.weight());
         let flight = Flight { ord: delivery.ord, settled: false, volatile };
         // Volatile debts may fly after younger durable ones: keep the order by ordinal.
         let at = self.flights.partition_point(|f| f.ord < flight.ord);
@@ -389,7 +409,7 @@ impl Outbox {
             return false;
         }
         flight.settled = true;
-        flight.volatile = None;
+        self.live_bytes -= flight.volatile.take().map_or(0, |d| d.message.weight());
         while self.flights.front().is_some_and(|f| f.settled) {
             self.flights.pop_front();
         }
@@ -415,10 +435,10 @@ impl Outbox {
         live.extend(self.live.drain(..).filter(|d| d.ord != 0 && !holds(d.ord)));
         live.shrink_to_fit();
         self.live = live;
-        self.live_bytes = self.live.iter().map(|d| d.message.weight()).sum();
         self.cursor = ledger.map_or(self.next, |l| l.floor() + 1);
         self.spilled = self.next;
         self.fetched.shrink_to_fit();
+        self.weigh();
     }
 
     /// Owed and not settled, in memory and on disk; what is in flight included.

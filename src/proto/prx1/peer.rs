@@ -451,9 +451,11 @@ impl Peer {
             && let State::Joining { connect, principal } =
                 core::mem::replace(&mut self.state, State::Over)
         {
+            self.heard = ctx.now.mono;
             self.join(*connect, *principal, ctx)?;
         }
         if let Some(packet) = self.stalled.take() {
+            self.heard = ctx.now.mono;
             self.on_packet(*packet, ctx)?;
         }
         Ok(self.stalled.is_none() && !matches!(self.state, State::Joining { .. }))
@@ -605,7 +607,7 @@ impl Protocol for Peer {
         let State::Online(online) = &self.state else { return false };
         hub.heard(online.session);
         if self.replies.is_gated() {
-            return false;
+            return self.replies.waits_for().is_some_and(|at| at <= synced);
         }
         while out.len() < budget {
             let Some(delivery) = hub.next(now, online.session) else { return false };
@@ -618,6 +620,8 @@ impl Protocol for Peer {
         let (from, ms) = match &self.state {
             State::Stranger => (self.opened, self.connect_ms),
             State::Verifying { .. } => (self.heard, VERDICT_MS),
+            // Whoever is not read from is not silent.
+            State::Online(_) if self.stalled.is_some() => return Deadline::NEVER,
             State::Online(online) => (self.heard, online.idle_ms),
             State::Joining { .. } | State::Over => return Deadline::NEVER,
         };
