@@ -51,6 +51,9 @@ impl Engine {
             && let Peer::Local(peer) = &mut c.peer
         {
             peer.poll_words(now, &mut self.hub, most, into);
+            if let Some(session) = crate::proto::Protocol::session(&c.peer) {
+                self.hub.note_lag(session, false);
+            }
             if into.len() >= most {
                 self.dirty.mark(conn, &mut c.marked);
             }

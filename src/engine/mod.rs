@@ -520,6 +520,9 @@ impl Engine {
         let before = out.len();
         let more = c.peer.poll_transmit(now, &mut self.hub, out, budget);
         self.hub.stats.add(Counter::BytesSent, (out.len() - before) as u64);
+        if let Some(session) = c.peer.session() {
+            self.hub.note_lag(session, false);
+        }
         if more && c.doom.is_none() {
             self.dirty.mark(conn, &mut c.marked);
         }
@@ -536,6 +539,9 @@ impl Engine {
     pub fn on_blocked(&mut self, now: Now, conn: ConnId) {
         if let Some(c) = self.conns.get_mut(conn) {
             c.blocked = Some(now.mono);
+            if let Some(session) = c.peer.session() {
+                self.hub.note_lag(session, true);
+            }
             self.settle(now, conn);
         }
     }

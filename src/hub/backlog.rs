@@ -17,10 +17,10 @@ use crate::journal::record::MessageRecord;
 use crate::journal::{News, State};
 use crate::topic::Topic;
 
-use super::fanout::{GRANT_DUP, GRANT_RETAIN};
+use super::fanout::{GRANT_ASKED, GRANT_DUP, GRANT_RETAIN};
 use super::message::{Delivery, Message, Meter};
 use super::outbox::{Hint, Next, Outbox, Want};
-use super::policy::Event;
+use super::policy::{Access, Event};
 use super::{Hub, READS_MAX, Reader};
 
 /// What a finished disk job means to the engine.
@@ -39,6 +39,7 @@ pub enum Stir {
 impl Hub {
     /// What this session's connection should be handed now. `None`: nothing, or not yet.
     pub fn next(&mut self, now: Now, id: SessionId) -> Option<Delivery> {
+        let checks = self.policy.checks_receive();
         loop {
             let replayed = self.replay_some(now, id);
             let short = self.reads_are_short();
@@ -50,6 +51,11 @@ impl Hub {
                     let reason = "expired";
                     let event = Event::Dropped { user: &user, topic: &d.message.topic, reason };
                     self.observer.see(now, &event);
+                    self.settle_ord(id, d.ord);
+                }
+                Next::Deliver(d) if checks && !d.asked && !self.may_receive(id, &d) => {
+                    // Owed under rules that have changed since.
+                    self.stats.count(Counter::PolicyDenied);
                     self.settle_ord(id, d.ord);
                 }
                 Next::Deliver(d) => {
@@ -72,6 +78,11 @@ impl Hub {
                 Next::Nothing => return None,
             }
         }
+    }
+
+    fn may_receive(&mut self, id: SessionId, d: &Delivery) -> bool {
+        let Some(s) = self.sessions.get(id) else { return false };
+        self.policy.permit(&s.principal, &Access::Receive(&d.message.topic))
     }
 
     /// The reader acknowledged a packet id. False: no such delivery is in flight.
@@ -277,6 +288,7 @@ fn delivery_of(item: &FetchedItem, meter: &Meter) -> Option<Delivery> {
         qos: (item.owed.grant & 3).min(1),
         retain: item.owed.grant & GRANT_RETAIN != 0,
         dup: item.owed.grant & GRANT_DUP != 0,
+        asked: item.owed.grant & GRANT_ASKED != 0,
         subs: item.owed.subs.clone(),
     })
 }

@@ -25,13 +25,12 @@ use super::{Held, Hub, Receipt, after, held};
 /// Owners named by one record; a wider fan-out writes several.
 const OWED_MAX: usize = 4_096;
 
-/// Bodies from this size on are shared with the read buffer, of which they are a fair part.
-const SHARED_MIN: usize = 16 << 10;
-
 /// Bits of the grant byte in a record, above the quality of service.
 pub(crate) const GRANT_RETAIN: u8 = 0x08;
 /// It may have been sent before under another ordinal.
 pub(crate) const GRANT_DUP: u8 = 0x10;
+/// It came out of a queue.
+pub(crate) const GRANT_ASKED: u8 = 0x20;
 /// The record settles this ordinal of this owner instead of owing it.
 pub(crate) const GRANT_SETTLES: u8 = 0x80;
 
@@ -76,6 +75,7 @@ impl Hub {
         self.publish_no += 1;
         self.targets.clear();
         self.matches.clear();
+        self.apart = false;
         let Some(realm) = self.realms.get(usize::from(p.realm.0)) else { return };
         let (version, place) = (realm.topics.version(), self.memo.place(&p.topic));
         let known = |place| self.memo.recall(place, p.realm, version, &p.topic, &mut self.matches);
@@ -104,6 +104,9 @@ impl Hub {
                 if checks && !self.policy.permit(&s.principal, &Access::Receive(&p.topic)) {
                     continue;
                 }
+                // Who holds on to a message beyond the turn must not hold on to the read buffer
+                // it came in: that is many times what the meter knows of.
+                self.apart |= s.conn.is_none() || s.lagging;
                 s.stamp = (self.publish_no, self.targets.len() as u32);
                 self.targets.push(Target {
                     session: member.session,
@@ -255,9 +258,7 @@ impl Hub {
                 self.stats.count(Counter::DroppedAway);
                 continue;
             }
-            // Small bodies are copied out of the read buffer they would otherwise keep alive: who
-            // holds them would hold many times what the meter knows of.
-            let apart = !attached || p.body.len() < SHARED_MIN;
+            let apart = self.apart;
             let message =
                 shared.get_or_insert_with(|| Arc::new(message_of(now, p, &self.meter, apart)));
             let delivery = Delivery {
@@ -266,6 +267,7 @@ impl Hub {
                 qos: t.qos,
                 retain: t.retain,
                 dup: false,
+                asked: false,
                 subs: t.subs,
             };
             if s.outbox.push(delivery, lsn, attached, room) == Pushed::Dropped {

@@ -603,6 +603,7 @@ fn what_is_held_for_a_reader_keeps_no_read_buffer_alive() {
     let mut b = Bench::new(Limits::default());
     let reader = nameless(&mut b);
     b.subscribe(reader, "a/b", 0);
+    b.hub.note_lag(reader, true);
     let buffer = Bytes::from(vec![9; 64 << 10]);
     let mut p = Bench::publication("a/b", b"", 0, false);
     p.body = buffer.slice(100..200);
@@ -711,4 +712,66 @@ fn the_subscriptions_of_a_session_fit_into_one_record() {
     assert!(refused > 0);
     let again = b.attach("reader", Fresh::Debts);
     assert!(again.present, "a clean start writes them all down again");
+}
+
+/// Whoever is told so may receive nothing under `secret`, once the rules have changed.
+struct Narrows(std::sync::Arc<std::sync::atomic::AtomicBool>);
+
+impl Policy for Narrows {
+    fn admit(&mut self, _: Now, _: &super::policy::Login<'_>) -> super::policy::Admit {
+        super::policy::Admit::Busy
+    }
+
+    fn verified(
+        &mut self,
+        _: Now,
+        _: &super::policy::Claim,
+        _: bool,
+    ) -> Result<Principal, super::policy::Refusal> {
+        Err(super::policy::Refusal::Unknown)
+    }
+
+    fn permit(&mut self, _: &Principal, access: &super::policy::Access<'_>) -> bool {
+        let secret = |topic: &crate::topic::Topic| topic.level(0) == Some(b"secret");
+        !matches!(access, super::policy::Access::Receive(t) if self.checks_receive() && secret(t))
+    }
+
+    fn explain(&self, _: &Principal, _: &super::policy::Access<'_>) -> String {
+        String::new()
+    }
+
+    fn recall(&self, _: &Bytes) -> Option<Principal> {
+        None
+    }
+
+    fn checks_receive(&self) -> bool {
+        self.0.load(std::sync::atomic::Ordering::Relaxed)
+    }
+}
+
+#[test]
+fn what_is_owed_is_not_delivered_when_the_rules_no_longer_allow_it() {
+    let mut b = Bench::new(Limits::default());
+    let narrow = std::sync::Arc::<std::sync::atomic::AtomicBool>::default();
+    b.hub.policy = Box::new(Narrows(std::sync::Arc::clone(&narrow)));
+    let reader = b.attach("reader", Fresh::No).session;
+    b.subscribe(reader, "*/a", 1);
+    b.detach(reader);
+    b.publish("secret/a", b"1", 1, false);
+    b.publish("open/a", b"2", 1, false);
+    let (address, boss) = (Bytes::from_static(b"secret/q"), Bytes::from_static(b"boss"));
+    b.hub.queue_open(REALM, &address, &boss, true, Durability::Disk).expect("room");
+    let p = Bench::publication("secret/q", b"3", 1, false);
+    b.hub.queue_push(b.now, &address, &p, Durability::Disk).expect("room");
+    narrow.store(true, std::sync::atomic::Ordering::Relaxed);
+    let reader = b.attach("reader", Fresh::No).session;
+    b.hub.queue_drain(REALM, &address, reader, None);
+    let mut got = Vec::new();
+    for _ in 0..4 {
+        b.pump();
+        b.hub.drain_some(b.now, 10);
+        got.extend(b.take_and_settle(reader));
+    }
+    assert_eq!(bodies(&got), ["2", "3"], "a drained item was asked for, and is no subscription's");
+    assert_eq!(b.hub.session(reader).map(|s| s.outbox.owed()), Some(0), "nor is it owed for ever");
 }

@@ -82,6 +82,9 @@ pub struct Delivery {
     pub retain: bool,
     /// It may have been sent before.
     pub dup: bool,
+    /// It was asked for from a queue: the permission to request covers it, whatever the reader
+    /// may receive.
+    pub asked: bool,
     /// Which of the reader's subscriptions matched.
     pub subs: SubIds,
 }

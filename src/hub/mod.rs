@@ -129,6 +129,8 @@ pub struct Hub {
     pub(crate) draining: VecDeque<(RealmId, Bytes)>,
     pub(crate) timers: Vec<(Deadline, SessionId)>,
     publish_no: u64,
+    /// Some reader of the publication at hand will hold it beyond the turn.
+    apart: bool,
     matches: Vec<LeafId>,
     memo: memo::Memo,
     targets: Vec<Target>,
@@ -176,6 +178,7 @@ impl Hub {
             draining: VecDeque::new(),
             timers: Vec::new(),
             publish_no: 0,
+            apart: false,
             matches: Vec::new(),
             memo: memo::Memo::new(seed),
             targets: Vec::new(),
@@ -247,6 +250,14 @@ impl Hub {
     pub fn heard(&mut self, id: SessionId) {
         if let Some(s) = self.sessions.get_mut(id) {
             s.marked = false;
+        }
+    }
+
+    /// Its turn to be heard is over, or its socket takes nothing (`blocked`): what is still held
+    /// for it is held for longer.
+    pub(crate) fn note_lag(&mut self, id: SessionId, blocked: bool) {
+        if let Some(s) = self.sessions.get_mut(id) {
+            s.lagging = blocked || s.outbox.held() > 0;
         }
     }
 

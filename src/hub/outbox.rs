@@ -215,7 +215,7 @@ impl Outbox {
     /// Weight of what would be handed out next, as far as it is in memory.
     #[must_use]
     pub fn front_weight(&self) -> usize {
-        self.fetched.front().or(self.live.front()).map_or(0, |d| d.message.weight())
+        self.fetched.front().or_else(|| self.live.front()).map_or(0, |d| d.message.weight())
     }
 
     fn take_ordinal(&mut self) -> u64 {

@@ -16,7 +16,7 @@ use crate::journal::record::{MessageRef, Owed, OwnerRecord, Record};
 use crate::journal::{Class, Journal};
 use crate::topic::Topic;
 
-use super::fanout::{GRANT_SETTLES, message_of};
+use super::fanout::{GRANT_ASKED, GRANT_SETTLES, message_of};
 use super::message::{Delivery, Durability, Publication, SubIds};
 use super::outbox::{Next, Outbox, Pushed, Room};
 use super::session::Kind;
@@ -145,8 +145,7 @@ impl Hub {
             spot = Some(written);
         }
         let message = std::sync::Arc::new(message_of(now, p, &meter, true));
-        let subs = SubIds::new();
-        let delivery = Delivery { message, ord: 0, qos: 1, retain: false, dup: false, subs };
+        let delivery = item_of(message);
         let lsn = spot.map(|spot| spot.lsn);
         if queue.outbox.push(delivery, lsn, false, room) == Pushed::Dropped {
             self.stats.count(Counter::DroppedFull);
@@ -322,7 +321,8 @@ impl Hub {
         let mut lsn: Option<Lsn> = None;
         if let (Some(owner), Some(journal)) = (s.owner, &mut self.journal) {
             let ord = s.outbox.peek_ordinal();
-            let mut owed = vec![Owed { owner, ord, grant: 1, subs: SubIds::new() }];
+            let grant = 1 | GRANT_ASKED;
+            let mut owed = vec![Owed { owner, ord, grant, subs: SubIds::new() }];
             let settles =
                 |no| Owed { owner: no, ord: item.ord, grant: GRANT_SETTLES, subs: SubIds::new() };
             owed.extend(from.map(settles));
@@ -344,8 +344,7 @@ impl Hub {
         }
         self.settle_item(realm, address, item.ord, lsn.is_none());
         let message = std::sync::Arc::new(message_of(now, &p, &self.meter, false));
-        let subs = SubIds::new();
-        let delivery = Delivery { message, ord: 0, qos: 1, retain: false, dup: false, subs };
+        let delivery = item_of(message);
         if let Some(s) = self.sessions.get_mut(session) {
             s.outbox.push(delivery, lsn, s.conn.is_some(), room);
         }
@@ -375,6 +374,11 @@ impl Hub {
     pub fn queue(&self, realm: RealmId, address: &Bytes) -> Option<&Queue> {
         self.realm(realm)?.queues.get(address)
     }
+}
+
+fn item_of(message: std::sync::Arc<super::message::Message>) -> Delivery {
+    let subs = SubIds::new();
+    Delivery { message, ord: 0, qos: 1, retain: false, dup: false, asked: true, subs }
 }
 
 enum Drained {

@@ -234,6 +234,7 @@ impl Hub {
             expires: Some(expires),
             armed: expires,
             stamp: (0, 0),
+            lagging: false,
             marked: false,
             settled: false,
             homes,

@@ -321,6 +321,7 @@ fn blank(a: Attach, durable: bool) -> Session {
         expires: None,
         armed: Deadline::NEVER,
         stamp: (0, 0),
+        lagging: false,
         marked: false,
         settled: false,
         homes: smallvec::SmallVec::new(),

@@ -232,7 +232,8 @@ impl Hub {
             }
         }
         let message = Arc::clone(message);
-        let delivery = Delivery { message, ord: 0, qos, retain: true, dup: replay.again, subs };
+        let delivery =
+            Delivery { message, ord: 0, qos, retain: true, dup: replay.again, asked: false, subs };
         if s.outbox.push(delivery, lsn, s.conn.is_some(), room) == Pushed::Dropped {
             self.stats.count(Counter::DroppedFull);
         }

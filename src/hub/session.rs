@@ -129,6 +129,8 @@ pub struct Session {
     pub armed: Deadline,
     /// The publish that last matched it, and its place in that publish's list of readers.
     pub stamp: (u64, u32),
+    /// It holds references for longer than a turn.
+    pub lagging: bool,
     /// It stands in the list of those with something to say.
     pub marked: bool,
     /// Settled something since the last commit.
