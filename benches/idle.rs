@@ -50,7 +50,7 @@ fn on_the_engine() {
     assert_eq!((audit.connections, audit.subscriptions), (HELD, HELD));
     judge("engine", alloc::bytes() - heap, resident().saturating_sub(rss));
     let known = audit.heap / HELD;
-    report::say(&format!("idle engine: {known} of the heap bytes in connections and sessions"));
+    report::say(&format!("idle engine, connections and sessions: {known} B of that"));
 }
 
 fn over_loopback() {

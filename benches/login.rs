@@ -194,7 +194,7 @@ fn take(stream: &mut TcpStream, input: &mut BytesMut, each: &mut dyn FnMut(u64, 
 fn print(mut times: [Vec<u64>; 3], entered: u64) {
     let each = entered / CROWD as u64 / 1_000;
     report::say(&format!(
-        "login: {CROWD} users of cost {COST} in {} ms, {each} us each",
+        "login crowd: {CROWD} users of cost {COST} in {} ms, {each} us each",
         entered / 1_000_000
     ));
     let mut figures = Vec::new();

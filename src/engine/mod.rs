@@ -12,6 +12,9 @@ mod ends;
 mod local;
 mod verify;
 
+#[cfg(test)]
+mod engine_test;
+
 pub use audit::{Audit, Broken};
 
 use std::collections::VecDeque;
@@ -431,7 +434,7 @@ impl Engine {
 
     /// After anything happened to a connection: arm its deadline if it moved earlier, put it
     /// among those with something to say, and collect whom the hub wants heard.
-    fn settle(&mut self, _: Now, conn: ConnId) {
+    fn settle(&mut self, now: Now, conn: ConnId) {
         let limits = &self.hub.limits;
         if let Some(c) = self.conns.get_mut(conn) {
             let at = c.deadline(limits.packet_ms_max, limits.stuck_ms_max);
@@ -443,7 +446,7 @@ impl Engine {
                 if lsn <= self.hub.synced() {
                     self.dirty.mark(conn, &mut c.marked);
                 } else {
-                    self.wait_for(lsn, conn);
+                    self.wait_for(now, lsn, conn);
                 }
             }
         }
@@ -452,11 +455,17 @@ impl Engine {
 
     /// The connection's first reply waits for the journal. Entries stay ordered: an earlier
     /// position than the last in line can only be asked for by a connection that was not in line.
-    fn wait_for(&mut self, lsn: Lsn, conn: ConnId) {
+    fn wait_for(&mut self, now: Now, lsn: Lsn, conn: ConnId) {
         let Some(c) = self.conns.get_mut(conn) else { return };
-        if c.waiting {
+        if c.waiting || c.doom.is_some() {
             return;
         }
+        let state = self.hub.journal().map(crate::journal::Journal::state);
+        if matches!(state, Some(crate::journal::State::Failed(_))) {
+            // It stood behind other replies when the disk failed: this position never comes.
+            return self.doom(now, conn, Doom::StorageFailed);
+        }
+        let Some(c) = self.conns.get_mut(conn) else { return };
         c.waiting = true;
         let at = self.waiting.partition_point(|(other, _)| *other <= lsn);
         self.waiting.insert(at, (lsn, conn));
@@ -515,7 +524,7 @@ impl Engine {
             self.dirty.mark(conn, &mut c.marked);
         }
         if let Some(lsn) = c.peer.waits_for().filter(|lsn| *lsn > self.hub.synced()) {
-            self.wait_for(lsn, conn);
+            self.wait_for(now, lsn, conn);
         }
         // Replies went out: a peer that took nothing because of them may go on.
         self.note_ready(conn);

@@ -99,7 +99,7 @@ impl Hub {
         }
     }
 
-    fn reads_are_short(&self) -> bool {
+    pub(crate) fn reads_are_short(&self) -> bool {
         self.reads.len() >= READS_MAX || self.meter.used() > self.limits.memory_bytes_max / 10 * 8
     }
 

@@ -19,11 +19,14 @@ use crate::journal::{Class, Journal, Spot};
 use super::message::{Delivery, Durability, Message, Publication, SubIds};
 use super::outbox::Pushed;
 use super::policy::{Access, Event};
-use super::retained::Kept;
+use super::retained::{KEPT_BYTES, Kept};
 use super::{Held, Hub, Receipt, after, held};
 
 /// Owners named by one record; a wider fan-out writes several.
 const OWED_MAX: usize = 4_096;
+
+/// Bodies from this size on are shared with the read buffer, of which they are a fair part.
+const SHARED_MIN: usize = 16 << 10;
 
 /// Bits of the grant byte in a record, above the quality of service.
 pub(crate) const GRANT_RETAIN: u8 = 0x08;
@@ -51,7 +54,9 @@ impl Hub {
         level: Durability,
         p: &Publication,
     ) -> Result<Receipt, Held> {
-        if self.memory_is_short() {
+        // Forgetting a value gives memory back: it must not wait for memory.
+        let forgets = p.retain && p.body.is_empty();
+        if self.memory_is_short() && !forgets {
             return Err(Held::Memory);
         }
         self.find_readers(from, p);
@@ -72,7 +77,14 @@ impl Hub {
         self.targets.clear();
         self.matches.clear();
         let Some(realm) = self.realms.get(usize::from(p.realm.0)) else { return };
-        realm.topics.matches(&p.topic, &mut self.matches);
+        let (version, place) = (realm.topics.version(), self.memo.place(&p.topic));
+        let known = |place| self.memo.recall(place, p.realm, version, &p.topic, &mut self.matches);
+        if !place.is_some_and(known) {
+            realm.topics.matches(&p.topic, &mut self.matches);
+            if let Some(place) = place {
+                self.memo.learn(place, p.realm, version, &p.topic, &self.matches);
+            }
+        }
         let checks = self.policy.checks_receive();
         for leaf in &self.matches {
             for member in realm.topics.leaf(*leaf).into_iter().flatten() {
@@ -114,6 +126,14 @@ impl Hub {
     ) -> Result<SmallVec<[Spot; 1]>, Held> {
         let mut spots = SmallVec::new();
         if level == Durability::Memory || self.journal.is_none() {
+            if keep {
+                // A durable value must not outlive the one that replaces it; a sick disk has
+                // promised nothing.
+                match self.write_clear(p) {
+                    Ok(_) | Err(Held::Failed) => {}
+                    Err(why) => return Err(why),
+                }
+            }
             return Ok(spots);
         }
         let mut owed: Vec<Owed> = Vec::new();
@@ -125,10 +145,9 @@ impl Hub {
             owed.push(Owed { owner, ord, grant, subs: t.subs.clone() });
         }
         let keep = keep && !p.body.is_empty();
-        // Before the message: should that find no room, a clearing that nobody was promised stands.
-        let cleared = if p.retain && !keep { self.write_clear(p)? } else { SmallVec::new() };
+        let clears = p.retain && p.body.is_empty();
         if owed.is_empty() && !keep {
-            return Ok(cleared);
+            return if clears { self.write_clear(p) } else { Ok(spots) };
         }
         self.scratch.clear();
         p.topic.encode(&mut self.scratch);
@@ -139,7 +158,8 @@ impl Hub {
         if !journal.room_for(Class::Growth, each * records + entries) && records > 1 {
             return Err(Held::Full);
         }
-        let mut retain = keep;
+        // Without a body the same record clears the value: owing and clearing happen together.
+        let mut retain = keep || clears;
         let mut rest = &owed[..];
         loop {
             let (chunk, more) = rest.split_at(rest.len().min(OWED_MAX));
@@ -184,9 +204,8 @@ impl Hub {
     /// Room for one more last value? Clearing one and replacing one always fit.
     fn may_keep(&mut self, p: &Publication) -> bool {
         let Some(realm) = self.realms.get(usize::from(p.realm.0)) else { return false };
-        let fits = p.body.is_empty()
-            || realm.retained.len() < self.limits.retained_max
-            || realm.retained.get(&p.topic).is_some();
+        let room = realm.retained.len() < self.limits.retained_max && !self.storage_is_short();
+        let fits = p.body.is_empty() || room || realm.retained.get(&p.topic).is_some();
         if !fits {
             self.stats.count(Counter::DroppedFull);
         }
@@ -195,14 +214,17 @@ impl Hub {
 
     /// Set or clear the topic's last value.
     fn keep_value(&mut self, now: Now, p: &Publication, spot: Option<Spot>) {
-        let limits = &self.limits;
+        let inline_max =
+            if self.storage_is_short() { 0 } else { self.limits.retained_inline_bytes };
         let Some(realm) = self.realms.get_mut(usize::from(p.realm.0)) else { return };
         let old = if p.body.is_empty() {
             realm.retained.remove(&p.topic)
         } else {
-            let inline = spot.is_none() || p.body.len() <= limits.retained_inline_bytes;
-            let message = inline.then(|| Arc::new(message_of(now, p, &self.meter, true)));
-            let kept = Kept { lsn: spot.map(|s| s.lsn), len: spot.map_or(0, |s| s.len), message };
+            let inline = spot.is_none() || p.body.len() <= inline_max;
+            let message = inline.then(|| Arc::new(message_of(now, p, &self.stored, true)));
+            let charge = self.stored.charge(p.topic.text().len() + KEPT_BYTES);
+            let (lsn, len) = (spot.map(|s| s.lsn), spot.map_or(0, |s| s.len));
+            let kept = Kept { lsn, len, message, charge };
             if let (Some(spot), Some(journal)) = (spot, &mut self.journal) {
                 journal.own(Journal::segment_of(spot.lsn), 1);
             }
@@ -233,9 +255,11 @@ impl Hub {
                 self.stats.count(Counter::DroppedAway);
                 continue;
             }
-            // Small bodies are copied out of the read buffer they would otherwise keep alive.
+            // Small bodies are copied out of the read buffer they would otherwise keep alive: who
+            // holds them would hold many times what the meter knows of.
+            let apart = !attached || p.body.len() < SHARED_MIN;
             let message =
-                shared.get_or_insert_with(|| Arc::new(message_of(now, p, &self.meter, !attached)));
+                shared.get_or_insert_with(|| Arc::new(message_of(now, p, &self.meter, apart)));
             let delivery = Delivery {
                 message: Arc::clone(message),
                 ord: 0,

@@ -15,6 +15,7 @@ use super::queue::Queued;
 use super::recover::Recovery;
 use super::registry::{Attach, Attached, Fresh};
 use super::session::{Kind, SubOpts};
+use super::subscribe::Subscribed;
 use super::{Held, Hub, Parts, Receipt};
 
 const STAR: Star = Star { levels_max: 16 };
@@ -497,4 +498,217 @@ fn without_room_nothing_happened_and_the_publisher_may_try_again() {
     assert!(b.hub.publish(b.now, None, Durability::Disk, &p).is_ok());
     let reader = b.attach("reader", Fresh::No).session;
     assert_eq!(b.take_and_settle(reader).len(), taken + 1);
+}
+
+/// The value kept at a topic, as somebody who subscribes now is told.
+fn kept(b: &mut Bench, topic: &str) -> Vec<String> {
+    let asker = b.attach("asker", Fresh::All).session;
+    b.subscribe(asker, topic, 0);
+    let all = b.take(asker);
+    bodies(&all)
+}
+
+#[test]
+fn a_value_stays_cleared_although_a_durable_reader_was_owed_the_clearing() {
+    let mut b = Bench::new(Limits::default());
+    let reader = b.attach("reader", Fresh::No).session;
+    b.subscribe(reader, "a/b", 1);
+    b.publish("a/b", b"old", 1, true);
+    assert_eq!(kept(&mut b, "a/b"), ["old"]);
+    let cleared = b.publish("a/b", b"", 1, true);
+    b.pump();
+    assert!(cleared.after <= b.hub.synced());
+    let mut b = b.restart();
+    assert!(kept(&mut b, "a/b").is_empty(), "it was acknowledged that there is none");
+}
+
+#[test]
+fn a_value_that_only_memory_replaced_does_not_come_back_from_disk() {
+    let mut b = Bench::new(Limits::default());
+    b.publish("a/b", b"old", 1, true);
+    let p = Bench::publication("a/b", b"new", 1, true);
+    b.hub.publish(b.now, None, Durability::Memory, &p).expect("room");
+    assert_eq!(kept(&mut b, "a/b"), ["new"]);
+    b.pump();
+    let mut b = b.restart();
+    assert!(kept(&mut b, "a/b").is_empty(), "older than the last one that was kept");
+}
+
+/// A reader that nobody can come back to: what it is owed is in memory only.
+fn nameless(b: &mut Bench) -> SessionId {
+    b.attach("", Fresh::No).session
+}
+
+#[test]
+fn who_never_acknowledges_holds_no_more_than_an_outbox() {
+    let limits = Limits { outbox_bytes_max: 10_000, ..Limits::default() };
+    let mut b = Bench::new(limits);
+    let reader = nameless(&mut b);
+    b.subscribe(reader, "a/b", 1);
+    let mut got = Vec::new();
+    for _ in 0..100 {
+        b.publish("a/b", &[7; 1_000], 1, false);
+        got.extend(b.take(reader).iter().map(|d| d.ord));
+    }
+    assert_eq!(got.len(), 9, "what is in flight counts too");
+    assert!(b.hub.memory_used() < 11_000);
+    for ord in got {
+        assert!(b.hub.settle(reader, id_of(ord)));
+    }
+    b.publish("a/b", &[7; 1_000], 1, false);
+    assert_eq!(b.take(reader).len(), 1, "and no longer than it flies");
+}
+
+#[test]
+fn stored_messages_leave_room_for_those_that_move() {
+    let limits = Limits { memory_bytes_max: 1 << 20, ..Limits::default() };
+    let mut b = Bench::new(limits);
+    let (address, boss) = (Bytes::from_static(b"jobs"), Bytes::from_static(b"boss"));
+    b.hub.queue_open(REALM, &address, &boss, false, Durability::Disk).expect("room");
+    let (item, long) = (vec![1; 10_000], "x".repeat(5_000));
+    let mut refused = 0;
+    for n in 0..300 {
+        let p = Bench::publication("jobs", &item, 1, false);
+        let pushed = b.hub.queue_push(b.now, &address, &p, Durability::Disk);
+        refused += u32::from(pushed == Ok(Queued::TooMany));
+        let p = Bench::publication(&format!("{long}/{n}"), b"kept", 1, true);
+        b.hub.publish(b.now, None, Durability::Memory, &p).expect("publishers go on");
+    }
+    assert!(refused > 0 && !b.hub.memory_is_short());
+    let away = b.attach("away", Fresh::No).session;
+    b.subscribe(away, "news", 1);
+    b.detach(away);
+    b.publish("news", b"x", 1, false);
+    let away = b.attach("away", Fresh::No).session;
+    assert_eq!(b.take_and_settle(away).len(), 1, "and there is room to read back");
+}
+
+#[test]
+fn a_prompt_reader_is_not_cut_short_because_others_lag() {
+    let limits = Limits { memory_bytes_max: 1 << 20, ..Limits::default() };
+    let mut b = Bench::new(limits);
+    let (lagging, prompt) = (nameless(&mut b), nameless(&mut b));
+    b.subscribe(lagging, "slow", 0);
+    b.subscribe(prompt, "quick", 0);
+    for _ in 0..100 {
+        b.publish("slow", &[1; 20_000], 0, false);
+    }
+    assert!(b.hub.memory_used() > (1 << 20) / 10 * 8, "memory is lean");
+    b.publish("quick", &[2; 70_000], 0, false);
+    assert_eq!(b.take(prompt).len(), 1);
+}
+
+#[test]
+fn what_is_held_for_a_reader_keeps_no_read_buffer_alive() {
+    let mut b = Bench::new(Limits::default());
+    let reader = nameless(&mut b);
+    b.subscribe(reader, "a/b", 0);
+    let buffer = Bytes::from(vec![9; 64 << 10]);
+    let mut p = Bench::publication("a/b", b"", 0, false);
+    p.body = buffer.slice(100..200);
+    b.hub.publish(b.now, None, Durability::Disk, &p).expect("room");
+    drop(p);
+    assert!(buffer.is_unique(), "nobody holds a part of it");
+    assert_eq!(b.take(reader)[0].message.body.len(), 100);
+}
+
+#[test]
+fn draining_into_memory_drops_nothing() {
+    let limits = Limits { outbox_bytes_max: 10_000, ..Limits::default() };
+    let mut b = Bench::new(limits);
+    let (address, boss) = (Bytes::from_static(b"jobs"), Bytes::from_static(b"boss"));
+    b.hub.queue_open(REALM, &address, &boss, true, Durability::Disk).expect("room");
+    for n in 0..50 {
+        let mut item = vec![b'.'; 1_000];
+        item[..2].copy_from_slice(format!("{n:02}").as_bytes());
+        let p = Bench::publication("jobs", &item, 1, false);
+        b.hub.queue_push(b.now, &address, &p, Durability::Disk).expect("room");
+    }
+    let worker = nameless(&mut b);
+    b.hub.queue_drain(REALM, &address, worker, None);
+    let mut got = Vec::new();
+    for _ in 0..50 {
+        b.hub.drain_some(b.now, 256);
+        b.pump();
+        got.extend(b.take_and_settle(worker));
+    }
+    let got: Vec<String> = bodies(&got).iter().map(|body| body[..2].to_owned()).collect();
+    let all: Vec<String> = (0..50).map(|n| format!("{n:02}")).collect();
+    assert_eq!(got, all);
+}
+
+#[test]
+fn asking_to_drain_again_and_again_costs_nothing() {
+    let mut b = Bench::new(Limits::default());
+    let (address, boss) = (Bytes::from_static(b"jobs"), Bytes::from_static(b"boss"));
+    b.hub.queue_open(REALM, &address, &boss, false, Durability::Disk).expect("room");
+    let worker = nameless(&mut b);
+    for n in 0..100 {
+        b.hub.queue_drain(REALM, &address, worker, None);
+        let path = STAR.topic(&Bytes::from(format!("jobs/{n}"))).ok();
+        b.hub.queue_drain(REALM, &address, worker, path);
+    }
+    let waiting = b.hub.queue(REALM, &address).map_or(0, |q| q.drains.len());
+    assert!(waiting <= 8, "{waiting} requests of one session");
+}
+
+#[test]
+fn a_queue_is_not_acknowledged_to_anybody_before_it_is_on_disk() {
+    let mut b = Bench::new(Limits::default());
+    let (address, boss) = (Bytes::from_static(b"jobs"), Bytes::from_static(b"boss"));
+    for _ in 0..2 {
+        let opened = b.hub.queue_open(REALM, &address, &boss, true, Durability::Disk);
+        assert!(matches!(opened, Ok(Queued::Yes(r)) if r.after > b.hub.synced()));
+    }
+    b.pump();
+    let opened = b.hub.queue_open(REALM, &address, &boss, true, Durability::Disk);
+    assert!(matches!(opened, Ok(Queued::Yes(r)) if r.after <= b.hub.synced()));
+}
+
+#[test]
+fn coming_and_going_leaves_one_timer() {
+    let mut b = Bench::new(Limits::default());
+    for _ in 0..100 {
+        let id = b.attach("restless", Fresh::No).session;
+        b.now.mono += 1_000_000;
+        b.detach(id);
+    }
+    let timers: Vec<_> = std::iter::from_fn(|| b.hub.poll_timer()).collect();
+    assert_eq!(timers.len(), 1);
+    let (at, id) = timers[0];
+    b.now.mono = at.0;
+    b.hub.on_session_deadline(b.now, id);
+    let (last, _) = b.hub.poll_timer().expect("it was renewed meanwhile");
+    b.now.mono = last.0;
+    b.hub.on_session_deadline(b.now, id);
+    assert!(b.hub.session(id).is_none());
+}
+
+#[test]
+fn the_number_of_sessions_that_wait_is_bounded_without_a_journal_too() {
+    let mut b = Bench::new(Limits { sessions_max: 3, ..Limits::default() });
+    b.hub.journal = None;
+    for n in 0..10 {
+        let id = b.attach(&format!("user{n}"), Fresh::No).session;
+        b.detach(id);
+    }
+    assert_eq!(b.hub.sessions().count(), 3);
+}
+
+#[test]
+fn the_subscriptions_of_a_session_fit_into_one_record() {
+    let mut b = Bench::new(Limits { segment_bytes: 64 << 10, ..Limits::default() });
+    let reader = b.attach("reader", Fresh::No).session;
+    let opts = SubOpts { qos: 1, ..SubOpts::default() };
+    let mut refused = 0;
+    for n in 0..20 {
+        let text = Bytes::from(format!("{n}/{}", "x".repeat(5_000)));
+        let filter = STAR.filter(&text, Match::Native).expect("filter");
+        let answer = b.hub.subscribe(b.now, reader, &filter, opts, false);
+        refused += u32::from(matches!(answer, Ok(Subscribed::TooMany)));
+        b.pump();
+    }
+    assert!(refused > 0);
+    let again = b.attach("reader", Fresh::Debts);
+    assert!(again.present, "a clean start writes them all down again");
 }

@@ -107,19 +107,30 @@ pub fn id_of(ord: u64) -> u16 {
 
 /// How much memory messages use, all together.
 #[derive(Clone, Debug, Default)]
-pub struct Meter(Arc<AtomicUsize>);
+pub struct Meter {
+    used: Arc<AtomicUsize>,
+    whole: Option<Arc<AtomicUsize>>,
+}
 
 impl Meter {
     /// Bytes in use.
     #[must_use]
     pub fn used(&self) -> usize {
-        self.0.load(Ordering::Relaxed)
+        self.used.load(Ordering::Relaxed)
+    }
+
+    /// A meter of its own for a part of what this one measures.
+    #[must_use]
+    pub fn part(&self) -> Self {
+        Self { used: Arc::default(), whole: Some(Arc::clone(&self.used)) }
     }
 
     /// Take up `bytes` until the charge is dropped.
     #[must_use]
     pub fn charge(&self, bytes: usize) -> Charge {
-        self.0.fetch_add(bytes, Ordering::Relaxed);
+        for used in core::iter::once(&self.used).chain(&self.whole) {
+            used.fetch_add(bytes, Ordering::Relaxed);
+        }
         Charge { bytes, meter: self.clone() }
     }
 }
@@ -133,7 +144,9 @@ pub struct Charge {
 
 impl Drop for Charge {
     fn drop(&mut self) {
-        self.meter.0.fetch_sub(self.bytes, Ordering::Relaxed);
+        for used in core::iter::once(&self.meter.used).chain(&self.meter.whole) {
+            used.fetch_sub(self.bytes, Ordering::Relaxed);
+        }
     }
 }
 

@@ -9,6 +9,7 @@
 pub mod backlog;
 pub mod compact;
 pub mod fanout;
+mod memo;
 pub mod message;
 pub mod outbox;
 pub mod policy;
@@ -118,6 +119,7 @@ pub struct Hub {
     pub(crate) owners: Map<OwnerNo, Owner>,
     pub(crate) next_owner: u32,
     pub(crate) meter: Meter,
+    pub(crate) stored: Meter,
     pub(crate) awake: Vec<ConnId>,
     pub(crate) unrecorded: Vec<SessionId>,
     pub(crate) unrecorded_queues: Vec<(RealmId, Bytes)>,
@@ -128,6 +130,7 @@ pub struct Hub {
     pub(crate) timers: Vec<(Deadline, SessionId)>,
     publish_no: u64,
     matches: Vec<LeafId>,
+    memo: memo::Memo,
     targets: Vec<Target>,
     scratch: Vec<u8>,
 }
@@ -151,6 +154,7 @@ impl Hub {
     #[must_use]
     pub fn new(parts: Parts) -> Self {
         let seed = Seed::with_seed(parts.seed);
+        let meter = Meter::default();
         Self {
             limits: parts.limits,
             stats: Stats::default(),
@@ -161,17 +165,19 @@ impl Hub {
             journal: None,
             owners: Map::with_hasher(seed.clone()),
             next_owner: 1,
-            meter: Meter::default(),
+            stored: meter.part(),
+            meter,
             awake: Vec::new(),
             unrecorded: Vec::new(),
             unrecorded_queues: Vec::new(),
-            reads: Map::with_hasher(seed),
+            reads: Map::with_hasher(seed.clone()),
             next_read: 1,
             hungry: VecDeque::new(),
             draining: VecDeque::new(),
             timers: Vec::new(),
             publish_no: 0,
             matches: Vec::new(),
+            memo: memo::Memo::new(seed),
             targets: Vec::new(),
             scratch: Vec::new(),
         }
@@ -247,10 +253,20 @@ impl Hub {
     /// What one session may hold in memory. When memory runs out, those who lag are cut short
     /// first: what is durable stays on disk, the rest is dropped, and publishers need not wait.
     pub(crate) fn session_room(&self) -> Room {
-        let lean = self.meter.used() > self.limits.memory_bytes_max / 10 * 8;
-        let bytes = self.limits.outbox_bytes_max;
-        let bytes = if lean { bytes.min(LEAN_BYTES) } else { bytes };
+        let (used, most) = (self.meter.used(), self.limits.memory_bytes_max);
+        let bytes = match self.limits.outbox_bytes_max {
+            // The last stretch below the bound is for those who hold nothing yet.
+            _ if used > most / 20 * 17 => 0,
+            bytes if used > most / 10 * 8 => bytes.min(LEAN_BYTES),
+            bytes => bytes,
+        };
         Room { len: self.limits.outbox_len_max, bytes }
+    }
+
+    /// What nobody is bound to take soon (kept values, items of queues) may use half of the
+    /// memory: publishers wait only for what readers give back by reading.
+    pub(crate) fn storage_is_short(&self) -> bool {
+        self.stored.used() > self.limits.memory_bytes_max / 2
     }
 
     /// Append, counting it; `None` without a journal.

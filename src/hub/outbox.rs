@@ -15,12 +15,15 @@
 use std::collections::VecDeque;
 
 use crate::base::id::Lsn;
-use crate::journal::ledger::Ledger;
+use crate::journal::ledger::{Ledger, Run};
 
 use super::message::{Delivery, IDS, VOLATILE, VOLATILE_IDS, id_of};
 
 /// Unsettled and settled ordinals in flight may lie this far apart at most.
 pub const SPAN_MAX: u64 = 8_192;
+
+/// Places an idle queue keeps for the next few; a busy one has many times as many.
+const IDLE_MAX: usize = 64;
 
 /// Something handed to the present connection and not settled.
 #[derive(Debug)]
@@ -37,6 +40,7 @@ pub struct Outbox {
     /// What the journal owes on our behalf; none for debts that live in memory only.
     pub ledger: Option<Box<Ledger>>,
     live: VecDeque<Delivery>,
+    /// What `live` weighs, and what flies and no journal has.
     live_bytes: usize,
     fetched: VecDeque<Delivery>,
     flights: VecDeque<Flight>,
@@ -159,8 +163,7 @@ impl Outbox {
         attached: bool,
         room: Room,
     ) -> Pushed {
-        let room =
-            self.live.len() < room.len && self.live_bytes + delivery.message.weight() <= room.bytes;
+        let room = self.fits(delivery.message.weight(), attached, room);
         if delivery.qos == 0 {
             if !room || !attached {
                 return Pushed::Dropped;
@@ -201,6 +204,20 @@ impl Outbox {
         Pushed::Spilled
     }
 
+    /// A reference of this weight may be held. Whoever is connected and holds nothing may hold
+    /// one, however large: it is not the one that lags.
+    #[must_use]
+    pub fn fits(&self, weight: usize, attached: bool, room: Room) -> bool {
+        let nothing = self.live_bytes == 0 && attached;
+        self.live.len() < room.len && (nothing || self.live_bytes + weight <= room.bytes)
+    }
+
+    /// Weight of what would be handed out next, as far as it is in memory.
+    #[must_use]
+    pub fn front_weight(&self) -> usize {
+        self.fetched.front().or(self.live.front()).map_or(0, |d| d.message.weight())
+    }
+
     fn take_ordinal(&mut self) -> u64 {
         let ord = self.next;
         self.next += 1;
@@ -219,7 +236,12 @@ impl Outbox {
         self.cursor = first.min().unwrap_or_else(|| self.next.saturating_sub(1));
         self.spilled = self.next;
         self.live.retain(|d| d.ord == 0 || !ledger.holds(d.ord));
-        self.live_bytes = self.live.iter().map(|d| d.message.weight()).sum();
+        self.weigh();
+    }
+
+    fn weigh(&mut self) {
+        let flying = self.flights.iter().filter_map(|f| f.volatile.as_ref());
+        self.live_bytes = self.live.iter().chain(flying).map(|d| d.message.weight()).sum();
     }
 
     /// What to hand out now, with at most `inflight_max` unacknowledged.
@@ -237,7 +259,10 @@ impl Outbox {
             return read;
         }
         match self.live.front() {
-            None => Next::Nothing,
+            None => {
+                self.rest();
+                Next::Nothing
+            }
             Some(front) if front.ord != 0 && !self.may_fly(front.ord, inflight_max) => Next::Wait,
             Some(_) => match self.live.pop_front() {
                 Some(delivery) => {
@@ -246,6 +271,19 @@ impl Outbox {
                 }
                 None => Next::Nothing,
             },
+        }
+    }
+
+    /// Nothing is owed. A burst that is over must not keep the memory it took.
+    fn rest(&mut self) {
+        if self.live.capacity() > IDLE_MAX {
+            self.live = VecDeque::new();
+        }
+        if self.fetched.capacity() > IDLE_MAX {
+            self.fetched = VecDeque::new();
+        }
+        if self.flights.is_empty() && self.flights.capacity() > IDLE_MAX {
+            self.flights = VecDeque::new();
         }
     }
 
@@ -258,15 +296,7 @@ impl Outbox {
 
     /// The disk's turn? Skips ordinals that were settled or never durable.
     fn want(&mut self) -> Option<Next> {
-        if self.cursor >= self.spilled {
-            return None;
-        }
-        let run = self.ledger.as_ref().and_then(|l| l.run_at(self.cursor).copied());
-        let Some(run) = run.filter(|run| run.lo < self.spilled) else {
-            self.cursor = self.spilled;
-            return None;
-        };
-        self.cursor = self.cursor.max(run.lo);
+        let run = self.next_run()?;
         if self.asked.is_some() {
             return Some(Next::Wait);
         }
@@ -276,6 +306,26 @@ impl Outbox {
         let offset = if same { hint.offset.max(run.offset) } else { run.offset };
         let hi = run.hi.min(self.spilled - 1);
         Some(Next::Read(Want { segment: run.segment, offset, lo: self.cursor, hi }))
+    }
+
+    /// The run with the next ordinal that is owed, and the cursor on that ordinal. A settled one
+    /// is passed over: the segment it was in may be gone.
+    fn next_run(&mut self) -> Option<Run> {
+        let ledger = self.ledger.as_deref()?;
+        let mut at = self.cursor;
+        while at < self.spilled {
+            let Some(run) = ledger.run_at(at).copied() else { break };
+            at = at.max(run.lo);
+            while at <= run.hi && ledger.is_settled(at) {
+                at += 1;
+            }
+            if at <= run.hi && at < self.spilled {
+                self.cursor = at;
+                return Some(run);
+            }
+        }
+        self.cursor = self.spilled;
+        None
     }
 
     fn hand_out(&mut self, mut delivery: Delivery) -> Next {
@@ -288,6 +338,7 @@ impl Outbox {
         }
         let durable = self.ledger.as_ref().is_some_and(|l| l.holds(delivery.ord));
         let volatile = (!durable).then(|| delivery.clone());
+        self.live_bytes += volatile.as_ref().map_or(0, |d| d.message.weight());
         let flight = Flight { ord: delivery.ord, settled: false, volatile };
         // Volatile debts may fly after younger durable ones: keep the order by ordinal.
         let at = self.flights.partition_point(|f| f.ord < flight.ord);
@@ -358,7 +409,7 @@ impl Outbox {
             return false;
         }
         flight.settled = true;
-        flight.volatile = None;
+        self.live_bytes -= flight.volatile.take().map_or(0, |d| d.message.weight());
         while self.flights.front().is_some_and(|f| f.settled) {
             self.flights.pop_front();
         }
@@ -384,10 +435,10 @@ impl Outbox {
         live.extend(self.live.drain(..).filter(|d| d.ord != 0 && !holds(d.ord)));
         live.shrink_to_fit();
         self.live = live;
-        self.live_bytes = self.live.iter().map(|d| d.message.weight()).sum();
         self.cursor = ledger.map_or(self.next, |l| l.floor() + 1);
         self.spilled = self.next;
         self.fetched.shrink_to_fit();
+        self.weigh();
     }
 
     /// Owed and not settled, in memory and on disk; what is in flight included.

@@ -20,10 +20,13 @@ use super::fanout::{GRANT_SETTLES, message_of};
 use super::message::{Delivery, Durability, Publication, SubIds};
 use super::outbox::{Next, Outbox, Pushed, Room};
 use super::session::Kind;
-use super::{Held, Hub, Owner, Receipt, after, held};
+use super::{Held, Hub, Owner, READS_MAX, Receipt, after, held};
 
 /// A drainer with more references than this waiting is given no more for now.
 const DRAINER_MAX: usize = 256;
+
+/// Topics under which one session may be draining a queue at a time.
+const DRAINS_MAX: usize = 8;
 
 /// Items under an address.
 #[derive(Debug)]
@@ -40,6 +43,8 @@ pub struct Queue {
     pub(crate) drains: VecDeque<Drain>,
     /// The segment that holds its newest full record.
     pub(crate) home: u32,
+    /// Until the journal is synced up to here, nobody is told that it is there.
+    pub(crate) made: Lsn,
 }
 
 /// Somebody takes out what was in the queue when it asked.
@@ -75,8 +80,9 @@ impl Hub {
     ) -> Result<Queued, Held> {
         let max = self.limits.queues_max;
         let Some(r) = self.realms.get(usize::from(realm.0)) else { return Ok(Queued::Unknown) };
-        if r.queues.contains_key(address) {
-            return Ok(Queued::Yes(Receipt::default()));
+        if let Some(queue) = r.queues.get(address) {
+            let after = if level == Durability::Disk { queue.made } else { Lsn::START };
+            return Ok(Queued::Yes(Receipt { after, matched: 0 }));
         }
         if r.queues.len() >= max {
             return Ok(Queued::TooMany);
@@ -90,10 +96,12 @@ impl Hub {
             outbox: if recorded { Outbox::durable() } else { Outbox::default() },
             drains: VecDeque::new(),
             home: 0,
+            made: Lsn::START,
         };
         let mut spot = None;
         if let Some(no) = owner {
             spot = self.append(Class::Growth, &queue_record(no, realm, &queue))?;
+            queue.made = spot.map_or(Lsn::START, |spot| spot.end);
             queue.home = spot.map_or(0, |spot| Journal::segment_of(spot.lsn));
             self.own(queue.home, 1);
             self.owners.insert(no, Owner::Queue(realm, queue.address.clone()));
@@ -116,11 +124,15 @@ impl Hub {
             return Err(Held::Memory);
         }
         let room = Room { len: self.limits.queue_len_max, bytes: self.limits.queue_bytes_max };
-        let meter = self.meter.clone();
+        let (meter, full) = (self.stored.clone(), self.storage_is_short());
         let Some(r) = self.realms.get_mut(usize::from(p.realm.0)) else {
             return Ok(Queued::Unknown);
         };
         let Some(queue) = r.queues.get_mut(address) else { return Ok(Queued::Unknown) };
+        if queue.owner.is_none() && full {
+            self.stats.count(Counter::DroppedFull);
+            return Ok(Queued::TooMany);
+        }
         let mut spot = None;
         if let (Some(owner), Some(journal)) = (queue.owner, &mut self.journal) {
             let mut topic = Vec::new();
@@ -157,7 +169,18 @@ impl Hub {
             return Queued::Unknown;
         };
         let upto = queue.outbox.peek_ordinal() - 1;
-        queue.drains.push_back(Drain { session, topic: topic.map(|t| t.detached()), upto });
+        let sessions = &self.sessions;
+        let here = |id| sessions.get(id).is_some_and(|s| s.conn.is_some());
+        queue.drains.retain(|drain| here(drain.session));
+        let mine = |drain: &&mut Drain| drain.session == session;
+        // Asking again under the same topic asks for more of the same.
+        if let Some(drain) = queue.drains.iter_mut().filter(mine).find(|d| d.topic == topic) {
+            drain.upto = upto;
+        } else if queue.drains.iter_mut().filter(mine).count() >= DRAINS_MAX {
+            return Queued::TooMany;
+        } else {
+            queue.drains.push_back(Drain { session, topic: topic.map(|t| t.detached()), upto });
+        }
         self.note_draining(realm, address.clone());
         Queued::Yes(Receipt::default())
     }
@@ -223,17 +246,27 @@ impl Hub {
         budget: &mut usize,
     ) -> Drained {
         loop {
+            let room = self.session_room();
             let r = self.realms.get_mut(usize::from(realm.0));
             let Some(queue) = r.and_then(|r| r.queues.get_mut(address)) else {
                 return Drained::Done;
             };
-            let Some(drain) = queue.drains.front() else { return Drained::Done };
+            let Some(drain) = queue.drains.front() else {
+                // Nobody is left to take what was read ahead.
+                if queue.owner.is_some() {
+                    queue.outbox.ground();
+                }
+                return Drained::Done;
+            };
             let (session, topic, upto) = (drain.session, drain.topic.clone(), drain.upto);
             let Some(s) = self.sessions.get(session).filter(|s| s.conn.is_some()) else {
                 queue.drains.pop_front();
                 continue;
             };
-            if s.outbox.held() >= DRAINER_MAX {
+            // What only memory will have goes over when the drainer can hold it, and not before.
+            let weight = queue.outbox.front_weight();
+            let fits = s.owner.is_some() || s.outbox.fits(weight, true, room);
+            if s.outbox.held() >= DRAINER_MAX || !fits {
                 return Drained::Later;
             }
             if *budget == 0 {
@@ -250,6 +283,7 @@ impl Hub {
                         return Drained::Later;
                     }
                 }
+                Next::Read(_) if self.reads.len() >= READS_MAX => return Drained::Later,
                 Next::Read(want) => {
                     self.read_queue(realm, address, want);
                     return Drained::Done;
@@ -283,6 +317,7 @@ impl Hub {
             expires: m.expires,
         };
         let from = self.realm(realm).and_then(|r| r.queues.get(address)).and_then(|q| q.owner);
+        let room = self.session_room();
         let Some(s) = self.sessions.get(session) else { return false };
         let mut lsn: Option<Lsn> = None;
         if let (Some(owner), Some(journal)) = (s.owner, &mut self.journal) {
@@ -311,7 +346,6 @@ impl Hub {
         let message = std::sync::Arc::new(message_of(now, &p, &self.meter, false));
         let subs = SubIds::new();
         let delivery = Delivery { message, ord: 0, qos: 1, retain: false, dup: false, subs };
-        let room = self.session_room();
         if let Some(s) = self.sessions.get_mut(session) {
             s.outbox.push(delivery, lsn, s.conn.is_some(), room);
         }

@@ -24,7 +24,7 @@ use super::message::Durability;
 use super::outbox::Outbox;
 use super::policy::Principal;
 use super::queue::Queue;
-use super::retained::{Kept, Replay};
+use super::retained::{KEPT_BYTES, Kept, Replay};
 use super::session::{Kind, Session, SubOpts, SubView};
 use super::{Hub, Owner};
 
@@ -116,7 +116,9 @@ impl Recovery {
                 draft.ledger.owe(owed.ord, lsn);
             }
         }
-        if m.retain {
+        if m.retain && m.body.is_empty() {
+            self.retained.remove(&(m.realm, apart(&m.topic)));
+        } else if m.retain {
             let value = (m.body.len() <= self.inline_max).then(|| detached(m));
             self.retained.insert((m.realm, apart(&m.topic)), (lsn, len, value));
         }
@@ -191,6 +193,7 @@ impl Hub {
             outbox,
             drains: std::collections::VecDeque::new(),
             home,
+            made: Lsn::START,
         };
         let Some(r) = self.realms.get_mut(usize::from(owner.realm.0)) else { return };
         r.queues.insert(owner.name.clone(), queue);
@@ -229,6 +232,7 @@ impl Hub {
             inflight_max: detail.inflight_max,
             expiry_s: detail.expiry_s,
             expires: Some(expires),
+            armed: expires,
             stamp: (0, 0),
             marked: false,
             settled: false,
@@ -263,8 +267,11 @@ impl Hub {
         value: Option<MessageRecord>,
     ) {
         let Some(name) = Topic::decode(topic) else { return };
-        let message = value.and_then(|v| message_of_record(&v, &self.meter));
-        let kept = Kept { lsn: Some(lsn), len, message: message.map(std::sync::Arc::new) };
+        let value = value.filter(|_| !self.storage_is_short());
+        let message = value.and_then(|v| message_of_record(&v, &self.stored));
+        let message = message.map(std::sync::Arc::new);
+        let charge = self.stored.charge(name.text().len() + KEPT_BYTES);
+        let kept = Kept { lsn: Some(lsn), len, message, charge };
         let Some(r) = self.realms.get_mut(usize::from(realm.0)) else { return };
         r.retained.set(&name, kept);
         if let Some(journal) = &mut self.journal {

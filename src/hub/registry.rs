@@ -9,7 +9,7 @@ use std::collections::VecDeque;
 use bytes::Bytes;
 
 use crate::base::id::{ConnId, Lsn, OwnerNo, RealmId, SessionId};
-use crate::base::time::Now;
+use crate::base::time::{Deadline, Now};
 use crate::journal::record::{OwnerRecord, Record};
 use crate::journal::{Class, Journal, Spot};
 
@@ -97,7 +97,8 @@ impl Hub {
         durable: bool,
         instead: Option<SessionId>,
     ) -> Result<Attached, Held> {
-        let room = durable && self.owners.len() < self.limits.sessions_max as usize;
+        let waiting: usize = self.realms.iter().map(|r| r.names.len()).sum();
+        let room = durable && waiting < self.limits.sessions_max as usize;
         let level = a.level;
         let recorded = room && level != Durability::Memory && self.journal.is_some();
         let owner = recorded.then(|| self.new_owner());
@@ -226,7 +227,11 @@ impl Hub {
         let expires = now.after_ms(s.expiry_s.saturating_mul(1_000));
         s.expires = Some(expires);
         let mark = s.owner.map(|no| mark_of(no, false, &s.outbox));
-        self.timers.push((expires, id));
+        // One entry in the wheel is enough, however often the owner comes and goes.
+        if expires < s.armed {
+            s.armed = expires;
+            self.timers.push((expires, id));
+        }
         if let Some(mark) = mark {
             let _ = self.append(Class::Relief, &mark);
         }
@@ -234,10 +239,14 @@ impl Hub {
 
     /// Its time may have come.
     pub fn on_session_deadline(&mut self, now: Now, id: SessionId) {
-        let Some(s) = self.sessions.get(id) else { return };
+        let Some(s) = self.sessions.get_mut(id) else { return };
+        s.armed = Deadline::NEVER;
         match s.expires {
             Some(at) if s.conn.is_none() && now.reached(at) => self.forget(now, id),
-            Some(at) if s.conn.is_none() => self.timers.push((at, id)),
+            Some(at) if s.conn.is_none() => {
+                s.armed = at;
+                self.timers.push((at, id));
+            }
             _ => {}
         }
     }
@@ -310,6 +319,7 @@ fn blank(a: Attach, durable: bool) -> Session {
         inflight_max: a.inflight_max,
         expiry_s: a.expiry_s,
         expires: None,
+        armed: Deadline::NEVER,
         stamp: (0, 0),
         marked: false,
         settled: false,

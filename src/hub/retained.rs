@@ -21,12 +21,14 @@ use crate::topic::{Cursor, Filter, Walk};
 
 use super::backlog::message_of_record;
 use super::fanout::{GRANT_DUP, GRANT_RETAIN};
-use super::message::{Delivery, Message, SubIds};
+use super::message::{Charge, Delivery, Message, SubIds};
 use super::outbox::Pushed;
 use super::policy::Access;
 use super::session::SubOpts;
 use super::{Hub, Reader};
 
+/// What a kept value weighs besides its text and body, about.
+pub(crate) const KEPT_BYTES: usize = 128;
 /// Nodes of the tree visited in one step.
 const STEP: usize = 64;
 /// A replay goes on when fewer references than this wait in the outbox.
@@ -41,6 +43,8 @@ pub struct Kept {
     pub len: u32,
     /// The value, when it is held in memory.
     pub message: Option<Arc<Message>>,
+    /// What its place in the tree weighs.
+    pub charge: Charge,
 }
 
 impl Kept {
@@ -96,6 +100,13 @@ impl Hub {
                 return moved;
             }
             if replay.pending.is_empty() && !replay.done {
+                if self.reads_are_short() {
+                    if let Some(s) = self.sessions.get_mut(id) {
+                        s.replays.push_front(replay);
+                    }
+                    self.go_hungry(id);
+                    return moved;
+                }
                 self.gather(now, id, realm, &mut replay);
             }
             while self.sessions.get(id).is_some_and(|s| s.outbox.held() < low)
@@ -111,6 +122,10 @@ impl Hub {
             let ended = replay.done && replay.pending.is_empty() && replay.picking.is_none();
             if ended {
                 self.end_replay(id, &replay);
+                // A list that was used once is as large as everything else about the session.
+                if let Some(s) = self.sessions.get_mut(id).filter(|s| s.replays.is_empty()) {
+                    s.replays = VecDeque::new();
+                }
             } else if let Some(s) = self.sessions.get_mut(id) {
                 s.replays.push_front(replay);
             }

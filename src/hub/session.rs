@@ -88,6 +88,8 @@ pub struct Sub {
     pub slot: u32,
     /// What was asked for.
     pub opts: SubOpts,
+    /// Bytes it takes in the session's full record.
+    pub len: u32,
 }
 
 /// A session.
@@ -123,6 +125,8 @@ pub struct Session {
     pub expiry_s: u64,
     /// When it is forgotten, while nobody is connected.
     pub expires: Option<Deadline>,
+    /// What the wheel holds for it: nothing earlier is armed.
+    pub armed: Deadline,
     /// The publish that last matched it, and its place in that publish's list of readers.
     pub stamp: (u64, u32),
     /// It stands in the list of those with something to say.

@@ -19,6 +19,9 @@ use super::retained::Replay;
 use super::session::{Sub, SubOpts, SubView};
 use super::{Held, Hub, Receipt, after};
 
+/// What a subscription takes in its session's full record besides its filter.
+const SUB_BYTES: usize = 10;
+
 /// The answer to a subscription.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum Subscribed {
@@ -42,13 +45,18 @@ impl Hub {
         let (realm, owner, level) = (s.realm, s.owner, s.level);
         let leaf = self.realm(realm).and_then(|r| r.topics.find(filter));
         let known = leaf.is_some_and(|leaf| s.subs.iter().any(|sub| sub.leaf == leaf));
-        if !known && s.subs.len() >= self.limits.subscriptions_max {
+        let mut text = Vec::new();
+        filter.encode(&mut text);
+        // All of them must fit into one record, or the journal could never carry it forward.
+        let bytes: usize = s.subs.iter().map(|sub| sub.len as usize).sum();
+        let bytes_max = self.limits.segment_bytes as usize / 2;
+        let full = s.subs.len() >= self.limits.subscriptions_max
+            || bytes + text.len() + SUB_BYTES > bytes_max;
+        if !known && full {
             return Ok(Subscribed::TooMany);
         }
         let mut spot = None;
         if let Some(owner) = owner {
-            let mut text = Vec::new();
-            filter.encode(&mut text);
             let options = Bytes::copy_from_slice(&opts.encode(replay));
             let record = Record::Subscribe { owner, filter: Bytes::from(text), options };
             spot = self.append(Class::Growth, &record)?;
@@ -85,7 +93,10 @@ impl Hub {
             }
             return;
         }
-        s.subs.push(Sub { leaf, slot: members.len() as u32, opts });
+        let mut text = Vec::new();
+        filter.encode(&mut text);
+        let len = (text.len() + SUB_BYTES) as u32;
+        s.subs.push(Sub { leaf, slot: members.len() as u32, opts, len });
         members.push(Member { session: id, opts });
     }
 

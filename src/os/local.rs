@@ -195,7 +195,8 @@ impl Locals {
     }
 
     fn publisher(&mut self, now: Now, engine: &mut Engine) -> Option<ConnId> {
-        if self.publisher.is_none() {
+        // One that is over takes no more questions, and would leave them without an answer.
+        if self.publisher.is_none_or(|conn| engine.is_doomed(conn)) {
             self.publisher = engine.on_local(now, Bytes::new(), embedder(false)).ok();
         }
         self.publisher

@@ -9,13 +9,11 @@
 
 use std::fs::{self, DirBuilder, File, OpenOptions, TryLockError};
 use std::io::{self, Read, Write};
-use std::os::fd::AsFd;
 use std::os::unix::fs::{DirBuilderExt, FileExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 
 use memmap2::{Advice, MmapOptions, MmapRaw};
 
-use super::sys;
 use crate::base::map::{Map, Seed};
 use crate::journal::storage::{DiskError, SegmentFile, Slate, Storage};
 
@@ -109,7 +107,8 @@ impl Directory {
         file.write_all_at(header, 0)?;
         file.sync_data()?;
         self.entries.sync_all()?;
-        sys::forget_cached(file.as_fd());
+        // Its pages stay cached, small as they were written: the first touch of a page that is not
+        // would read it from the disk, on the loop.
         let slate = MapSlate::new(&file, len as usize)?;
         Ok((file, slate))
     }

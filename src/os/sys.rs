@@ -77,15 +77,3 @@ pub fn signals(wanted: &[i32]) -> io::Result<File> {
         Ok(File::from(OwnedFd::from_raw_fd(fd)))
     }
 }
-
-/// Tell the system that the cached pages of a file are not needed; best effort.
-pub fn forget_cached(file: BorrowedFd<'_>) {
-    #[cfg(target_os = "linux")]
-    {
-        // SAFETY: `posix_fadvise` takes numbers; the descriptor is open while it is borrowed.
-        #[expect(unsafe_code, reason = "std has no name for advice")]
-        let _ = unsafe { libc::posix_fadvise(file.as_raw_fd(), 0, 0, libc::POSIX_FADV_DONTNEED) };
-    }
-    #[cfg(not(target_os = "linux"))]
-    let _ = file;
-}

@@ -183,6 +183,20 @@ impl Protocol for Peer {
 
     fn on_doom(&mut self, _: &Doom, ctx: &mut Ctx<'_>) {
         self.over = true;
+        // What waits for the disk is not promised any more, and whoever asked must be told.
+        let synced = ctx.hub.synced();
+        let said: Vec<Word> = core::iter::from_fn(|| self.replies.pop(synced)).collect();
+        let left: Vec<Word> = core::iter::from_fn(|| self.replies.pop(Lsn(u64::MAX))).collect();
+        for word in said {
+            self.replies.push(Lsn::START, word);
+        }
+        for word in left {
+            let word = match word {
+                Word::Done { no, .. } => Word::Refused { no, why: "nothing more can be promised" },
+                other => other,
+            };
+            self.replies.push(Lsn::START, word);
+        }
         for verb in core::mem::take(&mut self.verbs) {
             let word = Word::Refused { no: number(&verb), why: "the peer is gone" };
             self.replies.push(Lsn::START, word);

@@ -105,14 +105,19 @@ impl Peer {
     }
 
     fn on_packet(&mut self, packet: Packet, ctx: &mut Ctx<'_>) -> Result<(), Fault> {
-        match &self.state {
+        match &mut self.state {
             State::Stranger => match packet {
                 Packet::Connect(connect) => self.on_connect(connect, ctx),
                 _ => Err(FaultKind::Prx1FirstFrame.fault()),
             },
             State::Online(online) => {
-                let (session, who) = (online.session, online.who.clone());
-                self.on_request(packet, session, &who, ctx)
+                // Lent, not cloned: a name shared with other threads is counted atomically.
+                let (session, who) = (online.session, core::mem::take(&mut online.who));
+                let done = self.on_request(packet, session, &who, ctx);
+                if let State::Online(online) = &mut self.state {
+                    online.who = who;
+                }
+                done
             }
             State::Verifying { .. } | State::Joining { .. } | State::Over => Ok(()),
         }
@@ -257,7 +262,7 @@ impl Peer {
 
     fn on_publish(
         &mut self,
-        p: Publish,
+        mut p: Publish,
         session: SessionId,
         who: &Principal,
         ctx: &mut Ctx<'_>,
@@ -273,7 +278,7 @@ impl Peer {
         let publication = Publication {
             realm: ctx.listener.realm,
             topic,
-            body: p.payload.clone(),
+            body: core::mem::take(&mut p.payload),
             props: Bytes::new(),
             qos,
             retain: p.retain,
@@ -301,7 +306,10 @@ impl Peer {
                 ctx.hub.observer.see(ctx.now, &event);
                 Ok(())
             }
-            Err(why) => self.held(why, Packet::Publish(p), ctx),
+            Err(why) => {
+                p.payload = publication.body;
+                self.held(why, Packet::Publish(p), ctx)
+            }
         }
     }
 
@@ -443,9 +451,11 @@ impl Peer {
             && let State::Joining { connect, principal } =
                 core::mem::replace(&mut self.state, State::Over)
         {
+            self.heard = ctx.now.mono;
             self.join(*connect, *principal, ctx)?;
         }
         if let Some(packet) = self.stalled.take() {
+            self.heard = ctx.now.mono;
             self.on_packet(*packet, ctx)?;
         }
         Ok(self.stalled.is_none() && !matches!(self.state, State::Joining { .. }))
@@ -597,7 +607,7 @@ impl Protocol for Peer {
         let State::Online(online) = &self.state else { return false };
         hub.heard(online.session);
         if self.replies.is_gated() {
-            return false;
+            return self.replies.waits_for().is_some_and(|at| at <= synced);
         }
         while out.len() < budget {
             let Some(delivery) = hub.next(now, online.session) else { return false };
@@ -610,6 +620,8 @@ impl Protocol for Peer {
         let (from, ms) = match &self.state {
             State::Stranger => (self.opened, self.connect_ms),
             State::Verifying { .. } => (self.heard, VERDICT_MS),
+            // Whoever is not read from is not silent.
+            State::Online(_) if self.stalled.is_some() => return Deadline::NEVER,
             State::Online(online) => (self.heard, online.idle_ms),
             State::Joining { .. } | State::Over => return Deadline::NEVER,
         };
