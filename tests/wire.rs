@@ -1,14 +1,23 @@
-//! Floor 6. Plays the wire scripts: every scene under `tests/wire/` on the engine.
+//! Floor 6. Plays the wire scripts: every scene under `tests/wire/` on the engine in the fake
+//! world, and those that need nothing fake once more over TCP.
 //!
-//! Scenes that need no fake world play once more over TCP, against the broker at the address in
-//! `SPINDLE_WIRE_ADDR`, which has to know the sample users and let them do everything, and nobody
-//! else. Absent on purpose: what the lines of a script mean (`testing::script`).
+//! Over TCP every scene has a broker of its own, in this process, made of the same limits and
+//! users. Absent on purpose: what the lines of a script mean (`testing::script`).
+
+#![cfg_attr(
+    feature = "os",
+    expect(clippy::disallowed_methods, clippy::disallowed_types, reason = "the test is the world")
+)]
 
 use std::fs;
 use std::path::{Path, PathBuf};
 
 use spindle::testing::script::Script;
 use spindle::testing::stage::Stage;
+
+#[cfg(feature = "os")]
+#[path = "wire/tcp.rs"]
+mod tcp;
 
 fn scripts() -> Vec<PathBuf> {
     let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/wire");
@@ -46,6 +55,47 @@ fn every_scene_plays_on_the_engine() {
         }
     }
     assert!(failed.is_empty(), "{} of {} fail:\n{}", failed.len(), all.len(), failed.join("\n"));
+}
+
+#[cfg(feature = "os")]
+#[test]
+fn every_scene_without_fakes_plays_over_tcp() {
+    let anywhere: Vec<PathBuf> =
+        scripts().into_iter().filter(|path| read(path).runs_anywhere()).collect();
+    assert!(anywhere.len() > 40, "only {} scenes need nothing fake", anywhere.len());
+    // Scenes mostly wait, for the disk or for silence; so several wait at once.
+    let failed: Vec<String> = std::thread::scope(|scope| {
+        let shares: Vec<_> = (0..SCENES_AT_ONCE)
+            .map(|first| {
+                let share = anywhere.iter().skip(first).step_by(SCENES_AT_ONCE);
+                scope.spawn(move || share.filter_map(|path| play_over_tcp(path).err()).collect())
+            })
+            .collect();
+        let each = |share: std::thread::ScopedJoinHandle<'_, Vec<String>>| share.join().unwrap();
+        shares.into_iter().flat_map(each).collect()
+    });
+    assert!(
+        failed.is_empty(),
+        "{} of {} fail:\n{}",
+        failed.len(),
+        anywhere.len(),
+        failed.join("\n")
+    );
+}
+
+#[cfg(feature = "os")]
+const SCENES_AT_ONCE: usize = 8;
+
+#[cfg(feature = "os")]
+fn play_over_tcp(path: &Path) -> Result<(), String> {
+    let name = path.file_stem().unwrap().to_string_lossy();
+    let script = read(path);
+    let play = || {
+        let mut world = tcp::Sockets::new(&name, &script.setup)?;
+        script.perform(&mut world)?;
+        world.stop()
+    };
+    play().map_err(|why: String| format!("{name}: {why}"))
 }
 
 #[test]

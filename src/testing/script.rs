@@ -177,7 +177,7 @@ impl Script {
     #[must_use]
     pub fn runs_anywhere(&self) -> bool {
         let anywhere = |step: &Step| match step {
-            Step::Fake(_) | Step::Deaf(..) => false,
+            Step::Fake(_) | Step::Deaf(..) | Step::Close(_, true) => false,
             Step::Open(_, from) => from.is_none(),
             _ => true,
         };
@@ -388,9 +388,9 @@ impl Step {
                     )),
                 }
             }
-            Self::HearAny(who) => match world.hear(who, 0)?.is_empty() {
+            Self::HearAny(who) => match world.hear(who, 1)?.is_empty() {
                 true => Err(format!("{who} hears nothing")),
-                false => Ok(()),
+                false => world.hear(who, 0).map(drop),
             },
             Self::End(who, reason) => end(world, who, reason),
             Self::Deaf(..) | Self::Fake(_) => world.fake(self),
