@@ -112,6 +112,8 @@ impl World {
                 let (id, no) = client.unacked.remove(place.ok_or("an id that is not out")?);
                 let topic = self.model.messages[no].topic.clone();
                 client.last_acked = Some((id, topic));
+                let who = self.name(at);
+                self.note(&who, &format!("PubAck of #{no}"));
                 if !sick {
                     self.model.acked(no)?;
                 }

@@ -42,8 +42,9 @@ impl Wire {
         }
     }
 
+    /// Say it. That the connection has ended shows when its end is heard.
     pub(crate) fn say(&mut self, packet: &Packet) {
-        self.stream.write_all(&encode_vec(packet).unwrap()).unwrap();
+        let _ = self.stream.write_all(&encode_vec(packet).unwrap());
     }
 
     /// The next packet; nothing at the end of the connection.
