@@ -261,7 +261,8 @@ impl Model {
             return Err(format!("message {no} comes again to u{user}, who had settled it"));
         }
         let again = !m.heard.insert(user);
-        if again && (!dup || qos == 0) {
+        // What a connection was sent before it lost its session may arrive after the repetition.
+        if again && speaks && (!dup || qos == 0) {
             return Err(format!("message {no} comes twice to u{user} and is not marked"));
         }
         Ok(Some(taken))
@@ -285,8 +286,10 @@ impl Model {
         }
         for values in self.values.values_mut() {
             let messages = &self.messages;
-            let acked =
-                |op: &(Option<usize>, Option<usize>)| op.1.is_some_and(|no| messages[no].acked);
+            // What an earlier stop was allowed to lose is no promise of this one.
+            let acked = |op: &(Option<usize>, Option<usize>)| {
+                op.1.is_some_and(|no| messages[no].acked && !messages[no].lost)
+            };
             values.floor = match promises && !forgets {
                 true => values.ops.iter().rposition(acked).unwrap_or(0).max(values.floor),
                 false => 0,
