@@ -19,7 +19,7 @@ use super::subscribe::Subscribed;
 use super::{Held, Hub, Parts, Receipt};
 
 const STAR: Star = Star { levels_max: 16 };
-const REALM: RealmId = RealmId(0);
+pub(super) const REALM: RealmId = RealmId(0);
 
 struct Quiet;
 impl Observer for Quiet {
@@ -27,15 +27,15 @@ impl Observer for Quiet {
 }
 
 /// A hub, its disk, and a clock.
-struct Bench {
-    hub: Hub,
+pub(super) struct Bench {
+    pub(super) hub: Hub,
     disk: Memory,
-    now: Now,
+    pub(super) now: Now,
     conns: u32,
 }
 
 impl Bench {
-    fn new(limits: Limits) -> Self {
+    pub(super) fn new(limits: Limits) -> Self {
         Self::over(Memory::default(), limits)
     }
 
@@ -67,7 +67,7 @@ impl Bench {
     }
 
     /// Do all disk work there is.
-    fn pump(&mut self) {
+    pub(super) fn pump(&mut self) {
         self.hub.commit();
         while let Some(job) = self.hub.journal.as_mut().and_then(|j| j.poll_job(self.now)) {
             let done = perform(&mut self.disk, job);
@@ -75,7 +75,7 @@ impl Bench {
         }
     }
 
-    fn attach(&mut self, name: &str, fresh: Fresh) -> Attached {
+    pub(super) fn attach(&mut self, name: &str, fresh: Fresh) -> Attached {
         self.conns += 1;
         let conn = ConnId { index: self.conns, life: 0 };
         let user = Bytes::copy_from_slice(name.as_bytes());
@@ -95,19 +95,19 @@ impl Bench {
         self.hub.attach(self.now, attach).expect("room for a session")
     }
 
-    fn detach(&mut self, id: SessionId) {
+    pub(super) fn detach(&mut self, id: SessionId) {
         let conn = self.hub.session(id).and_then(|s| s.conn).expect("connected");
         self.hub.detach(self.now, id, conn);
     }
 
-    fn subscribe(&mut self, id: SessionId, filter: &str, qos: u8) {
+    pub(super) fn subscribe(&mut self, id: SessionId, filter: &str, qos: u8) {
         let filter =
             STAR.filter(&Bytes::copy_from_slice(filter.as_bytes()), Match::Native).expect("filter");
         let opts = SubOpts { qos, ..SubOpts::default() };
         self.hub.subscribe(self.now, id, &filter, opts, true).expect("room");
     }
 
-    fn publication(topic: &str, body: &[u8], qos: u8, retain: bool) -> Publication {
+    pub(super) fn publication(topic: &str, body: &[u8], qos: u8, retain: bool) -> Publication {
         Publication {
             realm: REALM,
             topic: STAR.topic(&Bytes::copy_from_slice(topic.as_bytes())).expect("topic"),
@@ -119,13 +119,13 @@ impl Bench {
         }
     }
 
-    fn publish(&mut self, topic: &str, body: &[u8], qos: u8, retain: bool) -> Receipt {
+    pub(super) fn publish(&mut self, topic: &str, body: &[u8], qos: u8, retain: bool) -> Receipt {
         let p = Self::publication(topic, body, qos, retain);
         self.hub.publish(self.now, None, Durability::Disk, &p).expect("room")
     }
 
     /// Everything the session is handed until nothing more comes, disk work included.
-    fn take(&mut self, id: SessionId) -> Vec<Delivery> {
+    pub(super) fn take(&mut self, id: SessionId) -> Vec<Delivery> {
         let mut all = Vec::new();
         loop {
             let before = all.len();
@@ -145,7 +145,7 @@ impl Bench {
     }
 
     /// The same, acknowledging each.
-    fn take_and_settle(&mut self, id: SessionId) -> Vec<Delivery> {
+    pub(super) fn take_and_settle(&mut self, id: SessionId) -> Vec<Delivery> {
         let mut all = Vec::new();
         loop {
             let some = self.take(id);
@@ -162,7 +162,7 @@ impl Bench {
     }
 }
 
-fn bodies(all: &[Delivery]) -> Vec<String> {
+pub(super) fn bodies(all: &[Delivery]) -> Vec<String> {
     all.iter().map(|d| String::from_utf8_lossy(&d.message.body).into_owned()).collect()
 }
 
@@ -501,7 +501,7 @@ fn without_room_nothing_happened_and_the_publisher_may_try_again() {
 }
 
 /// The value kept at a topic, as somebody who subscribes now is told.
-fn kept(b: &mut Bench, topic: &str) -> Vec<String> {
+pub(super) fn kept(b: &mut Bench, topic: &str) -> Vec<String> {
     let asker = b.attach("asker", Fresh::All).session;
     b.subscribe(asker, topic, 0);
     let all = b.take(asker);
@@ -535,7 +535,7 @@ fn a_value_that_only_memory_replaced_does_not_come_back_from_disk() {
 }
 
 /// A reader that nobody can come back to: what it is owed is in memory only.
-fn nameless(b: &mut Bench) -> SessionId {
+pub(super) fn nameless(b: &mut Bench) -> SessionId {
     b.attach("", Fresh::No).session
 }
 

@@ -22,7 +22,11 @@ pub mod session;
 pub mod subscribe;
 
 #[cfg(test)]
+mod bounds_test;
+#[cfg(test)]
 mod hub_test;
+#[cfg(test)]
+mod outbox_test;
 #[cfg(test)]
 mod policy_test;
 

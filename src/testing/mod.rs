@@ -20,3 +20,6 @@ mod watch;
 pub mod words;
 pub mod workload;
 pub mod world;
+
+#[cfg(test)]
+mod rig_test;

@@ -1,0 +1,107 @@
+//! Floor 2. What the hub does when there is too much: of memory in use, of queues, of reads.
+
+use bytes::Bytes;
+
+use crate::base::id::SessionId;
+use crate::base::limits::Limits;
+
+use super::hub_test::{Bench, REALM, kept, nameless};
+use super::message::Durability;
+use super::queue::Queued;
+use super::registry::Fresh;
+use super::{Held, READS_MAX};
+
+#[test]
+fn publishers_wait_while_memory_is_short() {
+    let mut b = Bench::new(Limits { memory_bytes_max: 1 << 20, ..Limits::default() });
+    let readers: Vec<SessionId> = (0..20).map(|_| nameless(&mut b)).collect();
+    for (n, reader) in readers.iter().enumerate() {
+        b.subscribe(*reader, &format!("r/{n}"), 0);
+    }
+    // Whoever holds nothing is given one, so it is many readers that use memory up.
+    let send = |b: &mut Bench, n: usize| {
+        let p = Bench::publication(&format!("r/{n}"), &[1; 60_000], 0, false);
+        b.hub.publish(b.now, None, Durability::Disk, &p).map(|_| ())
+    };
+    let full = (0..20).find(|n| send(&mut b, *n) == Err(Held::Memory));
+    assert_eq!(full, Some(16), "nine tenths of the bound");
+    let (address, boss) = (Bytes::from_static(b"jobs"), Bytes::from_static(b"boss"));
+    b.hub.queue_open(REALM, &address, &boss, true, Durability::Disk).expect("room");
+    let item = Bench::publication("jobs", b"x", 1, false);
+    let pushed = b.hub.queue_push(b.now, &address, &item, Durability::Disk);
+    assert_eq!(pushed, Err(Held::Memory));
+    assert!(b.hub.memory_used() <= 1 << 20);
+    for reader in &readers {
+        b.take(*reader);
+    }
+    assert_eq!(send(&mut b, 16), Ok(()));
+}
+
+#[test]
+fn who_lags_is_cut_short_before_publishers_are() {
+    let most = 8 << 20;
+    let mut b = Bench::new(Limits { memory_bytes_max: most, ..Limits::default() });
+    let readers: Vec<SessionId> = (0..20).map(|_| nameless(&mut b)).collect();
+    for (n, reader) in readers.iter().enumerate() {
+        b.subscribe(*reader, &format!("r/{n}"), 0);
+    }
+    let mut held = |n: usize| {
+        for _ in 0..1_000 {
+            b.publish(&format!("r/{n}"), &[1; 10_000], 0, false);
+        }
+        (b.hub.session(readers[n]).map_or(0, |s| s.outbox.held()), b.hub.memory_used())
+    };
+    let (first, used) = held(0);
+    assert!(first > 600 && used / (most / 100) == 80, "one alone may use eight tenths: {first}");
+    assert_eq!(held(1).0, 6, "then each may hold 64 KiB");
+    let (last, used) = (2..20).map(held).last().expect("readers");
+    assert_eq!(last, 1, "and at last one message");
+    assert!(used < most / 10 * 9, "so that nobody who publishes has to wait");
+}
+
+#[test]
+fn there_are_so_many_queues_and_so_many_kept_values() {
+    let mut b = Bench::new(Limits { queues_max: 2, retained_max: 2, ..Limits::default() });
+    let boss = Bytes::from_static(b"boss");
+    let mut open = |name: &'static str| {
+        let address = Bytes::from_static(name.as_bytes());
+        b.hub.queue_open(REALM, &address, &boss, true, Durability::Disk)
+    };
+    assert!(matches!(open("a"), Ok(Queued::Yes(_))));
+    assert!(matches!(open("b"), Ok(Queued::Yes(_))));
+    assert_eq!(open("c"), Ok(Queued::TooMany));
+    assert!(matches!(open("a"), Ok(Queued::Yes(_))), "it is there already");
+    for (topic, body) in [("v/a", "1"), ("v/b", "1"), ("v/c", "1"), ("v/a", "2")] {
+        b.publish(topic, body.as_bytes(), 1, true);
+    }
+    let mut values = kept(&mut b, "v/*");
+    values.sort();
+    assert_eq!(values, ["1", "2"], "a value that is there can be replaced");
+}
+
+#[test]
+fn so_many_reads_are_under_way_and_nobody_is_forgotten() {
+    let mut b = Bench::new(Limits::default());
+    let readers: Vec<SessionId> = (0..READS_MAX + 20)
+        .map(|n| {
+            let id = b.attach(&format!("r{n}"), Fresh::No).session;
+            b.subscribe(id, "a/b", 1);
+            b.detach(id);
+            id
+        })
+        .collect();
+    b.publish("a/b", b"while you were away", 1, false);
+    b.pump();
+    for n in 0..readers.len() {
+        b.attach(&format!("r{n}"), Fresh::No);
+    }
+    for reader in &readers {
+        assert!(b.hub.next(b.now, *reader).is_none(), "it must be read first");
+        assert!(b.hub.reads.len() <= READS_MAX);
+    }
+    b.pump();
+    b.hub.feed_hungry(usize::MAX);
+    for reader in &readers {
+        assert_eq!(b.take(*reader).len(), 1);
+    }
+}

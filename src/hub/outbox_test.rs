@@ -1,0 +1,53 @@
+//! Floor 2. The window of an outbox, by itself.
+
+use std::sync::Arc;
+
+use bytes::Bytes;
+
+use super::message::{Delivery, Message, Meter, SubIds, id_of};
+use super::outbox::{Next, Outbox, Pushed, Room, SPAN_MAX};
+use crate::topic::{Dialect, Star};
+
+const ROOM: Room = Room { len: 20_000, bytes: 1 << 20 };
+
+fn delivery() -> Delivery {
+    let topic = Star { levels_max: 4 }.topic(&Bytes::from_static(b"a")).expect("a topic");
+    let (body, props) = (Bytes::new(), Bytes::new());
+    let charge = Meter::default().charge(1);
+    let message = Arc::new(Message { topic, body, props, qos: 1, born: 0, expires: 0, charge });
+    Delivery { message, ord: 0, qos: 1, retain: false, dup: false, subs: SubIds::new() }
+}
+
+fn hand_out(outbox: &mut Outbox, inflight_max: usize) -> u64 {
+    let mut n = 0;
+    while let Next::Deliver(_) = outbox.next(inflight_max) {
+        n += 1;
+    }
+    n
+}
+
+#[test]
+fn ids_in_flight_are_never_so_far_apart_that_they_could_be_taken_for_each_other() {
+    let mut outbox = Outbox::default();
+    for _ in 0..SPAN_MAX + 100 {
+        assert_eq!(outbox.push(delivery(), None, true, ROOM), Pushed::Kept);
+    }
+    assert_eq!(hand_out(&mut outbox, usize::MAX), SPAN_MAX);
+    for ord in 2..=SPAN_MAX {
+        assert_eq!(outbox.settle(id_of(ord)), Some(ord));
+    }
+    assert!(matches!(outbox.next(usize::MAX), Next::Wait), "the first one is still out");
+    assert_eq!(outbox.settle(id_of(1)), Some(1));
+    assert_eq!(hand_out(&mut outbox, usize::MAX), 100);
+}
+
+#[test]
+fn no_more_fly_than_the_window_has() {
+    let mut outbox = Outbox::default();
+    for _ in 0..10 {
+        outbox.push(delivery(), None, true, ROOM);
+    }
+    assert_eq!(hand_out(&mut outbox, 3), 3);
+    assert_eq!(outbox.settle(id_of(1)), Some(1));
+    assert_eq!(hand_out(&mut outbox, 3), 1);
+}
