@@ -158,7 +158,10 @@ impl World {
             let before = self.end.hash;
             self.once()?;
             let rig = self.rig.as_ref().ok_or("no broker")?;
-            let idle = rig.jobs.is_empty()
+            // A full disk is asked again in a quarter of a second; until then somebody may wait.
+            let full = |j: &Journal| *j.state() == crate::journal::State::Full;
+            let idle = !rig.engine.hub().journal().is_some_and(full)
+                && rig.jobs.is_empty()
                 && rig.checks.is_empty()
                 && rig.engine.dirty_len() == 0
                 && rig.wires.values().all(|wire| wire.inward.is_empty() && wire.rest.is_empty())
