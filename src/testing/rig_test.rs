@@ -209,3 +209,21 @@ fn who_hangs_up_one_half_is_answered_and_not_waited_for() {
     assert!(rig.rest(64));
     assert_eq!((heard(&rig, second), rig.wires[&second].ended), (0, Some("eof")));
 }
+
+#[test]
+fn who_leaves_the_line_of_passwords_makes_room() {
+    let limits = Limits { verify_queue_max: 2, verify_at_once: 1, ..Limits::default() };
+    let mut rig = rig_of(limits, Some(ANN));
+    let ask = |rig: &mut Rig| {
+        let conn = rig.open(HERE).expect("a slot");
+        say(rig, conn, "connect user=ann pass=right");
+        assert!(rig.rest(64));
+        conn
+    };
+    let (_, waiting, refused) = (ask(&mut rig), ask(&mut rig), ask(&mut rig));
+    assert_eq!(rig.wires[&refused].ended, Some("Prx1Busy"));
+    rig.wires.get_mut(&waiting).expect("a wire").fin = Some(true);
+    assert!(rig.rest(64));
+    let next = ask(&mut rig);
+    assert_eq!(rig.wires[&next].ended, None);
+}
