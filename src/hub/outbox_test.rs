@@ -15,7 +15,15 @@ fn delivery() -> Delivery {
     let (body, props) = (Bytes::new(), Bytes::new());
     let charge = Meter::default().charge(1);
     let message = Arc::new(Message { topic, body, props, qos: 1, born: 0, expires: 0, charge });
-    Delivery { message, ord: 0, qos: 1, retain: false, dup: false, subs: SubIds::new() }
+    Delivery {
+        message,
+        ord: 0,
+        qos: 1,
+        retain: false,
+        dup: false,
+        asked: false,
+        subs: SubIds::new(),
+    }
 }
 
 fn hand_out(outbox: &mut Outbox, inflight_max: usize) -> u64 {
