@@ -10,6 +10,8 @@
 mod active;
 mod census;
 mod frame;
+#[cfg(any(test, feature = "testing"))]
+pub mod fuzzing;
 pub mod job;
 pub mod ledger;
 #[cfg(any(test, feature = "testing"))]
