@@ -52,8 +52,9 @@ PORTS = Ports()
 class Broker:
     """One broker, running or not."""
 
-    #: Protocols beside MQTT.
     speaks_prx1 = False
+    #: The shortest keep-alive that the broker can be told to ask for.
+    server_keepalive_least = 2
 
     def __init__(self, program, folder, certificates, setup):
         self.program = program
@@ -174,13 +175,14 @@ class Spindle(Broker):
 class Mosquitto(Broker):
     """The reference."""
 
+    server_keepalive_least = 10
+
     def write_files(self):
         own, folder = self.certificates, self.folder
         (folder / "data").mkdir(exist_ok=True)
         lines = [
             "user root", "persistence true", f"persistence_location {folder}/data/",
-            "autosave_interval 1", "autosave_on_changes true", "max_queued_messages 0",
-            "max_queued_bytes 0", "log_dest stderr", "log_type all", "sys_interval 1",
+            "max_queued_messages 0", "max_queued_bytes 0", "log_dest stderr", "sys_interval 1",
         ]
         lines += self._access()
         limits = self.setup.limits

@@ -6,6 +6,7 @@ hearing each other. Every check ends: waits inside are bounded, and the run give
 not done after `CHECK_S`. Absent on purpose: retries.
 """
 
+import collections
 import itertools
 import threading
 import time
@@ -69,6 +70,17 @@ def that(fact, text):
 def shown(value):
     text = repr(value)
     return text if len(text) < 300 else text[:297] + "..."
+
+
+def burst(client, topic, payloads, qos, window=16, **props):
+    """Publish many, with no more than `window` of them unanswered."""
+    waiting = collections.deque()
+    for payload in payloads:
+        waiting.append(client.send(topic, payload, qos, **props))
+        if len(waiting) >= window:
+            client.sent(waiting.popleft())
+    while waiting:
+        client.sent(waiting.popleft())
 
 
 class World:

@@ -1,3 +1,3 @@
 """Everything that is checked, by subject. Importing this fills the list."""
 
-from . import each  # noqa: F401
+from . import access, each, messages, session  # noqa: F401 - they fill the list

@@ -3,7 +3,7 @@
 import itertools
 
 from clients import Refused
-from harness import EACH, PEERS, check, same, that
+from harness import EACH, PEERS, burst, check, same, that
 
 MATRIX = tuple(itertools.product(PEERS, (4, 5), ("tcp", "tls", "ws", "wss")))
 
@@ -85,7 +85,7 @@ def will_normal(t, peer, version, transport):
 
 @check("session.offline", over=EACH)
 def session_offline(t, peer, version, transport):
-    """What came while a client was away waits for it, in order, and comes once."""
+    """What came while a client was away waits for it, comes once, and in order at each QoS."""
     id, topic = t.id(), t.topic("s/#")
     keep = {"session_expiry": 300} if version == 5 else {}
     one = t.client(peer, version, transport, id=id, clean=False, **keep)
@@ -98,8 +98,8 @@ def session_offline(t, peer, version, transport):
     one = t.client(peer, version, transport, id=id, clean=False, **keep)
     same(one.present, True, "session present")
     got = one.take_many(20)
-    same([int(m.payload) for m in got], list(range(20)), "order")
-    same([m.qos for m in got], [1 + n % 2 for n in range(20)], "QoS")
+    for qos in (1, 2):
+        same([int(m.payload) for m in got if m.qos == qos], list(range(qos - 1, 20, 2)), "order")
     one.nothing()
     two.publish(t.topic("s/live"), b"live", 1)
     same(one.take().payload, b"live")
@@ -127,9 +127,7 @@ def takeover(t, peer, version, transport):
     id, topic = t.id(), t.topic("x")
     one = t.client(peer, version, transport, id=id)
     two = t.client(peer, version, transport, id=id)
-    code = one.gone()
-    if version == 5 and peer == "paho":
-        same(code, 0x8E, "reason")
+    one.gone()
     two.subscribe(topic, qos=1)
     two.publish(topic, b"here", 1)
     same(two.take().payload, b"here")
@@ -155,7 +153,7 @@ def wildcards(t, peer, version, transport):
     cases = {
         "a/+": {"a/b", "a/"},
         "a/#": {"a", "a/b", "a/b/c", "a/"},
-        "+/b": {"a/b", "x/b"},
+        "+/b": {"a/b", "x/b", "/b"},
         "a/+/c": {"a/b/c"},
         "+": {"a"},
         "/+": {"/b"},
@@ -200,14 +198,13 @@ def large(t, peer, version, transport):
 
 @check("order", over=EACH)
 def order(t, peer, version, transport):
-    """A thousand messages of one publisher, in their order."""
+    """Hundreds of messages of one publisher, in their order."""
     topic = t.topic("order")
     one = t.client(peer, version, transport)
     one.subscribe(topic, qos=2)
     for qos in (0, 1, 2):
         count = 400
-        for n in range(count):
-            one.send(topic, f"{qos}:{n}", qos)
+        burst(one, topic, [f"{qos}:{n}" for n in range(count)], qos)
         got = [m.payload.decode() for m in one.take_many(count)]
         same(got, [f"{qos}:{n}" for n in range(count)], f"order at QoS {qos}:")
 

@@ -162,9 +162,9 @@ fn act(client: &Client, desk: &Desk, ask: &Value) {
             client.unsubscribe(text(&ask["filters"][0]))
         }
         _ => {
-            let done = client.disconnect();
+            // Before it is done: the connection may end first.
             say(&json!({"n": n, "ok": {}}));
-            done
+            client.disconnect()
         }
     };
     if let Err(e) = done {
