@@ -1,3 +1,13 @@
 """Everything that is checked, by subject. Importing this fills the list."""
 
-from . import access, each, messages, session  # noqa: F401 - they fill the list
+from . import (  # noqa: F401 - they fill the list
+    each,
+    messages,
+    session,
+    flow,
+    access,
+    transports,
+    tools,
+    crossing,
+    restart,
+)

@@ -68,7 +68,7 @@ def many_clients(t):
     topic = t.topic("x")
     readers = [t.client(version=4 + n % 2) for n in range(100)]
     for r in readers:
-        r.subscribe(topic, qos=n if (n := id(r) % 3) else 0)
+        r.subscribe(topic, qos=2)
     t.client("rumqttc").publish(topic, b"all", 2)
     for r in readers:
         same(r.take().payload, b"all")
@@ -162,7 +162,8 @@ def no_local(t, peer):
     one.nothing()
 
 
-@check("no_local.shared")
+@check("no_local.shared",
+       beyond="MQTT5 3.8.3-4: No Local on a shared subscription is a Protocol Error")
 def no_local_shared(t):
     """No Local on a shared subscription is a Protocol Error."""
     one = t.client()
@@ -170,7 +171,7 @@ def no_local_shared(t):
         one.subscribe(f"$share/g/{t.topic('x')}", qos=1, nl=True)
     except AssertionError:
         pass
-    same(one.gone(), 0x82, "reason")
+    same(one.gone(5), 0x82, "reason")
 
 
 @check("retain_as_published", over=("paho", "mqttjs", "rumqttc"))
@@ -254,13 +255,9 @@ def retained_many(t):
     sender = t.client("mqttjs")
     count = 10_000
     root = t.topic("r")
-    waiting = []
     for n in range(count):
-        waiting.append(sender.send(f"{root}/{n % 10}/{n}", str(n), 1, retain=True))
-        if len(waiting) == 16:
-            for asked in waiting:
-                sender.sent(asked)
-            waiting.clear()
+        sender.send(f"{root}/{n % 10}/{n}", str(n), 0, retain=True)
+    sender.publish(f"{root}/end", b"", 1)
     late, other = t.client(inflight=0), t.client()
     other.subscribe(t.topic("live"), qos=1)
     late.subscribe(f"{root}/#", qos=1)
@@ -433,8 +430,6 @@ def share_once(t, peer, version, transport):
     while sum(map(len, got)) < 60 and time.monotonic() < end:
         time.sleep(0.05)
         got = [list(m.inbox.queue) for m in members]
-    for m in members:
-        m.nothing if False else None
     payloads = sorted(int(m.payload) for each in got for m in each)
     same(payloads, list(range(60)), "all members together got")
     that(all(got), f"members got {[len(each) for each in got]}")
@@ -487,10 +482,11 @@ def share_unacknowledged(t):
     two = t.client()
     two.subscribe(f"$share/g/{t.topic('x')}", qos=1)
     one.drop()
-    same(sorted(int(m.payload) for m in two.take_many(5)), list(range(5)))
+    same(sorted(int(m.payload) for m in two.take_many(5, 5)), list(range(5)))
 
 
-@check("share.no_retained")
+@check("share.no_retained",
+       beyond="MQTT5 4.8.2: no retained messages are sent for a shared subscription")
 def share_no_retained(t):
     """A shared subscription is sent no retained messages."""
     t.client().publish(t.topic("x"), b"v", 1, retain=True)
@@ -507,7 +503,7 @@ def share_malformed(t, filter):
     try:
         codes = one.subscribe(filter, qos=1)
     except AssertionError:
-        that(one.gone() in (0x81, 0x82, 0x8F), f"DISCONNECT with {one.disconnect_code}")
+        that(one.gone(5) in (0x81, 0x82, 0x8F), f"DISCONNECT with {one.disconnect_code}")
     else:
         same(codes, [0x8F], "SUBACK")
 
@@ -550,8 +546,8 @@ def dollar_sys(t):
 
 @check("order.ten_thousand", over=((0, "tcp"), (1, "tcp"), (1, "wss"), (2, "tls")))
 def order_many(t, qos, transport):
-    """Ten thousand messages from one client to another, each once and in order."""
-    count = 10_000 if qos < 2 else 3000
+    """Thousands of messages from one client to another, each once and in order."""
+    count = 10_000 if transport == "tcp" else 3000
     one, two = t.client(transport=transport), t.client(transport=transport)
     two.subscribe(t.topic("x"), qos=qos)
     sending = threading.Thread(
