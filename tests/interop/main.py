@@ -63,12 +63,17 @@ def told(result, reference):
         say(f"FAILED   {seconds}  {name}: {result.why}")
 
 
+def behaviours(checks):
+    """Different things that are checked, whichever client and transport they are checked with."""
+    return len({c.run for c in checks})
+
+
 def listed(checks):
     for c in checks:
         marks = [f"beyond the reference: {c.beyond}"] if c.beyond else []
         marks += ["needs PRX1"] if c.prx1 else []
         say(f"{c.name}" + (f"  ({'; '.join(marks)})" if marks else ""))
-    say(f"{len(checks)} checks")
+    say(f"{len(checks)} checks of {behaviours(checks)} behaviours")
 
 
 def main():
@@ -122,7 +127,8 @@ def report(args, results, skipped, folder, seconds):
         say(f"\nlogs of the brokers: {folder}")
     else:
         shutil.rmtree(folder, ignore_errors=True)
-    say(f"\n{len(results)} checks in {seconds:.0f} s")
+    done = behaviours([r.check for r in results])
+    say(f"\n{len(results)} checks of {done} behaviours in {seconds:.0f} s")
     aside = len(skipped) + len(beyond)
     tail = f", {aside} skipped" if aside else ""
     say(f"{len(passed)} passed, {len(failed)} failed{tail}")

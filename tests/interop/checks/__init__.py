@@ -2,6 +2,7 @@
 
 from . import (  # noqa: F401 - they fill the list
     each,
+    subscriptions,
     messages,
     session,
     flow,

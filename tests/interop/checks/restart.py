@@ -124,7 +124,8 @@ def restart_half(t, way):
     same(two.take().payload, b"next")
 
 
-@both_ways("restart.expired_session")
+@check("restart.expired_session", over=("sigterm", "kill9"),
+       beyond="MQTT5 3.1.2.11.2: a session ends when its time has passed")
 def restart_expired(t, way):
     """A session whose time is over is gone, if not while the broker is down, then soon after."""
     broker = t.alone_with()

@@ -5,6 +5,7 @@ import ssl
 import time
 
 import websocket
+
 import wire
 from clients import Refused
 from harness import check, same, that
@@ -104,7 +105,7 @@ def tls_plain(t):
 @check("tls.half_handshake")
 def tls_half(t):
     """Twenty connections that stop in the middle of their handshake keep nobody out."""
-    for n in range(20):
+    for _ in range(20):
         s = socket.create_connection(("127.0.0.1", t.broker.ports["tls"]), 10)
         s.sendall(b"\x16\x03\x01\x02\x00\x01")
         t.open.append(s)
@@ -237,7 +238,8 @@ def ws_close(t, transport):
     same(watcher.take().payload, b"bye")
 
 
-@check("ws.text_refused", beyond="MQTT 6.0.0-1: data comes in binary frames, or the connection ends")
+@check("ws.text_refused",
+       beyond="MQTT 6.0.0-1: data comes in binary frames, or the connection ends")
 def ws_text(t):
     """A text frame ends the connection."""
     one = Socket(t, "ws")
