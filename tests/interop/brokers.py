@@ -95,7 +95,17 @@ class Broker:
                     break
                 except OSError:
                     time.sleep(0.02)
-        return True
+        return self._answers(end)
+
+    def _answers(self, end):
+        """A socket may listen before anybody is ready to serve: wait for a CONNACK."""
+        try:
+            with socket.create_connection(("127.0.0.1", self.ports["tcp"]), 1) as s:
+                s.settimeout(max(0.1, end - time.monotonic()))
+                s.sendall(b"\x10\x0e\x00\x04MQTT\x04\x02\x00\x0a\x00\x02up")
+                return s.recv(4)[:1] == b"\x20"
+        except OSError:
+            return False
 
     def stop(self):
         """Ask it to stop; its exit code."""

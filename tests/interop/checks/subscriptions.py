@@ -224,8 +224,7 @@ def share_leaves(t):
 
 
 @check("share.unacknowledged",
-       beyond="MQTT5 4.8.2: what a member of a group did not acknowledge may go to another when "
-              "its session ends; a job queue needs it")
+       beyond="MQTT5 4.8.2: when a session ends, its unacknowledged QoS 1 should go to another")
 def share_unacknowledged(t):
     """What a member left unacknowledged when its session ended goes to another."""
     one = t.client(manual=True)
