@@ -22,10 +22,17 @@ STOP_S = 15
 class Setup:
     """What a broker is wanted for."""
 
-    #: (name, password, [rules]); a rule is "can publish a/*" in the star grammar.
+    #: (name, password, [rules]); a rule is "can publish a/*" in the star grammar, and a password
+    #: of None is one who comes in by a certificate.
     users: list = field(default_factory=list)
     #: server_keepalive, packet_max, receive_max, qos_max, retain_ok, alias_max
     limits: dict = field(default_factory=dict)
+    #: Nobody comes in over TLS without a certificate.
+    certificate_needed: bool = False
+    #: The name in the certificate is the user.
+    certificate_names: bool = False
+    #: The list of revoked certificates is heeded.
+    revocations: bool = False
 
 
 class Ports:
@@ -52,7 +59,7 @@ PORTS = Ports()
 class Broker:
     """One broker, running or not."""
 
-    speaks_prx1 = False
+    more_ports = ()
     #: The shortest keep-alive that the broker can be told to ask for.
     server_keepalive_least = 2
 
@@ -65,6 +72,14 @@ class Broker:
         self.ports = {}
         self.log = folder / "broker.log"
         folder.mkdir(parents=True)
+        self.unix = folder / "socket"
+        #: Its own copies, so that they can be renewed.
+        self.cert, self.key = folder / "server.crt", folder / "server.key"
+        self.certify(certificates.server)
+
+    def certify(self, pair):
+        shutil.copy(pair[0], self.cert)
+        shutil.copy(pair[1], self.key)
 
     def start(self):
         for _ in range(3):
@@ -81,8 +96,7 @@ class Broker:
         raise RuntimeError(f"the broker does not start; its last lines:\n{self.last_lines()}")
 
     def _free(self):
-        names = TRANSPORTS + (("prx1",) if self.speaks_prx1 else ())
-        return {name: PORTS.take() for name in names}
+        return {name: PORTS.take() for name in (*TRANSPORTS, *self.more_ports)}
 
     def _is_up(self):
         end = time.monotonic() + START_S
@@ -145,8 +159,9 @@ class Broker:
 class Spindle(Broker):
     """The broker this is all about."""
 
-    speaks_prx1 = True
-    SCHEMES = {"tcp": "mqtt", "tls": "mqtts", "ws": "ws", "wss": "wss", "prx1": "prx1"}
+    #: One port for all protocols, the same over TLS, and one behind a proxy that is trusted.
+    more_ports = ("prx1", "any", "anys", "proxied")
+    SCHEMES = {"tcp": "mqtt", "tls": "mqtts", "proxied": "mqtt"}
     LIMITS = {
         "server_keepalive": "server_keepalive_s",
         "packet_max": "packet_bytes_max",
@@ -164,15 +179,24 @@ class Spindle(Broker):
             lines += [f"[groups.of_{name}]", f"rules = {list(rules)!r}".replace("'", '"')]
         for name, password, _ in self.setup.users:
             lines += ["[[users]]", f'name = "{name}"', f'group = "of_{name}"']
-            lines += [f'shared_secret = "{password}"']
+            proof = "certificate = true" if password is None else f'shared_secret = "{password}"'
+            lines += [proof]
         (self.folder / "users.toml").write_text("\n".join(lines) + "\n")
 
     def command(self):
         own = self.certificates
         args = [self.program, "serve", "--data", self.folder / "data"]
         for name, port in self.ports.items():
-            args += ["--listen", f"{self.SCHEMES[name]}://127.0.0.1:{port}"]
-        args += ["--tls-cert", own.server[0], "--tls-key", own.server[1], "--tls-ca", own.ca]
+            scheme, tail = self.SCHEMES.get(name, name), "?proxy=on" if name == "proxied" else ""
+            args += ["--listen", f"{scheme}://127.0.0.1:{port}{tail}"]
+        args += ["--listen", f"unix:{self.unix}?speak=mqtt", "--trusted-proxy", "127.0.0.0/8"]
+        args += ["--tls-cert", self.cert, "--tls-key", self.key, "--tls-ca", own.ca]
+        if self.setup.certificate_needed:
+            args += ["--tls-client-cert", "required"]
+        if self.setup.certificate_names:
+            args += ["--tls-identity", "subject"]
+        if self.setup.revocations:
+            args += ["--tls-crl", own.revocations]
         if self.setup.users:
             args += ["--users", self.folder / "users.toml"]
         # Room for the large messages of the checks, unless a check is about the limit itself.
@@ -191,7 +215,8 @@ class Mosquitto(Broker):
         own, folder = self.certificates, self.folder
         (folder / "data").mkdir(exist_ok=True)
         lines = [
-            "user root", "persistence true", f"persistence_location {folder}/data/",
+            "per_listener_settings false", "user root", "persistence true",
+            f"persistence_location {folder}/data/",
             "max_queued_messages 0", "max_queued_bytes 0", "log_dest stderr", "sys_interval 1",
         ]
         lines += self._access()
@@ -207,8 +232,14 @@ class Mosquitto(Broker):
             if name in ("ws", "wss"):
                 lines.append("protocol websockets")
             if name in ("tls", "wss"):
-                lines += [f"cafile {own.ca}", f"certfile {own.server[0]}",
-                          f"keyfile {own.server[1]}"]
+                lines += [f"cafile {own.ca}", f"certfile {self.cert}", f"keyfile {self.key}"]
+                if self.setup.certificate_needed:
+                    lines.append("require_certificate true")
+                if self.setup.certificate_names:
+                    lines.append("use_identity_as_username true")
+                if self.setup.revocations:
+                    lines.append(f"crlfile {own.revocations}")
+        lines.append(f"listener 0 {self.unix}")
         (folder / "mosquitto.conf").write_text("\n".join(lines) + "\n")
 
     def _access(self):
@@ -220,8 +251,10 @@ class Mosquitto(Broker):
         passwords.touch()
         lines = []
         for name, password, allowed in self.setup.users:
-            subprocess.run([maker, "-H", "sha512", "-b", passwords, name, password], check=True,
-                           timeout=10, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+            if password is not None:
+                subprocess.run([maker, "-H", "sha512", "-b", passwords, name, password],
+                               check=True, timeout=10, stdout=subprocess.DEVNULL,
+                               stderr=subprocess.DEVNULL)
             lines.append(f"user {name}")
             for rule in allowed:
                 _, action, resource = rule.split(" ", 2)

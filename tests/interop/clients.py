@@ -173,7 +173,8 @@ class Paho(Client):
         self.answers = {}
         self.lock = threading.Condition()
         self.connack = queue.Queue()
-        kind = {"tcp": "tcp", "tls": "tcp", "ws": "websockets", "wss": "websockets"}[transport]
+        kind = {"tls": "tcp", "ws": "websockets", "wss": "websockets"}.get(transport, "tcp")
+        kind = "unix" if transport == "unix" else kind
         more = {} if version == 5 else {"clean_session": clean}
         self.c = c = paho.Client(
             paho.CallbackAPIVersion.VERSION2, client_id=id, transport=kind, manual_ack=manual,
@@ -187,7 +188,7 @@ class Paho(Client):
         c.max_inflight_messages_set(inflight)
         c.ws_set_options(path="/mqtt")
         c.connect_timeout = 10
-        if transport in ("tls", "wss"):
+        if transport in ("tls", "wss", "anys"):
             c.tls_set_context(tls_context(tls))
         if user is not None:
             c.username_pw_set(user, password)
@@ -198,6 +199,8 @@ class Paho(Client):
             c.will_set(will["topic"], will["payload"], will.get("qos", 0),
                        will.get("retain", False), props)
         self.where = ("127.0.0.1", port, keepalive)
+        if transport == "unix":
+            self.where = (str(port), 1, keepalive)
         self.how = {}
         if version == 5:
             self.how["clean_start"] = clean
@@ -481,7 +484,7 @@ class Rumqttc(Driven):
 
 
 def driven_ask(port, transport, version, tls, *, id, clean=True, keepalive=60, user=None,
-               password=None, will=None, reconnect=False, auto_alias=False, **options):
+               password=None, will=None, reconnect=False, auto_alias=False, scram=None, **options):
     """A CONNECT as the drivers read it."""
     if will:
         payload = will["payload"]
@@ -495,4 +498,4 @@ def driven_ask(port, transport, version, tls, *, id, clean=True, keepalive=60, u
     return {"host": "127.0.0.1", "port": port, "transport": transport, "version": version,
             "id": id, "clean": clean, "keepalive": keepalive, "user": user, "password": password,
             "will": will, "reconnect": reconnect, "auto_alias": auto_alias,
-            "props": split(options), **files}
+            "scram": scram, "props": split(options), **files}

@@ -26,8 +26,8 @@ class Check:
     args: tuple
     #: The clause that puts the standard on our side where the reference fails.
     beyond: str
-    #: Needs a broker that also speaks PRX1.
-    prx1: bool
+    #: About something that only this broker has, PRX1 above all.
+    own: bool
     #: Runs while nothing else does: it measures time, or needs both cores.
     alone: bool
 
@@ -35,14 +35,14 @@ class Check:
 CHECKS = []
 
 
-def check(name, over=((),), beyond="", prx1=False, alone=False):
+def check(name, over=((),), beyond="", own=False, alone=False):
     """Make a function a check, or one check for each of `over`, named by its values."""
 
     def add(function):
         for args in over:
             args = args if isinstance(args, tuple) else (args,)
             full = ".".join([name, *(str(VERSIONS.get(a, a)) for a in args)])
-            CHECKS.append(Check(full, function, args, beyond, prx1, alone))
+            CHECKS.append(Check(full, function, args, beyond, own, alone))
         return function
 
     return add
@@ -176,7 +176,7 @@ class Test:
         """A client that is not connected yet."""
         tls = tls or self.tls()
         options.setdefault("id", self.id())
-        port = self.broker.ports[transport]
+        port = self.broker.unix if transport == "unix" else self.broker.ports[transport]
         if peer == "paho":
             client = Paho(port, transport, version, tls, **options)
         else:

@@ -71,7 +71,7 @@ def behaviours(checks):
 def listed(checks):
     for c in checks:
         marks = [f"beyond the reference: {c.beyond}"] if c.beyond else []
-        marks += ["needs PRX1"] if c.prx1 else []
+        marks += ["not with the reference"] if c.own else []
         say(f"{c.name}" + (f"  ({'; '.join(marks)})" if marks else ""))
     say(f"{len(checks)} checks of {behaviours(checks)} behaviours")
 
@@ -96,7 +96,7 @@ def main():
     if program and not program.exists():
         say(f"there is no {program}")
         return 2
-    skipped = [c for c in wanted if c.prx1 and not brand.speaks_prx1]
+    skipped = [c for c in wanted if c.own and args.reference]
     wanted = [c for c in wanted if c not in skipped]
 
     scratch = args.scratch.resolve()

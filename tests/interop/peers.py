@@ -104,9 +104,12 @@ class Certificates:
         self.other_ca = self._ca("other-ca", "another CA")
         names = "subjectAltName=DNS:localhost,IP:127.0.0.1\nextendedKeyUsage=serverAuth\n"
         self.server = self._signed("server", "localhost", "ca", names)
+        self.renewed = self._signed("renewed", "localhost", "ca", names)
         client = "extendedKeyUsage=clientAuth\n"
         self.client = self._signed("alice", "alice", "ca", client)
         self.stranger = self._signed("mallory", "mallory", "other-ca", client)
+        self.revoked = self._signed("revoked", "alice", "ca", client)
+        self.revocations = self._revoke(self.revoked[0])
 
     def _new(self, name):
         return ["-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256", "-nodes",
@@ -127,3 +130,17 @@ class Certificates:
              "-CAkey", self.folder / f"{ca}.key", "-CAcreateserial", "-days", "2", "-out", cert,
              "-extfile", self.folder / f"{name}.ext"], 30)
         return cert, self.folder / f"{name}.key"
+
+    def _revoke(self, cert):
+        """The list of what the CA takes back: this one."""
+        config, crl = self.folder / "ca.cnf", self.folder / "ca.crl"
+        (self.folder / "index.txt").touch()
+        (self.folder / "crlnumber").write_text("01\n")
+        config.write_text(
+            f"[ca]\ndefault_ca=own\n[own]\ndatabase={self.folder}/index.txt\n"
+            f"crlnumber={self.folder}/crlnumber\ndefault_md=sha256\ndefault_crl_days=2\n"
+            f"certificate={self.ca}\nprivate_key={self.folder}/ca.key\ncrl_extensions=more\n"
+            "[more]\nauthorityKeyIdentifier=keyid:always\n")
+        ran(["openssl", "ca", "-config", config, "-revoke", cert], 30)
+        ran(["openssl", "ca", "-config", config, "-gencrl", "-out", crl], 30)
+        return crl

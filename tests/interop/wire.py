@@ -54,9 +54,9 @@ SUBACK = b"\x90\x03\x00\x01\x00"
 class Socket:
     """A connection of websocket-client, as a stream of MQTT bytes."""
 
-    def __init__(self, t, transport, **options):
+    def __init__(self, t, transport, port=None, **options):
         scheme = transport
-        port = t.broker.ports[transport]
+        port = t.broker.ports[port or transport]
         ssl_options = {"ca_certs": str(t.world.certificates.ca)} if transport == "wss" else None
         options.setdefault("subprotocols", ["mqtt"])
         self.ws = websocket.create_connection(
@@ -98,8 +98,8 @@ class Socket:
 class Prx1:
     """A client of the other protocol of the broker."""
 
-    def __init__(self, t, user, clean=False, payload_limit=65535):
-        self.s = socket.create_connection(("127.0.0.1", t.broker.ports["prx1"]), WAIT_S)
+    def __init__(self, t, user, clean=False, port="prx1"):
+        self.s = socket.create_connection(("127.0.0.1", t.broker.ports[port]), WAIT_S)
         self.data = b""
         self.mid = 0
         t.open.append(self)

@@ -44,6 +44,38 @@ def login_code(t, version, code):
     same(refused(t, version=version, user="alice", password="no"), code, "code")
 
 
+ENHANCED = "MQTT5 4.12: enhanced authentication, here with SCRAM-SHA-256 of RFC 7677"
+
+
+@check("scram.right", over=("tcp", "wss"), beyond=ENHANCED)
+def scram_right(t, transport):
+    """Both sides prove that they know the password, and nobody says it."""
+    t.wants(SETUP)
+    scram = {"user": "alice", "password": "apple"}
+    one = t.client("mqttjs", 5, transport, scram=scram)
+    same(one.props.get("proved"), True, "the broker proved itself:")
+    one.subscribe(f"open/{t.number}", qos=1)
+    one.publish(f"open/{t.number}", b"in", 1)
+    same(one.take().payload, b"in")
+    same(one.publish(f"closed/{t.number}", b"no", 1), 0x87, "reason")
+
+
+@check("scram.wrong", over=(("alice", "no"), ("nobody", "apple")), beyond=ENHANCED)
+def scram_wrong(t, user, password):
+    """A wrong password and a user who does not exist are refused alike."""
+    t.wants(SETUP)
+    code = refused(t, "mqttjs", scram={"user": user, "password": password})
+    that(code in (0x86, 0x87), f"refused with {code}")
+
+
+@check("scram.unknown_method", beyond="MQTT5 4.12.0-1: an unknown method is refused with 0x8C")
+def scram_unknown(t):
+    """A method nobody knows has a code of its own."""
+    t.wants(SETUP)
+    scram = {"user": "alice", "password": "apple", "method": "GUESSWORK"}
+    same(refused(t, "mqttjs", scram=scram), 0x8C, "code")
+
+
 @check("publish.denied", over=(("paho", 1), ("mqttjs", 1), ("mqttjs", 2), ("rumqttc", 1),
                                ("rumqttc", 2)),
        beyond="MQTT5 3.4.2.1: PUBACK or PUBREC with 0x87 is the answer; the connection goes on")

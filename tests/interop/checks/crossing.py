@@ -12,7 +12,7 @@ def prx1(t, name=None, **more):
     return Prx1(t, name or f"user{t.number}-{next(t.names)}", **more)
 
 
-@check("crossing.to_mqtt", over=((0, 4), (0, 5), (1, 4), (1, 5)), prx1=True)
+@check("crossing.to_mqtt", over=((0, 4), (0, 5), (1, 4), (1, 5)), own=True)
 def to_mqtt(t, qos, version):
     """PRX1 publishes, MQTT gets it with its QoS."""
     one = t.client(version=version)
@@ -24,7 +24,7 @@ def to_mqtt(t, qos, version):
         same((m.topic, m.payload, m.qos, m.retain), (t.topic("x/y"), payload, qos, False))
 
 
-@check("crossing.to_prx1", over=(0, 1, 2), prx1=True)
+@check("crossing.to_prx1", over=(0, 1, 2), own=True)
 def to_prx1(t, qos):
     """MQTT publishes, PRX1 gets it; of QoS 2 it knows 1."""
     other = prx1(t)
@@ -33,7 +33,7 @@ def to_prx1(t, qos):
     same(other.take(), (t.topic("x/y"), b"hi", min(qos, 1), False, False))
 
 
-@check("crossing.wildcards", prx1=True)
+@check("crossing.wildcards", own=True)
 def wildcards(t):
     """The wildcards of each match the topics of the other."""
     other, one = prx1(t), t.client()
@@ -52,7 +52,7 @@ def wildcards(t):
     one.nothing()
 
 
-@check("crossing.retained", prx1=True)
+@check("crossing.retained", own=True)
 def retained(t):
     """A retained message of either is replayed to the other, and cleared by the other."""
     other, one = prx1(t), t.client()
@@ -72,7 +72,7 @@ def retained(t):
     last.nothing()
 
 
-@check("crossing.offline_prx1", prx1=True)
+@check("crossing.offline_prx1", own=True)
 def offline_prx1(t):
     """What MQTT publishes waits for a PRX1 user who is away."""
     name = f"user{t.number}"
@@ -87,7 +87,7 @@ def offline_prx1(t):
     same([int(other.take()[1]) for _ in range(20)], list(range(20)))
 
 
-@check("crossing.offline_mqtt", over=(4, 5), prx1=True)
+@check("crossing.offline_mqtt", over=(4, 5), own=True)
 def offline_mqtt(t, version):
     """What PRX1 publishes waits for an MQTT session that is away."""
     id = t.id()
@@ -102,7 +102,7 @@ def offline_mqtt(t, version):
     same([(int(m.payload), m.qos) for m in one.take_many(20)], [(n, 1) for n in range(20)])
 
 
-@check("crossing.restart", over=("sigterm", "kill9"), prx1=True)
+@check("crossing.restart", over=("sigterm", "kill9"), own=True)
 def restart(t, way):
     """Both kinds of sessions and both kinds of messages are there after a restart."""
     broker = t.alone_with()
@@ -126,7 +126,7 @@ def restart(t, way):
     same([m.payload for m in one.take_many(2)], [b"from prx1", b"from mqtt"])
 
 
-@check("crossing.too_large", prx1=True)
+@check("crossing.too_large", own=True)
 def too_large(t):
     """A message that PRX1 cannot carry is left out, and its connection goes on."""
     other, one = prx1(t), t.client()
@@ -140,7 +140,7 @@ def too_large(t):
     other.nothing()
 
 
-@check("crossing.unspellable", prx1=True)
+@check("crossing.unspellable", own=True)
 def unspellable(t):
     """Topics that only one of them can spell are left out for the other, who goes on."""
     other, one = prx1(t), t.client()
@@ -152,7 +152,7 @@ def unspellable(t):
     one.nothing()
 
 
-@check("crossing.user_and_client_id", prx1=True)
+@check("crossing.user_and_client_id", own=True)
 def same_name(t):
     """A PRX1 user and an MQTT client id of the same name are two sessions."""
     name = f"same{t.number}"
@@ -166,7 +166,7 @@ def same_name(t):
     one.stays(0.2)
 
 
-@check("crossing.unsubscribe", prx1=True)
+@check("crossing.unsubscribe", own=True)
 def unsubscribe(t):
     """After UnsubAck nothing of MQTT comes to PRX1."""
     other, one = prx1(t), t.client()
@@ -176,7 +176,7 @@ def unsubscribe(t):
     other.nothing()
 
 
-@check("crossing.order", prx1=True)
+@check("crossing.order", own=True)
 def order(t):
     """A thousand from PRX1 arrive in order at MQTT, and a thousand back."""
     other, one = prx1(t), t.client()
@@ -190,7 +190,7 @@ def order(t):
     same([int(other.take()[1]) for _ in range(1000)], list(range(1000)))
 
 
-@check("crossing.properties_dropped", prx1=True)
+@check("crossing.properties_dropped", own=True)
 def properties(t):
     """Properties of 5.0 do not reach PRX1, and do not hold the message up; expiry does."""
     name = f"user{t.number}"

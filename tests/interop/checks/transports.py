@@ -2,11 +2,13 @@
 
 import socket
 import ssl
+import threading
 import time
 
 import websocket
 
 import wire
+from brokers import Setup
 from clients import Refused
 from harness import check, same, that
 from wire import CONNACK, PING, PONG, SUBACK, Socket
@@ -84,6 +86,87 @@ def tls_foreign(t, peer, version):
     else:
         raise AssertionError("a stranger's certificate was taken")
     alive(t)
+
+
+NEEDED = Setup(certificate_needed=True)
+NAMED = Setup(certificate_needed=True, certificate_names=True,
+              users=[("alice", None, ["can publish open/*", "can subscribe open/*"])])
+REVOKED = Setup(certificate_needed=True, revocations=True)
+
+
+def not_let_in(t, *args, **options):
+    """Refused in the handshake, or as soon as the client speaks."""
+    try:
+        t.client(*args, **options)
+    except (ssl.SSLError, OSError, Refused):
+        return
+    raise AssertionError("the connection was let in")
+
+
+@check("tls.certificate_needed", over=("tls", "wss"))
+def tls_needed(t, transport):
+    """Where a certificate is needed, nobody comes in without; plain listeners are not concerned."""
+    t.wants(NEEDED)
+    not_let_in(t, transport=transport)
+    cert, key = t.world.certificates.stranger
+    not_let_in(t, transport=transport, tls=t.tls(cert=cert, key=key))
+    cert, key = t.world.certificates.client
+    t.client(transport=transport, tls=t.tls(cert=cert, key=key))
+    t.client()
+
+
+@check("tls.certificate_names", over=(("paho", "tls"), ("paho", "wss"), ("mqttjs", "tls"),
+                                      ("rumqttc", "tls")))
+def tls_names(t, peer, transport):
+    """The name in the certificate is the user, with the rules of that user and no password."""
+    t.wants(NAMED)
+    cert, key = t.world.certificates.client
+    one = t.client(peer, 5, transport, tls=t.tls(cert=cert, key=key))
+    topic = f"open/{t.number}"
+    one.subscribe(topic, qos=1)
+    one.publish(topic, b"x", 1)
+    same(one.take().payload, b"x")
+    try:
+        same(one.publish("closed/x", b"x", 1), 0x87, "reason")
+    except AssertionError:
+        # Some end the connection instead.
+        one.gone()
+    not_let_in(t, transport="tcp", user="alice", password="anything")
+
+
+@check("tls.revoked", over=("tls", "wss"),
+       beyond="RFC 5280 6.3: what a CA revoked is not valid, on no listener")
+def tls_revoked(t, transport):
+    """A certificate that its CA took back opens nothing; another of the same name does."""
+    t.wants(REVOKED)
+    cert, key = t.world.certificates.revoked
+    not_let_in(t, transport=transport, tls=t.tls(cert=cert, key=key))
+    cert, key = t.world.certificates.client
+    t.client(transport=transport, tls=t.tls(cert=cert, key=key))
+
+
+@check("tls.renewed")
+def tls_renewed(t):
+    """SIGHUP takes a new certificate for new connections, and old ones stay."""
+    broker = t.alone_with()
+
+    def shown():
+        context = ssl.create_default_context(cafile=str(t.world.certificates.ca))
+        with socket.create_connection(("127.0.0.1", broker.ports["tls"]), 10) as raw:
+            with context.wrap_socket(raw, server_hostname="127.0.0.1") as s:
+                return s.getpeercert()["serialNumber"]
+
+    one = t.client(transport="tls")
+    before = shown()
+    broker.certify(t.world.certificates.renewed)
+    broker.reload()
+    end = time.monotonic() + 5
+    while shown() == before:
+        that(time.monotonic() < end, "the old certificate is still shown after 5 s")
+        time.sleep(0.1)
+    one.subscribe(t.topic("x"), qos=1)
+    t.client(transport="wss").publish(t.topic("x"), b"x", 1)
+    same(one.take().payload, b"x")
 
 
 @check("tls.plain_bytes")
@@ -303,3 +386,103 @@ def transports_share(t):
         c.publish(t.topic("x"), str(n), 1)
     for c in clients:
         same(sorted(int(m.payload) for m in c.take_many(8)), list(range(8)))
+
+
+@check("unix", over=(4, 5))
+def unix(t, version):
+    """A socket in the file system is a transport like any other."""
+    one, two = t.client(version=version, transport="unix"), t.client(transport="wss")
+    for c in (one, two):
+        c.subscribe(t.topic("x"), qos=2)
+    for qos in (0, 1, 2):
+        one.publish(t.topic("x"), b"x" * 100_000, qos)
+        for c in (one, two):
+            m = c.take()
+            same((len(m.payload), m.qos), (100_000, qos))
+
+
+@check("any.mqtt", over=("any", "anys"), own=True)
+def any_mqtt(t, transport):
+    """A port that takes every protocol takes MQTT, also over TLS."""
+    for version in (3, 4, 5):
+        one = t.client(version=version, transport=transport)
+        one.subscribe(t.topic("x"), qos=1)
+        one.publish(t.topic("x"), b"x", 1)
+        same(one.take().payload, b"x")
+
+
+@check("any.websocket", own=True)
+def any_websocket(t):
+    """The same port takes a WebSocket, and PRX1 beside it."""
+    one = Socket(t, "ws", port="any")
+    one.send(wire.connect(t.id()) + wire.subscribe(t.topic("x")))
+    one.expect(CONNACK + SUBACK, "CONNACK and SUBACK")
+    other = wire.Prx1(t, f"user{t.number}", port="any")
+    other.publish(t.topic("x"), b"from prx1", 1)
+    one.expect(wire.publish(t.topic("x"), b"from prx1"), "the message")
+
+
+class Proxy:
+    """A proxy that says who it speaks for, and passes bytes on."""
+
+    def __init__(self, t, header):
+        self.header, self.target = header, t.broker.ports["proxied"]
+        self.s = socket.create_server(("127.0.0.1", 0))
+        self.port = self.s.getsockname()[1]
+        t.open.append(self)
+        threading.Thread(target=self._serve, daemon=True).start()
+
+    def _serve(self):
+        try:
+            client, _ = self.s.accept()
+            broker = socket.create_connection(("127.0.0.1", self.target), 10)
+            broker.sendall(self.header)
+            threading.Thread(target=self._pass, args=(broker, client), daemon=True).start()
+            self._pass(client, broker)
+        except OSError:
+            pass
+
+    @staticmethod
+    def _pass(one, other):
+        try:
+            while data := one.recv(65536):
+                other.sendall(data)
+            other.shutdown(socket.SHUT_WR)
+        except OSError:
+            pass
+
+    def close(self):
+        self.s.close()
+
+
+V1 = b"PROXY TCP4 192.0.2.7 192.0.2.1 40000 1883\r\n"
+V2 = (b"\r\n\r\n\x00\r\nQUIT\n" + b"\x21\x11\x00\x0c" + bytes([192, 0, 2, 7, 192, 0, 2, 1])
+      + b"\x9c\x40\x07\x5b")
+
+
+@check("proxy", over=("v1", "v2"), own=True)
+def proxy(t, version):
+    """A proxy in front is believed about whom it speaks for, and noticed by nobody else."""
+    broker = t.alone_with()
+    proxy = Proxy(t, {"v1": V1, "v2": V2}[version])
+    one = t.make()
+    one.where = ("127.0.0.1", proxy.port, 60)
+    one.connect()
+    one.subscribe(t.topic("x"), qos=1)
+    one.publish(t.topic("x"), b"x" * 100_000, 1)
+    same(len(one.take().payload), 100_000)
+    that("192.0.2.7" in broker.last_lines(), "the log does not name the address of the client")
+
+
+@check("proxy.header_missing", own=True)
+def proxy_missing(t):
+    """Where a proxy is expected, a connection without its header is not served."""
+    one = t.make()
+    one.where = ("127.0.0.1", t.broker.ports["proxied"], 60)
+    try:
+        one.connect()
+    except (Refused, AssertionError, OSError):
+        pass
+    else:
+        raise AssertionError("it was let in without a header")
+    alive(t, "tcp")

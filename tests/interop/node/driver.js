@@ -6,6 +6,7 @@
 'use strict'
 
 const fs = require('fs')
+const crypto = require('crypto')
 const readline = require('readline')
 const mqtt = require('mqtt')
 
@@ -75,6 +76,59 @@ function fromLibrary (props) {
   return out
 }
 
+// The client's side of SCRAM-SHA-256 (RFC 5802, RFC 7677): what it says first, what it answers, and
+// whether the broker knew the password, too.
+class Scram {
+  constructor (user, password) {
+    this.password = password
+    this.bare = `n=${user},r=${crypto.randomBytes(18).toString('base64')}`
+  }
+
+  first () {
+    return Buffer.from('n,,' + this.bare)
+  }
+
+  answer (challenge) {
+    const text = challenge.toString()
+    const [, nonce, salt, rounds] = /^r=([^,]+),s=([^,]+),i=(\d+)/.exec(text)
+    const hmac = (key, data) => crypto.createHmac('sha256', key).update(data).digest()
+    const salted = crypto.pbkdf2Sync(
+      this.password, Buffer.from(salt, 'base64'), Number(rounds), 32, 'sha256')
+    const bare = `c=biws,r=${nonce}`
+    const all = `${this.bare},${text},${bare}`
+    const own = hmac(salted, 'Client Key')
+    const signature = hmac(crypto.createHash('sha256').update(own).digest(), all)
+    const proof = Buffer.from(own.map((byte, at) => byte ^ signature[at]))
+    this.verifier = 'v=' + hmac(hmac(salted, 'Server Key'), all).toString('base64')
+    return Buffer.from(`${bare},p=${proof.toString('base64')}`)
+  }
+}
+
+function withScram (ask, options) {
+  const scram = new Scram(ask.scram.user, ask.scram.password)
+  const method = ask.scram.method || 'SCRAM-SHA-256'
+  options.properties = {
+    ...options.properties,
+    authenticationMethod: method,
+    authenticationData: scram.first(),
+  }
+  options.manualConnect = true
+  return [options, (client) => {
+    client.handleAuth = (packet, answer) => answer(null, {
+      cmd: 'auth',
+      reasonCode: 24,
+      properties: {
+        authenticationMethod: method,
+        authenticationData: scram.answer(packet.properties.authenticationData),
+      },
+    })
+    return (ack) => {
+      const data = (ack.properties || {}).authenticationData
+      return !!data && data.toString() === scram.verifier
+    }
+  }]
+}
+
 function settings (ask) {
   const tls = ask.transport === 'tls' || ask.transport === 'wss'
   const read = (file) => (file ? fs.readFileSync(file) : undefined)
@@ -111,7 +165,12 @@ function settings (ask) {
 }
 
 function connect (ask) {
-  const client = mqtt.connect(settings(ask))
+  let options = settings(ask)
+  let prepare = () => () => undefined
+  if (ask.scram) [options, prepare] = withScram(ask, options)
+  const client = mqtt.connect(options)
+  const proved = prepare(client)
+  if (ask.scram) client.connect()
   const event = (value) => say({ c: ask.c, ...value })
   clients.set(ask.c, client)
   let why = ''
@@ -119,7 +178,7 @@ function connect (ask) {
     ev: 'connected',
     code: ack.reasonCode ?? ack.returnCode ?? 0,
     present: !!ack.sessionPresent,
-    props: fromLibrary(ack.properties),
+    props: { ...fromLibrary(ack.properties), proved: proved(ack) },
   }))
   client.on('message', (topic, payload, packet) => event({
     ev: 'message',
