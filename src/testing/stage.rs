@@ -15,7 +15,7 @@ use crate::proto::local::Verb;
 
 use super::disk::FakeDisk;
 use super::rig::{Rig, Setup};
-use super::script::{Fake, Step, World};
+use super::script::{Fake, Step, Tongue, World};
 
 /// Turns after which a broker that still has something to do is taken for one that never rests.
 const TURNS_MAX: usize = 20_000;
@@ -151,7 +151,10 @@ impl Stage {
 }
 
 impl World for Stage {
-    fn open(&mut self, who: &str, from: Option<[u8; 4]>) -> Result<(), String> {
+    fn open(&mut self, who: &str, tongue: Tongue, from: Option<[u8; 4]>) -> Result<(), String> {
+        if tongue != Tongue::Prx1 {
+            return Err("nobody listens for MQTT".into());
+        }
         let address = Address::V4(from.unwrap_or([10, 0, 0, 1]));
         let conn = self.rig()?.open(address).map_err(|why| format!("no slot: {why:?}"))?;
         self.names.insert(who.to_owned(), conn);
