@@ -21,6 +21,8 @@ use super::script::{Fake, Step, Tongue, World};
 const TURNS_MAX: usize = 20_000;
 /// The clock goes on in steps no longer than this, so that deadlines come one by one.
 const STEP_MS: u64 = 50;
+/// But not in more steps than this: a script that waits for days has few deadlines.
+const STEPS_MAX: u64 = 5_000;
 
 /// An engine, and the names of its peers.
 pub struct Stage {
@@ -85,8 +87,9 @@ impl Stage {
     }
 
     fn pass(&mut self, mut ms: u64) -> Result<(), String> {
+        let longest = STEP_MS.max(ms / STEPS_MAX);
         while ms > 0 {
-            let step = ms.min(STEP_MS);
+            let step = ms.min(longest);
             self.rig()?.pass(step);
             self.settle()?;
             ms -= step;

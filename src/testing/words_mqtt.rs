@@ -84,8 +84,8 @@ pub const PACKETS: &[(&str, u8)] = &[
 ];
 
 const FLAGS: &[&str] = &[
-    "q0", "q1", "q2", "q3", "dup", "retain", "clean", "wretain", "nopass", "noid", "nolocal",
-    "rap", "present", "long", "only",
+    "q0", "q1", "q2", "q3", "dup", "dup?", "retain", "clean", "wretain", "nopass", "noid",
+    "nolocal", "rap", "present", "long", "only",
 ];
 
 /// Keys that are no properties.
@@ -415,7 +415,7 @@ fn put_value(out: &mut Vec<u8>, shape: Shape, value: &[u8]) -> Result<(), String
 fn connect(line: &Line, level: u8) -> Result<Vec<u8>, String> {
     let user = line.key("user");
     let sample = SAMPLES.iter().find(|(name, _)| Some(name.as_bytes()) == user);
-    let pass = line.key("pass").or(sample.map(|(_, secret)| secret.as_bytes()));
+    let pass = line.key("pass").or_else(|| sample.map(|(_, secret)| secret.as_bytes()));
     let pass = pass.filter(|_| !line.has("nopass"));
     let will = line.key("will");
     let mut flags = u64::from(line.has("clean")) << 1;
