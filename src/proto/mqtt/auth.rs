@@ -9,7 +9,7 @@ use bytes::Bytes;
 use crate::base::id::Lsn;
 use crate::base::stats::Counter;
 use crate::hub::policy::{Dialogue, Event, Login, Principal, Refusal, Said};
-use crate::proto::Ctx;
+use crate::proto::{Ask, Ctx};
 use crate::proto::fault::{Fault, FaultKind};
 
 use super::code;
@@ -88,9 +88,14 @@ impl Peer {
         else {
             return Ok(());
         };
-        let Packet::Auth(step) = packet else {
-            // Mqtt5 3.1.4-6: nothing but AUTH before the welcome; a goodbye only ends it.
-            return Err(FaultKind::MqttAuthProtocol.fault());
+        let step = match packet {
+            Packet::Auth(step) => step,
+            Packet::Disconnect(_) => {
+                self.line.left = true;
+                ctx.asks.push(Ask::Leave);
+                return Ok(());
+            }
+            _ => return Err(FaultKind::MqttAuthProtocol.fault()),
         };
         let method = Words::of(&connect.props).method.unwrap_or_default();
         let data = answer(&step, &method, code::CONTINUE)?;
@@ -132,15 +137,14 @@ impl Online {
             // Mqtt5 4.12.0-7.
             return Err(FaultKind::MqttAuthProtocol.fault());
         };
-        let mut dialogue = match proof.dialogue.take() {
-            Some(dialogue) => dialogue,
+        let (mut dialogue, wanted) = match proof.dialogue.take() {
+            Some(dialogue) => (dialogue, code::CONTINUE),
             None => {
                 let login = again(&self.who, ctx);
                 let begun = ctx.hub.policy.converse(ctx.now, &login, &proof.method);
-                begun.ok_or(FaultKind::MqttAuthMethod.fault())?
+                (begun.ok_or(FaultKind::MqttAuthMethod.fault())?, code::AGAIN)
             }
         };
-        let wanted = if step.reason == code::AGAIN { code::AGAIN } else { code::CONTINUE };
         let data = answer(step, &proof.method, wanted)?;
         match dialogue.on_data(ctx.now, &data) {
             Said::More(data) => {
