@@ -8,9 +8,17 @@
 //!
 //! One set of types serves all three versions; what a version lacks is empty in it.
 
+pub mod decode;
+pub mod dialect;
+pub mod encode;
+pub mod fault;
 pub mod packet;
 pub mod props;
 
+pub use decode::{frame_len, next};
+pub use encode::{
+    PublishHead, PublishProps, Unsendable, encode, encode_vec, publish_head, publish_len,
+};
 pub use packet::{
     Ack, Asked, Codes, ConnAck, Connect, Packet, Publish, Reason, Sender, Subscribe, Unsubscribe,
     Version, Will,

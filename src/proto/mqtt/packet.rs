@@ -213,3 +213,44 @@ impl Version {
         }
     }
 }
+
+/// The flags byte of a CONNECT.
+pub(super) mod cflag {
+    pub(crate) const RESERVED: u8 = 0x01;
+    pub(crate) const CLEAN: u8 = 0x02;
+    pub(crate) const WILL: u8 = 0x04;
+    pub(crate) const WILL_QOS: u8 = 0x18;
+    pub(crate) const WILL_QOS_SHIFT: u8 = 3;
+    pub(crate) const WILL_RETAIN: u8 = 0x20;
+    pub(crate) const PASSWORD: u8 = 0x40;
+    pub(crate) const USERNAME: u8 = 0x80;
+}
+
+/// The options byte of a filter in a SUBSCRIBE; before 5.0 only the QoS.
+pub(super) mod opt {
+    pub(crate) const QOS: u8 = 0x03;
+    pub(crate) const NO_LOCAL: u8 = 0x04;
+    pub(crate) const AS_PUBLISHED: u8 = 0x08;
+    pub(crate) const HANDLING: u8 = 0x30;
+    pub(crate) const HANDLING_SHIFT: u8 = 4;
+    pub(crate) const RESERVED: u8 = 0xc0;
+}
+
+/// The type nibbles.
+pub(super) mod code {
+    pub(crate) const CONNECT: u8 = 1;
+    pub(crate) const CONNACK: u8 = 2;
+    pub(crate) const PUBLISH: u8 = 3;
+    pub(crate) const PUBACK: u8 = 4;
+    pub(crate) const PUBREC: u8 = 5;
+    pub(crate) const PUBREL: u8 = 6;
+    pub(crate) const PUBCOMP: u8 = 7;
+    pub(crate) const SUBSCRIBE: u8 = 8;
+    pub(crate) const SUBACK: u8 = 9;
+    pub(crate) const UNSUBSCRIBE: u8 = 10;
+    pub(crate) const UNSUBACK: u8 = 11;
+    pub(crate) const PINGREQ: u8 = 12;
+    pub(crate) const PINGRESP: u8 = 13;
+    pub(crate) const DISCONNECT: u8 = 14;
+    pub(crate) const AUTH: u8 = 15;
+}

@@ -92,8 +92,8 @@ pub struct Row {
     pub name: &'static str,
     /// How its value is written.
     pub form: Form,
-    /// It has no meaning as 0.
-    pub not_zero: bool,
+    /// What it breaks as 0, if it may not be.
+    pub zero: Option<FaultKind>,
     places: u16,
     repeats: u16,
 }
@@ -126,8 +126,12 @@ const BYE_DOWN: u16 = Place::DisconnectDown.bit();
 const AUTH: u16 = Place::Auth.bit();
 const ANY: u16 = (1 << Place::ALL.len()) - 1;
 
+const FREE: Option<FaultKind> = None;
+const NOT_0: Option<FaultKind> = Some(FaultKind::MqttPropValue);
+const ALIAS: Option<FaultKind> = Some(FaultKind::MqttAliasZero);
+
 macro_rules! props {
-    ($($id:literal $name:ident($($field:ident: $value:ty),+) $form:ident $zero:literal $text:literal
+    ($($id:literal $name:ident($($field:ident: $value:ty),+) $form:ident $zero:ident $text:literal
        $places:expr, $repeats:expr;)*) => {
         /// One property, read.
         #[derive(Clone, PartialEq, Eq, Debug)]
@@ -135,7 +139,7 @@ macro_rules! props {
 
         /// The table, in the order of the numbers.
         pub const TABLE: &[Row] = &[$(Row {
-            id: $id, name: $text, form: Form::$form, not_zero: $zero,
+            id: $id, name: $text, form: Form::$form, zero: $zero,
             places: $places, repeats: $repeats,
         }),*];
 
@@ -147,9 +151,9 @@ macro_rules! props {
             }
 
             /// The value that follows the number.
-            fn take(id: u8, r: &mut Reader) -> Result<Self, Fault> {
-                match id {
-                    $($id => { $(let $field = <$value as Value>::take(Form::$form, r)?;)+
+            fn take(row: &Row, r: &mut Reader) -> Result<Self, Fault> {
+                match row.id {
+                    $($id => { $(let $field = <$value as Value>::take(row, r)?;)+
                         Ok(Self::$name($($field),+)) })*
                     _ => Err(FaultKind::MqttPropUnknown.fault()),
                 }
@@ -168,34 +172,34 @@ macro_rules! props {
 }
 
 props! {
-    0x01 PayloadFormat(v: u8) Bit false "Payload Format Indicator" MESSAGE, 0;
-    0x02 MessageExpiry(v: u32) U32 false "Message Expiry Interval" MESSAGE, 0;
-    0x03 ContentType(v: Bytes) Text false "Content Type" MESSAGE, 0;
-    0x08 ResponseTopic(v: Bytes) Text false "Response Topic" MESSAGE, 0;
-    0x09 CorrelationData(v: Bytes) Blob false "Correlation Data" MESSAGE, 0;
-    0x0b SubscriptionId(v: u32) Var true "Subscription Identifier" PUB_DOWN | SUBSCRIBE, PUB_DOWN;
-    0x11 SessionExpiry(v: u32) U32 false "Session Expiry Interval" CONNECT | CONNACK | BYE_UP, 0;
-    0x12 AssignedClientId(v: Bytes) Text false "Assigned Client Identifier" CONNACK, 0;
-    0x13 ServerKeepAlive(v: u16) U16 false "Server Keep Alive" CONNACK, 0;
-    0x15 AuthMethod(v: Bytes) Text false "Authentication Method" CONNECT | CONNACK | AUTH, 0;
-    0x16 AuthData(v: Bytes) Blob false "Authentication Data" CONNECT | CONNACK | AUTH, 0;
-    0x17 RequestProblem(v: bool) Bit false "Request Problem Information" CONNECT, 0;
-    0x18 WillDelay(v: u32) U32 false "Will Delay Interval" WILL, 0;
-    0x19 RequestResponse(v: bool) Bit false "Request Response Information" CONNECT, 0;
-    0x1a ResponseInfo(v: Bytes) Text false "Response Information" CONNACK, 0;
-    0x1c ServerReference(v: Bytes) Text false "Server Reference" CONNACK | BYE_DOWN, 0;
-    0x1f ReasonString(v: Bytes) Text false "Reason String"
+    0x01 PayloadFormat(v: u8) Bit FREE "Payload Format Indicator" MESSAGE, 0;
+    0x02 MessageExpiry(v: u32) U32 FREE "Message Expiry Interval" MESSAGE, 0;
+    0x03 ContentType(v: Bytes) Text FREE "Content Type" MESSAGE, 0;
+    0x08 ResponseTopic(v: Bytes) Text FREE "Response Topic" MESSAGE, 0;
+    0x09 CorrelationData(v: Bytes) Blob FREE "Correlation Data" MESSAGE, 0;
+    0x0b SubscriptionId(v: u32) Var NOT_0 "Subscription Identifier" PUB_DOWN | SUBSCRIBE, PUB_DOWN;
+    0x11 SessionExpiry(v: u32) U32 FREE "Session Expiry Interval" CONNECT | CONNACK | BYE_UP, 0;
+    0x12 AssignedClientId(v: Bytes) Text FREE "Assigned Client Identifier" CONNACK, 0;
+    0x13 ServerKeepAlive(v: u16) U16 FREE "Server Keep Alive" CONNACK, 0;
+    0x15 AuthMethod(v: Bytes) Text FREE "Authentication Method" CONNECT | CONNACK | AUTH, 0;
+    0x16 AuthData(v: Bytes) Blob FREE "Authentication Data" CONNECT | CONNACK | AUTH, 0;
+    0x17 RequestProblem(v: bool) Bit FREE "Request Problem Information" CONNECT, 0;
+    0x18 WillDelay(v: u32) U32 FREE "Will Delay Interval" WILL, 0;
+    0x19 RequestResponse(v: bool) Bit FREE "Request Response Information" CONNECT, 0;
+    0x1a ResponseInfo(v: Bytes) Text FREE "Response Information" CONNACK, 0;
+    0x1c ServerReference(v: Bytes) Text FREE "Server Reference" CONNACK | BYE_DOWN, 0;
+    0x1f ReasonString(v: Bytes) Text FREE "Reason String"
         CONNACK | ACK | CODES | BYE_UP | BYE_DOWN | AUTH, 0;
-    0x21 ReceiveMax(v: u16) U16 true "Receive Maximum" CONNECT | CONNACK, 0;
-    0x22 TopicAliasMax(v: u16) U16 false "Topic Alias Maximum" CONNECT | CONNACK, 0;
-    0x23 TopicAlias(v: u16) U16 true "Topic Alias" PUB_UP | PUB_DOWN, 0;
-    0x24 MaximumQos(v: u8) Bit false "Maximum QoS" CONNACK, 0;
-    0x25 RetainAvailable(v: bool) Bit false "Retain Available" CONNACK, 0;
-    0x26 User(name: Bytes, v: Bytes) Pair false "User Property" ANY, ANY;
-    0x27 MaximumPacketSize(v: u32) U32 true "Maximum Packet Size" CONNECT | CONNACK, 0;
-    0x28 WildcardAvailable(v: bool) Bit false "Wildcard Subscription Available" CONNACK, 0;
-    0x29 SubIdAvailable(v: bool) Bit false "Subscription Identifier Available" CONNACK, 0;
-    0x2a SharedAvailable(v: bool) Bit false "Shared Subscription Available" CONNACK, 0;
+    0x21 ReceiveMax(v: u16) U16 NOT_0 "Receive Maximum" CONNECT | CONNACK, 0;
+    0x22 TopicAliasMax(v: u16) U16 FREE "Topic Alias Maximum" CONNECT | CONNACK, 0;
+    0x23 TopicAlias(v: u16) U16 ALIAS "Topic Alias" PUB_UP | PUB_DOWN, 0;
+    0x24 MaximumQos(v: u8) Bit FREE "Maximum QoS" CONNACK, 0;
+    0x25 RetainAvailable(v: bool) Bit FREE "Retain Available" CONNACK, 0;
+    0x26 User(name: Bytes, v: Bytes) Pair FREE "User Property" ANY, ANY;
+    0x27 MaximumPacketSize(v: u32) U32 NOT_0 "Maximum Packet Size" CONNECT | CONNACK, 0;
+    0x28 WildcardAvailable(v: bool) Bit FREE "Wildcard Subscription Available" CONNACK, 0;
+    0x29 SubIdAvailable(v: bool) Bit FREE "Subscription Identifier Available" CONNACK, 0;
+    0x2a SharedAvailable(v: bool) Bit FREE "Shared Subscription Available" CONNACK, 0;
 }
 
 /// A block of properties in its wire form, without its length.
@@ -220,7 +224,7 @@ impl Props {
         let mut r = Reader::new(self.0.clone());
         std::iter::from_fn(move || {
             let id = r.u8().ok()?;
-            Prop::take(id, &mut r).ok()
+            Prop::take(row(id)?, &mut r).ok()
         })
     }
 
@@ -250,11 +254,25 @@ impl Props {
         Self(block)
     }
 
-    /// What travels on with a message to its subscribers, in order: all but expiry, topic alias
-    /// and subscription ids, which belong to one hop. Shared when nothing is left out.
+    /// The topic alias, which decides how a PUBLISH is read.
+    #[must_use]
+    pub fn topic_alias(&self) -> Option<u16> {
+        self.iter().find_map(|prop| if let Prop::TopicAlias(n) = prop { Some(n) } else { None })
+    }
+
+    /// Take a block off the front: its length, then so many bytes that may stand there.
+    pub(super) fn take(r: &mut Reader, place: Place) -> Result<Self, Fault> {
+        let len = take_var(r)? as usize;
+        let block = r.take(len).map_err(short)?;
+        check(&block, place)?;
+        Ok(Self(block))
+    }
+
+    /// What travels on with a message to its subscribers, in order: all but expiry, topic alias,
+    /// subscription ids and a will's delay, which are between two parties. Shared when nothing is left out.
     #[must_use]
     pub fn forwardable(&self) -> Bytes {
-        let stays = |prop: &Prop| {
+        let one_hop = |prop: &Prop| {
             matches!(
                 prop,
                 Prop::MessageExpiry(_)
@@ -263,22 +281,80 @@ impl Props {
                     | Prop::WillDelay(_)
             )
         };
-        if !self.iter().any(|prop| stays(&prop)) {
+        if !self.iter().any(|prop| one_hop(&prop)) {
             return self.0.clone();
         }
-        let kept: Vec<Prop> = self.iter().filter(|prop| !stays(prop)).collect();
+        let kept: Vec<Prop> = self.iter().filter(|prop| !one_hop(prop)).collect();
         Self::build(&kept).0
     }
 }
 
+/// The row of a number. A number is a variable byte integer too, but none takes two bytes.
+#[must_use]
+pub fn row(id: u8) -> Option<&'static Row> {
+    TABLE.get(usize::from(*ROW_OF.get(usize::from(id))?))
+}
+
+/// Where the row of each number stands; beyond the table for the numbers between.
+const ROW_OF: [u8; 64] = {
+    let mut rows = [u8::MAX; 64];
+    let mut i = 0;
+    while i < TABLE.len() {
+        rows[TABLE[i].id as usize] = i as u8;
+        i += 1;
+    }
+    rows
+};
+
+/// Is this block one that may stand there? Linear, and nothing is kept but one bit a number.
+pub(super) fn check(block: &Bytes, place: Place) -> Result<(), Fault> {
+    let mut r = Reader::new(block.clone());
+    let mut seen = 0u64;
+    while let Ok(id) = r.u8() {
+        let row = row(id).ok_or_else(|| FaultKind::MqttPropUnknown.fault())?;
+        if !row.may_stand(place) {
+            return Err(match (id, place) {
+                (SUBSCRIPTION_ID, Place::PublishUp) => FaultKind::MqttSubIdFromClient,
+                _ => FaultKind::MqttPropMisplaced,
+            }
+            .fault());
+        }
+        let bit = 1 << id;
+        if seen & bit != 0 && !row.may_repeat(place) {
+            return Err(FaultKind::MqttPropTwice.fault());
+        }
+        seen |= bit;
+        if let Prop::ResponseTopic(topic) = Prop::take(row, &mut r)? {
+            // 5.0 3.3.2-14, 4.7.3-1.
+            if topic.is_empty() || is_wild(&topic) {
+                return Err(FaultKind::MqttResponseTopic.fault());
+            }
+        }
+    }
+    // 5.0 §3.1.2.11.10: data without a method is a protocol error.
+    if seen & (1 << AUTH_DATA) != 0 && seen & (1 << AUTH_METHOD) == 0 {
+        return Err(FaultKind::MqttAuthProtocol.fault());
+    }
+    Ok(())
+}
+
+const SUBSCRIPTION_ID: u8 = 0x0b;
+const AUTH_METHOD: u8 = 0x15;
+const AUTH_DATA: u8 = 0x16;
+
+/// Does a name hold a letter that only filters may hold?
+pub(super) fn is_wild(text: &[u8]) -> bool {
+    text.iter().any(|byte| matches!(byte, b'+' | b'#'))
+}
+
 /// A value on the wire.
 trait Value: Sized {
-    fn take(form: Form, r: &mut Reader) -> Result<Self, Fault>;
+    fn take(row: &Row, r: &mut Reader) -> Result<Self, Fault>;
     fn put(&self, form: Form, into: &mut Vec<u8>) -> bool;
 }
 
 impl Value for u8 {
-    fn take(_: Form, r: &mut Reader) -> Result<Self, Fault> {
+    fn take(_: &Row, r: &mut Reader) -> Result<Self, Fault> {
         match r.u8().map_err(short)? {
             bit @ 0..=1 => Ok(bit),
             _ => Err(FaultKind::MqttPropValue.fault()),
@@ -291,8 +367,8 @@ impl Value for u8 {
 }
 
 impl Value for bool {
-    fn take(form: Form, r: &mut Reader) -> Result<Self, Fault> {
-        u8::take(form, r).map(|bit| bit == 1)
+    fn take(row: &Row, r: &mut Reader) -> Result<Self, Fault> {
+        u8::take(row, r).map(|bit| bit == 1)
     }
     fn put(&self, form: Form, into: &mut Vec<u8>) -> bool {
         u8::from(*self).put(form, into)
@@ -300,8 +376,10 @@ impl Value for bool {
 }
 
 impl Value for u16 {
-    fn take(_: Form, r: &mut Reader) -> Result<Self, Fault> {
-        r.u16().map_err(short)
+    fn take(row: &Row, r: &mut Reader) -> Result<Self, Fault> {
+        let n = r.u16().map_err(short)?;
+        may_be(u32::from(n), row)?;
+        Ok(n)
     }
     fn put(&self, _: Form, into: &mut Vec<u8>) -> bool {
         into.extend_from_slice(&self.to_be_bytes());
@@ -310,30 +388,26 @@ impl Value for u16 {
 }
 
 impl Value for u32 {
-    fn take(form: Form, r: &mut Reader) -> Result<Self, Fault> {
-        match form {
-            Form::Var => take_var(r),
-            _ => r.u32().map_err(short),
-        }
+    fn take(row: &Row, r: &mut Reader) -> Result<Self, Fault> {
+        let n = match row.form {
+            Form::Var => take_var(r)?,
+            _ => r.u32().map_err(short)?,
+        };
+        may_be(n, row)?;
+        Ok(n)
     }
     fn put(&self, form: Form, into: &mut Vec<u8>) -> bool {
         match form {
-            Form::Var => {
-                let (bytes, len) = var_bytes(*self);
-                into.extend(bytes.iter().take(len));
-                *self <= VAR_MAX
-            }
-            _ => {
-                into.extend_from_slice(&self.to_be_bytes());
-                true
-            }
+            Form::Var => put_var(*self, into),
+            _ => into.extend_from_slice(&self.to_be_bytes()),
         }
+        form != Form::Var || *self <= VAR_MAX
     }
 }
 
 impl Value for Bytes {
-    fn take(form: Form, r: &mut Reader) -> Result<Self, Fault> {
-        match form {
+    fn take(row: &Row, r: &mut Reader) -> Result<Self, Fault> {
+        match row.form {
             Form::Blob => r.blob16().map_err(short),
             _ => take_text(r),
         }
@@ -344,6 +418,19 @@ impl Value for Bytes {
         into.extend_from_slice(self);
         true
     }
+}
+
+fn may_be(n: u32, row: &Row) -> Result<(), Fault> {
+    match row.zero {
+        Some(kind) if n == 0 => Err(kind.fault()),
+        _ => Ok(()),
+    }
+}
+
+/// Append a variable byte integer.
+pub(super) fn put_var(n: u32, into: &mut Vec<u8>) {
+    let (bytes, len) = var_bytes(n);
+    into.extend(bytes.iter().take(len));
 }
 
 /// A variable byte integer. 5.0 1.5.5-1: in as few bytes as possible.
