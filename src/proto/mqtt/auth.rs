@@ -9,11 +9,11 @@ use bytes::Bytes;
 use crate::base::id::Lsn;
 use crate::base::stats::Counter;
 use crate::hub::policy::{Dialogue, Event, Login, Principal, Refusal, Said};
-use crate::proto::{Ask, Ctx};
 use crate::proto::fault::{Fault, FaultKind};
+use crate::proto::{Ask, Ctx};
 
-use super::code;
 use super::connect::{login_of, refuse};
+use super::fault::reason as code;
 use super::line::Line;
 use super::online::Online;
 use super::packet::{Connect, Packet, Reason};
@@ -78,11 +78,7 @@ impl Peer {
     }
 
     /// The next step of a stranger.
-    pub(super) fn on_conversing(
-        &mut self,
-        packet: Packet,
-        ctx: &mut Ctx<'_>,
-    ) -> Result<(), Fault> {
+    pub(super) fn on_conversing(&mut self, packet: Packet, ctx: &mut Ctx<'_>) -> Result<(), Fault> {
         let State::Conversing { connect, mut dialogue } =
             core::mem::replace(&mut self.state, State::Over)
         else {
@@ -142,7 +138,7 @@ impl Online {
             None => {
                 let login = again(&self.who, ctx);
                 let begun = ctx.hub.policy.converse(ctx.now, &login, &proof.method);
-                (begun.ok_or(FaultKind::MqttAuthMethod.fault())?, code::AGAIN)
+                (begun.ok_or(FaultKind::MqttAuthMethod.fault())?, code::REAUTHENTICATE)
             }
         };
         let data = answer(step, &proof.method, wanted)?;

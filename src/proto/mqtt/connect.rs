@@ -179,13 +179,7 @@ impl Peer {
 }
 
 /// The state of a client that is in from now on.
-fn online(
-    j: &Joining,
-    who: Principal,
-    attached: Attached,
-    expiry_s: u64,
-    ctx: &Ctx<'_>,
-) -> Online {
+fn online(j: &Joining, who: Principal, attached: Attached, expiry_s: u64, ctx: &Ctx<'_>) -> Online {
     let wishes = Wishes::of(&j.connect.props);
     let limits = &ctx.hub.limits;
     let method = Words::of(&j.connect.props).method;
@@ -306,11 +300,7 @@ fn check_will(connect: &Connect, ctx: &Ctx<'_>) -> Result<(), Fault> {
 }
 
 /// The will as the hub keeps it: copied, because it outlives the packet it came in.
-fn will_of(
-    connect: &Connect,
-    who: &Principal,
-    ctx: &mut Ctx<'_>,
-) -> Result<Option<Will>, Fault> {
+fn will_of(connect: &Connect, who: &Principal, ctx: &mut Ctx<'_>) -> Result<Option<Will>, Fault> {
     let Some(will) = &connect.will else { return Ok(None) };
     let topic = Spelling::new(&ctx.hub.limits).topic(&will.topic)?.detached();
     if !permit(who, Access::Publish(&topic), ctx) {

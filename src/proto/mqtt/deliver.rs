@@ -15,7 +15,7 @@ use crate::topic::Topic;
 
 use super::alias::Spoken;
 use super::dialect::Spelling;
-use super::encode::{PublishProps, publish_head, publish_len};
+use super::encode::{PublishHead, PublishProps, publish_head, publish_len};
 use super::line::Line;
 use super::online::Online;
 use super::packet::{Ack, Packet, Version};
@@ -56,28 +56,32 @@ impl Online {
         let mut spelled = Vec::new();
         let Some(text) = text_of(&m.topic, &mut spelled, hub) else { return Err(unspellable) };
         let id = if d.qos > 0 { id_of(d.ord) } else { 0 };
-        let dup = d.qos > 0 && d.dup;
         let spoken = self.ours.look(text);
-        let put = |spoken: Spoken, out: &mut Outbound| {
-            let text = if matches!(spoken, Spoken::Known(_)) { &[] } else { text };
-            let props = PublishProps {
-                expiry: seconds_left(m, now),
-                alias: spoken.number(),
-                subs: &d.subs,
-                rest: &m.props,
+        let mut put = |spoken: Spoken| {
+            let head = PublishHead {
+                version,
+                dup: d.qos > 0 && d.dup,
+                qos: d.qos,
+                retain: d.retain,
+                topic: if matches!(spoken, Spoken::Known(_)) { &[] } else { text },
+                id,
+                props: PublishProps {
+                    expiry: seconds_left(m, now),
+                    alias: spoken.number(),
+                    subs: &d.subs,
+                    rest: &m.props,
+                },
+                payload_len: m.body.len(),
             };
-            let fits = line.packet_max == usize::MAX
-                || publish_len(version, d.qos, text, &props, m.body.len()) <= line.packet_max;
-            if !fits {
-                return Ok(false);
+            match publish_len(&head) <= line.packet_max {
+                true => publish_head(out, &head).map(|()| true),
+                false => Ok(false),
             }
-            let len = m.body.len();
-            publish_head(out, version, dup, d.qos, d.retain, text, id, props, len).map(|()| true)
         };
-        let mut said = put(spoken, out).map_err(|_| unspellable)?;
+        let mut said = put(spoken).map_err(|_| unspellable)?;
         match spoken {
             Spoken::New(number) if said => self.ours.learn(number, text),
-            Spoken::New(_) => said = put(Spoken::Plain, out).map_err(|_| unspellable)?,
+            Spoken::New(_) => said = put(Spoken::Plain).map_err(|_| unspellable)?,
             Spoken::Plain | Spoken::Known(_) => {}
         }
         if !said {
@@ -109,9 +113,8 @@ impl Online {
 /// The topic as MQTT writes it; none when it cannot.
 fn text_of<'a>(topic: &'a Topic, spelled: &'a mut Vec<u8>, hub: &Hub) -> Option<&'a [u8]> {
     let spelling = Spelling::new(&hub.limits);
-    match topic.spelled_with(b'/') {
-        Some(text) if Spelling::is_speakable(text) => Some(text),
-        Some(_) => None,
+    match spelling.as_spelled(topic) {
+        Some(text) => Some(text),
         None => spelling.spell(topic, spelled).then_some(&spelled[..]),
     }
 }

@@ -16,9 +16,10 @@ use crate::proto::fault::FaultKind;
 use crate::proto::replies::Replies;
 
 use super::encode::encode_vec;
+use super::fault::reason as code;
 use super::packet::{Ack, Codes, ConnAck, Packet, Reason, Version};
 use super::props::{Prop, Props};
-use super::{code, encode, fault};
+use super::{encode, fault};
 
 /// Which step of a ladder an acknowledgement is.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -190,6 +191,7 @@ impl Line {
             return (version == Version::V5).then_some(goodbye);
         }
         let code = match (version, doom) {
+            (Version::V5, Doom::Fault(why)) => fault::connack5(why),
             (Version::V5, _) => connack5(reason),
             (_, Doom::Fault(why)) => fault::connack3(why)?,
             (_, Doom::Refused(_)) => fault::connack3(&FaultKind::MqttCredentials.fault())?,
@@ -223,13 +225,12 @@ fn reason_of(doom: &Doom) -> Option<(u8, &'static str)> {
     })
 }
 
-/// A code that only a DISCONNECT has, as a CONNACK says it (mqtt5 3.2.2.2).
+/// The end of a login for no fault of its own: a CONNACK lacks some of the codes.
 fn connack5(reason: u8) -> u8 {
     match reason {
         code::SHUTTING_DOWN | code::TAKEN_OVER => code::UNAVAILABLE,
         code::KEEP_ALIVE => code::UNSPECIFIED,
-        code::ADMINISTRATIVE => code::NOT_AUTHORIZED,
-        code::RECEIVE_MAX | code::ALIAS => code::PROTOCOL,
+        code::ADMINISTRATIVE => code::DENIED,
         other => other,
     }
 }

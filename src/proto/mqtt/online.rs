@@ -21,8 +21,8 @@ use crate::topic::Topic;
 
 use super::alias::{Ours, Theirs};
 use super::auth::Proof;
-use super::code;
 use super::dialect::Spelling;
+use super::fault::reason as code;
 use super::line::{Done, Line, Parked, Step};
 use super::packet::{Ack, Packet, Publish, Reason};
 use super::props::{Prop, Props};
@@ -175,7 +175,7 @@ impl Online {
         };
         // Mqtt5 3.4.2.1: told only where there is a code for it.
         let alone = line.is_v5() && receipt.matched == 0;
-        let reason = if alone { code::NO_SUBSCRIBERS } else { 0 };
+        let reason = if alone { code::NO_MATCHING } else { 0 };
         match p.qos {
             0 => {}
             1 => line.ack(receipt.after, Step::PubAck, p.id, reason),
@@ -234,12 +234,10 @@ impl Online {
                 line.refuse(Step::PubRec, p.id, why);
             }
             (1, false) => line.ack(Lsn::START, Step::PubAck, p.id, 0),
-            (_, false) => {
-                match ctx.hub.inbound_note(self.session, p.id, ctx.listener.level) {
-                    Ok(receipt) => line.ack(receipt.after, Step::PubRec, p.id, 0),
-                    Err(why) => return self.held_publish(why, p.clone(), line, ctx),
-                }
-            }
+            (_, false) => match ctx.hub.inbound_note(self.session, p.id, ctx.listener.level) {
+                Ok(receipt) => line.ack(receipt.after, Step::PubRec, p.id, 0),
+                Err(why) => return self.held_publish(why, p.clone(), line, ctx),
+            },
         }
         Ok(())
     }
@@ -273,7 +271,7 @@ impl Online {
             Ok(Some(receipt)) => line.ack(receipt.after, Step::PubRel, ack.id, 0),
             Ok(None) => {
                 ctx.hub.stats.count(Counter::Ignored);
-                line.ack(Lsn::START, Step::PubRel, ack.id, code::NO_PACKET_ID);
+                line.ack(Lsn::START, Step::PubRel, ack.id, code::ID_UNKNOWN);
             }
             Err(why) => return held(why, Packet::PubRec(ack), Done::default(), line, ctx),
         }
@@ -287,7 +285,7 @@ impl Online {
             Ok(Some(receipt)) => line.ack(receipt.after, Step::PubComp, ack.id, 0),
             Ok(None) => {
                 ctx.hub.stats.count(Counter::Ignored);
-                line.ack(Lsn::START, Step::PubComp, ack.id, code::NO_PACKET_ID);
+                line.ack(Lsn::START, Step::PubComp, ack.id, code::ID_UNKNOWN);
             }
             Err(why) => return held(why, Packet::PubRel(ack), Done::default(), line, ctx),
         }

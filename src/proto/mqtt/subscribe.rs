@@ -16,8 +16,8 @@ use crate::proto::Ctx;
 use crate::proto::fault::{Fault, FaultKind};
 use crate::topic::{Filter, Seg, Tail};
 
-use super::code;
 use super::dialect::Spelling;
+use super::fault::reason as code;
 use super::line::{Done, Line};
 use super::online::{Online, park, permit};
 use super::packet::{Asked, Codes, Packet, Subscribe, Unsubscribe};
@@ -91,7 +91,7 @@ impl Online {
             return Ok(Outcome::Code(code, Lsn::START));
         }
         if !permit(&self.who, Access::Subscribe(&filter), ctx) {
-            return Ok(Outcome::No(code::NOT_AUTHORIZED, FaultKind::MqttDenied));
+            return Ok(Outcome::No(code::DENIED, FaultKind::MqttDenied));
         }
         let opts = SubOpts {
             qos: asked.qos.min(ctx.hub.limits.qos_max),
