@@ -2,6 +2,18 @@
 //!
 //! Plain data: what reads configuration fills it in. Memory in use is at most the sum of these.
 
+/// How a group of subscribers chooses who is told.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+pub enum ShareStrategy {
+    /// One after the other.
+    #[default]
+    RoundRobin,
+    /// All messages of one publisher to the same member.
+    Sticky,
+    /// The one that is owed least.
+    LeastOwed,
+}
+
 /// All bounds.
 #[derive(Clone, Debug)]
 pub struct Limits {
@@ -69,6 +81,10 @@ pub struct Limits {
     pub verify_at_once: usize,
     /// Length of one journal segment.
     pub segment_bytes: u32,
+    /// How groups of subscribers choose.
+    pub share_strategy: ShareStrategy,
+    /// Durable deliveries that wait for one session.
+    pub queued_max: u64,
 }
 
 impl Default for Limits {
@@ -106,6 +122,8 @@ impl Default for Limits {
             verify_per_address_max: 128,
             verify_at_once: 1,
             segment_bytes: 16 << 20,
+            share_strategy: ShareStrategy::RoundRobin,
+            queued_max: 1_000_000,
         }
     }
 }
