@@ -31,6 +31,11 @@ pub(crate) const GRANT_RETAIN: u8 = 0x08;
 pub(crate) const GRANT_DUP: u8 = 0x10;
 /// It came out of a queue.
 pub(crate) const GRANT_ASKED: u8 = 0x20;
+/// The record remembers a number of this owner's publication instead of owing it anything.
+pub(crate) const GRANT_RECEIVED: u8 = 0x40;
+/// Where an ordinal would stand, a publication's number has this bit, so that it is never taken
+/// for one.
+pub(crate) const RECEIVED: u64 = 1 << 62;
 /// The record settles this ordinal of this owner instead of owing it.
 pub(crate) const GRANT_SETTLES: u8 = 0x80;
 
@@ -61,11 +66,14 @@ impl Hub {
         self.find_readers(from, p);
         let matched = self.targets.len() as u32;
         let keep = p.retain && self.may_keep(p);
-        let spots = self.write_down(now, level, p, keep)?;
+        let spots = self.write_down(now, from, level, p, keep)?;
         if keep {
             self.keep_value(now, p, spots.first().copied());
         }
         self.owe_all(now, p, &spots);
+        if let (Some(from), Some(packet)) = (from, p.inbound) {
+            self.hold_inbound(from, packet);
+        }
         self.stats.count(Counter::MessagesReceived);
         Ok(Receipt { after: after(level, spots.last().copied()), matched })
     }
@@ -85,14 +93,20 @@ impl Hub {
                 self.memo.learn(place, p.realm, version, &p.topic, &self.matches);
             }
         }
+        self.chosen.clear();
+        if !realm.shared.is_empty() {
+            self.choose_all(from, p);
+        }
         let checks = self.policy.checks_receive();
-        for leaf in &self.matches {
-            for member in realm.topics.leaf(*leaf).into_iter().flatten() {
+        let Some(realm) = self.realms.get(usize::from(p.realm.0)) else { return };
+        let leaves = self.matches.iter().filter_map(|leaf| realm.topics.leaf(*leaf));
+        for members in leaves.chain(core::iter::once(&self.chosen)) {
+            for member in members {
                 let Some(s) = self.sessions.get_mut(member.session) else { continue };
                 if member.opts.no_local && from == Some(member.session) {
                     continue;
                 }
-                let qos = p.qos.min(member.opts.qos).min(1);
+                let qos = p.qos.min(member.opts.qos).min(2);
                 let sub = (member.opts.id != 0).then_some(member.opts.id);
                 let seen = (s.stamp.0 == self.publish_no).then_some(s.stamp.1 as usize);
                 if let Some(t) = seen.and_then(|at| self.targets.get_mut(at)) {
@@ -119,10 +133,22 @@ impl Hub {
         }
     }
 
+    /// One member of every group that listens.
+    fn choose_all(&mut self, from: Option<SessionId>, p: &Publication) {
+        let Some(realm) = self.realms.get(usize::from(p.realm.0)) else { return };
+        let (mut leaves, mut chosen) = (Vec::new(), core::mem::take(&mut self.chosen));
+        realm.shared.matches(&p.topic, &mut leaves);
+        for leaf in leaves {
+            self.choose(p.realm, leaf, from, &mut chosen);
+        }
+        self.chosen = chosen;
+    }
+
     /// The record, or the few records, of this publication; none when nothing about it is durable.
     fn write_down(
         &mut self,
         now: Now,
+        from: Option<SessionId>,
         level: Durability,
         p: &Publication,
         keep: bool,
@@ -149,9 +175,22 @@ impl Hub {
         }
         let keep = keep && !p.body.is_empty();
         let clears = p.retain && p.body.is_empty();
+        let received = self.received_from(from, p);
         if owed.is_empty() && !keep {
-            return if clears { self.write_clear(p) } else { Ok(spots) };
+            if clears {
+                spots = self.write_clear(p)?;
+            }
+            if let (Some((id, entry)), Some(packet)) = (received, p.inbound) {
+                let record = Record::Received { owner: entry.owner, packet, held: true };
+                if let Some(spot) = self.append(Class::Growth, &record)? {
+                    self.add_home(id, spot);
+                    spots.push(spot);
+                }
+            }
+            return Ok(spots);
         }
+        let debts = owed.len();
+        owed.extend(received.iter().map(|(_, entry)| entry.clone()));
         self.scratch.clear();
         p.topic.encode(&mut self.scratch);
         let Some(journal) = &mut self.journal else { return Ok(spots) };
@@ -163,7 +202,7 @@ impl Hub {
         }
         // Without a body the same record clears the value: owing and clearing happen together.
         let mut retain = keep || clears;
-        let mut rest = &owed[..];
+        let (mut rest, mut debts) = (&owed[..], debts);
         loop {
             let (chunk, more) = rest.split_at(rest.len().min(OWED_MAX));
             let message = MessageRef {
@@ -178,16 +217,30 @@ impl Hub {
                 owed: chunk,
             };
             let spot = journal.append_message(Class::Growth, &message).map_err(held)?;
-            journal.own(Journal::segment_of(spot.lsn), chunk.len() as u64);
+            let owned = chunk.len().min(debts);
+            debts -= owned;
+            journal.own(Journal::segment_of(spot.lsn), owned as u64);
             self.stats.count(Counter::JournalRecords);
             self.stats.add(Counter::JournalBytes, u64::from(spot.len));
             spots.push(spot);
             retain = false;
             rest = more;
             if rest.is_empty() {
+                if let Some((id, _)) = received {
+                    self.add_home(id, spot);
+                }
                 return Ok(spots);
             }
         }
+    }
+
+    /// The entry that remembers the publication's number, if its sender is one that the journal
+    /// knows.
+    fn received_from(&self, from: Option<SessionId>, p: &Publication) -> Option<(SessionId, Owed)> {
+        let (id, packet) = (from?, p.inbound?);
+        let owner = self.sessions.get(id)?.owner?;
+        let ord = RECEIVED | u64::from(packet);
+        Some((id, Owed { owner, ord, grant: GRANT_RECEIVED, subs: SubIds::new() }))
     }
 
     /// An empty retained message forgets the topic's value; durable only if there was one.
@@ -227,12 +280,14 @@ impl Hub {
             let message = inline.then(|| Arc::new(message_of(now, p, &self.stored, true)));
             let charge = self.stored.charge(p.topic.text().len() + KEPT_BYTES);
             let (lsn, len) = (spot.map(|s| s.lsn), spot.map_or(0, |s| s.len));
-            let kept = Kept { lsn, len, message, charge };
+            let kept = Kept { lsn, len, expires: p.expires, message, charge };
+            self.fading += usize::from(p.expires != 0);
             if let (Some(spot), Some(journal)) = (spot, &mut self.journal) {
                 journal.own(Journal::segment_of(spot.lsn), 1);
             }
             realm.retained.set(&p.topic.detached(), kept)
         };
+        self.fading -= usize::from(old.as_ref().is_some_and(|kept| kept.expires != 0));
         if let Some(segment) = old.and_then(|kept| kept.segment()) {
             self.disown(segment, 1);
         }

@@ -13,9 +13,9 @@ use super::message::{Delivery, Durability, Publication, id_of};
 use super::policy::{Event, Observer, Open, Policy, Principal};
 use super::queue::Queued;
 use super::recover::Recovery;
-use super::registry::{Attach, Attached, Fresh};
+use super::registry::{Attach, Attached, Fresh, Parting};
 use super::session::{Kind, SubOpts};
-use super::subscribe::Subscribed;
+use super::subscribe::{Replays, Subscribed};
 use super::{Held, Hub, Parts, Receipt};
 
 const STAR: Star = Star { levels_max: 16 };
@@ -59,7 +59,7 @@ impl Bench {
     }
 
     /// The process dies; everything written survives, in memory or not.
-    fn restart(self) -> Self {
+    pub(super) fn restart(self) -> Self {
         let limits = self.hub.limits.clone();
         let disk = Memory::holding(self.disk.image());
         drop(self.hub);
@@ -91,20 +91,68 @@ impl Bench {
             level: Durability::Disk,
             inflight_max: self.hub.limits.inflight_max,
             expiry_s: 60,
+            unique: false,
+            will: None,
         };
         self.hub.attach(self.now, attach).expect("room for a session")
     }
 
+    /// A client with an id of its own, that may be told and heard twice.
+    pub(super) fn client(&mut self, name: &str, change: impl FnOnce(&mut Attach)) -> Attached {
+        self.conns += 1;
+        let mut attach = Attach {
+            kind: Kind::Mqtt,
+            realm: REALM,
+            name: Bytes::copy_from_slice(name.as_bytes()),
+            durable: true,
+            principal: Principal::default(),
+            conn: ConnId { index: self.conns, life: 0 },
+            fresh: Fresh::No,
+            level: Durability::Disk,
+            inflight_max: self.hub.limits.inflight_max,
+            expiry_s: 60,
+            unique: true,
+            will: None,
+        };
+        change(&mut attach);
+        self.hub.attach(self.now, attach).expect("room for a session")
+    }
+
+    /// Time passes; the timers that are due go off.
+    pub(super) fn sleep(&mut self, ms: u64) {
+        let until = self.now.mono + ms * 1_000_000;
+        while self.now.mono < until {
+            let step = (until - self.now.mono).min(500_000_000);
+            self.now.mono += step;
+            self.now.wall += step / 1_000_000;
+            let mut later = Vec::new();
+            while let Some((at, id)) = self.hub.poll_timer() {
+                match self.now.reached(at) {
+                    true => self.hub.on_session_deadline(self.now, id),
+                    false => later.push((at, id)),
+                }
+            }
+            self.hub.timers = later;
+            self.hub.fire_wills(self.now);
+            self.hub.sweep_retained(self.now);
+        }
+    }
+
+    pub(super) fn leave(&mut self, id: SessionId) {
+        let conn = self.hub.session(id).and_then(|s| s.conn).expect("connected");
+        self.hub.detach(self.now, id, conn, Parting::Quiet);
+    }
+
     pub(super) fn detach(&mut self, id: SessionId) {
         let conn = self.hub.session(id).and_then(|s| s.conn).expect("connected");
-        self.hub.detach(self.now, id, conn);
+        self.hub.detach(self.now, id, conn, Parting::Lost);
     }
 
     pub(super) fn subscribe(&mut self, id: SessionId, filter: &str, qos: u8) {
         let filter =
             STAR.filter(&Bytes::copy_from_slice(filter.as_bytes()), Match::Native).expect("filter");
         let opts = SubOpts { qos, ..SubOpts::default() };
-        self.hub.subscribe(self.now, id, &filter, opts, true).expect("room");
+        self.hub.subscribe(self.now, id, &filter, None, opts, Replays::Always).expect("room");
     }
 
     pub(super) fn publication(topic: &str, body: &[u8], qos: u8, retain: bool) -> Publication {
@@ -116,6 +164,7 @@ impl Bench {
             qos,
             retain,
             expires: 0,
+            inbound: None,
         }
     }
 
@@ -359,7 +408,7 @@ fn the_newcomer_takes_over_and_the_old_connection_is_named() {
     let second = b.attach("reader", Fresh::No);
     assert_eq!(second.yielding, old);
     // The old connection's end changes nothing for the new one.
-    b.hub.detach(b.now, first.session, old.expect("was connected"));
+    b.hub.detach(b.now, first.session, old.expect("was connected"), Parting::Lost);
     assert!(b.hub.session(second.session).is_some_and(|s| s.conn.is_some()));
 }
 
@@ -705,7 +754,7 @@ fn the_subscriptions_of_a_session_fit_into_one_record() {
     for n in 0..20 {
         let text = Bytes::from(format!("{n}/{}", "x".repeat(5_000)));
         let filter = STAR.filter(&text, Match::Native).expect("filter");
-        let answer = b.hub.subscribe(b.now, reader, &filter, opts, false);
+        let answer = b.hub.subscribe(b.now, reader, &filter, None, opts, Replays::Never);
         refused += u32::from(matches!(answer, Ok(Subscribed::TooMany)));
         b.pump();
     }
