@@ -15,11 +15,11 @@ use crate::proto::doom::Doom;
 use crate::proto::fault::FaultKind;
 use crate::proto::replies::Replies;
 
-use super::encode::encode_vec;
+use super::encode::{encode, encode_vec};
+use super::fault;
 use super::fault::reason as code;
 use super::packet::{Ack, Codes, ConnAck, Packet, Reason, Version};
 use super::props::{Prop, Props};
-use super::{encode, fault};
 
 /// Which step of a ladder an acknowledgement is.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -150,7 +150,7 @@ impl Line {
         let version = self.version.unwrap_or(Version::V311);
         if self.packet_max == usize::MAX {
             // Nothing in these packets can be too long: what is long in them came in a packet.
-            let _ = encode::encode(&packet, version, out);
+            let _ = encode(&packet, version, out);
             return;
         }
         let fits = |packet: &Packet| {

@@ -20,6 +20,8 @@ mod line;
 mod online;
 pub mod packet;
 pub mod peer;
+#[cfg(test)]
+mod peer_test;
 pub mod props;
 mod subscribe;
 
