@@ -4,7 +4,8 @@
 //! detach), `subscribe`, `group` (turns), `fanout` (publish), `backlog` (next, settle, read back),
 //! `ladder` (QoS 2), `will`, `retained`, `queue`, and what the journal needs: `recover` and
 //! `compact`. `policy` has the two traits that others implement. Nothing here encodes, reads a
-//! clock or touches the world: time comes in as an argument, disk work goes out as jobs. Absent on purpose: any wire format.
+//! clock or touches the world: time comes in as an argument, disk work goes out as jobs. Absent on
+//! purpose: any wire format.
 
 pub mod backlog;
 pub mod compact;
