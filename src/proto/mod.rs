@@ -8,6 +8,7 @@
 pub mod doom;
 pub mod fault;
 pub mod local;
+pub mod mqtt;
 pub mod prx1;
 pub mod replies;
 
