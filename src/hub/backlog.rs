@@ -47,7 +47,7 @@ impl Hub {
             match s.outbox.next(s.inflight_max) {
                 Next::Deliver(d) if d.message.is_expired(now.wall) => {
                     self.stats.count(Counter::DroppedExpired);
-                    let user = s.principal.user.clone();
+                    let user = s.label().clone();
                     let reason = "expired";
                     let event = Event::Dropped { user: &user, topic: &d.message.topic, reason };
                     self.observer.see(now, &event);

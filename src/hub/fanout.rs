@@ -64,6 +64,7 @@ impl Hub {
             return Err(Held::Memory);
         }
         self.find_readers(from, p);
+        self.tell_overfull(now, p);
         let matched = self.targets.len() as u32;
         let keep = p.retain && self.may_keep(p);
         let spots = self.write_down(now, from, level, p, keep)?;
@@ -98,6 +99,8 @@ impl Hub {
             self.choose_all(from, p);
         }
         let checks = self.policy.checks_receive();
+        let queued_max = self.limits.queued_max;
+        self.overfull.clear();
         let Some(realm) = self.realms.get(usize::from(p.realm.0)) else { return };
         let leaves = self.matches.iter().filter_map(|leaf| realm.topics.leaf(*leaf));
         for members in leaves.chain(core::iter::once(&self.chosen)) {
@@ -118,6 +121,10 @@ impl Hub {
                 if checks && !self.policy.permit(&s.principal, &Access::Receive(&p.topic)) {
                     continue;
                 }
+                if qos > 0 && s.outbox.ledger.as_ref().is_some_and(|l| l.len() >= queued_max) {
+                    self.overfull.push(member.session);
+                    continue;
+                }
                 // Who holds on to a message beyond the turn must not hold on to the read buffer
                 // it came in: that is many times what the meter knows of.
                 self.apart |= s.conn.is_none() || s.lagging;
@@ -130,6 +137,16 @@ impl Hub {
                     subs: sub.into_iter().collect(),
                 });
             }
+        }
+    }
+
+    /// Readers that are owed as much as they may be get nothing more, and it is said.
+    fn tell_overfull(&mut self, now: Now, p: &Publication) {
+        for id in core::mem::take(&mut self.overfull) {
+            self.stats.count(Counter::DroppedFull);
+            let Some(s) = self.sessions.get(id) else { continue };
+            let (user, reason) = (s.label(), "as much as it may be owed");
+            self.observer.see(now, &Event::Dropped { user, topic: &p.topic, reason });
         }
     }
 
@@ -155,41 +172,21 @@ impl Hub {
     ) -> Result<SmallVec<[Spot; 1]>, Held> {
         let mut spots = SmallVec::new();
         if level == Durability::Memory || self.journal.is_none() {
-            if keep {
-                // A durable value must not outlive the one that replaces it; a sick disk has
-                // promised nothing.
-                match self.write_clear(p) {
-                    Ok(_) | Err(Held::Failed) => {}
-                    Err(why) => return Err(why),
-                }
-            }
-            return Ok(spots);
+            // A durable value must not outlive the one that replaces it; a sick disk has promised
+            // nothing.
+            return match if keep { self.write_clear(p) } else { Ok(spots) } {
+                Ok(_) | Err(Held::Failed) => Ok(SmallVec::new()),
+                Err(why) => Err(why),
+            };
         }
-        let mut owed: Vec<Owed> = Vec::new();
-        for t in &self.targets {
-            let Some(owner) = t.owner.filter(|_| t.qos > 0) else { continue };
-            let Some(s) = self.sessions.get(t.session) else { continue };
-            let grant = t.qos | if t.retain { GRANT_RETAIN } else { 0 };
-            let ord = s.outbox.peek_ordinal();
-            owed.push(Owed { owner, ord, grant, subs: t.subs.clone() });
-        }
+        let mut owed = self.debts();
         let keep = keep && !p.body.is_empty();
         let clears = p.retain && p.body.is_empty();
         let received = self.received_from(from, p);
         if owed.is_empty() && !keep {
-            if clears {
-                spots = self.write_clear(p)?;
-            }
-            if let (Some((id, entry)), Some(packet)) = (received, p.inbound) {
-                let record = Record::Received { owner: entry.owner, packet, held: true };
-                if let Some(spot) = self.append(Class::Growth, &record)? {
-                    self.add_home(id, spot);
-                    spots.push(spot);
-                }
-            }
-            return Ok(spots);
+            return self.write_little(p, clears, received);
         }
-        let debts = owed.len();
+        let mut debts = owed.len();
         owed.extend(received.iter().map(|(_, entry)| entry.clone()));
         self.scratch.clear();
         p.topic.encode(&mut self.scratch);
@@ -202,7 +199,7 @@ impl Hub {
         }
         // Without a body the same record clears the value: owing and clearing happen together.
         let mut retain = keep || clears;
-        let (mut rest, mut debts) = (&owed[..], debts);
+        let mut rest = &owed[..];
         loop {
             let (chunk, more) = rest.split_at(rest.len().min(OWED_MAX));
             let message = MessageRef {
@@ -232,6 +229,35 @@ impl Hub {
                 return Ok(spots);
             }
         }
+    }
+
+    /// What the durable readers of the publication at hand are to be owed.
+    fn debts(&self) -> Vec<Owed> {
+        let debt = |t: &Target| {
+            let owner = t.owner.filter(|_| t.qos > 0)?;
+            let s = self.sessions.get(t.session)?;
+            let grant = t.qos | if t.retain { GRANT_RETAIN } else { 0 };
+            Some(Owed { owner, ord: s.outbox.peek_ordinal(), grant, subs: t.subs.clone() })
+        };
+        self.targets.iter().filter_map(debt).collect()
+    }
+
+    /// Nobody is owed it and it is not kept: that a value is forgotten, and its number.
+    fn write_little(
+        &mut self,
+        p: &Publication,
+        clears: bool,
+        received: Option<(SessionId, Owed)>,
+    ) -> Result<SmallVec<[Spot; 1]>, Held> {
+        let mut spots = if clears { self.write_clear(p)? } else { SmallVec::new() };
+        if let (Some((id, entry)), Some(packet)) = (received, p.inbound) {
+            let record = Record::Received { owner: entry.owner, packet, held: true };
+            if let Some(spot) = self.append(Class::Growth, &record)? {
+                self.add_home(id, spot);
+                spots.push(spot);
+            }
+        }
+        Ok(spots)
     }
 
     /// The entry that remembers the publication's number, if its sender is one that the journal
@@ -327,7 +353,7 @@ impl Hub {
             };
             if s.outbox.push(delivery, lsn, attached, room) == Pushed::Dropped {
                 self.stats.count(Counter::DroppedFull);
-                let user = s.principal.user.clone();
+                let user = s.label().clone();
                 let reason = if attached { "outbox full" } else { "offline queue full" };
                 let event = Event::Dropped { user: &user, topic: &p.topic, reason };
                 self.observer.see(now, &event);

@@ -2,9 +2,10 @@
 //!
 //! Reading order: `message`, `outbox`, `session`, `realm`, then the verbs: `registry` (attach,
 //! detach), `subscribe`, `group` (turns), `fanout` (publish), `backlog` (next, settle, read back),
-//! `ladder` (QoS 2), `will`, `retained`, `queue`, and what the journal needs: `recover`, `compact`. `policy` has the two traits that
-//! others implement. Nothing here encodes, reads a clock or touches the world: time comes in as an
-//! argument, disk work goes out as jobs. Absent on purpose: any wire format.
+//! `ladder` (QoS 2), `will`, `retained`, `queue`, and what the journal needs: `recover` and
+//! `compact`. `policy` has the two traits that others implement. Nothing here encodes, reads a
+//! clock or touches the world: time comes in as an argument, disk work goes out as jobs. Absent on
+//! purpose: any wire format.
 
 pub mod backlog;
 pub mod compact;
@@ -24,6 +25,8 @@ pub mod session;
 pub mod subscribe;
 pub mod will;
 
+#[cfg(test)]
+mod bench_test;
 #[cfg(test)]
 mod bounds_test;
 #[cfg(test)]
@@ -152,6 +155,7 @@ pub struct Hub {
     memo: memo::Memo,
     targets: Vec<Target>,
     chosen: Vec<realm::Member>,
+    overfull: Vec<SessionId>,
     share_strategy: group::Strategy,
     scratch: Vec<u8>,
 }
@@ -209,6 +213,7 @@ impl Hub {
             memo: memo::Memo::new(seed),
             targets: Vec::new(),
             chosen: Vec::new(),
+            overfull: Vec::new(),
             share_strategy,
             scratch: Vec::new(),
         }

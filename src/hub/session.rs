@@ -182,6 +182,12 @@ impl Session {
         will_at.into_iter().chain(self.expires).min().filter(|at| *at != Deadline::NEVER)
     }
 
+    /// What to call it in a log: its name, or its owner's.
+    #[must_use]
+    pub fn label(&self) -> &Bytes {
+        if self.name.is_empty() { &self.principal.user } else { &self.name }
+    }
+
     /// What it listens to in turns with others.
     #[must_use]
     pub fn shares(&self) -> &[Share] {
