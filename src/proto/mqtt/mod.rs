@@ -9,11 +9,19 @@
 //! One set of types serves all three versions; what a version lacks is empty in it.
 
 pub mod decode;
+#[cfg(test)]
+mod decode_test;
 pub mod dialect;
 pub mod encode;
+#[cfg(test)]
+mod encode_test;
 pub mod fault;
+#[cfg(any(test, feature = "testing"))]
+pub mod fuzzing;
 pub mod packet;
 pub mod props;
+#[cfg(test)]
+mod props_test;
 
 pub use decode::{frame_len, next};
 pub use encode::{
