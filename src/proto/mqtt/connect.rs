@@ -130,7 +130,7 @@ impl Peer {
         let attach = Attach {
             kind: Kind::Mqtt,
             realm: ctx.listener.realm,
-            name: name.clone(),
+            name,
             principal: principal.clone(),
             conn: ctx.conn,
             // One that is to end with the connection may still begin where another left off.

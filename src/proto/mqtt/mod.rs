@@ -10,19 +10,35 @@
 
 mod alias;
 mod auth;
+#[cfg(test)]
+mod auth_test;
+#[cfg(test)]
+mod bench_test;
 mod connect;
+#[cfg(test)]
+mod connect_test;
 pub mod decode;
+#[cfg(test)]
+mod decode_test;
 mod deliver;
 pub mod dialect;
 pub mod encode;
+#[cfg(test)]
+mod encode_test;
 pub mod fault;
+#[cfg(any(test, feature = "testing"))]
+pub mod fuzzing;
 mod line;
 mod online;
+#[cfg(test)]
+mod online_test;
 pub mod packet;
 pub mod peer;
 #[cfg(test)]
 mod peer_test;
 pub mod props;
+#[cfg(test)]
+mod props_test;
 mod subscribe;
 
 pub use decode::{frame_len, next};

@@ -35,7 +35,7 @@ enum Outcome {
 
 impl Online {
     pub(super) fn on_subscribe(
-        &mut self,
+        &self,
         s: Subscribe,
         mut done: Done,
         line: &mut Line,
@@ -126,7 +126,7 @@ impl Online {
     }
 
     pub(super) fn on_unsubscribe(
-        &mut self,
+        &self,
         u: Unsubscribe,
         mut done: Done,
         line: &mut Line,
