@@ -15,7 +15,7 @@ use std::time::{Duration, Instant};
 use spindle::access::{Access, Terms};
 use spindle::broker::Error;
 use spindle::testing::rig::Setup;
-use spindle::testing::script::{Step, World};
+use spindle::testing::script::{Step, Tongue, World};
 use spindle::{Broker, Durability, Handle, Speak};
 
 /// Longer than anything takes on a busy machine.
@@ -124,7 +124,10 @@ impl Client {
 }
 
 impl World for Sockets {
-    fn open(&mut self, who: &str, _: Option<[u8; 4]>) -> Result<(), String> {
+    fn open(&mut self, who: &str, tongue: Tongue, _: Option<[u8; 4]>) -> Result<(), String> {
+        if tongue != Tongue::Prx1 {
+            return Err("nobody listens for MQTT".into());
+        }
         let stream = TcpStream::connect(self.address).map_err(|e| e.to_string())?;
         stream.set_nodelay(true).map_err(|e| e.to_string())?;
         stream.set_write_timeout(Some(LONG)).map_err(|e| e.to_string())?;
