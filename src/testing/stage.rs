@@ -155,11 +155,10 @@ impl Stage {
 
 impl World for Stage {
     fn open(&mut self, who: &str, tongue: Tongue, from: Option<[u8; 4]>) -> Result<(), String> {
-        if tongue != Tongue::Prx1 {
-            return Err("nobody listens for MQTT".into());
-        }
+        let listener = if tongue == Tongue::Prx1 { 0 } else { super::rig::MQTT };
         let address = Address::V4(from.unwrap_or([10, 0, 0, 1]));
-        let conn = self.rig()?.open(address).map_err(|why| format!("no slot: {why:?}"))?;
+        let conn =
+            self.rig()?.open_at(listener, address).map_err(|why| format!("no slot: {why:?}"))?;
         self.names.insert(who.to_owned(), conn);
         self.settle()
     }

@@ -268,17 +268,21 @@ impl Protocol for Peer {
 }
 
 /// Which version a first packet claims, as far as it can be told: a refusal must be in its form.
+/// What is not even framed like a CONNECT may be no MQTT at all, and is not answered.
 fn peek_version(input: &[u8]) -> Option<Version> {
-    let (first, rest) = input.split_first()?;
+    let (0x10, rest) = input.split_first()? else { return None };
     let at = rest.iter().take(4).position(|byte| byte & 0x80 == 0)?;
-    match (first >> 4, rest.get(at + 1..)?) {
+    if at > 0 && rest.get(at) == Some(&0) {
+        return None;
+    }
+    match rest.get(at + 1..)? {
         // Who speaks a later version knows what a 5.0 refusal looks like. The highest bit is set
         // by bridges.
-        (1, [0, 4, b'M', b'Q', b'T', b'T', level, ..]) => match level {
+        [0, 4, b'M', b'Q', b'T', b'T', level, ..] => match level {
             0..=4 | 0x83 | 0x84 => Some(Version::V311),
             _ => Some(Version::V5),
         },
-        (1, [0, 6, b'M', b'Q', b'I', b's', b'd', b'p', ..]) => Some(Version::V31),
+        [0, 6, b'M', b'Q', b'I', b's', b'd', b'p', ..] => Some(Version::V31),
         _ => None,
     }
 }
@@ -299,6 +303,8 @@ mod tests {
         assert_eq!(peek_version(b"\x10\x0c\0\x06MQIsdp\x03"), Some(Version::V31));
         assert_eq!(peek_version(b"\x10\x0c\0\x04MQTX\x05"), None);
         assert_eq!(peek_version(b"\x10\xff\xff\xff\xff\x01\0\x04MQTT\x05"), None);
+        assert_eq!(peek_version(b"\x10\x8d\0\0\x04MQTT\x05"), None, "a length too long");
+        assert_eq!(peek_version(b"\x12\x0d\0\x04MQTT\x05"), None, "flags that no CONNECT has");
         assert_eq!(peek_version(b""), None);
     }
 }
