@@ -221,7 +221,7 @@ impl Access {
 
     /// Have `hash` checked; without a principal only for what it costs.
     fn check(
-        &mut self,
+        &self,
         now: Now,
         login: &Login<'_>,
         hash: Arc<str>,
@@ -344,7 +344,7 @@ impl Policy for Access {
         }
         match self.standing(who) {
             Standing::Free => true,
-            Standing::Group(group) => group.ruling(&who.user, access).allowed,
+            Standing::Group(group) => group.ruling(who, access).allowed,
             Standing::Gone => false,
         }
     }
@@ -355,7 +355,7 @@ impl Policy for Access {
         }
         match self.standing(who) {
             Standing::Free => "allowed: mode none asks no rules".into(),
-            Standing::Group(group) => group.ruling(&who.user, access).explain(group),
+            Standing::Group(group) => group.ruling(who, access).explain(group),
             Standing::Gone => "denied: there is no such user any more".into(),
         }
     }

@@ -44,6 +44,8 @@ pub struct Listener {
 pub enum Speak {
     /// PRX1.
     Prx1,
+    /// MQTT, in all its versions.
+    Mqtt,
     /// The embedding program.
     Local,
 }
@@ -54,6 +56,7 @@ impl Speak {
     pub const fn name(self) -> &'static str {
         match self {
             Self::Prx1 => "prx1",
+            Self::Mqtt => "mqtt",
             Self::Local => "local",
         }
     }
@@ -135,6 +138,8 @@ pub trait Protocol {
 pub enum Peer {
     /// PRX1.
     Prx1(Box<prx1::peer::Peer>),
+    /// MQTT.
+    Mqtt(Box<mqtt::peer::Peer>),
     /// The embedding program.
     Local(Box<local::peer::Peer>),
 }
@@ -143,6 +148,7 @@ macro_rules! dispatch {
     ($self:expr, $peer:ident => $do:expr) => {
         match $self {
             Peer::Prx1($peer) => $do,
+            Peer::Mqtt($peer) => $do,
             Peer::Local($peer) => $do,
         }
     };
@@ -154,6 +160,7 @@ impl Peer {
     pub fn new(speak: Speak, now: Now, hub: &Hub) -> Self {
         match speak {
             Speak::Prx1 => Self::Prx1(Box::new(prx1::peer::Peer::new(now, hub))),
+            Speak::Mqtt => Self::Mqtt(Box::new(mqtt::peer::Peer::new(now, hub))),
             Speak::Local => Self::Local(Box::default()),
         }
     }

@@ -18,6 +18,12 @@ pub struct Plus {
 }
 
 impl Plus {
+    /// The topic's own text, when it is the spelling of it already.
+    #[must_use]
+    pub fn as_spelled<'a>(&self, topic: &'a Topic) -> Option<&'a Bytes> {
+        topic.spelled_with(SEP).filter(|text| !is_wild(text) && self.fits(topic.depth(), text))
+    }
+
     fn cut(&self, text: &Bytes) -> Result<Topic, TopicFault> {
         if text.is_empty() {
             return Err(TopicFault::Empty);

@@ -8,12 +8,22 @@
 //!
 //! One set of types serves all three versions; what a version lacks is empty in it.
 
+mod alias;
+mod auth;
+mod connect;
 pub mod decode;
+mod deliver;
 pub mod dialect;
 pub mod encode;
 pub mod fault;
+mod line;
+mod online;
 pub mod packet;
+pub mod peer;
+#[cfg(test)]
+mod peer_test;
 pub mod props;
+mod subscribe;
 
 pub use decode::{frame_len, next};
 pub use encode::{
