@@ -23,6 +23,7 @@ pub mod registry;
 pub mod retained;
 pub mod session;
 pub mod subscribe;
+pub mod unspelled;
 pub mod will;
 
 #[cfg(test)]
@@ -156,6 +157,7 @@ pub struct Hub {
     targets: Vec<Target>,
     chosen: Vec<realm::Member>,
     overfull: Vec<SessionId>,
+    pub(crate) unspelled: Vec<unspelled::Unspelled>,
     scratch: Vec<u8>,
 }
 
@@ -212,6 +214,7 @@ impl Hub {
             targets: Vec::new(),
             chosen: Vec::new(),
             overfull: Vec::new(),
+            unspelled: Vec::new(),
             scratch: Vec::new(),
         }
     }
