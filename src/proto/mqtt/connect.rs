@@ -24,6 +24,7 @@ use super::auth::{Proof, Words};
 use super::dialect::Spelling;
 use super::encode::encode_vec;
 use super::online::{Online, check_agreed, is_utf8, permit};
+use super::pace::Pace;
 use super::packet::{ConnAck, Connect, Packet, Version};
 use super::peer::{Joining, Peer, State};
 use super::props::{Prop, Props};
@@ -163,6 +164,7 @@ impl Peer {
         };
         ctx.asks.extend(attached.yielding.filter(|old| *old != ctx.conn).map(Ask::Yield));
         self.welcome(&principal, attached, props, ctx);
+        self.pace = Pace::of(&ctx.hub.limits);
         self.state = State::Online(Box::new(online(&j, principal, attached, expiry_s, ctx)));
         Ok(())
     }

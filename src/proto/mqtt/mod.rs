@@ -69,6 +69,7 @@ mod line;
 mod online;
 #[cfg(test)]
 mod online_test;
+mod pace;
 pub mod packet;
 pub mod peer;
 #[cfg(test)]
