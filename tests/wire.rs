@@ -19,7 +19,9 @@ use spindle::testing::stage::Stage;
 #[path = "wire/tcp.rs"]
 mod tcp;
 
+/// Every script, or those whose path holds what `SPINDLE_SCENES` says.
 fn scripts() -> Vec<PathBuf> {
+    let wanted = std::env::var("SPINDLE_SCENES").unwrap_or_default();
     let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/wire");
     let mut found = Vec::new();
     let mut folders = vec![root];
@@ -28,7 +30,9 @@ fn scripts() -> Vec<PathBuf> {
             let path = entry.expect("an entry").path();
             if path.is_dir() {
                 folders.push(path);
-            } else if path.extension().is_some_and(|e| e == "wire") {
+            } else if path.extension().is_some_and(|e| e == "wire")
+                && path.to_string_lossy().contains(&wanted)
+            {
                 found.push(path);
             }
         }
