@@ -100,6 +100,7 @@ impl Hub {
         }
         let checks = self.policy.checks_receive();
         let queued_max = self.limits.queued_max;
+        let queued_bytes_max = self.limits.queued_bytes_max;
         self.overfull.clear();
         let Some(realm) = self.realms.get(usize::from(p.realm.0)) else { return };
         let leaves = self.matches.iter().filter_map(|leaf| realm.topics.leaf(*leaf));
@@ -121,7 +122,8 @@ impl Hub {
                 if checks && !self.policy.permit(&s.principal, &Access::Receive(&p.topic)) {
                     continue;
                 }
-                if qos > 0 && s.outbox.ledger.as_ref().is_some_and(|l| l.len() >= queued_max) {
+                let waits = s.outbox.waiting();
+                if qos > 0 && (waits.0 >= queued_max || waits.1 >= queued_bytes_max) {
                     self.overfull.push(member.session);
                     continue;
                 }
@@ -156,7 +158,7 @@ impl Hub {
         let (mut leaves, mut chosen) = (Vec::new(), core::mem::take(&mut self.chosen));
         realm.shared.matches(&p.topic, &mut leaves);
         for leaf in leaves {
-            self.choose(p.realm, leaf, from, &mut chosen);
+            self.choose(p.realm, leaf, &p.topic, from, &mut chosen);
         }
         self.chosen = chosen;
     }

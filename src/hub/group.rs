@@ -9,24 +9,13 @@
 use bytes::Bytes;
 
 use crate::base::id::{RealmId, SessionId};
-use crate::base::limits::Limits;
-use crate::topic::{Filter, LeafId};
+use crate::base::limits;
+use crate::topic::{Filter, LeafId, Topic};
 
 use super::Hub;
+use super::policy::Access;
 use super::realm::Member;
 use super::session::{Share, SubOpts};
-
-/// How a group chooses.
-#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
-pub enum Strategy {
-    /// One after the other.
-    #[default]
-    RoundRobin,
-    /// All messages of one publisher to the same member, as long as the group stays the same.
-    Sticky,
-    /// The one that is owed least.
-    LeastOwed,
-}
 
 /// Members that take turns.
 #[derive(Debug)]
@@ -39,33 +28,23 @@ pub struct Group {
     turn: usize,
 }
 
-impl Strategy {
-    /// What the limits say.
-    #[must_use]
-    pub fn of(limits: &Limits) -> Self {
-        match limits.share_strategy {
-            crate::base::limits::ShareStrategy::RoundRobin => Self::RoundRobin,
-            crate::base::limits::ShareStrategy::Sticky => Self::Sticky,
-            crate::base::limits::ShareStrategy::LeastOwed => Self::LeastOwed,
-        }
-    }
-}
-
 impl Hub {
     /// For each group of this leaf, the member that is told.
     pub(super) fn choose(
         &mut self,
         realm: RealmId,
         leaf: LeafId,
+        topic: &Topic,
         from: Option<SessionId>,
         into: &mut Vec<Member>,
     ) {
-        let strategy = self.share_strategy;
+        let checks = self.policy.checks_receive();
+        let strategy = self.limits.share_strategy;
         let Some(r) = self.realms.get_mut(usize::from(realm.0)) else { return };
         for group in r.shared.leaf_mut(leaf).into_iter().flatten() {
             let n = group.members.len();
             let first = match (strategy, from) {
-                (Strategy::Sticky, Some(id)) => id.index as usize % n.max(1),
+                (limits::ShareStrategy::Sticky, Some(id)) => id.index as usize % n.max(1),
                 _ => (group.turn + 1) % n.max(1),
             };
             // Connected with nothing waiting, connected, away: in this order.
@@ -76,6 +55,10 @@ impl Hub {
                 else {
                     continue;
                 };
+                // Who may not be told is passed over, not told in vain.
+                if checks && !self.policy.permit(&s.principal, &Access::Receive(topic)) {
+                    continue;
+                }
                 let class = match (s.conn.is_some(), s.lagging, s.durable) {
                     (true, false, _) => 0,
                     (true, true, _) => 1,
@@ -83,13 +66,15 @@ impl Hub {
                     (false, _, false) => continue,
                 };
                 let owed = match strategy {
-                    Strategy::LeastOwed => s.outbox.owed() + s.outbox.in_flight() as u64,
+                    limits::ShareStrategy::LeastOwed => {
+                        s.outbox.owed() + s.outbox.in_flight() as u64
+                    }
                     _ => 0,
                 };
                 if best.is_none_or(|(least, _)| (class, owed) < least) {
                     best = Some(((class, owed), at));
                 }
-                if strategy != Strategy::LeastOwed && class == 0 {
+                if strategy != limits::ShareStrategy::LeastOwed && class == 0 {
                     break;
                 }
             }

@@ -23,6 +23,7 @@ pub mod registry;
 pub mod retained;
 pub mod session;
 pub mod subscribe;
+pub mod unspelled;
 pub mod will;
 
 #[cfg(test)]
@@ -156,7 +157,7 @@ pub struct Hub {
     targets: Vec<Target>,
     chosen: Vec<realm::Member>,
     overfull: Vec<SessionId>,
-    share_strategy: group::Strategy,
+    pub(crate) unspelled: Vec<unspelled::Unspelled>,
     scratch: Vec<u8>,
 }
 
@@ -180,7 +181,6 @@ impl Hub {
     pub fn new(parts: Parts) -> Self {
         let seed = Seed::with_seed(parts.seed);
         let meter = Meter::default();
-        let share_strategy = group::Strategy::of(&parts.limits);
         Self {
             limits: parts.limits,
             stats: Stats::default(),
@@ -214,7 +214,7 @@ impl Hub {
             targets: Vec::new(),
             chosen: Vec::new(),
             overfull: Vec::new(),
-            share_strategy,
+            unspelled: Vec::new(),
             scratch: Vec::new(),
         }
     }

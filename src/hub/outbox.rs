@@ -31,6 +31,8 @@ const IDLE_MAX: usize = 64;
 #[derive(Debug)]
 struct Flight {
     ord: u64,
+    /// What it weighs among what waits on disk.
+    weight: u32,
     qos: u8,
     settled: bool,
     /// Received (QoS 2): its reader is told to forget the id, and has not said that it did.
@@ -51,6 +53,8 @@ pub struct Outbox {
     flights: VecDeque<Flight>,
     /// Released before this connection and not taken up by it.
     released: Option<Box<VecDeque<u64>>>,
+    /// What the durable debts weigh, as far as they were owed by this process.
+    waiting_bytes: usize,
     next: u64,
     volatiles: u64,
     cursor: u64,
@@ -126,6 +130,7 @@ impl Default for Outbox {
             fetched: VecDeque::new(),
             flights: VecDeque::new(),
             released: None,
+            waiting_bytes: 0,
             next: 1,
             volatiles: 0,
             cursor: 1,
@@ -196,8 +201,12 @@ impl Outbox {
         delivery.ord = self.take_ordinal();
         let ord = delivery.ord;
         if let Some(ledger) = &mut self.ledger {
+            if ledger.is_empty() {
+                self.waiting_bytes = 0;
+            }
             ledger.owe(ord, lsn);
         }
+        self.waiting_bytes += delivery.message.weight();
         if !attached || self.cursor < self.spilled {
             self.spilled = self.next;
             return Pushed::Spilled;
@@ -351,7 +360,8 @@ impl Outbox {
         let volatile = (!durable).then(|| delivery.clone());
         self.live_bytes += volatile.as_ref().map_or(0, |d| d.message.weight());
         let (ord, qos) = (delivery.ord, delivery.qos);
-        self.fly(Flight { ord, qos, settled: false, released: false, volatile });
+        let weight = if durable { delivery.message.weight() as u32 } else { 0 };
+        self.fly(Flight { ord, weight, qos, settled: false, released: false, volatile });
         Next::Deliver(delivery)
     }
 
@@ -369,7 +379,7 @@ impl Outbox {
             self.released = None;
         }
         let ord = ord?;
-        self.fly(Flight { ord, qos: 2, settled: false, released: true, volatile: None });
+        self.fly(Flight { ord, weight: 0, qos: 2, settled: false, released: true, volatile: None });
         Some(ord)
     }
 
@@ -461,6 +471,8 @@ impl Outbox {
         let Ok(at) = self.flights.binary_search_by_key(&ord, |f| f.ord) else { return };
         let Some(flight) = self.flights.get_mut(at) else { return };
         flight.released = true;
+        self.waiting_bytes = self.waiting_bytes.saturating_sub(flight.weight as usize);
+        flight.weight = 0;
         self.live_bytes -= flight.volatile.take().map_or(0, |d| d.message.weight());
     }
 
@@ -472,6 +484,7 @@ impl Outbox {
             return false;
         }
         flight.settled = true;
+        self.waiting_bytes = self.waiting_bytes.saturating_sub(flight.weight as usize);
         self.live_bytes -= flight.volatile.take().map_or(0, |d| d.message.weight());
         while self.flights.front().is_some_and(|f| f.settled) {
             self.flights.pop_front();
@@ -513,6 +526,16 @@ impl Outbox {
         let live = self.live.iter().filter(|d| !holds(d.ord)).count();
         let flying = self.flights.iter().filter(|f| f.volatile.is_some()).count();
         ledger.map_or(0, Ledger::len) + (live + flying) as u64 + self.released().count() as u64
+    }
+
+    /// Durable debts: how many, and what they weigh. What is left from before a restart is
+    /// counted, not weighed.
+    #[must_use]
+    pub fn waiting(&self) -> (u64, usize) {
+        match self.ledger.as_deref() {
+            Some(ledger) if !ledger.is_empty() => (ledger.len(), self.waiting_bytes),
+            _ => (0, 0),
+        }
     }
 
     /// References held in memory.

@@ -12,10 +12,7 @@ use crate::hub::policy::Address;
 use crate::testing::disk::FakeDisk;
 use crate::testing::rig::{MQTT, Rig, Setup};
 
-use super::packet::{
-    Ack, Asked, Codes, ConnAck, Connect, Packet, Publish, Reason, Sender, Subscribe, Unsubscribe,
-    Version, Will,
-};
+use super::packet::{Ack, Asked, ConnAck, Connect, Packet, Publish, Sender, Subscribe, Version};
 use super::props::{Prop, Props};
 use super::{decode, encode_vec};
 

@@ -215,18 +215,58 @@ fn what_is_switched_off_is_said_and_refused() {
     ] {
         assert!(told.contains(&prop), "{prop:?}");
     }
-    let filters = [asked("a", 2), asked("a/#", 0), asked("$share/g/a", 0)];
-    let said = b.ask(conn, &subscribe(&filters));
-    let [Packet::SubAck(ack)] = &said[..] else { panic!("{said:?}") };
-    assert_eq!(ack.codes[..], [1, 0xa2, 0x9e]);
-    let props = Props::build(&[Prop::SubscriptionId(1)]);
-    let filters = [asked("b", 0)].into_iter().collect();
-    let said = b.ask(conn, &Packet::Subscribe(Subscribe { id: 1, props, filters }));
-    assert!(matches!(&said[..], [Packet::SubAck(a)] if a.codes[..] == [0xa1]), "{said:?}");
+    let said = b.ask(conn, &subscribe(&[asked("a", 2)]));
+    assert!(matches!(&said[..], [Packet::SubAck(a)] if a.codes[..] == [1]), "{said:?}");
+    let numbered = |number| {
+        let props = Props::build(&[Prop::SubscriptionId(number)]);
+        Packet::Subscribe(Subscribe { id: 1, props, filters: [asked("b", 0)].into() })
+    };
+    for (packet, reason) in [
+        (subscribe(&[asked("a/#", 0)]), 0xa2),
+        (subscribe(&[asked("$share/g/a", 0)]), 0x9e),
+        (numbered(1), 0xa1),
+    ] {
+        let conn = b.join5("x");
+        let said = b.ask(conn, &packet);
+        let [Packet::Disconnect(bye)] = &said[..] else { panic!("{said:?}") };
+        assert_eq!(bye.reason, reason);
+    }
+    let old = b.join3("old");
+    let said = b.ask(old, &subscribe(&[asked("a/#", 0), asked("a", 0), asked("$share/g/a", 0)]));
+    assert!(matches!(&said[..], [Packet::SubAck(a)] if a.codes[..] == [0x80, 0, 0x80]));
     let said = b.ask(conn, &publish("a", 2, 1));
     assert!(matches!(&said[..], [Packet::Disconnect(bye)] if bye.reason == 0x9b), "{said:?}");
     let conn = b.join5("d");
     let retained = Publish { retain: true, ..message("a", 0, 0) };
     let said = b.ask(conn, &Packet::Publish(retained));
     assert!(matches!(&said[..], [Packet::Disconnect(bye)] if bye.reason == 0x9a), "{said:?}");
+}
+
+#[test]
+fn a_session_that_could_not_be_kept_is_refused() {
+    let mut b = Bench::new(Limits { sessions_max: 1, ..Limits::default() });
+    let (first, _) = b.join(durable(Version::V311, "first"));
+    b.cut(first);
+    for (version, code) in [(Version::V311, 3), (Version::V5, 0x97)] {
+        let conn = b.open(version);
+        let said = b.ask(conn, &Packet::Connect(Box::new(durable(version, "second"))));
+        assert!(matches!(&said[..], [Packet::ConnAck(ack)] if ack.code == code), "{said:?}");
+    }
+    assert!(b.join(durable(Version::V5, "first")).1.present, "it has its place");
+    b.join(connect(Version::V5, "second"));
+}
+
+#[test]
+fn who_takes_tiny_packets_is_told_less() {
+    let mut b = Bench::new(Limits::default());
+    let tiny = |max| {
+        let props = Props::build(&[Prop::MaximumPacketSize(max)]);
+        Connect { props, ..connect(Version::V5, "tiny") }
+    };
+    let full = b.join(tiny(100)).1.props.iter().count();
+    let less = b.join(tiny(12)).1.props.iter().count();
+    assert!(less < full && less > 0);
+    let conn = b.open(Version::V5);
+    let said = b.ask(conn, &Packet::Connect(Box::new(tiny(6))));
+    assert!(matches!(&said[..], [Packet::ConnAck(ack)] if ack.code == 0x95), "{said:?}");
 }

@@ -334,14 +334,20 @@ fn properties_travel_in_order_and_life_is_counted_down() {
 }
 
 #[test]
-fn a_bad_filter_costs_its_own_code_only() {
-    let mut b = Bench::new(Limits::default());
+fn a_filter_that_is_too_deep_costs_its_own_code_and_a_malformed_one_the_connection() {
+    let mut b = Bench::new(Limits { levels_max: 3, ..Limits::default() });
     let (new, old) = (b.join5("new"), b.join3("old"));
-    let filters = [asked("a/#/b", 0), asked("b", 1), asked("$share/g", 0)];
+    let filters = [asked("a/b/c/d", 0), asked("b", 1), asked("$share/g/a/b/c/d", 0)];
     for (conn, no) in [(new, 0x8f), (old, 0x80)] {
         let said = b.ask(conn, &subscribe(&filters));
         let [Packet::SubAck(ack)] = &said[..] else { panic!("{said:?}") };
         assert_eq!(ack.codes[..], [no, 1, no]);
         assert_eq!(b.ended(conn), None);
+    }
+    for filter in ["a/#/b", "a+", "$share/g", "$share/+/a", "$share//a"] {
+        let conn = b.join5("other");
+        let said = b.ask(conn, &subscribe(&[asked(filter, 0)]));
+        let [Packet::Disconnect(bye)] = &said[..] else { panic!("{filter}: {said:?}") };
+        assert_eq!((bye.reason, b.ended(conn)), (0x8f, Some("MqttFilter")));
     }
 }

@@ -220,3 +220,24 @@ fn who_finds_the_journal_full_waits_and_is_not_silent() {
     }
     assert_eq!(count, 40, "each once");
 }
+
+#[test]
+fn a_client_ahead_of_its_pace_is_read_more_slowly() {
+    let limits = Limits { messages_s_max: 10, bytes_s_max: 1_000, ..Limits::default() };
+    let mut b = Bench::new(limits);
+    let reader = b.join3("reader");
+    b.listen(reader, "#", 0);
+    b.pass(5_000);
+    let (writer, _) = b.join(Connect { keep_alive: 1, ..connect(Version::V5, "writer") });
+    for _ in 0..30 {
+        b.send(writer, &publish("a", 0, 0));
+    }
+    let mut heard = |b: &mut Bench, ms| {
+        b.pass(ms);
+        published(&b.said(reader)).len()
+    };
+    assert!((10..=11).contains(&heard(&mut b, 0)), "a second's worth at once");
+    assert_eq!(heard(&mut b, 500), 5);
+    assert_eq!(heard(&mut b, 500), 5);
+    assert_eq!(heard(&mut b, 5_000), 0, "silence meanwhile would have ended it");
+}

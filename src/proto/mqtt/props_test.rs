@@ -164,33 +164,32 @@ fn a_value_that_ends_early_is_short_wherever_it_is_cut() {
 
 #[test]
 fn values_that_may_not_be() {
-    use FaultKind as K;
-    let cases: &[(Place, &[u8], K)] = &[
-        (Place::PublishUp, &[0x01, 2], K::MqttPropValue),
-        (Place::Will, &[0x01, 0xff], K::MqttPropValue),
-        (Place::Connect, &[0x17, 2], K::MqttPropValue),
-        (Place::Connect, &[0x19, 2], K::MqttPropValue),
-        (Place::Connect, &[0x21, 0, 0], K::MqttPropValue),
-        (Place::ConnAck, &[0x21, 0, 0], K::MqttPropValue),
-        (Place::Connect, &[0x27, 0, 0, 0, 0], K::MqttPropValue),
-        (Place::ConnAck, &[0x24, 2], K::MqttPropValue),
-        (Place::ConnAck, &[0x25, 2], K::MqttPropValue),
-        (Place::ConnAck, &[0x2a, 0x80], K::MqttPropValue),
-        (Place::Subscribe, &[0x0b, 0], K::MqttPropValue),
-        (Place::PublishDown, &[0x0b, 0], K::MqttPropValue),
-        (Place::Subscribe, &[0x0b, 0x81, 0], K::MqttLength),
-        (Place::Subscribe, &[0x0b, 0x80, 0x80, 0x80, 0x80], K::MqttLength),
-        (Place::PublishUp, &[0x23, 0, 0], K::MqttAliasZero),
-        (Place::PublishUp, &[0x08, 0, 1, b'#'], K::MqttResponseTopic),
-        (Place::PublishUp, &[0x08, 0, 3, b'a', b'+', b'b'], K::MqttResponseTopic),
-        (Place::Will, &[0x08, 0, 0], K::MqttResponseTopic),
-        (Place::PublishUp, &[0x08, 0, 1, 0], K::MqttNul),
-        (Place::PublishUp, &[0x03, 0, 1, 0xff], K::MqttUtf8),
-        (Place::Ack, &[0x1f, 0, 2, 0xc0, 0xaf], K::MqttUtf8),
-        (Place::Ack, &[0x26, 0, 1, 0xff, 0, 0], K::MqttUtf8),
-        (Place::Ack, &[0x26, 0, 1, b'k', 0, 1, 0], K::MqttNul),
-        (Place::Connect, &[0x16, 0, 0], K::MqttAuthProtocol),
-        (Place::Auth, &[0x16, 0, 1, b'd'], K::MqttAuthProtocol),
+    let cases: &[(Place, &[u8], FaultKind)] = &[
+        (Place::PublishUp, &[0x01, 2], FaultKind::MqttPropValue),
+        (Place::Will, &[0x01, 0xff], FaultKind::MqttPropValue),
+        (Place::Connect, &[0x17, 2], FaultKind::MqttPropValue),
+        (Place::Connect, &[0x19, 2], FaultKind::MqttPropValue),
+        (Place::Connect, &[0x21, 0, 0], FaultKind::MqttPropValue),
+        (Place::ConnAck, &[0x21, 0, 0], FaultKind::MqttPropValue),
+        (Place::Connect, &[0x27, 0, 0, 0, 0], FaultKind::MqttPropValue),
+        (Place::ConnAck, &[0x24, 2], FaultKind::MqttPropValue),
+        (Place::ConnAck, &[0x25, 2], FaultKind::MqttPropValue),
+        (Place::ConnAck, &[0x2a, 0x80], FaultKind::MqttPropValue),
+        (Place::Subscribe, &[0x0b, 0], FaultKind::MqttPropValue),
+        (Place::PublishDown, &[0x0b, 0], FaultKind::MqttPropValue),
+        (Place::Subscribe, &[0x0b, 0x81, 0], FaultKind::MqttLength),
+        (Place::Subscribe, &[0x0b, 0x80, 0x80, 0x80, 0x80], FaultKind::MqttLength),
+        (Place::PublishUp, &[0x23, 0, 0], FaultKind::MqttAliasZero),
+        (Place::PublishUp, &[0x08, 0, 1, b'#'], FaultKind::MqttResponseTopic),
+        (Place::PublishUp, &[0x08, 0, 3, b'a', b'+', b'b'], FaultKind::MqttResponseTopic),
+        (Place::Will, &[0x08, 0, 0], FaultKind::MqttResponseTopic),
+        (Place::PublishUp, &[0x08, 0, 1, 0], FaultKind::MqttNul),
+        (Place::PublishUp, &[0x03, 0, 1, 0xff], FaultKind::MqttUtf8),
+        (Place::Ack, &[0x1f, 0, 2, 0xc0, 0xaf], FaultKind::MqttUtf8),
+        (Place::Ack, &[0x26, 0, 1, 0xff, 0, 0], FaultKind::MqttUtf8),
+        (Place::Ack, &[0x26, 0, 1, b'k', 0, 1, 0], FaultKind::MqttNul),
+        (Place::Connect, &[0x16, 0, 0], FaultKind::MqttAuthProtocol),
+        (Place::Auth, &[0x16, 0, 1, b'd'], FaultKind::MqttAuthProtocol),
     ];
     for &(place, block, kind) in cases {
         assert_eq!(verdict(place, block), Err(kind), "{block:?} in {place:?}");
@@ -216,7 +215,7 @@ fn what_is_built_is_read_and_what_no_block_can_hold_is_left_out() {
     ];
     let block = Props::build(&said);
     assert_eq!(block.iter().collect::<Vec<_>>(), said, "order is kept");
-    let mut more = said.clone();
+    let mut more = said;
     more.push(Prop::ContentType(Bytes::from(vec![b'x'; 65_536])));
     more.push(Prop::User(Bytes::from_static(b"k"), Bytes::from(vec![b'x'; 65_536])));
     more.push(Prop::SubscriptionId(0x1000_0000));
