@@ -102,7 +102,7 @@ impl Hub {
             self.choose_all(from, p);
         }
         let checks = self.policy.checks_receive();
-        let queued_max = self.limits.queued_max as u64;
+        let queued_max = self.limits.queued_max;
         let queued_bytes_max = self.limits.queued_bytes_max;
         self.overfull.clear();
         let Some(realm) = self.realms.get(usize::from(p.realm.0)) else { return };

@@ -41,7 +41,7 @@ impl Hub {
         for group in r.shared.leaf_mut(leaf).into_iter().flatten() {
             let n = group.members.len();
             let first = match (strategy, from) {
-                (limits::Share::Sticky, Some(id)) => id.index as usize % n.max(1),
+                (limits::ShareStrategy::Sticky, Some(id)) => id.index as usize % n.max(1),
                 _ => (group.turn + 1) % n.max(1),
             };
             // Connected with nothing waiting, connected, away: in this order.
@@ -59,13 +59,15 @@ impl Hub {
                     (false, _, false) => continue,
                 };
                 let owed = match strategy {
-                    limits::Share::LeastOwed => s.outbox.owed() + s.outbox.in_flight() as u64,
+                    limits::ShareStrategy::LeastOwed => {
+                        s.outbox.owed() + s.outbox.in_flight() as u64
+                    }
                     _ => 0,
                 };
                 if best.is_none_or(|(least, _)| (class, owed) < least) {
                     best = Some(((class, owed), at));
                 }
-                if strategy != limits::Share::LeastOwed && class == 0 {
+                if strategy != limits::ShareStrategy::LeastOwed && class == 0 {
                     break;
                 }
             }

@@ -2,7 +2,7 @@
 
 use bytes::Bytes;
 
-use crate::base::limits::{Limits, Share};
+use crate::base::limits::{Limits, ShareStrategy};
 use crate::topic::{Dialect, Match, Star};
 
 use super::hub_test::{Bench, bodies};
@@ -366,11 +366,11 @@ fn a_group_chooses_as_it_was_told_to() {
         let second: Vec<u64> = ids.iter().map(|id| owed(&b, *id)).collect();
         (first, second)
     };
-    assert_eq!(pick(Share::RoundRobin), (vec![3, 3, 3], vec![6, 3, 3]));
-    let (mut first, _) = pick(Share::Sticky);
+    assert_eq!(pick(ShareStrategy::RoundRobin), (vec![3, 3, 3], vec![6, 3, 3]));
+    let (mut first, _) = pick(ShareStrategy::Sticky);
     first.sort_unstable();
     assert_eq!(first, [0, 0, 9], "one publisher, one member");
-    let (first, second) = pick(Share::LeastOwed);
+    let (first, second) = pick(ShareStrategy::LeastOwed);
     assert_eq!(first, [3, 3, 3]);
     assert!(second[0] <= 4 && second.iter().sum::<u64>() == 12, "{second:?}");
 }
