@@ -13,6 +13,7 @@ use std::sync::Arc;
 use bytes::Bytes;
 
 use crate::base::id::{ConnId, ListenerNo};
+use crate::base::limits::Limit;
 use crate::base::time::Now;
 use crate::topic::{Filter, Topic};
 
@@ -245,6 +246,12 @@ pub struct Changes {
 
 /// Decides. Asked before anything happens; must not block.
 pub trait Policy: Send {
+    /// Is somebody from there welcome at all? Asked before a connection costs anything, and before
+    /// anything is known but the address; for every transport, also where a proxy names it.
+    fn accept(&mut self, _: Now, _: Address) -> bool {
+        true
+    }
+
     /// May this connection come in?
     fn admit(&mut self, now: Now, login: &Login<'_>) -> Admit;
 
@@ -411,6 +418,14 @@ pub enum Event<'a> {
         /// The topic.
         topic: &'a Topic,
     },
+    /// Somebody reached a bound. Told once for each of them, bound and minute; the counters have
+    /// every time.
+    Limited {
+        /// A client id, a user name, or an address.
+        who: &'a [u8],
+        /// The bound.
+        limit: Limit,
+    },
     /// A request was refused by the rules.
     Denied {
         /// Which connection.
@@ -437,5 +452,10 @@ pub enum Event<'a> {
         state: &'static str,
         /// The rest of the story.
         text: &'a str,
+    },
+    /// The broker is at its end: nothing is open any more, and nothing happens after this.
+    Stopped {
+        /// Everybody was told and everything is on the disk; otherwise time ran out.
+        clean: bool,
     },
 }

@@ -8,6 +8,7 @@
 use bytes::Bytes;
 
 use crate::base::id::{RealmId, SessionId};
+use crate::base::limits::Limit;
 use crate::base::time::Now;
 use crate::journal::Class;
 use crate::journal::record::Record;
@@ -62,6 +63,8 @@ impl Hub {
         let mut text = Vec::new();
         filter.encode(&mut text);
         if !known && self.has_no_place_for(s, text.len() + group.map_or(0, Bytes::len)) {
+            let who = s.label().clone();
+            self.limited(now, &who, Limit::subscriptions_max);
             return Ok(Subscribed::TooMany);
         }
         let mut spot = None;

@@ -7,7 +7,10 @@
 
 use std::fmt::{self, Write};
 
+use log::Level;
+
 use crate::base::id::ConnId;
+use crate::base::limits::Limit;
 use crate::base::map::{Map, Seed};
 use crate::base::time::Now;
 use crate::hub::policy::{Access, Address, Event, Observer};
@@ -104,6 +107,15 @@ impl Observer for LogObserver {
                 "topic='{}' has no spelling in protocol={protocol}, whose readers do not get it",
                 Plain(topic.text())
             ),
+            Event::Limited { who, limit } => {
+                // A full window is how a slow reader paces us; it is nothing to be alarmed about.
+                let often = limit == Limit::inflight_max;
+                let level = if often { Level::Debug } else { Level::Warn };
+                log::log!(
+                    target: "spindle::limit", level,
+                    "limit reached who='{}' limit={}", Plain(who), limit.name()
+                );
+            }
             Event::Denied { conn, who, access, why } => log::info!(
                 target: "spindle::access",
                 "denied conn={} user='{}' {} why=\"{}\"",
@@ -114,6 +126,7 @@ impl Observer for LogObserver {
                 "fault conn={} clause=\"{clause}\" text=\"{}\"",
                 Conn(conn), Plain(text.as_bytes())
             ),
+            Event::Stopped { clean } => log::debug!(target: "spindle", "at the end clean={clean}"),
             Event::Storage { state, text } => log::warn!(
                 target: "spindle::journal",
                 "state={state} text=\"{}\"", Plain(text.as_bytes())
