@@ -10,7 +10,7 @@ use core::hash::BuildHasher;
 use bytes::Bytes;
 
 use crate::base::id::Ticket;
-use crate::base::limits::Limits;
+use crate::base::limits::{Limit, Limits};
 use crate::base::stats::Counter;
 use crate::hub::policy::{Access, Admit, Event, Login, Principal, Refusal};
 use crate::hub::registry::{Attach, Attached, Fresh};
@@ -234,6 +234,7 @@ fn terms(j: &Joining, who: &Principal, expiry_s: u64, ctx: &mut Ctx<'_>) -> Prop
     let kept = keep_alive(j.connect.keep_alive, limits);
     if kept != j.connect.keep_alive {
         props.push(Prop::ServerKeepAlive(kept));
+        ctx.hub.limited(ctx.now, &who.client_id, Limit::server_keepalive_s);
     }
     if wishes.response {
         props.extend(response_base(who, ctx).map(Prop::ResponseInfo));
