@@ -62,6 +62,8 @@ counters! {
     Ignored, "packets_ignored_total";
     /// Times a publisher was made to wait for journal space or memory.
     Stalled, "publishers_stalled_total";
+    /// Times a client was ahead of its pace and not read for a while.
+    Paced, "clients_paced_total";
     /// Records appended to the journal.
     JournalRecords, "journal_records_total";
     /// Bytes appended to the journal.

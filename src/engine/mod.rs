@@ -459,7 +459,11 @@ impl Engine {
             Ok(())
         });
         match verdict {
-            Ok(()) => self.settle(now, conn),
+            Ok(()) => {
+                // It may take again what it would not take until now.
+                self.note_ready(conn);
+                self.settle(now, conn);
+            }
             Err(doom) => self.doom(now, conn, doom),
         }
     }

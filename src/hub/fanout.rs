@@ -164,7 +164,7 @@ impl Hub {
         let (mut leaves, mut chosen) = (Vec::new(), core::mem::take(&mut self.chosen));
         realm.shared.matches(&p.topic, &mut leaves);
         for leaf in leaves {
-            self.choose(p.realm, leaf, from, &mut chosen);
+            self.choose(p.realm, leaf, &p.topic, from, &mut chosen);
         }
         self.chosen = chosen;
     }

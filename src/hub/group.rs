@@ -10,9 +10,10 @@ use bytes::Bytes;
 
 use crate::base::id::{RealmId, SessionId};
 use crate::base::limits;
-use crate::topic::{Filter, LeafId};
+use crate::topic::{Filter, LeafId, Topic};
 
 use super::Hub;
+use super::policy::Access;
 use super::realm::Member;
 use super::session::{Share, SubOpts};
 
@@ -33,9 +34,11 @@ impl Hub {
         &mut self,
         realm: RealmId,
         leaf: LeafId,
+        topic: &Topic,
         from: Option<SessionId>,
         into: &mut Vec<Member>,
     ) {
+        let checks = self.policy.checks_receive();
         let strategy = self.limits.share_strategy;
         let Some(r) = self.realms.get_mut(usize::from(realm.0)) else { return };
         for group in r.shared.leaf_mut(leaf).into_iter().flatten() {
@@ -52,6 +55,10 @@ impl Hub {
                 else {
                     continue;
                 };
+                // Who may not be told is passed over, not told in vain.
+                if checks && !self.policy.permit(&s.principal, &Access::Receive(topic)) {
+                    continue;
+                }
                 let class = match (s.conn.is_some(), s.lagging, s.durable) {
                     (true, false, _) => 0,
                     (true, true, _) => 1,

@@ -24,6 +24,7 @@ pub mod registry;
 pub mod retained;
 pub mod session;
 pub mod subscribe;
+pub mod unspelled;
 pub mod will;
 
 #[cfg(test)]
@@ -157,6 +158,7 @@ pub struct Hub {
     memo: memo::Memo,
     targets: Vec<Target>,
     chosen: Vec<realm::Member>,
+    pub(crate) unspelled: Vec<unspelled::Unspelled>,
     /// Readers that get no more; `true`: because of bytes.
     overfull: Vec<(SessionId, bool)>,
     scratch: Vec<u8>,
@@ -216,6 +218,7 @@ impl Hub {
             targets: Vec::new(),
             chosen: Vec::new(),
             overfull: Vec::new(),
+            unspelled: Vec::new(),
             scratch: Vec::new(),
         }
     }

@@ -277,6 +277,7 @@ impl Hub {
         extra.will = detail.will.filter(|_| !draft.quiet);
         let delay = extra.will.as_ref().map(|will| u64::from(will.delay_s) * 1_000);
         extra.will_at = delay.map(|ms| now.after_ms(ms.saturating_sub(waited)));
+        extra.charge = extra.will.as_ref().map(|will| self.stored.charge(will.weight()));
         let rare = extra.will.is_some() || !extra.inbound.is_empty();
         let outbox = outbox_of(draft, flying);
         self.own_all(&outbox);

@@ -87,6 +87,9 @@ pub struct Attached {
 impl Hub {
     /// Find or make the session and connect it.
     pub fn attach(&mut self, now: Now, a: Attach) -> Result<Attached, Held> {
+        if a.will.is_some() && self.storage_is_short() {
+            return Err(Held::Memory);
+        }
         let durable = a.durable && !a.name.is_empty();
         let key = (a.kind, a.name.clone());
         let found = self.realm(a.realm).and_then(|r| r.names.get(&key).copied());
@@ -125,7 +128,11 @@ impl Hub {
         let level = a.level;
         let recorded = room && level != Durability::Memory && self.journal.is_some();
         let owner = recorded.then(|| self.new_owner());
+        let charge = a.will.as_ref().map(|will| self.stored.charge(will.weight()));
         let mut s = blank(a, durable && room);
+        if charge.is_some() {
+            s.extra_mut().charge = charge;
+        }
         let mut spot = None;
         if let Some(no) = owner {
             s.owner = Some(no);
@@ -171,8 +178,9 @@ impl Hub {
         }
         let Some(s) = self.sessions.get_mut(id) else { return Err(Held::Memory) };
         if a.will.is_some() || s.extra.is_some() {
+            let charge = a.will.as_ref().map(|will| self.stored.charge(will.weight()));
             let extra = s.extra_mut();
-            (extra.will, extra.will_at) = (a.will, None);
+            (extra.will, extra.charge, extra.will_at) = (a.will, charge, None);
         }
         s.outbox.ground();
         s.conn = Some(a.conn);
@@ -282,7 +290,7 @@ impl Hub {
         if parting == Parting::Quiet
             && let Some(extra) = &mut s.extra
         {
-            extra.will = None;
+            (extra.will, extra.charge) = (None, None);
         }
         if !s.durable || s.expiry_s == 0 {
             self.forget(now, id);

@@ -12,7 +12,7 @@ use crate::base::id::{ConnId, OwnerNo, RealmId, SessionId};
 use crate::base::time::Deadline;
 use crate::topic::{Filter, LeafId, Topic};
 
-use super::message::Durability;
+use super::message::{Charge, Durability};
 use super::outbox::Outbox;
 use super::policy::Principal;
 use super::retained::Replay;
@@ -39,6 +39,17 @@ impl Kind {
             Self::Local => 2,
             Self::Queue => 3,
             Self::Mqtt => 4,
+        }
+    }
+
+    /// As listings and logs spell it.
+    #[must_use]
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Prx1 => "prx1",
+            Self::Local => "local",
+            Self::Queue => "queue",
+            Self::Mqtt => "mqtt",
         }
     }
 
@@ -117,6 +128,8 @@ pub(crate) struct Extra {
     pub(crate) inbound: Vec<u16>,
     /// To be published when its connection is lost.
     pub(crate) will: Option<Will>,
+    /// What the will weighs.
+    pub(crate) charge: Option<Charge>,
     /// When its will is carried out, after its connection was lost.
     pub(crate) will_at: Option<Deadline>,
 }
@@ -228,6 +241,14 @@ pub struct Will {
     pub expiry_s: u32,
     /// Seconds between the loss and its publication, if the session lasts so long.
     pub delay_s: u32,
+}
+
+impl Will {
+    /// Bytes that the memory budget answers for.
+    #[must_use]
+    pub fn weight(&self) -> usize {
+        self.topic.text().len() + self.body.len() + self.props.len() + size_of::<Self>()
+    }
 }
 
 /// A subscription as a plain value, for records and listings.

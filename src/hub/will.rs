@@ -12,7 +12,7 @@ use crate::base::id::{RealmId, SessionId};
 use crate::base::stats::Counter;
 use crate::base::time::Now;
 
-use super::message::{Durability, Publication};
+use super::message::{Charge, Durability, Publication};
 use super::policy::{Access, Event, Principal};
 use super::session::Will;
 use super::{Held, Hub};
@@ -24,6 +24,8 @@ pub(crate) struct Due {
     realm: RealmId,
     level: Durability,
     will: Will,
+    /// It weighs until it is said.
+    _charge: Option<Charge>,
 }
 
 impl Hub {
@@ -32,8 +34,10 @@ impl Hub {
         let Some(s) = self.sessions.get_mut(id) else { return };
         let Some(extra) = s.extra.as_mut() else { return };
         extra.will_at = None;
+        let charge = extra.charge.take();
         let Some(will) = extra.will.take() else { return };
-        let due = Due { who: s.principal.clone(), realm: s.realm, level: s.level, will };
+        let due =
+            Due { who: s.principal.clone(), realm: s.realm, level: s.level, will, _charge: charge };
         self.wills.push_back(due);
         self.fire_wills(now);
     }
@@ -59,7 +63,7 @@ impl Hub {
 
     /// False: there is no room for it now.
     fn carry_out(&mut self, now: Now, due: &Due) -> bool {
-        let Due { who, realm, level, will } = due;
+        let Due { who, realm, level, will, .. } = due;
         let access = Access::Publish(&will.topic);
         if !self.policy.permit(who, &access) {
             // The rules have changed since its owner came.

@@ -126,6 +126,11 @@ impl Observer for LogObserver {
                 "dropped user='{}' topic='{}' reason={reason}",
                 Plain(user), Plain(topic.text())
             ),
+            Event::Unspelled { protocol, topic } => log::warn!(
+                target: "spindle::pub",
+                "topic='{}' has no spelling in protocol={protocol}, whose readers do not get it",
+                Plain(topic.text())
+            ),
             Event::Limited { who, limit } => {
                 // A full window is how a slow reader paces us; it is nothing to be alarmed about.
                 let often = limit == Limit::inflight_max;

@@ -11,6 +11,7 @@ use crate::base::time::Now;
 use crate::hub::Hub;
 use crate::hub::message::{Delivery, Message, id_of};
 use crate::hub::policy::Event;
+use crate::hub::session::Kind;
 use crate::topic::Topic;
 
 use super::alias::Spoken;
@@ -99,9 +100,14 @@ impl Online {
         reason: &'static str,
         hub: &mut Hub,
     ) {
-        hub.stats.count(counter);
-        let event = Event::Dropped { user: &self.who.user, topic: &d.message.topic, reason };
-        hub.observer.see(now, &event);
+        if counter == Counter::Unspellable {
+            hub.note_unspelled(now, Kind::Mqtt, &d.message.topic);
+        } else {
+            hub.stats.count(counter);
+            let event =
+                Event::Dropped { user: &self.who.client_id, topic: &d.message.topic, reason };
+            hub.observer.see(now, &event);
+        }
         match d.qos {
             0 => false,
             1 => hub.puback(self.session, id_of(d.ord)),

@@ -16,7 +16,7 @@ use super::packet::{
     Ack, Codes, ConnAck, Connect, Packet, Publish, Reason, Subscribe, Unsubscribe, Version, Will,
     cflag, code, opt,
 };
-use super::props::{Place, Props, VAR_MAX, check, is_wild, var_bytes};
+use super::props::{Place, Prop, Props, VAR_MAX, check, is_wild, var_bytes};
 
 /// Why a packet cannot be said.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -71,15 +71,15 @@ impl PublishProps<'_> {
 
     fn put(&self, out: &mut Outbound) {
         if let Some(seconds) = self.expiry {
-            out.put_u8(0x02);
+            out.put_u8(Prop::MessageExpiry(seconds).id());
             out.put_slice(&seconds.to_be_bytes());
         }
         if let Some(alias) = self.alias {
-            out.put_u8(0x23);
+            out.put_u8(Prop::TopicAlias(alias).id());
             out.put_u16(alias);
         }
         for &id in self.subs {
-            out.put_u8(0x0b);
+            out.put_u8(Prop::SubscriptionId(id).id());
             put_var(out, id as usize);
         }
         out.put_slice(self.rest);

@@ -122,6 +122,9 @@ pub fn reason(fault: &Fault) -> u8 {
         K::MqttPayloadFormat => reason::PAYLOAD_FORMAT,
         K::MqttRetainOff => reason::NO_RETAIN,
         K::MqttWillQos => reason::NO_QOS,
+        K::MqttNoShared => reason::NO_SHARED,
+        K::MqttNoSubIds => reason::NO_SUB_IDS,
+        K::MqttNoWildcards => reason::NO_WILDCARDS,
         _ => match fault.blame {
             Blame::Peer => reason::PROTOCOL,
             Blame::Policy => reason::DENIED,
@@ -136,7 +139,12 @@ pub fn reason(fault: &Fault) -> u8 {
 pub fn connack5(fault: &Fault) -> u8 {
     match reason(fault) {
         reason::RATE => reason::CONNECTION_RATE,
-        reason::FILTER | reason::RECEIVE_MAX | reason::ALIAS => reason::PROTOCOL,
+        reason::FILTER
+        | reason::RECEIVE_MAX
+        | reason::ALIAS
+        | reason::NO_SHARED
+        | reason::NO_SUB_IDS
+        | reason::NO_WILDCARDS => reason::PROTOCOL,
         code => code,
     }
 }
@@ -198,11 +206,97 @@ pub fn is_code(code: u8, book: Codebook, version: Version) -> bool {
         Codebook::DisconnectUp => {
             matches!(code, 0 | 4 | 0x80..=0x83 | 0x90 | 0x93..=0x99)
         }
+        // 0x8c stands in the table of all codes (§2.4) but not in DISCONNECT's own.
         Codebook::DisconnectDown => matches!(
             code,
             0 | 0x80..=0x83 | 0x87 | 0x89 | 0x8b..=0x90 | 0x93..=0xa2
         ),
         Codebook::AuthUp => matches!(code, 0x18 | 0x19),
         Codebook::AuthDown => matches!(code, 0 | 0x18),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn mqtt() -> impl Iterator<Item = Fault> {
+        let kinds = FaultKind::ALL.iter().map(|row| row.0);
+        kinds.filter(|kind| kind.name().starts_with("Mqtt")).map(FaultKind::fault)
+    }
+
+    #[test]
+    fn every_fault_has_a_code_that_its_packet_may_carry() {
+        let mut rows = 0;
+        for fault in mqtt() {
+            let (code, hello) = (reason(&fault), connack5(&fault));
+            assert!(is_code(hello, Codebook::ConnAck, Version::V5), "{fault}: {hello:#04x}");
+            // What only a CONNECT can get wrong is never said in a DISCONNECT.
+            let only_connack = matches!(
+                code,
+                reason::VERSION | reason::CLIENT_ID | reason::CREDENTIALS | reason::AUTH_METHOD
+            );
+            let bye = is_code(code, Codebook::DisconnectDown, Version::V5);
+            assert!(bye || only_connack, "{fault}: {code:#04x}");
+            if let Some(code) = connack3(&fault) {
+                assert!((1..=5).contains(&code), "{fault}: {code}");
+            }
+            rows += 1;
+        }
+        assert!(rows > 40, "{rows}");
+    }
+
+    #[test]
+    fn before_5_0_only_a_connack_has_words() {
+        let said: Vec<_> =
+            mqtt().filter_map(|f| connack3(&f).map(|code| (f.kind.name(), code))).collect();
+        assert_eq!(
+            said,
+            [
+                ("MqttVersion", 1),
+                ("MqttClientId", 2),
+                ("MqttCredentials", 4),
+                ("MqttDenied", 5),
+                ("MqttWillDenied", 5),
+                ("MqttBusy", 3),
+                ("MqttRate", 3),
+                ("MqttStorage", 3),
+            ]
+        );
+    }
+
+    #[test]
+    fn the_codes_that_tests_elsewhere_wait_for() {
+        let code = |kind: FaultKind| reason(&kind.fault());
+        assert_eq!(code(FaultKind::MqttTrailing), 0x81);
+        assert_eq!(code(FaultKind::MqttSecondConnect), 0x82);
+        assert_eq!(code(FaultKind::MqttVersion), 0x84);
+        assert_eq!(code(FaultKind::MqttFilter), 0x8f);
+        assert_eq!(code(FaultKind::MqttReceiveMax), 0x93);
+        assert_eq!(code(FaultKind::MqttAliasZero), 0x94);
+        assert_eq!(code(FaultKind::MqttOverMax), 0x95);
+        assert_eq!(code(FaultKind::MqttRate), 0x96);
+        assert_eq!(code(FaultKind::MqttBusy), 0x97);
+        assert_eq!(code(FaultKind::MqttStorage), 0x83);
+        assert_eq!(code(FaultKind::MqttDenied), 0x87);
+    }
+
+    #[test]
+    fn codes_of_one_packet_are_not_those_of_another() {
+        let count = |book, v| (0..=u8::MAX).filter(|&code| is_code(code, book, v)).count();
+        for (book, v5, v3) in [
+            (Codebook::ConnAck, 22, 6),
+            (Codebook::PubAck, 9, 9),
+            (Codebook::PubRel, 2, 2),
+            (Codebook::SubAck, 12, 4),
+            (Codebook::UnsubAck, 7, 7),
+            (Codebook::DisconnectUp, 14, 14),
+            (Codebook::DisconnectDown, 29, 29),
+            (Codebook::AuthUp, 2, 2),
+            (Codebook::AuthDown, 2, 2),
+        ] {
+            let counts = (count(book, Version::V5), count(book, Version::V311));
+            assert_eq!(counts, (v5, v3), "{book:?}");
+        }
     }
 }

@@ -229,7 +229,8 @@ impl Props {
     }
 
     /// Write a block. What no block can hold (a text longer than 65,535 bytes, a subscription id
-    /// above [`VAR_MAX`]) is left out.
+    /// above [`VAR_MAX`], a flag above 1) is left out; whether the rest may stand where it is put,
+    /// the encoder judges.
     #[must_use]
     pub fn build(props: &[Prop]) -> Self {
         let mut block = Vec::new();
@@ -269,7 +270,8 @@ impl Props {
     }
 
     /// What travels on with a message to its subscribers, in order: all but expiry, topic alias,
-    /// subscription ids and a will's delay, which are between two parties. Shared when nothing is left out.
+    /// subscription ids and a will's delay, which are between two parties. Shared when nothing is
+    /// left out.
     #[must_use]
     pub fn forwardable(&self) -> Bytes {
         let one_hop = |prop: &Prop| {

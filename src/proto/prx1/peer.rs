@@ -494,27 +494,34 @@ impl Peer {
         let _ = encode(&packet, out);
     }
 
-    fn put_delivery(&self, d: &Delivery, online: &Online, hub: &mut Hub, out: &mut Outbound) {
+    fn put_delivery(
+        &self,
+        now: Now,
+        d: &Delivery,
+        online: &Online,
+        hub: &mut Hub,
+        out: &mut Outbound,
+    ) {
         let m = &d.message;
         let mut spelled = Vec::new();
         let text: &[u8] = match m.topic.spelled_with(b'/') {
             Some(text) => text,
             None if Spelling::new(&hub.limits).spell(&m.topic, &mut spelled) => &spelled,
-            None => return Self::cannot_say(d, online, hub),
+            None => return Self::cannot_say(now, d, online, hub),
         };
         let id = if d.qos > 0 { id_of(d.ord) } else { 0 };
         let dup = d.qos > 0 && (d.dup || d.ord <= online.resumed);
         let head = publish_head(out, dup, d.qos, d.retain, id, text, m.body.len());
         if head.is_err() {
-            return Self::cannot_say(d, online, hub);
+            return Self::cannot_say(now, d, online, hub);
         }
         out.put_bytes(&m.body);
     }
 
     /// A topic or body this protocol has no form for is invisible to it: counted, and settled so
     /// that it is not owed for ever.
-    fn cannot_say(d: &Delivery, online: &Online, hub: &mut Hub) {
-        hub.stats.count(Counter::Unspellable);
+    fn cannot_say(now: Now, d: &Delivery, online: &Online, hub: &mut Hub) {
+        hub.note_unspelled(now, Kind::Prx1, &d.message.topic);
         if d.qos > 0 {
             hub.settle(online.session, id_of(d.ord));
         }
@@ -620,7 +627,7 @@ impl Protocol for Peer {
         }
         while out.len() < budget {
             let Some(delivery) = hub.next(now, online.session) else { return false };
-            self.put_delivery(&delivery, online, hub, out);
+            self.put_delivery(now, &delivery, online, hub, out);
         }
         true
     }
