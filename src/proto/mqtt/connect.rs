@@ -10,7 +10,7 @@ use core::hash::BuildHasher;
 use bytes::Bytes;
 
 use crate::base::id::Ticket;
-use crate::base::limits::Limits;
+use crate::base::limits::{Limit, Limits};
 use crate::base::stats::Counter;
 use crate::hub::policy::{Access, Admit, Event, Login, Principal, Refusal};
 use crate::hub::registry::{Attach, Attached, Fresh};
@@ -265,6 +265,7 @@ fn needed_terms(j: &Joining, who: &Principal, expiry_s: u64, limits: &Limits) ->
     let kept = keep_alive(j.connect.keep_alive, limits);
     if kept != j.connect.keep_alive {
         props.push(Prop::ServerKeepAlive(kept));
+        ctx.hub.limited(ctx.now, &who.client_id, Limit::server_keepalive_s);
     }
     let words = Words::of(&j.connect.props);
     props.extend(words.method.map(Prop::AuthMethod));
