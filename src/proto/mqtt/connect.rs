@@ -10,7 +10,7 @@ use core::hash::BuildHasher;
 use bytes::Bytes;
 
 use crate::base::id::Ticket;
-use crate::base::limits::Limits;
+use crate::base::limits::{Limit, Limits};
 use crate::base::stats::Counter;
 use crate::hub::policy::{Access, Admit, Event, Login, Principal, Refusal};
 use crate::hub::registry::{Attach, Attached, Fresh};
@@ -163,6 +163,9 @@ impl Peer {
             Err(_) => return Err(FaultKind::MqttStorage.fault()),
         };
         ctx.asks.extend(attached.yielding.filter(|old| *old != ctx.conn).map(Ask::Yield));
+        if keep_alive(j.connect.keep_alive, &ctx.hub.limits) != j.connect.keep_alive {
+            ctx.hub.limited(ctx.now, &principal.client_id, Limit::server_keepalive_s);
+        }
         self.welcome(&principal, attached, props, ctx);
         self.pace = Pace::of(&ctx.hub.limits);
         self.state = State::Online(Box::new(online(&j, principal, attached, expiry_s, ctx)));

@@ -31,6 +31,12 @@ impl Spelling {
         self.0.filter(text, Match::Native).map_err(fault)
     }
 
+    /// The topic's own text, when it is PRX1's spelling of it already: nothing is copied.
+    #[must_use]
+    pub fn as_spelled<'a>(&self, topic: &'a Topic) -> Option<&'a Bytes> {
+        self.0.as_spelled(topic)
+    }
+
     /// Spell a topic into `into`; false when PRX1 has no spelling for it.
     pub fn spell(&self, topic: &Topic, into: &mut Vec<u8>) -> bool {
         self.0.spell(topic, into)
