@@ -39,6 +39,8 @@ mod ladder_test;
 mod outbox_test;
 #[cfg(test)]
 mod policy_test;
+#[cfg(test)]
+mod retained_test;
 
 use std::collections::VecDeque;
 

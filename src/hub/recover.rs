@@ -293,6 +293,7 @@ impl Hub {
             conn: None,
             outbox,
             subs: Vec::new(),
+            subs_bytes: 0,
             extra: rare.then(|| Box::new(extra)),
             away_since,
             replays: std::collections::VecDeque::new(),

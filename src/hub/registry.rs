@@ -410,6 +410,7 @@ fn blank(a: Attach, durable: bool) -> Session {
         conn: Some(a.conn),
         outbox: Outbox::default(),
         subs: Vec::new(),
+        subs_bytes: 0,
         extra: a.will.map(|will| Box::new(Extra { will: Some(will), ..Extra::default() })),
         away_since: 0,
         replays: VecDeque::new(),

@@ -190,6 +190,11 @@ impl Hub {
                 s.replays.push_front(replay);
             }
         }
+        // So many steps found nothing: others first, then on from here.
+        let idle = |s: &super::session::Session| !s.replays.is_empty() && !s.queued_read;
+        if !moved && self.sessions.get(id).is_some_and(idle) {
+            self.wake(id);
+        }
         moved
     }
 

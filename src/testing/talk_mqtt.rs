@@ -6,9 +6,11 @@
 
 use std::collections::{BTreeMap, VecDeque};
 
+use crate::access::scram::client_final;
+
 use super::heard_mqtt::{Vars, agree, describe, fill, missing};
 use super::script::{World, spell};
-use super::words_mqtt::{Line, encode};
+use super::words_mqtt::{Line, encode, lossy};
 
 /// Something said or expected, perhaps many times.
 #[derive(Clone, PartialEq, Eq, Debug)]
@@ -67,11 +69,29 @@ impl Talk {
     }
 
     /// Say it.
-    pub fn say(&self, world: &mut dyn World, who: &str, phrase: &Phrase) -> Result<(), String> {
+    pub fn say(&mut self, world: &mut dyn World, who: &str, phrase: &Phrase) -> Result<(), String> {
         let mut line = phrase.line.clone();
         fill(&mut line, &self.vars, None);
+        self.prove(&mut line)?;
         let bytes = encode(&line, phrase.level)?;
         world.say(who, &bytes.repeat(phrase.times))
+    }
+
+    /// `scram="SECRET,BARE"` is the last word of a SCRAM login that began with BARE and was answered
+    /// with what the script calls `@answer`. What the broker must say to it is then `@proof`.
+    fn prove(&mut self, line: &mut Line) -> Result<(), String> {
+        let Some(item) = line.items.iter_mut().find(|item| item.key == "scram") else {
+            return Ok(());
+        };
+        let text = lossy(&item.value);
+        let (secret, bare) = text.split_once(',').ok_or("`scram=\"SECRET,n=USER,r=NONCE\"`")?;
+        let answer = lossy(self.vars.get("@answer").ok_or("nothing is called @answer")?);
+        let (last, proof) =
+            client_final(secret.as_bytes(), bare, &answer).ok_or("the answer is none")?;
+        item.key = "auth-data".to_owned();
+        item.value = last.into_bytes();
+        self.vars.insert("@proof".to_owned(), proof.into_bytes());
+        Ok(())
     }
 
     /// Hear it.

@@ -4,7 +4,8 @@
 //! nothing of the broker's own codec and is compared with the standard's examples, so what the
 //! two agree on is right twice. It says wrong things willingly: `fixed=0x82` is the first byte,
 //! `flags=` the connect flags, `opt=` a filter's options, `raw=` bytes between the properties,
-//! `cut=2` takes bytes from the end and `more=` adds some, before the length is counted.
+//! `cut=2` takes bytes from the end and `more=` adds some, before the length is counted. `scram=`
+//! is worked out when it is said (`talk_mqtt`).
 //!
 //! Absent on purpose: opinions about what was said (`heard_mqtt`), and defaults, save the secret
 //! of a sample user, QoS 0, and keep-alive 0.
@@ -91,7 +92,7 @@ const FLAGS: &[&str] = &[
 /// Keys that are no properties.
 const KEYS: &[&str] = &[
     "id", "keep", "will", "wbody", "wq", "user", "pass", "name", "level", "flags", "rh", "opt",
-    "fixed", "cut", "more", "raw", "w.raw", "plen",
+    "fixed", "cut", "more", "raw", "w.raw", "plen", "scram",
 ];
 
 /// A word behind the first.

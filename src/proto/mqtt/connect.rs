@@ -163,6 +163,9 @@ impl Peer {
             Err(_) => return Err(FaultKind::MqttStorage.fault()),
         };
         ctx.asks.extend(attached.yielding.filter(|old| *old != ctx.conn).map(Ask::Yield));
+        if keep_alive(j.connect.keep_alive, &ctx.hub.limits) != j.connect.keep_alive {
+            ctx.hub.limited(ctx.now, &principal.client_id, Limit::server_keepalive_s);
+        }
         self.welcome(&principal, attached, props, ctx);
         self.pace = Pace::of(&ctx.hub.limits);
         self.state = State::Online(Box::new(online(&j, principal, attached, expiry_s, ctx)));

@@ -232,7 +232,7 @@ fn a_client_ahead_of_its_pace_is_read_more_slowly() {
     for _ in 0..30 {
         b.send(writer, &publish("a", 0, 0));
     }
-    let mut heard = |b: &mut Bench, ms| {
+    let heard = |b: &mut Bench, ms| {
         b.pass(ms);
         published(&b.said(reader)).len()
     };

@@ -41,6 +41,12 @@ impl Spelling {
         if text.len() > self.bytes_max { Err(fault(TopicFault::TooLong)) } else { Ok(()) }
     }
 
+    /// The topic's own text, when it is PRX1's spelling of it already: nothing is copied.
+    #[must_use]
+    pub fn as_spelled<'a>(&self, topic: &'a Topic) -> Option<&'a Bytes> {
+        self.0.as_spelled(topic)
+    }
+
     /// Spell a topic into `into`; false when PRX1 has no spelling for it.
     pub fn spell(&self, topic: &Topic, into: &mut Vec<u8>) -> bool {
         self.grammar.spell(topic, into)

@@ -504,9 +504,10 @@ impl Peer {
     ) {
         let m = &d.message;
         let mut spelled = Vec::new();
-        let text: &[u8] = match m.topic.spelled_with(b'/') {
+        let spelling = Spelling::new(&hub.limits);
+        let text: &[u8] = match spelling.as_spelled(&m.topic) {
             Some(text) => text,
-            None if Spelling::new(&hub.limits).spell(&m.topic, &mut spelled) => &spelled,
+            None if spelling.spell(&m.topic, &mut spelled) => &spelled,
             None => return Self::cannot_say(now, d, online, hub),
         };
         let id = if d.qos > 0 { id_of(d.ord) } else { 0 };
