@@ -5,7 +5,7 @@ use bytes::Bytes;
 use crate::base::limits::Limits;
 use crate::base::time::Now;
 use crate::hub::policy::{
-    Access, Admit, Claim, Dialogue, Login, Open, Policy, Principal, Refusal, Said,
+    Access, Address, Admit, Claim, Dialogue, Login, Open, Policy, Principal, Refusal, Turn,
 };
 use crate::proto::fault::FaultKind;
 
@@ -20,16 +20,23 @@ struct Asking;
 struct Question(u8);
 
 impl Dialogue for Question {
-    fn on_data(&mut self, _: Now, data: &[u8]) -> Said {
+    fn on_data(&mut self, data: &[u8]) -> Turn {
         self.0 += 1;
         match (self.0, data) {
-            (1, b"hello") => Said::More(Bytes::from_static(b"the word?")),
+            (1, b"hello") => Turn::More(Bytes::from_static(b"the word?")),
             (2, b"word") => {
                 let user = Bytes::from_static(b"ann");
-                let principal = Principal { user, durable: true, ..Principal::default() };
-                Said::Done(principal, Bytes::from_static(b"welcome"))
+                let who = Principal { user, durable: true, ..Principal::default() };
+                let claim = Claim {
+                    user: who.user.clone(),
+                    principal: Some(who),
+                    address: Address::Local,
+                    loopback: true,
+                    tag: 0,
+                };
+                Turn::Over { claim, proved: true, last: Bytes::from_static(b"welcome") }
             }
-            _ => Said::No(Refusal::Unknown),
+            _ => Turn::No(Refusal::Unknown),
         }
     }
 }
@@ -38,8 +45,8 @@ impl Policy for Asking {
     fn admit(&mut self, now: Now, login: &Login<'_>) -> Admit {
         Open.admit(now, login)
     }
-    fn verified(&mut self, _: Now, _: &Claim, _: bool) -> Result<Principal, Refusal> {
-        Err(Refusal::Unknown)
+    fn verified(&mut self, _: Now, claim: &Claim, ok: bool) -> Result<Principal, Refusal> {
+        claim.principal.clone().filter(|_| ok).ok_or(Refusal::Unknown)
     }
     fn permit(&mut self, _: &Principal, _: &Access<'_>) -> bool {
         true

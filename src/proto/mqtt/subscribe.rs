@@ -21,7 +21,7 @@ use crate::topic::{Filter, Seg, Tail};
 use super::dialect::Spelling;
 use super::fault::reason as code;
 use super::line::{Done, Line};
-use super::online::{Online, park, permit};
+use super::online::{Online, note_deep, park, permit};
 use super::packet::{Asked, Codes, Packet, Subscribe, Unsubscribe};
 use super::props::Prop;
 
@@ -76,6 +76,7 @@ impl Online {
             Ok(found) => found,
             // Well-formed, and more than this broker takes.
             Err(why) if why.kind == FaultKind::MqttTopicDeep => {
+                note_deep(&self.who, asked.filter.len(), ctx);
                 return Ok(Outcome::No(code::FILTER, why.kind));
             }
             Err(why) => return Err(why),
