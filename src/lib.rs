@@ -51,6 +51,7 @@ pub mod client;
 pub mod engine;
 pub mod hub;
 pub mod journal;
+pub mod link;
 pub mod manual;
 #[cfg(feature = "os")]
 pub mod os;

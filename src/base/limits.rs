@@ -17,6 +17,10 @@ pub struct Limits {
     pub login_bytes_max: usize,
     /// A packet after login.
     pub packet_bytes_max: usize,
+    /// The head of an HTTP request.
+    pub http_head_bytes_max: usize,
+    /// One WebSocket frame; never less than a packet after login may have.
+    pub ws_frame_bytes_max: usize,
     /// How long a silent PRX1 peer is kept (its heartbeat) unless it asks for longer.
     pub idle_ms_max: u64,
     /// The longest keepalive a peer may ask for.
@@ -80,6 +84,8 @@ impl Default for Limits {
             packet_ms_max: 30_000,
             login_bytes_max: 196_620,
             packet_bytes_max: 1 << 20,
+            http_head_bytes_max: 8 << 10,
+            ws_frame_bytes_max: 16 << 20,
             idle_ms_max: 10_000,
             keepalive_s_max: 3_600,
             read_bytes_turn: 64 << 10,
