@@ -154,8 +154,14 @@ impl Access {
         self.roll.mode == Mode::None && self.roll.users.is_empty()
     }
 
-    fn principal(&self, name: &Bytes, user: &User) -> Principal {
-        Principal { user: name.clone(), group: user.group, durable: true, edition: self.edition }
+    fn principal(&self, name: &Bytes, user: &User, client_id: &[u8]) -> Principal {
+        Principal {
+            user: name.clone(),
+            client_id: Bytes::copy_from_slice(client_id),
+            group: user.group,
+            durable: true,
+            edition: self.edition,
+        }
     }
 
     /// The group whose rules apply: nobody's when the user is gone, none when rules are not asked.
@@ -225,7 +231,8 @@ impl Policy for Access {
         if self.is_open()
             && let Some(guest) = self.recall(&Bytes::copy_from_slice(login.user))
         {
-            return Admit::Yes(guest);
+            let client_id = Bytes::copy_from_slice(login.client_id);
+            return Admit::Yes(Principal { client_id, ..guest });
         }
         if login.user.is_empty() {
             return Admit::No(Refusal::Anonymous);
@@ -239,7 +246,7 @@ impl Policy for Access {
         let found = self.roll.users.get_key_value(login.user);
         // An empty password proves nothing, whatever it is compared with.
         let known = found.filter(|(_, user)| fits(user, login) && !password.is_empty());
-        let principal = known.map(|(name, user)| self.principal(name, user));
+        let principal = known.map(|(name, user)| self.principal(name, user, login.client_id));
         let proof = found.map(|(_, user)| user.proof.clone());
         let secret = match proof {
             Some(Proof::Hash(hash)) => return self.check(now, login, hash, principal),
@@ -300,7 +307,7 @@ impl Policy for Access {
         if self.is_open() {
             return policy::Open.recall(user).map(|p| Principal { edition: self.edition, ..p });
         }
-        self.roll.users.get_key_value(user).map(|(name, user)| self.principal(name, user))
+        self.roll.users.get_key_value(user).map(|(name, user)| self.principal(name, user, b""))
     }
 
     fn reload(&mut self, text: &str) -> Result<Changes, String> {

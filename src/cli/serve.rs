@@ -10,6 +10,7 @@ use clap::{Args, ValueEnum};
 use log::LevelFilter;
 
 use super::{DAMAGED, FAILED, USAGE, complain, log_lines};
+use crate::base::limits::Limits;
 use crate::broker::{Broker, Builder, Error};
 use crate::hub::message::Durability;
 use crate::journal::{Report, Why};
@@ -37,6 +38,9 @@ pub(super) struct Serve {
     /// Keep what can be kept of a damaged journal, instead of refusing it
     #[arg(long)]
     salvage: bool,
+    /// Another bound than the default, e.g. packet_bytes_max=65536; may be repeated
+    #[arg(long = "limit", value_name = "NAME=VALUE")]
+    limits: Vec<String>,
     /// How much the log says: error, warn, info, debug or trace
     #[arg(long, value_name = "LEVEL", default_value = "info")]
     log: LevelFilter,
@@ -62,6 +66,7 @@ impl Default for Serve {
             allow_anonymous: false,
             durability: Level::Disk,
             salvage: false,
+            limits: Vec::new(),
             log: LevelFilter::Info,
         }
     }
@@ -75,7 +80,11 @@ impl Serve {
             Err(e) => return complain(&format!("cannot catch signals: {e}"), FAILED),
         };
         log_lines::start(self.log);
-        let mut builder = Broker::builder().signals(signals);
+        let limits = match limits(&self.limits) {
+            Ok(limits) => limits,
+            Err(why) => return complain(&why, USAGE),
+        };
+        let mut builder = Broker::builder().signals(signals).limits(limits);
         for url in &self.listen {
             builder = match listen(builder, url) {
                 Ok(builder) => builder,
@@ -185,6 +194,17 @@ fn tell(report: &Report) {
     for (first, last) in &salvaged.lost {
         log::warn!("salvaged lost records {first} to {last}");
     }
+}
+
+/// The defaults, but for these.
+fn limits(given: &[String]) -> Result<Limits, String> {
+    let mut limits = Limits::default();
+    for pair in given {
+        let wrong = |what: &str| format!("--limit {pair}: {what}");
+        let (name, value) = pair.split_once('=').ok_or_else(|| wrong("it is not NAME=VALUE"))?;
+        limits.set(name.trim(), value.trim()).map_err(|why| wrong(&why))?;
+    }
+    Ok(limits)
 }
 
 /// `protocol://host:port[?durability=level]`.

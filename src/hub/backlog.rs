@@ -111,7 +111,8 @@ impl Hub {
     }
 
     pub(crate) fn reads_are_short(&self) -> bool {
-        self.reads.len() >= READS_MAX || self.meter.used() > self.limits.memory_bytes_max / 10 * 8
+        self.reads.len() >= READS_MAX
+            || self.meter.used() > self.mark(self.limits.memory_low_percent)
     }
 
     pub(crate) fn go_hungry(&mut self, id: SessionId) {

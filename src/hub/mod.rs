@@ -228,7 +228,12 @@ impl Hub {
     /// Must publishers wait until readers have caught up?
     #[must_use]
     pub fn memory_is_short(&self) -> bool {
-        self.meter.used() > self.limits.memory_bytes_max / 10 * 9
+        self.meter.used() > self.mark(self.limits.memory_high_percent)
+    }
+
+    /// A watermark of the memory, in bytes.
+    pub(crate) fn mark(&self, percent: u8) -> usize {
+        self.limits.memory_bytes_max / 100 * usize::from(percent)
     }
 
     /// Connections whose sessions have something to say; each is named once until it was heard.
@@ -268,11 +273,12 @@ impl Hub {
     /// What one session may hold in memory. When memory runs out, those who lag are cut short
     /// first: what is durable stays on disk, the rest is dropped, and publishers need not wait.
     pub(crate) fn session_room(&self) -> Room {
-        let (used, most) = (self.meter.used(), self.limits.memory_bytes_max);
+        let used = self.meter.used();
+        let (low, high) = (self.limits.memory_low_percent, self.limits.memory_high_percent);
         let bytes = match self.limits.outbox_bytes_max {
             // The last stretch below the bound is for those who hold nothing yet.
-            _ if used > most / 20 * 17 => 0,
-            bytes if used > most / 10 * 8 => bytes.min(LEAN_BYTES),
+            _ if used > self.mark(low.midpoint(high)) => 0,
+            bytes if used > self.mark(low) => bytes.min(LEAN_BYTES),
             bytes => bytes,
         };
         Room { len: self.limits.outbox_len_max, bytes }

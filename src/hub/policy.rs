@@ -57,6 +57,8 @@ impl fmt::Display for Address {
 pub struct Principal {
     /// The name; empty for a stranger who was welcome without one.
     pub user: Bytes,
+    /// The client id it came with, which rules may speak of; empty when there was none.
+    pub client_id: Bytes,
     /// The policy's own number for the set of rules that applies.
     pub group: u32,
     /// May own what outlives a connection; the nameless may not.
@@ -76,6 +78,8 @@ pub struct Login<'a> {
     pub password: Option<&'a [u8]>,
     /// The client id as sent; empty when none was.
     pub client_id: &'a [u8],
+    /// The name in the certificate it showed, when it showed one that was verified.
+    pub certificate: Option<&'a str>,
     /// Where it comes from.
     pub address: Address,
     /// It comes from this machine.
@@ -89,6 +93,7 @@ impl fmt::Debug for Login<'_> {
             .field("protocol", &self.protocol)
             .field("user", &self.user.escape_ascii().to_string())
             .field("client_id", &self.client_id.escape_ascii().to_string())
+            .field("certificate", &self.certificate)
             .field("address", &self.address)
             .finish_non_exhaustive()
     }
@@ -161,6 +166,24 @@ pub enum Admit {
     Busy,
 }
 
+/// A login in several steps, seen from the broker: what the peer says is answered until it is
+/// let in or not.
+pub trait Dialogue: Send + fmt::Debug {
+    /// The peer said this. After `Done` or `No` it is over.
+    fn on_data(&mut self, now: Now, data: &[u8]) -> Said;
+}
+
+/// What a dialogue answers.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub enum Said {
+    /// Tell the peer this, and wait for what it says to it.
+    More(Bytes),
+    /// Come in; these are the last words to the peer.
+    Done(Principal, Bytes),
+    /// Stay out.
+    No(Refusal),
+}
+
 /// Why somebody stays out. For the log and for counters: a peer must not be able to tell
 /// `Unknown` and `TooLong` apart, neither by the words nor by when they come.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -169,6 +192,8 @@ pub enum Refusal {
     Unknown,
     /// The password is one that no hash can stand for: over 72 bytes, or with a NUL in it.
     TooLong,
+    /// What was said in a dialogue is nothing its method knows.
+    Malformed,
     /// A name is required and none was given.
     Anonymous,
     /// Too many failures lately; a try would be looked at again after this time.
@@ -183,6 +208,7 @@ impl fmt::Display for Refusal {
         match self {
             Self::Unknown => f.write_str("unknown user, wrong password or wrong client id"),
             Self::TooLong => f.write_str("password over 72 bytes, or with a NUL"),
+            Self::Malformed => f.write_str("not what the method of the dialogue asks for"),
             Self::Anonymous => f.write_str("no user name given"),
             Self::Throttled { ms } => write!(f, "too many failed logins, next try in {ms} ms"),
         }
@@ -225,6 +251,12 @@ pub trait Policy: Send {
     /// A worker has compared what `admit` asked to compare: what is the answer now?
     fn verified(&mut self, now: Now, claim: &Claim, ok: bool) -> Result<Principal, Refusal>;
 
+    /// Begin a login in several steps by this method; nobody is let in yet, and whether there is
+    /// such a user shows at the end only. `None`: the method is not known.
+    fn converse(&mut self, _: Now, _: &Login<'_>, _: &[u8]) -> Option<Box<dyn Dialogue>> {
+        None
+    }
+
     /// May `who` do this?
     fn permit(&mut self, who: &Principal, access: &Access<'_>) -> bool;
 
@@ -254,15 +286,16 @@ pub trait Policy: Send {
 pub struct Open;
 
 impl Open {
-    fn guest(user: Bytes) -> Principal {
+    fn guest(user: Bytes, client_id: Bytes) -> Principal {
         let durable = !user.is_empty();
-        Principal { user, group: 0, durable, edition: 0 }
+        Principal { user, client_id, group: 0, durable, edition: 0 }
     }
 }
 
 impl Policy for Open {
     fn admit(&mut self, _: Now, login: &Login<'_>) -> Admit {
-        Admit::Yes(Self::guest(Bytes::copy_from_slice(login.user)))
+        let client_id = Bytes::copy_from_slice(login.client_id);
+        Admit::Yes(Self::guest(Bytes::copy_from_slice(login.user), client_id))
     }
 
     fn verified(&mut self, _: Now, _: &Claim, _: bool) -> Result<Principal, Refusal> {
@@ -284,7 +317,7 @@ impl Policy for Open {
     }
 
     fn recall(&self, user: &Bytes) -> Option<Principal> {
-        Some(Self::guest(user.clone()))
+        Some(Self::guest(user.clone(), Bytes::new()))
     }
 }
 

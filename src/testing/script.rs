@@ -33,7 +33,6 @@ use std::collections::BTreeMap;
 
 use super::rig::Setup;
 use super::words::{SAMPLES, bytes_of};
-use crate::base::limits::Limits;
 use crate::hub::message::Durability;
 
 /// Who there is.
@@ -241,8 +240,7 @@ impl Script {
                 self.tuned = true;
                 for pair in value.split_whitespace() {
                     let (name, value) = pair.split_once('=').ok_or("a limit needs a value")?;
-                    let value = value.parse().map_err(|_| format!("`{value}` is no number"))?;
-                    set_limit(&mut self.setup.limits, name, value)?;
+                    self.setup.limits.set(name, value)?;
                 }
             }
             "level" => {
@@ -259,53 +257,6 @@ impl Script {
         Ok(true)
     }
 }
-
-macro_rules! limits {
-    ($($name:ident),* $(,)?) => {
-        /// Set a limit by its name.
-        fn set_limit(limits: &mut Limits, name: &str, value: u64) -> Result<(), String> {
-            match name {
-                $(stringify!($name) => limits.$name = value.try_into().map_err(|_| "too large")?,)*
-                _ => return Err(format!("`{name}` is no limit that scripts can set")),
-            }
-            Ok(())
-        }
-    };
-}
-
-limits!(
-    connections_max,
-    strangers_max,
-    connect_ms_max,
-    packet_ms_max,
-    login_bytes_max,
-    packet_bytes_max,
-    idle_ms_max,
-    keepalive_s_max,
-    packets_turn,
-    read_bytes_turn,
-    write_bytes_turn,
-    outbox_bytes_max,
-    outbox_len_max,
-    inflight_max,
-    replies_max,
-    stuck_ms_max,
-    sessions_max,
-    session_s_max,
-    subscriptions_max,
-    levels_max,
-    retained_max,
-    retained_inline_bytes,
-    queues_max,
-    queue_len_max,
-    queue_bytes_max,
-    fetch_bytes_max,
-    memory_bytes_max,
-    verify_queue_max,
-    verify_per_address_max,
-    verify_at_once,
-    segment_bytes,
-);
 
 fn step(statement: &str) -> Result<Step, String> {
     let first = statement.split(' ').next().unwrap_or_default();
