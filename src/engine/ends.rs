@@ -28,6 +28,7 @@ impl Engine {
             listener,
             address: c.address,
             loopback: c.loopback,
+            certificate: c.link.certificate(),
         };
         c.peer.on_doom(&doom, &mut ctx);
         if c.stranger {

@@ -8,7 +8,7 @@
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
 pub enum Flaw {
     /// The first bytes belong to no protocol that is spoken here.
-    Unknown,
+    FirstBytes,
     /// The first bytes are those of TLS, and this listener takes none.
     TlsHere,
     /// A trusted proxy did not say for whom it speaks.

@@ -270,7 +270,7 @@ impl Wrapped {
                 }
                 First::Plain(_) => {
                     chunk.clear();
-                    return Err(Flaw::Unknown);
+                    return Err(Flaw::FirstBytes);
                 }
             }
         }

@@ -36,7 +36,7 @@ pub fn sniff(input: &[u8]) -> Result<First, Flaw> {
         [0x16] => Ok(First::Short),
         [0x10, rest @ ..] => named(rest),
         [first, ..] if first.is_ascii_uppercase() => http(input),
-        _ => Err(Flaw::Unknown),
+        _ => Err(Flaw::FirstBytes),
     }
 }
 
@@ -44,7 +44,7 @@ pub fn sniff(input: &[u8]) -> Result<First, Flaw> {
 fn named(input: &[u8]) -> Result<First, Flaw> {
     let digits = input.iter().take(4).take_while(|b| **b & 0x80 != 0).count();
     if digits == 4 {
-        return Err(Flaw::Unknown);
+        return Err(Flaw::FirstBytes);
     }
     let name = input.get(digits + 1..).unwrap_or_default();
     let begins = |known: &[u8]| known.iter().zip(name).all(|(a, b)| a == b);
@@ -54,17 +54,17 @@ fn named(input: &[u8]) -> Result<First, Flaw> {
             return Ok(if whole { First::Plain(*spoken) } else { First::Short });
         }
     }
-    Err(Flaw::Unknown)
+    Err(Flaw::FirstBytes)
 }
 
 /// A method of letters, and a space behind it.
 fn http(input: &[u8]) -> Result<First, Flaw> {
     let letters = input.iter().take_while(|b| b.is_ascii_uppercase()).count();
     match input.get(letters) {
-        _ if letters > METHOD_MAX => Err(Flaw::Unknown),
+        _ if letters > METHOD_MAX => Err(Flaw::FirstBytes),
         None => Ok(First::Short),
         Some(b' ') => Ok(First::Http),
-        Some(_) => Err(Flaw::Unknown),
+        Some(_) => Err(Flaw::FirstBytes),
     }
 }
 

@@ -405,7 +405,9 @@ fn flaw(error: &Error, open: bool) -> Flaw {
             PeerIncompatible::Tls12NotOffered
             | PeerIncompatible::Tls12NotOfferedOrEnabled
             | PeerIncompatible::ServerDoesNotSupportTls12Or13
-            | PeerIncompatible::SupportedVersionsExtensionRequired => Flaw::TlsVersion,
+            | PeerIncompatible::SupportedVersionsExtensionRequired
+            // Without it no version above 1.1 can be meant.
+            | PeerIncompatible::SignatureAlgorithmsExtensionRequired => Flaw::TlsVersion,
             _ => Flaw::TlsCommon,
         },
         Error::InvalidCertificate(why) => match why {
