@@ -23,7 +23,10 @@ impl Bucket {
     #[must_use]
     pub const fn new(rate: u64, burst: u64) -> Self {
         let burst = if burst == 0 { 1 } else { burst };
-        let cost = if rate == 0 { 0 } else { SECOND * PARTS / rate };
+        let cost = match (SECOND * PARTS).checked_div(rate) {
+            Some(cost) => cost,
+            None => 0,
+        };
         let mut bucket = Self { cost, depth: 0, full: 0 };
         bucket.depth = bucket.price(burst);
         bucket

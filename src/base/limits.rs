@@ -112,7 +112,7 @@ limits! {
     /// Deliveries in memory for one session, counted.
     outbox_len_max: usize = 10_000, at least 1;
     /// Durable deliveries that wait for one session, counted; what comes then is dropped.
-    queued_max: usize = 100_000, at least 1;
+    queued_max: u64 = 100_000, at least 1;
     /// Durable deliveries that wait for one session, in bytes; what comes then is dropped.
     queued_bytes_max: usize = 67_108_864, at least 1;
     /// Unacknowledged deliveries to one session.
@@ -150,7 +150,7 @@ limits! {
     /// MQTT clients may give their subscriptions identifiers.
     subids_ok: bool = true;
     /// Who of a shared subscription gets a message: round_robin, sticky or least_owed.
-    share_strategy: Share = Share::RoundRobin;
+    share_strategy: ShareStrategy = ShareStrategy::RoundRobin;
     /// Payloads that are declared to be UTF-8 are checked to be it.
     check_payload_format: bool = false;
     /// Retained messages in a realm.
@@ -185,7 +185,7 @@ limits! {
 
 /// Who of a shared subscription gets a message.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
-pub enum Share {
+pub enum ShareStrategy {
     /// One after the other.
     #[default]
     RoundRobin,
@@ -195,13 +195,13 @@ pub enum Share {
     LeastOwed,
 }
 
-const SHARES: [(Share, &str); 3] = [
-    (Share::RoundRobin, "round_robin"),
-    (Share::Sticky, "sticky"),
-    (Share::LeastOwed, "least_owed"),
+const SHARES: [(ShareStrategy, &str); 3] = [
+    (ShareStrategy::RoundRobin, "round_robin"),
+    (ShareStrategy::Sticky, "sticky"),
+    (ShareStrategy::LeastOwed, "least_owed"),
 ];
 
-impl fmt::Display for Share {
+impl fmt::Display for ShareStrategy {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let name = SHARES.iter().find(|(share, _)| share == self);
         f.write_str(name.map_or("", |(_, name)| name))
@@ -236,7 +236,7 @@ impl Value for bool {
     }
 }
 
-impl Value for Share {
+impl Value for ShareStrategy {
     fn read(text: &str) -> Result<Self, String> {
         let found = SHARES.iter().find(|(_, name)| *name == text);
         found.map(|(share, _)| *share).ok_or_else(|| "round_robin, sticky or least_owed".into())
@@ -302,7 +302,7 @@ mod tests {
         limits.set("retain_ok", "false").unwrap();
         limits.set("share_strategy", "sticky").unwrap();
         assert_eq!((limits.packet_bytes_max, limits.retain_ok), (2_000, false));
-        assert_eq!(limits.share_strategy, Share::Sticky);
+        assert_eq!(limits.share_strategy, ShareStrategy::Sticky);
         for (name, value, why) in [
             ("packets_turn", "0", "packets_turn=0: at least 1"),
             ("receive_max", "65536", "receive_max=65536: at most 65535"),

@@ -44,8 +44,12 @@ counters! {
     DroppedAway, "messages_dropped_away_total";
     /// Deliveries dropped because they expired.
     DroppedExpired, "messages_dropped_expired_total";
+    /// Deliveries dropped because their reader takes no packets so large.
+    DroppedLarge, "messages_dropped_large_total";
     /// Deliveries a reader's protocol has no spelling for.
     Unspellable, "topic_unspellable_total";
+    /// Publications that were not let in: denied, too deep, or not what they say.
+    PublishesRefused, "publishes_refused_total";
     /// Copies of a publish swallowed because the same connection had it acknowledged.
     Swallowed, "publishes_swallowed_total";
     /// Faults of peers: malformed packets and broken rules.

@@ -15,6 +15,8 @@ mod verify;
 
 #[cfg(test)]
 mod engine_test;
+#[cfg(test)]
+mod links_test;
 
 pub use audit::{Audit, Broken};
 
@@ -436,6 +438,8 @@ impl Engine {
         self.fired = fired;
         self.draining = self.hub.drain_some(now, DRAIN_TURN);
         self.hub.feed_hungry(FEED_TURN);
+        self.hub.fire_wills(now);
+        self.hub.sweep_retained(now);
         if !self.stalled.is_empty() && !self.hub.memory_is_short() {
             self.unstall(now);
         }
@@ -620,7 +624,7 @@ impl Engine {
         let journal = self.hub.journal().and_then(crate::journal::Journal::deadline);
         let soonest = self.wheel.next().into_iter().chain(journal).min();
         // Whoever waits for memory is not woken by an event of its own: look again soon.
-        if self.stalled.is_empty() && !self.hub.is_hungry() {
+        if self.stalled.is_empty() && !self.hub.is_hungry() && self.hub.wills_waiting() == 0 {
             return soonest;
         }
         let soon = Deadline(self.wheel_now().saturating_add(10 * crate::base::time::MS));

@@ -11,7 +11,6 @@ use crate::base::time::Now;
 use crate::hub::policy::{Address, Secret};
 use crate::proto::Protocol;
 use crate::proto::doom::Doom;
-use crate::proto::fault::FaultKind;
 
 use super::{Effect, Engine};
 
@@ -35,7 +34,7 @@ impl Engine {
         let check = Check { ticket, secret, hash };
         if self.line.join(ticket.conn, address, check).is_err() {
             self.hub.stats.count(Counter::LoginsBusy);
-            self.doom(now, ticket.conn, Doom::Fault(FaultKind::Prx1Busy.fault()));
+            self.doom(now, ticket.conn, Doom::Busy);
         }
     }
 

@@ -1,14 +1,17 @@
 //! Floor 2. The protocol-neutral middle: topics, sessions, what each is owed, and what is kept.
 //!
 //! Reading order: `message`, `outbox`, `session`, `realm`, then the verbs: `registry` (attach,
-//! detach), `subscribe`, `fanout` (publish), `backlog` (next, settle, read back), `retained`,
-//! `queue`, and what the journal needs: `recover`, `compact`. `policy` has the two traits that
-//! others implement. Nothing here encodes, reads a clock or touches the world: time comes in as an
-//! argument, disk work goes out as jobs. Absent on purpose: any wire format.
+//! detach), `subscribe`, `group` (turns), `fanout` (publish), `backlog` (next, settle, read back),
+//! `ladder` (QoS 2), `will`, `retained`, `queue`, and what the journal needs: `recover` and
+//! `compact`. `policy` has the two traits that others implement. Nothing here encodes, reads a
+//! clock or touches the world: time comes in as an argument, disk work goes out as jobs. Absent on
+//! purpose: any wire format.
 
 pub mod backlog;
 pub mod compact;
 pub mod fanout;
+pub mod group;
+pub mod ladder;
 mod memo;
 pub mod message;
 pub mod outbox;
@@ -20,11 +23,17 @@ pub mod registry;
 pub mod retained;
 pub mod session;
 pub mod subscribe;
+pub mod unspelled;
+pub mod will;
 
+#[cfg(test)]
+mod bench_test;
 #[cfg(test)]
 mod bounds_test;
 #[cfg(test)]
 mod hub_test;
+#[cfg(test)]
+mod ladder_test;
 #[cfg(test)]
 mod outbox_test;
 #[cfg(test)]
@@ -132,12 +141,23 @@ pub struct Hub {
     pub(crate) hungry: VecDeque<SessionId>,
     pub(crate) draining: VecDeque<(RealmId, Bytes)>,
     pub(crate) timers: Vec<(Deadline, SessionId)>,
+    pub(crate) wills: VecDeque<will::Due>,
+    /// Sessions that may outlive their connection.
+    pub(crate) durables: usize,
+    /// Kept values that expire: the tree is swept while there are some.
+    pub(crate) fading: usize,
+    pub(crate) sweep: crate::topic::Cursor,
+    pub(crate) sweep_realm: u16,
+    pub(crate) sweep_at: u64,
     publish_no: u64,
     /// Some reader of the publication at hand will hold it beyond the turn.
     apart: bool,
     matches: Vec<LeafId>,
     memo: memo::Memo,
     targets: Vec<Target>,
+    chosen: Vec<realm::Member>,
+    overfull: Vec<SessionId>,
+    pub(crate) unspelled: Vec<unspelled::Unspelled>,
     scratch: Vec<u8>,
 }
 
@@ -181,11 +201,20 @@ impl Hub {
             hungry: VecDeque::new(),
             draining: VecDeque::new(),
             timers: Vec::new(),
+            wills: VecDeque::new(),
+            durables: 0,
+            fading: 0,
+            sweep: crate::topic::Cursor::default(),
+            sweep_realm: 0,
+            sweep_at: 0,
             publish_no: 0,
             apart: false,
             matches: Vec::new(),
             memo: memo::Memo::new(seed),
             targets: Vec::new(),
+            chosen: Vec::new(),
+            overfull: Vec::new(),
+            unspelled: Vec::new(),
             scratch: Vec::new(),
         }
     }
@@ -370,7 +399,12 @@ pub(crate) fn held(why: AppendError) -> Held {
 
 fn settle_record(owner: OwnerNo, outbox: &outbox::Outbox) -> Option<Record> {
     let ledger = outbox.ledger.as_ref()?;
-    Some(Record::Settle { owner, floor: ledger.floor(), extras: ledger.extras().collect() })
+    Some(Record::Settle {
+        owner,
+        floor: ledger.floor(),
+        extras: ledger.extras().collect(),
+        released: outbox.released().filter(|ord| ord & message::VOLATILE == 0).collect(),
+    })
 }
 
 /// What an acknowledgement at `level` waits for, given where the record ends.

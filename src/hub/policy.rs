@@ -433,6 +433,13 @@ pub enum Event<'a> {
         /// The name of the reason.
         reason: &'static str,
     },
+    /// Readers of this protocol cannot be told of this topic; said once for each.
+    Unspelled {
+        /// The protocol that has no spelling for it.
+        protocol: &'static str,
+        /// The topic.
+        topic: &'a Topic,
+    },
     /// A request was refused by the rules.
     Denied {
         /// Which connection.

@@ -314,6 +314,7 @@ impl Hub {
             qos: 1,
             retain: false,
             expires: m.expires,
+            inbound: None,
         };
         let from = self.realm(realm).and_then(|r| r.queues.get(address)).and_then(|q| q.owner);
         let room = self.session_room();

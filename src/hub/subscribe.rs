@@ -16,11 +16,11 @@ use crate::topic::{Filter, LeafId};
 use super::policy::Event;
 use super::realm::Member;
 use super::retained::Replay;
-use super::session::{Sub, SubOpts, SubView};
+use super::session::{Session, Share, Sub, SubOpts, SubView};
 use super::{Held, Hub, Receipt, after};
 
 /// What a subscription takes in its session's full record besides its filter.
-const SUB_BYTES: usize = 10;
+pub(super) const SUB_BYTES: usize = 24;
 
 /// The answer to a subscription.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -31,42 +31,60 @@ pub enum Subscribed {
     TooMany,
 }
 
+/// Whether what is kept follows a subscription.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Replays {
+    /// It does.
+    Always,
+    /// It does unless there was one with the same filter.
+    IfNew,
+    /// It does not.
+    Never,
+}
+
 impl Hub {
-    /// Listen. Replaces the options of an equal filter. With `replay`, what is kept follows.
+    /// Listen. Replaces the options of an equal filter. With a group, in turns with others of that
+    /// group, and nothing that is kept follows.
     pub fn subscribe(
         &mut self,
         now: Now,
         id: SessionId,
         filter: &Filter,
+        group: Option<&Bytes>,
         opts: SubOpts,
-        replay: bool,
+        replays: Replays,
     ) -> Result<Subscribed, Held> {
         let Some(s) = self.sessions.get(id) else { return Ok(Subscribed::TooMany) };
         let (realm, owner, level) = (s.realm, s.owner, s.level);
-        let leaf = self.realm(realm).and_then(|r| r.topics.find(filter));
-        let known = leaf.is_some_and(|leaf| s.subs.iter().any(|sub| sub.leaf == leaf));
+        let known = self.is_subscribed(id, filter, group);
+        let replay = group.is_none()
+            && (replays == Replays::Always || (replays == Replays::IfNew && !known));
         let mut text = Vec::new();
         filter.encode(&mut text);
-        // All of them must fit into one record, or the journal could never carry it forward.
-        let bytes: usize = s.subs.iter().map(|sub| sub.len as usize).sum();
-        let bytes_max = self.limits.segment_bytes as usize / 2;
-        let full = s.subs.len() >= self.limits.subscriptions_max
-            || bytes + text.len() + SUB_BYTES > bytes_max;
-        if !known && full {
+        if !known && self.has_no_place_for(s, text.len() + group.map_or(0, Bytes::len)) {
             return Ok(Subscribed::TooMany);
         }
         let mut spot = None;
         if let Some(owner) = owner {
             let options = Bytes::copy_from_slice(&opts.encode(replay));
-            let record = Record::Subscribe { owner, filter: Bytes::from(text), options };
+            let (filter, group) = (Bytes::from(text), group.cloned().unwrap_or_default());
+            let record = Record::Subscribe { owner, group, filter, options };
             spot = self.append(Class::Growth, &record)?;
             if let Some(spot) = spot {
                 self.add_home(id, spot);
             }
         }
-        self.join(id, realm, filter, opts);
-        if let Some(s) = self.sessions.get_mut(id) {
+        match group {
+            Some(group) => drop(self.join_group(id, realm, filter, group, opts)),
+            None => self.join(id, realm, filter, opts),
+        }
+        if group.is_none()
+            && let Some(s) = self.sessions.get_mut(id)
+            && replays != Replays::IfNew
+        {
             s.replays.retain(|r| !r.is_for(filter));
+        }
+        if let Some(s) = self.sessions.get_mut(id) {
             if replay {
                 s.replays.push_back(Replay::new(filter.detached(), opts, false));
             }
@@ -75,6 +93,34 @@ impl Hub {
         }
         self.wake(id);
         Ok(Subscribed::Yes(Receipt { after: after(level, spot), matched: 0 }))
+    }
+
+    fn is_subscribed(&self, id: SessionId, filter: &Filter, group: Option<&Bytes>) -> bool {
+        let Some(s) = self.sessions.get(id) else { return false };
+        let Some(r) = self.realm(s.realm) else { return false };
+        match group {
+            None => {
+                r.topics.find(filter).is_some_and(|leaf| s.subs.iter().any(|sub| sub.leaf == leaf))
+            }
+            Some(name) => r.shared.find(filter).is_some_and(|leaf| {
+                s.shares().iter().any(|share| share.leaf == leaf && share.group == *name)
+            }),
+        }
+    }
+
+    /// All of them must fit into one record, or the journal could never carry it forward.
+    fn has_no_place_for(&self, s: &Session, len: usize) -> bool {
+        let shared: usize = s.shares().iter().map(|share| share.len as usize).sum();
+        let bytes: usize = s.subs.iter().map(|sub| sub.len as usize).sum();
+        let bytes_max = self.limits.segment_bytes as usize / 2;
+        s.subs.len() + s.shares().len() >= self.limits.subscriptions_max
+            || bytes + shared + len + SUB_BYTES > bytes_max
+    }
+
+    /// Subscriptions of a session.
+    #[must_use]
+    pub fn subs_len(&self, id: SessionId) -> usize {
+        self.session(id).map_or(0, |s| s.subs.len() + s.shares().len())
     }
 
     /// Hang the session at the filter's leaf, or change what it asked for there.
@@ -106,23 +152,34 @@ impl Hub {
         now: Now,
         id: SessionId,
         filter: &Filter,
+        group: Option<&Bytes>,
     ) -> Result<Option<Receipt>, Held> {
+        if !self.is_subscribed(id, filter, group) {
+            return Ok(None);
+        }
         let Some(s) = self.sessions.get(id) else { return Ok(None) };
         let (realm, owner, level) = (s.realm, s.owner, s.level);
-        let leaf = self.realm(realm).and_then(|r| r.topics.find(filter));
-        let Some(leaf) = leaf.filter(|leaf| s.subs.iter().any(|sub| sub.leaf == *leaf)) else {
-            return Ok(None);
-        };
         let mut spot = None;
         if let Some(owner) = owner {
             let mut text = Vec::new();
             filter.encode(&mut text);
-            let record = Record::Unsubscribe { owner, filter: Bytes::from(text) };
+            let (filter, group) = (Bytes::from(text), group.cloned().unwrap_or_default());
+            let record = Record::Unsubscribe { owner, group, filter };
             spot = self.append(Class::Relief, &record)?;
         }
-        self.leave(id, realm, leaf);
+        let leaf = self.realm(realm).and_then(|r| match group {
+            Some(_) => r.shared.find(filter),
+            None => r.topics.find(filter),
+        });
+        match (leaf, group) {
+            (Some(leaf), Some(group)) => self.leave_group(id, realm, leaf, group),
+            (Some(leaf), None) => self.leave(id, realm, leaf),
+            (None, _) => {}
+        }
         if let Some(s) = self.sessions.get_mut(id) {
-            s.replays.retain(|r| !r.is_for(filter));
+            if group.is_none() {
+                s.replays.retain(|r| !r.is_for(filter));
+            }
             let who = s.principal.clone();
             self.observer.see(now, &Event::Unsubscribed { who: &who, filter });
         }
@@ -156,6 +213,13 @@ impl Hub {
         {
             self.leave(id, realm, leaf);
         }
+        while let Some((realm, leaf, group)) = self
+            .sessions
+            .get(id)
+            .and_then(|s| s.shares().last().map(|share| (s.realm, share.leaf, share.group.clone())))
+        {
+            self.leave_group(id, realm, leaf, &group);
+        }
     }
 
     /// A session's subscriptions as plain values.
@@ -166,8 +230,14 @@ impl Hub {
         let view = |sub: &Sub| {
             let filter = r.topics.filter(sub.leaf)?;
             let replaying = s.replays.iter().any(|replay| replay.is_for(&filter));
-            Some(SubView { filter, opts: sub.opts, replaying })
+            Some(SubView { group: Bytes::new(), filter, opts: sub.opts, replaying })
         };
-        s.subs.iter().filter_map(view).collect()
+        let shared = |share: &Share| {
+            let filter = r.shared.filter(share.leaf)?;
+            let (group, opts) = (share.group.clone(), share.opts);
+            Some(SubView { group, filter, opts, replaying: false })
+        };
+        let shared = s.shares().iter().filter_map(shared);
+        s.subs.iter().filter_map(view).chain(shared).collect()
     }
 }

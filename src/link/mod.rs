@@ -128,6 +128,8 @@ enum Layer {
     Head(usize),
     /// A request that is not granted.
     Refused(Flaw),
+    /// It was told why.
+    Over,
     Ws(Ws),
 }
 
@@ -384,23 +386,18 @@ impl Layer {
         last: Option<Parting>,
         say: impl FnOnce(&mut Outbound) -> bool,
     ) -> bool {
-        match self {
-            Self::Bare => say(out),
-            Self::Unknown => false,
-            Self::Head(_) => {
-                if let Some(last) = last {
-                    out.put_slice(&last.http());
-                }
-                false
-            }
-            Self::Refused(flaw) => {
-                if last.is_some() {
-                    out.put_slice(&ws_handshake::refusal(*flaw));
-                }
-                false
-            }
-            Self::Ws(ws) => ws.speak(out, last, say),
+        let answer = match self {
+            Self::Bare => return say(out),
+            Self::Ws(ws) => return ws.speak(out, last, say),
+            Self::Unknown | Self::Over => return false,
+            Self::Head(_) => last.map(Parting::http),
+            Self::Refused(flaw) => last.map(|_| ws_handshake::refusal(*flaw)),
+        };
+        if let Some(answer) = answer {
+            out.put_slice(&answer);
+            *self = Self::Over;
         }
+        false
     }
 }
 

@@ -356,6 +356,44 @@ fn what_is_not_tls_is_told_apart_from_what_is_too_old() {
 }
 
 #[test]
+fn what_breaks_off_is_told_apart_too() {
+    let cast = Cast::new();
+    // Nothing in common: cipher suites for another kind of key.
+    let mut provider = rustls::crypto::ring::default_provider();
+    provider.cipher_suites.retain(|suite| format!("{suite:?}").contains("ECDHE_RSA"));
+    let builder = ClientConfig::builder_with_provider(Arc::new(provider));
+    let builder = builder.with_protocol_versions(&[&version::TLS12]).unwrap();
+    let config = builder.with_root_certificates(RootCertStore::empty()).with_no_client_auth();
+    let other = ClientConnection::new(Arc::new(config), "localhost".try_into().unwrap()).unwrap();
+    let mut pair = Pair::new(&cast.materials(), other);
+    pair.shake();
+    assert_eq!(pair.all.flaw, Some(Flaw::TlsCommon));
+    // An alert, and a record that nobody has sealed.
+    for (record, flaw) in [
+        (&b"\x15\x03\x03\0\x02\x02\x28"[..], Flaw::TlsAlert),
+        (b"\x17\x03\x03\0\x20 not sealed, not sealed, not sea", Flaw::TlsBroken),
+    ] {
+        let mut pair = Pair::new(&cast.materials(), cast.client(None, &version::TLS12));
+        if flaw == Flaw::TlsBroken {
+            pair.shake();
+        }
+        pair.give(record);
+        assert_eq!(pair.all.flaw, Some(flaw));
+    }
+    // A certificate that is good, but for servers.
+    let mut params = CertificateParams::default();
+    params.extended_key_usages = vec![rcgen::ExtendedKeyUsagePurpose::ServerAuth];
+    (params.not_before, params.not_after) = (date_time_ymd(2020, 1, 1), date_time_ymd(2033, 1, 1));
+    let key = KeyPair::generate().unwrap();
+    let certificate = params.signed_by(&key, &cast.house.issuer).unwrap().pem();
+    let server = Leaf { certificate, key: key.serialize_pem() };
+    let asking = cast.asking(ClientCert::Required);
+    let mut pair = Pair::new(&asking, cast.client(Some(&server), &version::TLS13));
+    pair.shake();
+    assert_eq!(pair.all.flaw, Some(Flaw::TlsCertificate));
+}
+
+#[test]
 fn a_websocket_within_tls() {
     let cast = Cast::new();
     let terms = Terms {

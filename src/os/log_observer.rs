@@ -108,6 +108,11 @@ impl Observer for LogObserver {
                 "dropped user='{}' topic='{}' reason={reason}",
                 Plain(user), Plain(topic.text())
             ),
+            Event::Unspelled { protocol, topic } => log::warn!(
+                target: "spindle::pub",
+                "topic='{}' has no spelling in protocol={protocol}, whose readers do not get it",
+                Plain(topic.text())
+            ),
             Event::Denied { conn, who, access, why } => log::info!(
                 target: "spindle::access",
                 "denied conn={} user='{}' {} why=\"{}\"",

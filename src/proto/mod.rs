@@ -8,6 +8,7 @@
 pub mod doom;
 pub mod fault;
 pub mod local;
+pub mod mqtt;
 pub mod prx1;
 pub mod replies;
 pub mod unknown;
@@ -155,6 +156,8 @@ pub trait Protocol {
 pub enum Peer {
     /// PRX1.
     Prx1(Box<prx1::peer::Peer>),
+    /// MQTT.
+    Mqtt(Box<mqtt::peer::Peer>),
     /// Nobody knows yet.
     Unknown(unknown::Unknown),
     /// The embedding program.
@@ -165,6 +168,7 @@ macro_rules! dispatch {
     ($self:expr, $peer:ident => $do:expr) => {
         match $self {
             Peer::Prx1($peer) => $do,
+            Peer::Mqtt($peer) => $do,
             Peer::Unknown($peer) => $do,
             Peer::Local($peer) => $do,
         }
@@ -177,7 +181,8 @@ impl Peer {
     pub fn new(speak: Speak, now: Now, hub: &Hub) -> Self {
         match speak {
             Speak::Prx1 => Self::Prx1(Box::new(prx1::peer::Peer::new(now, hub))),
-            Speak::Mqtt | Speak::Any => Self::Unknown(unknown::Unknown::new(now, hub)),
+            Speak::Mqtt => Self::Mqtt(Box::new(mqtt::peer::Peer::new(now, hub))),
+            Speak::Any => Self::Unknown(unknown::Unknown::new(now, hub)),
             Speak::Local => Self::Local(Box::default()),
         }
     }
