@@ -299,11 +299,11 @@ fn every_protocol_has_its_rooms() {
 #[test]
 fn every_fault_is_provoked() {
     let plain = "enum FaultKind {\n/// One.\nAlpha,\n#[doc = \"Two\"]\nBeta(u8),\n\
-                 Gamma { at: u8 },\nDelta }";
+                 Gamma { at: u8 },\nDelta, Epsilon }";
     let table = "macro_rules! faults { ($($k:ident, $b:expr;)*) => {\n\
                  enum FaultKind { $($k),* } } }\n\
                  faults! {\n/// One.\nAlpha, Peer;\nBeta, Us;\n}";
-    let wire = "# FaultKind Beta, clause 3\na> 00\n# Delta is no header\n";
+    let wire = "# FaultKind Beta, clause 3\na> 00 ; a! Epsilon\n# Delta is no header\n";
     let unit = "fn f() { [FaultKind::Alpha, FaultKind::Gamma]; }";
     let scripts = [("tests/wire/prx1/1.wire", wire), ("src/proto/fault_test.rs", unit)];
     judge(
