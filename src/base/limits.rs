@@ -129,9 +129,9 @@ limits! {
         login_bytes_max: usize = 196_620, at least 16;
         /// A packet after login.
         packet_bytes_max: usize = 1_048_576, at least 16;
-        /// Messages one client may publish in a second before it is read more slowly; 0: any number.
+        /// Messages one client may publish in a second; then it is read more slowly. 0: any number.
         messages_s_max: u32 = 0;
-        /// Bytes one client may send in a second before it is read more slowly; 0: any number.
+        /// Bytes one client may send in a second; then it is read more slowly. 0: any number.
         bytes_s_max: u64 = 0;
         /// The longest keep-alive of an MQTT peer; one of version 5 that asks for more, or for none
         /// while this is not 65535, is told to use this.

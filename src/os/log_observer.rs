@@ -140,15 +140,7 @@ impl Observer for LogObserver {
                 "topic='{}' has no spelling in protocol={protocol}, whose readers do not get it",
                 Plain(topic.text())
             ),
-            Event::Limited { who, limit } => {
-                // A full window is how a slow reader paces us; it is nothing to be alarmed about.
-                let often = limit == Limit::inflight_max;
-                let level = if often { Level::Debug } else { Level::Warn };
-                log::log!(
-                    target: "spindle::limit", level,
-                    "limit reached who='{}' limit={}", Plain(who), limit.name()
-                );
-            }
+            Event::Limited { who, limit } => tell_limit(who, limit),
             Event::Denied { conn, who, access, why } => log::info!(
                 target: "spindle::access",
                 "denied conn={} user='{}' {} why=\"{}\"",
@@ -166,6 +158,15 @@ impl Observer for LogObserver {
             ),
         }
     }
+}
+
+fn tell_limit(who: &[u8], limit: Limit) {
+    // A full window is how a slow reader paces us; it is nothing to be alarmed about.
+    let level = if limit == Limit::inflight_max { Level::Debug } else { Level::Warn };
+    log::log!(
+        target: "spindle::limit", level,
+        "limit reached who='{}' limit={}", Plain(who), limit.name()
+    );
 }
 
 /// Text that somebody else made: escaped, and cut.
