@@ -129,9 +129,9 @@ limits! {
         login_bytes_max: usize = 196_620, at least 16;
         /// A packet after login.
         packet_bytes_max: usize = 1_048_576, at least 16;
-        /// Messages one client may publish in a second before it is read more slowly; 0: any number.
+        /// Messages one client may publish in a second; then it is read more slowly. 0: any number.
         messages_s_max: u32 = 0;
-        /// Bytes one client may send in a second before it is read more slowly; 0: any number.
+        /// Bytes one client may send in a second; then it is read more slowly. 0: any number.
         bytes_s_max: u64 = 0;
         /// The longest keep-alive of an MQTT peer; one of version 5 that asks for more, or for none
         /// while this is not 65535, is told to use this.
@@ -182,6 +182,10 @@ limits! {
         keepalive_s_max: u16 = 3_600;
         /// The shortest keep-alive an MQTT peer may ask for; a shorter one is read as this.
         keepalive_s_min: u16 = 0;
+        /// The head of an HTTP request.
+        http_head_bytes_max: usize = 8_192, at least 256;
+        /// A WebSocket frame; never less than a packet after login may have.
+        ws_frame_bytes_max: usize = 16_777_216, at least 16;
         /// Bytes read from one connection before the next one's turn.
         read_bytes_turn: usize = 65_536, at least 1;
         /// Packets taken from one connection before the next one's turn.

@@ -3,9 +3,9 @@
 //! A place is a network (`Address::network`): one host of IPv4, or what one host of IPv6 can choose
 //! from. A place is remembered while it has connections, and after that until its pace is
 //! forgiven, which takes a second; of places in that second no more than a fixed number are kept,
-//! the oldest going first. With both bounds off nothing is kept at all. Roads without addresses have
-//! no place. Absent on purpose: lists of the welcome and the
-//! banned (`Policy::accept`), and failures to log in (`access`).
+//! the oldest going first. With both bounds off nothing is kept at all. Roads without addresses
+//! have no place. Absent on purpose: lists of the welcome and the banned (`Policy::accept`), and
+//! failures to log in (`access`).
 
 use std::collections::VecDeque;
 

@@ -7,6 +7,7 @@
 //! can provoke looks the same from outside; the differences named here are for the log. Absent on
 //! purpose: any particular rule, users file or hash.
 
+use core::net::IpAddr;
 use std::fmt;
 use std::sync::Arc;
 
@@ -40,6 +41,27 @@ impl Address {
         let mut net = [0; 16];
         net[..8].copy_from_slice(&a[..8]);
         Self::V6(net)
+    }
+}
+
+impl Address {
+    /// The same for those who ask the network; nothing on roads without addresses.
+    #[must_use]
+    pub fn ip(self) -> Option<IpAddr> {
+        match self {
+            Self::V4(a) => Some(a.into()),
+            Self::V6(a) => Some(a.into()),
+            Self::Local => None,
+        }
+    }
+}
+
+impl From<IpAddr> for Address {
+    fn from(ip: IpAddr) -> Self {
+        match ip.to_canonical() {
+            IpAddr::V4(a) => Self::V4(a.octets()),
+            IpAddr::V6(a) => Self::V6(a.octets()),
+        }
     }
 }
 
@@ -143,7 +165,7 @@ pub struct Claim {
     pub address: Address,
     /// From this very machine.
     pub loopback: bool,
-    /// A keyed digest of everything the check depends on.
+    /// A keyed digest of everything the check depends on; 0 for a dialogue.
     pub tag: u128,
 }
 
@@ -167,14 +189,32 @@ pub enum Admit {
     Busy,
 }
 
-/// A login in several steps, seen from the broker: what the peer says is answered until it is
-/// let in or not.
+/// A login in several steps, seen from the broker. It knows nothing but what was said in it; what
+/// that means is for the policy, so what a peer says goes through `Policy::hear`.
 pub trait Dialogue: Send + fmt::Debug {
-    /// The peer said this. After `Done` or `No` it is over.
-    fn on_data(&mut self, now: Now, data: &[u8]) -> Said;
+    /// The peer said this. After anything but `More` it is over.
+    fn on_data(&mut self, data: &[u8]) -> Turn;
 }
 
-/// What a dialogue answers.
+/// How a dialogue goes on.
+#[derive(Debug)]
+pub enum Turn {
+    /// Tell the peer this, and wait for what it says to it.
+    More(Bytes),
+    /// The peer has given its proof.
+    Over {
+        /// Who it claims to be; `tag` is 0, because nothing is to be remembered of the proof.
+        claim: Claim,
+        /// The proof is good.
+        proved: bool,
+        /// The last words to a peer that is let in.
+        last: Bytes,
+    },
+    /// It makes no sense.
+    No(Refusal),
+}
+
+/// What a peer is answered in a dialogue.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub enum Said {
     /// Tell the peer this, and wait for what it says to it.
@@ -255,13 +295,26 @@ pub trait Policy: Send {
     /// May this connection come in?
     fn admit(&mut self, now: Now, login: &Login<'_>) -> Admit;
 
-    /// A worker has compared what `admit` asked to compare: what is the answer now?
+    /// A worker has compared what `admit` asked to compare, or a dialogue has come to its proof:
+    /// what is the answer now?
     fn verified(&mut self, now: Now, claim: &Claim, ok: bool) -> Result<Principal, Refusal>;
 
     /// Begin a login in several steps by this method; nobody is let in yet, and whether there is
     /// such a user shows at the end only. `None`: the method is not known.
     fn converse(&mut self, _: Now, _: &Login<'_>, _: &[u8]) -> Option<Box<dyn Dialogue>> {
         None
+    }
+
+    /// What does the peer in this dialogue get to hear? A proof is judged by `verified`.
+    fn hear(&mut self, now: Now, dialogue: &mut dyn Dialogue, data: &[u8]) -> Said {
+        match dialogue.on_data(data) {
+            Turn::More(data) => Said::More(data),
+            Turn::No(why) => Said::No(why),
+            Turn::Over { claim, proved, last } => match self.verified(now, &claim, proved) {
+                Ok(principal) => Said::Done(principal, last),
+                Err(why) => Said::No(why),
+            },
+        }
     }
 
     /// May `who` do this?
@@ -344,6 +397,13 @@ pub enum Event<'a> {
         /// By which listener.
         listener: ListenerNo,
         /// Where from.
+        address: Address,
+    },
+    /// A trusted proxy said for whom it speaks.
+    Forwarded {
+        /// Which connection.
+        conn: ConnId,
+        /// Where it comes from in truth.
         address: Address,
     },
     /// A login succeeded.

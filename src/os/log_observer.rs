@@ -97,6 +97,15 @@ impl Observer for LogObserver {
                     "New connection from {address} listener={} conn={}", listener.0, Conn(conn)
                 );
             }
+            Event::Forwarded { conn, address } => {
+                if let Some(known) = self.open.get_mut(&conn) {
+                    log::debug!(
+                        target: "spindle::conn",
+                        "forwarded conn={} by={} for={address}", Conn(conn), known.address
+                    );
+                    known.address = address;
+                }
+            }
             Event::LoggedIn { conn, protocol, who, client_id } => {
                 self.on_logged_in(conn, protocol, &who.user, client_id);
             }
@@ -131,15 +140,7 @@ impl Observer for LogObserver {
                 "topic='{}' has no spelling in protocol={protocol}, whose readers do not get it",
                 Plain(topic.text())
             ),
-            Event::Limited { who, limit } => {
-                // A full window is how a slow reader paces us; it is nothing to be alarmed about.
-                let often = limit == Limit::inflight_max;
-                let level = if often { Level::Debug } else { Level::Warn };
-                log::log!(
-                    target: "spindle::limit", level,
-                    "limit reached who='{}' limit={}", Plain(who), limit.name()
-                );
-            }
+            Event::Limited { who, limit } => tell_limit(who, limit),
             Event::Denied { conn, who, access, why } => log::info!(
                 target: "spindle::access",
                 "denied conn={} user='{}' {} why=\"{}\"",
@@ -157,6 +158,15 @@ impl Observer for LogObserver {
             ),
         }
     }
+}
+
+fn tell_limit(who: &[u8], limit: Limit) {
+    // A full window is how a slow reader paces us; it is nothing to be alarmed about.
+    let level = if limit == Limit::inflight_max { Level::Debug } else { Level::Warn };
+    log::log!(
+        target: "spindle::limit", level,
+        "limit reached who='{}' limit={}", Plain(who), limit.name()
+    );
 }
 
 /// Text that somebody else made: escaped, and cut.

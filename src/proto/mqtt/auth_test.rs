@@ -5,8 +5,9 @@ use bytes::Bytes;
 use crate::base::limits::Limits;
 use crate::base::time::Now;
 use crate::hub::policy::{
-    Access, Admit, Claim, Dialogue, Login, Open, Policy, Principal, Refusal, Said,
+    Access, Address, Admit, Claim, Dialogue, Login, Open, Policy, Principal, Refusal, Turn,
 };
+use crate::proto::fault::FaultKind;
 
 use super::bench_test::*;
 use super::packet::{Connect, Packet, Reason, Version};
@@ -19,16 +20,23 @@ struct Asking;
 struct Question(u8);
 
 impl Dialogue for Question {
-    fn on_data(&mut self, _: Now, data: &[u8]) -> Said {
+    fn on_data(&mut self, data: &[u8]) -> Turn {
         self.0 += 1;
         match (self.0, data) {
-            (1, b"hello") => Said::More(Bytes::from_static(b"the word?")),
+            (1, b"hello") => Turn::More(Bytes::from_static(b"the word?")),
             (2, b"word") => {
                 let user = Bytes::from_static(b"ann");
-                let principal = Principal { user, durable: true, ..Principal::default() };
-                Said::Done(principal, Bytes::from_static(b"welcome"))
+                let who = Principal { user, durable: true, ..Principal::default() };
+                let claim = Claim {
+                    user: who.user.clone(),
+                    principal: Some(who),
+                    address: Address::Local,
+                    loopback: true,
+                    tag: 0,
+                };
+                Turn::Over { claim, proved: true, last: Bytes::from_static(b"welcome") }
             }
-            _ => Said::No(Refusal::Unknown),
+            _ => Turn::No(Refusal::Unknown),
         }
     }
 }
@@ -37,8 +45,8 @@ impl Policy for Asking {
     fn admit(&mut self, now: Now, login: &Login<'_>) -> Admit {
         Open.admit(now, login)
     }
-    fn verified(&mut self, _: Now, _: &Claim, _: bool) -> Result<Principal, Refusal> {
-        Err(Refusal::Unknown)
+    fn verified(&mut self, _: Now, claim: &Claim, ok: bool) -> Result<Principal, Refusal> {
+        claim.principal.clone().filter(|_| ok).ok_or(Refusal::Unknown)
     }
     fn permit(&mut self, _: &Principal, _: &Access<'_>) -> bool {
         true
@@ -122,7 +130,10 @@ fn who_speaks_out_of_turn_or_by_another_method_is_refused() {
         }
     };
     let first = hello("ASK", b"hello");
-    assert_eq!(refused(&[hello("GUESS", b"hello")]), 0x8c);
+    let mut b = bench();
+    let conn = b.open(Version::V5);
+    b.send(conn, &hello("GUESS", b"hello"));
+    b.broke(conn, FaultKind::MqttAuthMethod, Some(0x8c));
     assert_eq!(refused(&[hello("ASK", b"nonsense")]), 0x86);
     assert_eq!(refused(&[first.clone(), auth(0x18, "GUESS", b"word")]), 0x82);
     assert_eq!(refused(&[first.clone(), auth(0x19, "ASK", b"word")]), 0x82);

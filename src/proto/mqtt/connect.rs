@@ -215,6 +215,9 @@ fn terms(
     let wishes = Wishes::of(&j.connect.props);
     let mut props = needed_terms(j, who, expiry_s, &ctx.hub.limits);
     let needed = props.len();
+    if props.iter().any(|prop| matches!(prop, Prop::ServerKeepAlive(_))) {
+        ctx.hub.limited(ctx.now, &who.client_id, Limit::server_keepalive_s);
+    }
     let limits = &ctx.hub.limits;
     if let Ok(max) = u32::try_from(limits.packet_bytes_max) {
         props.push(Prop::MaximumPacketSize(max));
@@ -383,7 +386,7 @@ pub(super) fn login_of<'a>(connect: &'a Connect, ctx: &Ctx<'a>) -> Login<'a> {
         client_id: &connect.client_id,
         address: ctx.address,
         loopback: ctx.loopback,
-        certificate: None,
+        certificate: ctx.certificate,
     }
 }
 

@@ -10,6 +10,7 @@
 use bytes::Bytes;
 
 use crate::base::id::{Lsn, SessionId};
+use crate::base::limits::Limit;
 use crate::base::stats::Counter;
 use crate::hub::Held;
 use crate::hub::message::{Durability, Publication};
@@ -114,6 +115,7 @@ impl Online {
         let topic = match self.topic_of(&p, hop.alias, ctx) {
             Ok(topic) => topic,
             Err(why) if why.kind == FaultKind::MqttTopicDeep => {
+                note_deep(&self.who, p.topic.len(), ctx);
                 return self.turn_down(&p, why.kind, line, ctx);
             }
             Err(why) => return Err(why),
@@ -346,6 +348,13 @@ pub(super) fn permit(who: &Principal, access: Access<'_>, ctx: &mut Ctx<'_>) -> 
     let event = Event::Denied { conn: ctx.conn, who, access, why: &why };
     ctx.hub.observer.see(ctx.now, &event);
     false
+}
+
+/// A topic is longer or deeper than this broker takes.
+pub(super) fn note_deep(who: &Principal, len: usize, ctx: &mut Ctx<'_>) {
+    let long = len > ctx.hub.limits.topic_bytes_max;
+    let limit = if long { Limit::topic_bytes_max } else { Limit::levels_max };
+    ctx.hub.limited(ctx.now, &who.client_id, limit);
 }
 
 /// What the welcome said this broker does not do (mqtt5 3.2.2-11, 3.2.2-14).

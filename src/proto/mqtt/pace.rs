@@ -6,7 +6,7 @@
 //! the connection.
 
 use crate::base::bucket::Bucket;
-use crate::base::limits::Limits;
+use crate::base::limits::{Limit, Limits};
 use crate::base::time::{Deadline, Now};
 
 /// The pace of one connection.
@@ -30,14 +30,17 @@ impl Pace {
         })
     }
 
-    /// A packet of so many bytes was taken. True: that was the last one for now.
-    pub(super) fn on_packet(&mut self, now: Now, len: usize, is_message: bool) -> bool {
+    /// A packet of so many bytes was taken. With a bound: it is reached, and that was the last
+    /// packet for now.
+    pub(super) fn on_packet(&mut self, now: Now, len: usize, is_message: bool) -> Option<Limit> {
         self.bytes.charge(now.mono, len as u64);
         if is_message {
             self.messages.charge(now.mono, 1);
         }
-        self.until = Deadline(self.bytes.ready_at(1).max(self.messages.ready_at(1)));
-        !now.reached(self.until)
+        let (bytes, messages) = (self.bytes.ready_at(1), self.messages.ready_at(1));
+        self.until = Deadline(bytes.max(messages));
+        let limit = if bytes > messages { Limit::bytes_s_max } else { Limit::messages_s_max };
+        (!now.reached(self.until)).then_some(limit)
     }
 
     /// Not before this.

@@ -109,8 +109,12 @@ impl Peer {
                 self.line.heard = ctx.now.mono;
                 if let Some(pace) = &mut self.pace {
                     let is_message = matches!(packet, Packet::Publish(_));
-                    self.paused = pace.on_packet(ctx.now, before - input.len(), is_message);
-                    ctx.hub.stats.add(Counter::Paced, u64::from(self.paused));
+                    let reached = pace.on_packet(ctx.now, before - input.len(), is_message);
+                    self.paused = reached.is_some();
+                    if let (Some(limit), State::Online(online)) = (reached, &self.state) {
+                        ctx.hub.stats.count(Counter::Paced);
+                        ctx.hub.limited(ctx.now, &online.who.client_id, limit);
+                    }
                 }
                 self.on_packet(packet, ctx)?;
                 Ok(true)

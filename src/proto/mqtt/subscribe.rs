@@ -2,9 +2,9 @@
 //!
 //! A filter that cannot be had costs its own code and nothing else: the others stand (3.8.4-5). A
 //! malformed one is a malformed packet: the code for a bad filter is for well-formed ones that are
-//! not for this client (mqtt5 3.9.3). When room runs out in the middle, the codes so far are parked with the packet, so that no
-//! filter is carried out twice. Absent on purpose: how retained messages follow (the hub's
-//! replays; the answer is a gate they wait behind).
+//! not for this client (mqtt5 3.9.3). When room runs out in the middle, the codes so far are parked
+//! with the packet, so that no filter is carried out twice. Absent on purpose: how retained
+//! messages follow (the hub's replays; the answer is a gate they wait behind).
 
 use bytes::Bytes;
 
@@ -21,7 +21,7 @@ use crate::topic::{Filter, Seg, Tail};
 use super::dialect::Spelling;
 use super::fault::reason as code;
 use super::line::{Done, Line};
-use super::online::{Online, park, permit};
+use super::online::{Online, note_deep, park, permit};
 use super::packet::{Asked, Codes, Packet, Subscribe, Unsubscribe};
 use super::props::Prop;
 
@@ -76,6 +76,7 @@ impl Online {
             Ok(found) => found,
             // Well-formed, and more than this broker takes.
             Err(why) if why.kind == FaultKind::MqttTopicDeep => {
+                note_deep(&self.who, asked.filter.len(), ctx);
                 return Ok(Outcome::No(code::FILTER, why.kind));
             }
             Err(why) => return Err(why),
