@@ -2,32 +2,27 @@
 //!
 //! It holds the users as they were when it began and looks nobody up twice. Somebody who does not
 //! exist gets a salt that is always the same for that name, and is refused at the same step as
-//! somebody with a wrong password, so that nothing tells them apart. Only a wrong proof is a
-//! failure that the throttle counts: whatever comes before is no guess. Nothing here takes longer
-//! than a few hashes, so it runs on the loop. Absent on purpose: channel binding (clients that
+//! somebody with a wrong password, so that nothing tells them apart. How it ended is a claim like
+//! that of a password: the policy counts failures, and knows whether the users are still the same.
+//! Whatever comes before the proof is no guess. Nothing here takes longer than a few hashes, so it
+//! runs on the loop. Absent on purpose: channel binding (clients that
 //! insist on it are refused), extensions that must be understood, acting for somebody else.
 
 use std::fmt;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU32, Ordering};
 
 use bytes::Bytes;
 
 use crate::base::base64;
-use crate::base::time::Now;
-use crate::hub::policy::{Address, Dialogue, Principal, Refusal, Said};
+use crate::hub::policy::{Address, Claim, Dialogue, Principal, Refusal, Turn};
 
-use super::Patience;
 use super::scram::{Hash, Keys};
 use super::users::Roll;
 
 /// What a dialogue knows when it begins.
 pub(super) struct Terms {
     pub(super) roll: Arc<Roll>,
-    /// The edition of `roll`, and what it is by now.
     pub(super) edition: u32,
-    pub(super) current: Arc<AtomicU32>,
-    pub(super) patience: Patience,
     /// The user name the connection gave beside the dialogue; empty when it gave none.
     pub(super) user: Bytes,
     pub(super) client_id: Bytes,
@@ -68,15 +63,11 @@ impl Scram {
         Self { terms, step: Step::First(false) }
     }
 
-    fn first(&mut self, now: Now, data: &[u8]) -> Result<Bytes, Refusal> {
-        let (head, bare) = split_head(data).ok_or(Refusal::Malformed)?;
-        let hello = Hello::parse(head, bare).ok_or(Refusal::Malformed)?;
+    fn first(&mut self, data: &[u8]) -> Option<Bytes> {
+        let (head, bare) = split_head(data)?;
+        let hello = Hello::parse(head, bare)?;
         let Hello { user, nonce } = hello;
         let terms = &self.terms;
-        let ms = terms.patience.wait_ms(now, terms.address, terms.loopback, &user);
-        if ms > 0 {
-            return Err(Refusal::Throttled { ms });
-        }
         let user = Bytes::from(user);
         // Two names in one login: whoever is meant, it cannot be both.
         let one_name = terms.user.is_empty() || terms.user == user;
@@ -92,31 +83,28 @@ impl Scram {
         let words = [bare, b",", answer.as_bytes(), b","].concat();
         let head = base64::encode(head);
         self.step = Step::Final(Box::new(Begun { user, keys, principal, head, nonce, words }));
-        Ok(Bytes::from(answer))
+        Some(Bytes::from(answer))
     }
 
-    fn last(&self, now: Now, begun: &Begun, data: &[u8]) -> Result<(Principal, Bytes), Refusal> {
-        let (said, proof) = split_proof(data).ok_or(Refusal::Malformed)?;
+    fn last(&self, begun: Begun, data: &[u8]) -> Option<Turn> {
+        let (said, proof) = split_proof(data)?;
         let mut fields = said.split(|b| *b == b',');
-        let head = fields.next().and_then(|field| field.strip_prefix(b"c="));
-        let nonce = fields.next().and_then(|field| field.strip_prefix(b"r="));
-        if head != Some(begun.head.as_bytes()) || nonce != Some(begun.nonce.as_bytes()) {
-            return Err(Refusal::Malformed);
+        let head = fields.next()?.strip_prefix(b"c=")?;
+        let nonce = fields.next()?.strip_prefix(b"r=")?;
+        if head != begun.head.as_bytes() || nonce != begun.nonce.as_bytes() {
+            return None;
         }
-        let Terms { patience, address, loopback, .. } = &self.terms;
         let words = [&begun.words[..], said];
-        let right = begun.keys.proves(&proof, &words);
-        let Some(principal) = begun.principal.as_ref().filter(|_| right) else {
-            patience.on_failed(now, *address, *loopback, &begun.user);
-            return Err(Refusal::Unknown);
+        let proved = begun.keys.proves(&proof, &words);
+        let last = format!("v={}", base64::encode(&begun.keys.vouch(&words)));
+        let claim = Claim {
+            principal: begun.principal,
+            user: begun.user,
+            address: self.terms.address,
+            loopback: self.terms.loopback,
+            tag: 0,
         };
-        if self.terms.current.load(Ordering::Relaxed) != self.terms.edition {
-            // The users changed meanwhile; what was proved may no longer count.
-            return Err(Refusal::Unknown);
-        }
-        patience.on_succeeded(now, *address, &begun.user);
-        let vouched = base64::encode(&begun.keys.vouch(&words));
-        Ok((principal.clone(), Bytes::from(format!("v={vouched}"))))
+        Some(Turn::Over { claim, proved, last: Bytes::from(last) })
     }
 
     fn principal(&self, user: &Bytes, group: u32) -> Principal {
@@ -131,19 +119,16 @@ impl Scram {
 }
 
 impl Dialogue for Scram {
-    fn on_data(&mut self, now: Now, data: &[u8]) -> Said {
+    fn on_data(&mut self, data: &[u8]) -> Turn {
         match core::mem::replace(&mut self.step, Step::Over) {
             // A client may name the method first and begin when it is asked to.
             Step::First(false) if data.is_empty() => {
                 self.step = Step::First(true);
-                Said::More(Bytes::new())
+                Turn::More(Bytes::new())
             }
-            Step::First(_) => self.first(now, data).map_or_else(Said::No, Said::More),
-            Step::Final(begun) => match self.last(now, &begun, data) {
-                Ok((principal, last)) => Said::Done(principal, last),
-                Err(why) => Said::No(why),
-            },
-            Step::Over => Said::No(Refusal::Malformed),
+            Step::First(_) => self.first(data).map_or(Turn::No(Refusal::Malformed), Turn::More),
+            Step::Final(begun) => self.last(*begun, data).unwrap_or(Turn::No(Refusal::Malformed)),
+            Step::Over => Turn::No(Refusal::Malformed),
         }
     }
 }

@@ -1,15 +1,15 @@
 //! Floor 3. Who may come in and what they may do: users, groups and rules behind one `Policy`.
 //!
 //! Read `users.rs` (the file), `rules.rs` (what a group may do), then this: a login, step by step.
-//! Logins in three steps are in `dialogue.rs`, their keys in `scram.rs`. `throttle.rs` says who must wait, `verified.rs` who need not be checked again, `line.rs` whose
-//! check is next; `mac.rs` and `until.rs` are what these are made of. What keeps it simple: rules
-//! are replaced whole or not at all, a principal knows which edition of them it was made under,
-//! and one made under an older edition is looked up again by name. Whoever does not exist, has a
-//! wrong client id or a wrong password goes the same way at the same price. Absent on purpose:
-//! threads, files, clocks; other kinds of users file come in as another `Roll`.
+//! Logins in three steps are in `dialogue.rs`, their keys in `scram.rs`. `throttle.rs` says who
+//! must wait, `verified.rs` who need not be checked again, `line.rs` whose check is next; `mac.rs`
+//! and `until.rs` are what these are made of. What keeps it simple: rules are replaced whole or not at
+//! all, a principal knows which edition of them it was made under, and one made under an older
+//! edition is looked up again by name. Whoever does not exist, has a wrong client id or a wrong
+//! password goes the same way at the same price. Absent on purpose: threads, files, clocks; other
+//! kinds of users file come in as another `Roll`.
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU32, Ordering};
 
 use bytes::Bytes;
 
@@ -22,7 +22,6 @@ mod cost;
 mod dialogue;
 mod mac;
 mod rules;
-
 mod throttle;
 mod until;
 mod users;
@@ -51,7 +50,7 @@ pub use users::{Mode, Note};
 
 use mac::{Mac, Purpose};
 use rules::Group;
-use throttle::Patience;
+use throttle::Throttle;
 use users::{Proof, Roll, User};
 use verified::Verified;
 
@@ -75,10 +74,8 @@ pub struct Access {
     mac: Mac,
     roll: Arc<Roll>,
     edition: u32,
-    /// The same, for dialogues that began under an older one.
-    current: Arc<AtomicU32>,
     verified: Verified,
-    throttle: Patience,
+    throttle: Throttle,
     rounds: u32,
     checks_receive: bool,
     dialogues: u64,
@@ -94,9 +91,8 @@ impl Access {
             mac,
             roll: Arc::new(roll),
             edition: 1,
-            current: Arc::new(AtomicU32::new(1)),
             verified: Verified::new(),
-            throttle: Patience::new(mac, terms),
+            throttle: Throttle::new(mac, terms),
             rounds: terms.rounds,
             checks_receive,
             dialogues: 0,
@@ -115,7 +111,6 @@ impl Access {
         self.checks_receive |= roll.groups.iter().any(Group::strikes_deliveries);
         self.roll = Arc::new(roll);
         self.edition = self.edition.wrapping_add(1);
-        self.current.store(self.edition, Ordering::Relaxed);
         self.verified.flush();
         self.throttle.forget_friends();
         Ok(diff)
@@ -203,7 +198,7 @@ impl Access {
         self.roll.groups.get(group as usize).map_or(Standing::Gone, Standing::Group)
     }
 
-    fn failed(&self, now: Now, login: &Login<'_>, why: Refusal) -> Admit {
+    fn failed(&mut self, now: Now, login: &Login<'_>, why: Refusal) -> Admit {
         self.throttle.on_failed(now, login.address, login.loopback, login.user);
         Admit::No(why)
     }
@@ -221,7 +216,7 @@ impl Access {
 
     /// Have `hash` checked; without a principal only for what it costs.
     fn check(
-        &self,
+        &mut self,
         now: Now,
         login: &Login<'_>,
         hash: Arc<str>,
@@ -306,6 +301,14 @@ impl Policy for Access {
     }
 
     fn verified(&mut self, now: Now, claim: &Claim, ok: bool) -> Result<Principal, Refusal> {
+        if claim.tag == 0 {
+            // A dialogue: nobody was asked yet whether this name may be tried again by now, and
+            // whoever may not is told nothing about the proof.
+            let ms = self.throttle.wait_ms(now, claim.address, claim.loopback, &claim.user);
+            if ms > 0 {
+                return Err(Refusal::Throttled { ms });
+            }
+        }
         let Some(principal) = claim.principal.as_ref().filter(|_| ok) else {
             self.throttle.on_failed(now, claim.address, claim.loopback, &claim.user);
             return Err(Refusal::Unknown);
@@ -314,7 +317,9 @@ impl Policy for Access {
             // The rules changed while the worker was busy; what it compared may no longer count.
             return Err(Refusal::Unknown);
         }
-        self.verified.add(now, claim.tag);
+        if claim.tag != 0 {
+            self.verified.add(now, claim.tag);
+        }
         self.throttle.on_succeeded(now, claim.address, &claim.user);
         Ok(principal.clone())
     }
@@ -328,8 +333,6 @@ impl Policy for Access {
         Some(Box::new(dialogue::Scram::new(dialogue::Terms {
             roll: Arc::clone(&self.roll),
             edition: self.edition,
-            current: Arc::clone(&self.current),
-            patience: self.throttle.clone(),
             user: Bytes::copy_from_slice(login.user),
             client_id: Bytes::copy_from_slice(login.client_id),
             address: login.address,

@@ -120,7 +120,10 @@ impl Rule {
     }
 
     fn covers(&self, who: &Principal, wanted: &Filter) -> bool {
-        let own = |at: usize, name: &[u8]| matches!(wanted.segs.get(at), Some(Seg::Lit(level)) if level == name);
+        let own = |at: usize, name: &[u8]| match wanted.segs.get(at) {
+            Some(Seg::Lit(level)) => level == name,
+            Some(Seg::One) | None => false,
+        };
         self.names.iter().all(|(at, name)| name.level(who).is_some_and(|name| own(*at, name)))
             && self.filter.covers(wanted)
     }

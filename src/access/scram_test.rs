@@ -54,6 +54,17 @@ fn begin(access: &mut Access, login: &Login<'_>) -> Box<dyn Dialogue> {
     access.converse(Now::default(), login, b"SCRAM-SHA-256").expect("the method is known")
 }
 
+/// What the peer in `talk` hears when it says this.
+fn hear(access: &mut Access, talk: &mut Box<dyn Dialogue>, data: impl AsRef<[u8]>) -> Said {
+    access.hear(Now::default(), &mut **talk, data.as_ref())
+}
+
+/// What a peer hears whose first words these are.
+fn once(access: &mut Access, login: &Login<'_>, data: impl AsRef<[u8]>) -> Said {
+    let mut talk = begin(access, login);
+    hear(access, &mut talk, data)
+}
+
 fn more(said: Said) -> String {
     match said {
         Said::More(data) => String::from_utf8(data.to_vec()).unwrap(),
@@ -65,13 +76,13 @@ fn more(said: Said) -> String {
 fn run(access: &mut Access, host: u8, user: &str, password: &str) -> Result<Principal, Refusal> {
     let mut talk = begin(access, &login(b"", host));
     let bare = format!("n={},r=abc", user.replace('=', "=3D").replace(',', "=2C"));
-    let answer = match talk.on_data(Now::default(), format!("n,,{bare}").as_bytes()) {
+    let answer = match hear(access, &mut talk, format!("n,,{bare}")) {
         Said::More(answer) => String::from_utf8(answer.to_vec()).unwrap(),
         Said::No(why) => return Err(why),
         Said::Done(..) => panic!("let in without a proof"),
     };
     let (last, expected) = scram::client_final(password.as_bytes(), &bare, &answer).unwrap();
-    match talk.on_data(Now::default(), last.as_bytes()) {
+    match hear(access, &mut talk, &last) {
         Said::Done(who, vouched) => {
             assert_eq!(vouched, expected.as_bytes(), "the broker knows the password too");
             Ok(who)
@@ -166,7 +177,7 @@ fn nobody_else_does_and_nothing_tells_who_exists() {
     }
     let answer = |a: &mut Access, user: &str, nonce: &str| {
         let first = format!("n,,n={user},r={nonce}");
-        more(begin(a, &login(b"", 2)).on_data(Now::default(), first.as_bytes()))
+        more(once(a, &login(b"", 2), first.as_bytes()))
     };
     let salt = |answer: &str| answer.split_once(",s=").unwrap().1.to_owned();
     let made_up = salt(&answer(&mut a, "nobody", "x"));
@@ -182,7 +193,7 @@ fn nonces_are_never_the_same_and_must_come_back() {
     let mut a = access();
     let first = |a: &mut Access| {
         let mut talk = begin(a, &login(b"", 1));
-        let answer = more(talk.on_data(Now::default(), b"n,,n=ann,r=abc"));
+        let answer = more(hear(a, &mut talk, b"n,,n=ann,r=abc"));
         (talk, answer)
     };
     let (mut talk, answer) = first(&mut a);
@@ -191,13 +202,13 @@ fn nonces_are_never_the_same_and_must_come_back() {
     assert_ne!(answer, other);
     // A message recorded in another exchange proves nothing in this one.
     let (recorded, _) = scram::client_final(b"pencil", "n=ann,r=abc", &other).unwrap();
-    assert_eq!(talk.on_data(Now::default(), recorded.as_bytes()), Said::No(Refusal::Malformed));
+    assert_eq!(hear(&mut a, &mut talk, recorded.as_bytes()), Said::No(Refusal::Malformed));
     // And neither does one whose nonce was put right.
     let (mut talk, answer) = first(&mut a);
     let nonce = |text: &str| text.split_once(",s=").unwrap().0.to_owned();
     let forged = recorded.replace(&nonce(&other), &nonce(&answer));
     assert_ne!(forged, recorded);
-    assert_eq!(talk.on_data(Now::default(), forged.as_bytes()), Said::No(Refusal::Unknown));
+    assert_eq!(hear(&mut a, &mut talk, forged.as_bytes()), Said::No(Refusal::Unknown));
 }
 
 #[test]
@@ -224,26 +235,26 @@ fn only_what_the_method_asks_for_is_understood() {
         "n,,n=ann,s=abc",
         "nn,,n=ann,r=abc",
     ] {
-        let said = begin(&mut a, &login(b"", 1)).on_data(Now::default(), wrong.as_bytes());
+        let said = once(&mut a, &login(b"", 1), wrong.as_bytes());
         assert_eq!(said, Said::No(Refusal::Malformed), "{wrong:?}");
     }
     let long = format!("n,,n=ann,r={}", "x".repeat(257));
-    let said = begin(&mut a, &login(b"", 1)).on_data(Now::default(), long.as_bytes());
+    let said = once(&mut a, &login(b"", 1), long.as_bytes());
     assert_eq!(said, Said::No(Refusal::Malformed), "a long nonce");
     for right in ["y,,n=ann,r=abc", "n,a=ann,n=ann,r=abc", "n,,n=ann,r=abc,x=1"] {
         let mut talk = begin(&mut a, &login(b"", 1));
-        assert_eq!(talk.on_data(Now::default(), b""), Said::More(Bytes::new()), "begin, then");
-        more(talk.on_data(Now::default(), right.as_bytes()));
+        assert_eq!(hear(&mut a, &mut talk, b""), Said::More(Bytes::new()), "begin, then");
+        more(hear(&mut a, &mut talk, right.as_bytes()));
         // The head must come back as it was sent: `y` is not `n`, or somebody in between has
         // taken channel binding out of the broker's offer.
         let head = right.split_once("n=").unwrap().0;
-        let said = talk.on_data(Now::default(), b"c=eCws,r=abc,p=AAAA");
+        let said = hear(&mut a, &mut talk, b"c=eCws,r=abc,p=AAAA");
         assert_eq!(said, Said::No(Refusal::Malformed), "{head}");
-        assert_eq!(talk.on_data(Now::default(), b""), Said::No(Refusal::Malformed), "it is over");
+        assert_eq!(hear(&mut a, &mut talk, b""), Said::No(Refusal::Malformed), "it is over");
     }
     let mut asked = begin(&mut a, &login(b"", 1));
-    asked.on_data(Now::default(), b"");
-    assert_eq!(asked.on_data(Now::default(), b""), Said::No(Refusal::Malformed), "asked once only");
+    hear(&mut a, &mut asked, b"");
+    assert_eq!(hear(&mut a, &mut asked, b""), Said::No(Refusal::Malformed), "asked once only");
 }
 
 #[test]
@@ -251,9 +262,9 @@ fn a_name_beside_the_dialogue_must_be_the_same() {
     let mut a = access();
     for (beside, right) in [(&b"ann"[..], true), (b"bob", false)] {
         let mut talk = begin(&mut a, &login(beside, 1));
-        let answer = more(talk.on_data(Now::default(), b"n,,n=ann,r=abc"));
+        let answer = more(hear(&mut a, &mut talk, b"n,,n=ann,r=abc"));
         let (last, _) = scram::client_final(b"pencil", "n=ann,r=abc", &answer).unwrap();
-        let said = talk.on_data(Now::default(), last.as_bytes());
+        let said = hear(&mut a, &mut talk, last.as_bytes());
         assert_eq!(matches!(said, Said::Done(..)), right, "{said:?}");
     }
 }
@@ -262,7 +273,7 @@ fn a_name_beside_the_dialogue_must_be_the_same() {
 fn wrong_proofs_count_and_beginnings_do_not() {
     let mut a = access();
     for _ in 0..100 {
-        more(begin(&mut a, &login(b"", 1)).on_data(Now::default(), b"n,,n=ann,r=abc"));
+        more(once(&mut a, &login(b"", 1), b"n,,n=ann,r=abc"));
     }
     run(&mut a, 1, "ann", "pencil").expect("a hundred beginnings are no guess");
     for _ in 0..10 {
@@ -280,10 +291,10 @@ fn wrong_proofs_count_and_beginnings_do_not() {
 fn a_dialogue_that_outlives_its_users_lets_nobody_in() {
     let mut a = access();
     let mut talk = begin(&mut a, &login(b"", 1));
-    let answer = more(talk.on_data(Now::default(), b"n,,n=ann,r=abc"));
+    let answer = more(hear(&mut a, &mut talk, b"n,,n=ann,r=abc"));
     a.reload(&file().replace("name = \"ann\"", "name = \"eve\"")).unwrap();
     let (last, _) = scram::client_final(b"pencil", "n=ann,r=abc", &answer).unwrap();
-    assert_eq!(talk.on_data(Now::default(), last.as_bytes()), Said::No(Refusal::Unknown));
+    assert_eq!(hear(&mut a, &mut talk, last.as_bytes()), Said::No(Refusal::Unknown));
 }
 
 #[test]
@@ -322,7 +333,7 @@ fn no_text_is_too_odd() {
                 let at = dice.below(text.len() as u64 + 1) as usize;
                 text.insert(at, *dice.pick(b"n,=ry\0\xff2Cp").unwrap());
             }
-            assert!(!matches!(talk.on_data(Now::default(), &text), Said::Done(..)));
+            assert!(!matches!(hear(&mut a, &mut talk, &text), Said::Done(..)));
         }
     }
 }

@@ -9,8 +9,6 @@
 //! delaying answers (whoever must wait is refused at once and told nothing), and any memory of
 //! who the failures were.
 
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-
 use crate::base::time::{Deadline, MS, Now};
 use crate::hub::policy::Address;
 
@@ -78,42 +76,6 @@ pub(super) struct Throttle {
     networks: Until,
     users: Until,
     friends: Until,
-}
-
-/// The failures, for the policy and for the dialogues it began. All of them run on one thread, so
-/// nobody ever waits for the lock.
-#[derive(Clone)]
-pub(super) struct Patience(Arc<Mutex<Throttle>>);
-
-impl Patience {
-    pub(super) fn new(mac: Mac, terms: Terms) -> Self {
-        Self(Arc::new(Mutex::new(Throttle::new(mac, terms))))
-    }
-
-    /// See [`Throttle::wait_ms`].
-    pub(super) fn wait_ms(&self, now: Now, from: Address, loopback: bool, user: &[u8]) -> u64 {
-        self.lock().wait_ms(now, from, loopback, user)
-    }
-
-    /// See [`Throttle::on_failed`].
-    pub(super) fn on_failed(&self, now: Now, from: Address, loopback: bool, user: &[u8]) {
-        self.lock().on_failed(now, from, loopback, user);
-    }
-
-    /// See [`Throttle::on_succeeded`].
-    pub(super) fn on_succeeded(&self, now: Now, from: Address, user: &[u8]) {
-        self.lock().on_succeeded(now, from, user);
-    }
-
-    /// See [`Throttle::forget_friends`].
-    pub(super) fn forget_friends(&self) {
-        self.lock().forget_friends();
-    }
-
-    fn lock(&self) -> MutexGuard<'_, Throttle> {
-        // Whatever half of a change a panic left is a number too high or too low.
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
-    }
 }
 
 /// Entries in each table; 32 bytes each.

@@ -2,7 +2,8 @@
 //!
 //! The table makes the struct, its defaults, the reader of `name=value` and the list a user is
 //! shown, so a bound cannot be in one of them and miss in another. What would stop the broker (a
-//! share of nothing per turn) is below the least value and refused. Memory in use is at most the
+//! share of nothing per turn) is below the least value and refused. A bound that somebody can reach
+//! is a [`Limit`] as well, with a counter of its own. Memory in use is at most the
 //! sum of these. Absent on purpose: units in values, and bounds that depend on one another.
 
 use std::fmt;
@@ -19,40 +20,78 @@ pub struct Row {
 }
 
 macro_rules! limits {
-    ($($(#[doc = $doc:literal])+
-       $name:ident: $ty:ty = $default:expr $(, at least $least:literal)?;)*) => {
+    (
+        counted { $($(#[doc = $doc:literal])+
+            $name:ident: $ty:ty = $default:expr $(, at least $least:literal)?;)* }
+        others { $($(#[doc = $doc_2:literal])+
+            $name_2:ident: $ty_2:ty = $default_2:expr $(, at least $least_2:literal)?;)* }
+    ) => {
         /// All bounds.
         #[derive(Clone, Debug)]
-        pub struct Limits { $($(#[doc = $doc])+ pub $name: $ty),* }
+        pub struct Limits {
+            $($(#[doc = $doc])+ pub $name: $ty,)*
+            $($(#[doc = $doc_2])+ pub $name_2: $ty_2,)*
+        }
+
+        /// A bound that somebody can reach, which is then counted and told.
+        #[expect(non_camel_case_types, reason = "a bound has one name, wherever it stands")]
+        #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
+        pub enum Limit { $($(#[doc = $doc])+ $name),* }
+
+        impl Limit {
+            /// All of them, in order.
+            pub const ALL: &[Self] = &[$(Self::$name),*];
+
+            /// The name, as in `--limit NAME=VALUE`.
+            #[must_use]
+            pub const fn name(self) -> &'static str {
+                match self { $(Self::$name => stringify!($name)),* }
+            }
+
+            /// The label of its counter.
+            #[must_use]
+            pub const fn counter(self) -> &'static str {
+                match self { $(Self::$name => concat!("limit_", stringify!($name), "_total")),* }
+            }
+        }
 
         impl Default for Limits {
             fn default() -> Self {
-                Self { $($name: $default),* }
+                Self { $($name: $default,)* $($name_2: $default_2),* }
             }
         }
 
         impl Limits {
             /// Every bound there is, in order.
-            pub const ALL: &[Row] = &[$(Row {
-                name: stringify!($name),
-                default: stringify!($default),
-                doc: concat!($($doc),+).trim_ascii(),
-            }),*];
+            pub const ALL: &[Row] = &[
+                $(Row {
+                    name: stringify!($name),
+                    default: stringify!($default),
+                    doc: concat!($($doc),+).trim_ascii(),
+                },)*
+                $(Row {
+                    name: stringify!($name_2),
+                    default: stringify!($default_2),
+                    doc: concat!($($doc_2),+).trim_ascii(),
+                }),*
+            ];
 
             /// Set the bound of this name. An error is a sentence for whoever wrote it.
             pub fn set(&mut self, name: &str, value: &str) -> Result<(), String> {
                 match name {
                     $(stringify!($name) => {
-                        let read = <$ty as Value>::read(value);
-                        let read = read.map_err(|why| format!("{name}={value}: {why}"))?;
-                        $(if read < $least {
-                            return Err(format!("{name}={value}: at least {}", $least));
-                        })?
+                        let read = read(name, value)?;
+                        $(check(read, $least, name)?;)?
                         self.$name = read;
-                        Ok(())
                     })*
-                    _ => Err(unknown(name)),
+                    $(stringify!($name_2) => {
+                        let read = read(name, value)?;
+                        $(check(read, $least_2, name)?;)?
+                        self.$name_2 = read;
+                    })*
+                    _ => return Err(unknown(name)),
                 }
+                Ok(())
             }
 
             /// The value of the bound of this name, as `set` reads it.
@@ -60,6 +99,7 @@ macro_rules! limits {
             pub fn show(&self, name: &str) -> Option<String> {
                 match name {
                     $(stringify!($name) => Some(self.$name.to_string()),)*
+                    $(stringify!($name_2) => Some(self.$name_2.to_string()),)*
                     _ => None,
                 }
             }
@@ -68,119 +108,123 @@ macro_rules! limits {
 }
 
 limits! {
-    /// Open connections; the file descriptors of the process bound it further.
-    connections_max: u32 = 100_000, at least 1;
-    /// Connections from one address (an IPv6 network counts as one); 0: no bound of its own.
-    connections_per_address_max: u32 = 0;
-    /// Connections accepted in a second, from anywhere; 0: as many as come.
-    connects_s_max: u32 = 0;
-    /// Connections accepted in a second from one address; 0: as many as come.
-    connects_per_address_s_max: u32 = 0;
-    /// Connections that have not identified themselves; a flood of strangers stops here.
-    strangers_max: u32 = 4_096, at least 1;
-    /// From accept to a complete first packet (PRX1 peers are given at least 1 s).
-    connect_ms_max: u64 = 10_000, at least 1;
-    /// From the first byte of a packet to its last, plus a millisecond for every KiB of it.
-    packet_ms_max: u64 = 30_000, at least 1;
-    /// A packet before login: credentials and a name, nothing else.
-    login_bytes_max: usize = 196_620, at least 16;
-    /// A packet after login.
-    packet_bytes_max: usize = 1_048_576, at least 16;
-    /// The head of an HTTP request.
-    http_head_bytes_max: usize = 8_192, at least 256;
-    /// A WebSocket frame; never less than a packet after login may have.
-    ws_frame_bytes_max: usize = 16_777_216, at least 16;
-    /// How long a silent PRX1 peer is kept (its heartbeat) unless it asks for longer.
-    idle_ms_max: u64 = 10_000, at least 1;
-    /// The longest keepalive a PRX1 peer may ask for.
-    keepalive_s_max: u16 = 3_600;
-    /// The shortest keep-alive an MQTT peer may ask for; a shorter one is read as this.
-    keepalive_s_min: u16 = 0;
-    /// The longest keep-alive of an MQTT peer; one of version 5 that asks for more, or for none
-    /// while this is not 65535, is told to use this.
-    server_keepalive_s: u16 = 65_535, at least 1;
-    /// Bytes read from one connection before the next one's turn.
-    read_bytes_turn: usize = 65_536, at least 1;
-    /// Packets taken from one connection before the next one's turn.
-    packets_turn: usize = 512, at least 1;
-    /// Bytes encoded for one connection in a turn.
-    write_bytes_turn: usize = 65_536, at least 1;
-    /// Connections accepted from one listener in a turn.
-    accepts_turn: usize = 64, at least 1;
-    /// Deliveries in memory for one session, in bytes; durable ones are left on disk beyond it.
-    outbox_bytes_max: usize = 8_388_608;
-    /// Deliveries in memory for one session, counted.
-    outbox_len_max: usize = 10_000, at least 1;
-    /// Durable deliveries that wait for one session, counted; what comes then is dropped.
-    queued_max: u64 = 100_000, at least 1;
-    /// Durable deliveries that wait for one session, in bytes; what comes then is dropped.
-    queued_bytes_max: usize = 67_108_864, at least 1;
-    /// Unacknowledged deliveries to one session.
-    inflight_max: usize = 1_000, at least 1;
-    /// Publishes with QoS 1 or 2 that one MQTT connection may have unanswered.
-    receive_max: u16 = 1_024, at least 1;
-    /// Topic aliases of one MQTT connection, in each direction; 0: none.
-    alias_max: u16 = 32;
-    /// Replies one connection may be owed (they wait for the disk, or for a slow reader).
-    replies_max: usize = 4_096, at least 1;
-    /// A peer that takes no byte for this long while some wait for it is cut.
-    stuck_ms_max: u64 = 30_000, at least 1;
-    /// Messages one client may publish in a second before it is read more slowly; 0: any number.
-    messages_s_max: u32 = 0;
-    /// Bytes one client may send in a second before it is read more slowly; 0: any number.
-    bytes_s_max: u64 = 0;
-    /// Sessions that outlive their connection.
-    sessions_max: u32 = 1_000_000;
-    /// How long a session waits for its owner to return.
-    session_s_max: u64 = 604_800;
-    /// Subscriptions of one session.
-    subscriptions_max: usize = 1_000;
-    /// Levels of a topic or filter.
-    levels_max: usize = 128, at least 1;
-    /// Length of a topic or filter.
-    topic_bytes_max: usize = 65_535, at least 1;
-    /// The highest QoS MQTT clients may use.
-    qos_max: u8 = 2;
-    /// MQTT clients may have messages retained.
-    retain_ok: bool = true;
-    /// MQTT clients may use wildcards.
-    wildcard_ok: bool = true;
-    /// MQTT clients may share subscriptions.
-    shared_ok: bool = true;
-    /// MQTT clients may give their subscriptions identifiers.
-    subids_ok: bool = true;
-    /// Who of a shared subscription gets a message: round_robin, sticky or least_owed.
-    share_strategy: ShareStrategy = ShareStrategy::RoundRobin;
-    /// Payloads that are declared to be UTF-8 are checked to be it.
-    check_payload_format: bool = false;
-    /// Retained messages in a realm.
-    retained_max: usize = 1_000_000;
-    /// Retained payloads in a realm, in bytes, wherever they are kept.
-    retained_bytes_max: u64 = 4_294_967_296;
-    /// A retained payload up to this size stays in memory, a longer one is read back from disk.
-    retained_inline_bytes: usize = 256;
-    /// Queues of a realm.
-    queues_max: usize = 10_000;
-    /// Items a queue in memory may hold.
-    queue_len_max: usize = 100_000;
-    /// Bytes a queue in memory may hold.
-    queue_bytes_max: usize = 8_388_608;
-    /// Bytes one read of the backlog brings back.
-    fetch_bytes_max: usize = 262_144, at least 1;
-    /// Memory of queues, retained messages and inboxes together.
-    memory_bytes_max: usize = 268_435_456;
-    /// The lower watermark, in percent of that: readers who lag are cut short from here on.
-    memory_low_percent: u8 = 80;
-    /// The upper watermark: publishers wait from here on.
-    memory_high_percent: u8 = 90;
-    /// Password checks that wait for a worker or are with one.
-    verify_queue_max: usize = 256;
-    /// The same, from one address.
-    verify_per_address_max: usize = 128;
-    /// Password checks under way at once; as many as there are workers.
-    verify_at_once: usize = 1, at least 1;
-    /// Length of one journal segment.
-    segment_bytes: u32 = 16_777_216;
+    counted {
+        /// Open connections; the file descriptors of the process bound it further.
+        connections_max: u32 = 100_000, at least 1;
+        /// Connections from one address (an IPv6 network counts as one); 0: no bound of its own.
+        connections_per_address_max: u32 = 0;
+        /// Connections accepted in a second, from anywhere; 0: as many as come.
+        connects_s_max: u32 = 0;
+        /// Connections accepted in a second from one address; 0: as many as come.
+        connects_per_address_s_max: u32 = 0;
+        /// Connections that have not identified themselves; a flood of strangers stops here.
+        strangers_max: u32 = 4_096, at least 1;
+        /// From accept to a complete first packet (PRX1 peers are given at least 1 s).
+        connect_ms_max: u64 = 10_000, at least 1;
+        /// From the first byte of a packet to its last, plus a millisecond for every KiB of it.
+        packet_ms_max: u64 = 30_000, at least 1;
+        /// A peer that takes no byte for this long while some wait for it is cut.
+        stuck_ms_max: u64 = 30_000, at least 1;
+        /// A packet before login: credentials and a name, nothing else.
+        login_bytes_max: usize = 196_620, at least 16;
+        /// A packet after login.
+        packet_bytes_max: usize = 1_048_576, at least 16;
+        /// Messages one client may publish in a second; then it is read more slowly. 0: any number.
+        messages_s_max: u32 = 0;
+        /// Bytes one client may send in a second; then it is read more slowly. 0: any number.
+        bytes_s_max: u64 = 0;
+        /// The longest keep-alive of an MQTT peer; one of version 5 that asks for more, or for none
+        /// while this is not 65535, is told to use this.
+        server_keepalive_s: u16 = 65_535, at least 1;
+        /// Unacknowledged deliveries to one session.
+        inflight_max: usize = 1_000, at least 1;
+        /// Publishes with QoS 1 or 2 that one MQTT connection may have unanswered.
+        receive_max: u16 = 1_024, at least 1;
+        /// Durable deliveries that wait for one session, counted; what comes then is dropped.
+        queued_max: u64 = 100_000, at least 1;
+        /// Durable deliveries that wait for one session, in bytes; what comes then is dropped.
+        queued_bytes_max: usize = 67_108_864, at least 1;
+        /// Deliveries in memory for one session, counted.
+        outbox_len_max: usize = 10_000, at least 1;
+        /// Deliveries in memory for one session, in bytes; durable ones are left on disk beyond it.
+        outbox_bytes_max: usize = 8_388_608;
+        /// Sessions that outlive their connection.
+        sessions_max: u32 = 1_000_000;
+        /// Subscriptions of one session.
+        subscriptions_max: usize = 1_000;
+        /// Levels of a topic or filter.
+        levels_max: usize = 128, at least 1;
+        /// Length of a topic or filter.
+        topic_bytes_max: usize = 65_535, at least 1;
+        /// Retained messages in a realm.
+        retained_max: usize = 1_000_000;
+        /// Retained payloads in a realm, in bytes, wherever they are kept.
+        retained_bytes_max: u64 = 4_294_967_296;
+        /// Queues of a realm.
+        queues_max: usize = 10_000;
+        /// Items a queue in memory may hold.
+        queue_len_max: usize = 100_000;
+        /// Bytes a queue in memory may hold.
+        queue_bytes_max: usize = 8_388_608;
+        /// Memory of queues, retained messages and inboxes together.
+        memory_bytes_max: usize = 268_435_456;
+        /// The lower watermark, in percent of that: readers who lag are cut short from here on.
+        memory_low_percent: u8 = 80;
+        /// Password checks that wait for a worker or are with one.
+        verify_queue_max: usize = 256;
+        /// The same, from one address.
+        verify_per_address_max: usize = 128;
+    }
+    others {
+        /// How long a silent PRX1 peer is kept (its heartbeat) unless it asks for longer.
+        idle_ms_max: u64 = 10_000, at least 1;
+        /// The longest keepalive a PRX1 peer may ask for.
+        keepalive_s_max: u16 = 3_600;
+        /// The shortest keep-alive an MQTT peer may ask for; a shorter one is read as this.
+        keepalive_s_min: u16 = 0;
+        /// The head of an HTTP request.
+        http_head_bytes_max: usize = 8_192, at least 256;
+        /// A WebSocket frame; never less than a packet after login may have.
+        ws_frame_bytes_max: usize = 16_777_216, at least 16;
+        /// Bytes read from one connection before the next one's turn.
+        read_bytes_turn: usize = 65_536, at least 1;
+        /// Packets taken from one connection before the next one's turn.
+        packets_turn: usize = 512, at least 1;
+        /// Bytes encoded for one connection in a turn.
+        write_bytes_turn: usize = 65_536, at least 1;
+        /// Connections accepted from one listener in a turn.
+        accepts_turn: usize = 64, at least 1;
+        /// Topic aliases of one MQTT connection, in each direction; 0: none.
+        alias_max: u16 = 32;
+        /// Replies one connection may be owed (they wait for the disk, or for a slow reader).
+        replies_max: usize = 4_096, at least 1;
+        /// How long a session waits for its owner to return.
+        session_s_max: u64 = 604_800;
+        /// The highest QoS MQTT clients may use.
+        qos_max: u8 = 2;
+        /// MQTT clients may have messages retained.
+        retain_ok: bool = true;
+        /// MQTT clients may use wildcards.
+        wildcard_ok: bool = true;
+        /// MQTT clients may share subscriptions.
+        shared_ok: bool = true;
+        /// MQTT clients may give their subscriptions identifiers.
+        subids_ok: bool = true;
+        /// Who of a shared subscription gets a message: round_robin, sticky or least_owed.
+        share_strategy: ShareStrategy = ShareStrategy::RoundRobin;
+        /// Payloads that are declared to be UTF-8 are checked to be it.
+        check_payload_format: bool = false;
+        /// A retained payload up to this size stays in memory, a longer one is read back from disk.
+        retained_inline_bytes: usize = 256;
+        /// Bytes one read of the backlog brings back.
+        fetch_bytes_max: usize = 262_144, at least 1;
+        /// The upper watermark: publishers wait from here on.
+        memory_high_percent: u8 = 90;
+        /// Password checks under way at once; as many as there are workers.
+        verify_at_once: usize = 1, at least 1;
+        /// Length of one journal segment.
+        segment_bytes: u32 = 16_777_216;
+    }
 }
 
 /// Who of a shared subscription gets a message.
@@ -206,6 +250,14 @@ impl fmt::Display for ShareStrategy {
         let name = SHARES.iter().find(|(share, _)| share == self);
         f.write_str(name.map_or("", |(_, name)| name))
     }
+}
+
+fn read<T: Value>(name: &str, value: &str) -> Result<T, String> {
+    T::read(value).map_err(|why| format!("{name}={value}: {why}"))
+}
+
+fn check<T: PartialOrd + fmt::Display>(value: T, least: T, name: &str) -> Result<(), String> {
+    if value < least { Err(format!("{name}={value}: at least {least}")) } else { Ok(()) }
 }
 
 /// What the value of a bound can be read from.

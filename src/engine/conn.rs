@@ -43,6 +43,8 @@ pub(super) struct Conn {
     pub(crate) armed: Deadline,
     /// Counted among those that have not identified themselves.
     pub(crate) stranger: bool,
+    /// Counted among those that come from this address.
+    pub(crate) counted: Option<Address>,
     /// Told that its first reply waits for the journal.
     pub(crate) waiting: bool,
 }
@@ -75,6 +77,7 @@ impl Conn {
             partial: None,
             armed: Deadline::NEVER,
             stranger: true,
+            counted: None,
             waiting: false,
         }
     }

@@ -8,7 +8,9 @@
 
 mod audit;
 mod conn;
+mod crowd;
 mod ends;
+mod limited;
 mod links;
 mod local;
 mod verify;
@@ -28,7 +30,7 @@ use bytes::BytesMut;
 use crate::access::line::{Line, Places};
 use crate::base::dirty::Dirty;
 use crate::base::id::{ConnId, Lsn, SessionId, Ticket};
-use crate::base::limits::Limits;
+use crate::base::limits::{Limit, Limits};
 use crate::base::map::Seed;
 use crate::base::outbound::Outbound;
 use crate::base::slab::Slab;
@@ -42,9 +44,10 @@ use crate::journal::job::{DiskDone, DiskJob};
 use crate::link::Link;
 use crate::proto::doom::Doom;
 use crate::proto::fault::Blame;
-use crate::proto::{Ask, Ctx, Listener, Peer, Protocol};
+use crate::proto::{Ask, Ctx, Listener, Peer, Protocol, Speak};
 
 use conn::{Conn, Place};
+use crowd::Crowd;
 
 /// Items moved from queues to drainers in a turn.
 const DRAIN_TURN: usize = 256;
@@ -90,6 +93,12 @@ pub enum NoSlot {
     Connections,
     /// Too many have not identified themselves yet.
     Strangers,
+    /// As many come from its address as may.
+    Address,
+    /// They come too fast, from its address or from everywhere.
+    Pace,
+    /// The policy wants nobody from there.
+    Unwelcome,
     /// The broker is going down.
     Stopping,
     /// Its TLS cannot begin.
@@ -115,6 +124,7 @@ pub struct Engine {
     waiting: VecDeque<(Lsn, ConnId)>,
     doomed: VecDeque<ConnId>,
     line: Line<verify::Check>,
+    crowd: Crowd,
     strangers: u32,
     stopping: bool,
     draining: bool,
@@ -134,6 +144,7 @@ impl Engine {
             at_once: hub.limits.verify_at_once,
         };
         let line = Line::new(places, Seed::with_seed(seed));
+        let crowd = Crowd::new(&hub.limits, Seed::with_seed(seed));
         Self {
             conns: Slab::default(),
             hub,
@@ -145,6 +156,7 @@ impl Engine {
             waiting: VecDeque::new(),
             doomed: VecDeque::new(),
             line,
+            crowd,
             strangers: 0,
             stopping: false,
             draining: false,
@@ -191,21 +203,15 @@ impl Engine {
         address: Address,
         loopback: bool,
     ) -> Result<ConnId, NoSlot> {
-        let limits = &self.hub.limits;
-        let why = if self.stopping {
-            Some(NoSlot::Stopping)
-        } else if self.conns.len() >= limits.connections_max as usize {
-            Some(NoSlot::Connections)
-        } else if self.strangers >= limits.strangers_max {
-            Some(NoSlot::Strangers)
-        } else {
-            None
-        };
-        let Some(l) = self.listeners.get(usize::from(listener)).filter(|_| why.is_none()) else {
+        if let Err(why) = self.on_knock(now, listener, address) {
             self.hub.stats.count(Counter::ConnectionsRefused);
-            return Err(why.unwrap_or(NoSlot::Stopping));
+            return Err(why);
+        }
+        let Some(l) = self.listeners.get(usize::from(listener)) else {
+            return Err(NoSlot::Stopping);
         };
         let Ok(link) = Link::new(&l.link, address.ip()) else {
+            self.crowd.on_gone(address);
             self.hub.stats.count(Counter::ConnectionsRefused);
             return Err(NoSlot::Link);
         };
@@ -213,11 +219,36 @@ impl Engine {
         let no = l.no;
         let place = Place { listener, address, loopback };
         let conn = self.conns.insert_with(|_| Conn::new(peer, link, place, now));
+        if let Some(c) = self.conns.get_mut(conn) {
+            c.counted = Some(address);
+        }
         self.strangers += 1;
         self.hub.stats.count(Counter::ConnectionsOpened);
         self.hub.observer.see(now, &Event::Opened { conn, listener: no, address });
         self.settle(now, conn);
         Ok(conn)
+    }
+
+    /// Is there room for one more, and is it welcome? From then on it is counted.
+    fn on_knock(&mut self, now: Now, listener: u16, from: Address) -> Result<(), NoSlot> {
+        let Some(listener) = self.listeners.get(usize::from(listener)) else {
+            return Err(NoSlot::Stopping);
+        };
+        let limits = &self.hub.limits;
+        let (why, limit) = if self.stopping {
+            return Err(NoSlot::Stopping);
+        } else if self.conns.len() >= limits.connections_max as usize {
+            (NoSlot::Connections, Limit::connections_max)
+        } else if self.strangers >= limits.strangers_max {
+            (NoSlot::Strangers, Limit::strangers_max)
+        } else if listener.speak == Speak::Local {
+            // The embedding program does not come from anywhere.
+            return Ok(());
+        } else {
+            return self.welcome(now, from);
+        };
+        self.hub.limited(now, from.network().to_string().as_bytes(), limit);
+        Err(why)
     }
 
     /// Bytes arrived. Takes all of `chunk`; what is no whole packet yet is kept.
@@ -460,7 +491,11 @@ impl Engine {
             Ok(())
         });
         match verdict {
-            Ok(()) => self.settle(now, conn),
+            Ok(()) => {
+                // It may take again what it would not take until now.
+                self.note_ready(conn);
+                self.settle(now, conn);
+            }
             Err(doom) => self.doom(now, conn, doom),
         }
     }

@@ -5,7 +5,9 @@
 
 use std::sync::Arc;
 
+use crate::access::line::Full;
 use crate::base::id::Ticket;
+use crate::base::limits::Limit;
 use crate::base::stats::Counter;
 use crate::base::time::Now;
 use crate::hub::policy::{Address, Secret};
@@ -32,8 +34,13 @@ impl Engine {
         hash: Arc<str>,
     ) {
         let check = Check { ticket, secret, hash };
-        if self.line.join(ticket.conn, address, check).is_err() {
+        if let Err((full, _)) = self.line.join(ticket.conn, address, check) {
             self.hub.stats.count(Counter::LoginsBusy);
+            let limit = match full {
+                Full::Line => Limit::verify_queue_max,
+                Full::Network | Full::Connection => Limit::verify_per_address_max,
+            };
+            self.hub.limited(now, address.network().to_string().as_bytes(), limit);
             self.doom(now, ticket.conn, Doom::Busy);
         }
     }

@@ -45,7 +45,8 @@ impl Hub {
             let short = self.reads_are_short();
             let s = self.sessions.get_mut(id)?;
             match s.outbox.next(s.inflight_max) {
-                Next::Deliver(d) if d.message.is_expired(now.wall) => {
+                // What was sent once is sent again, however late (mqtt5 4.3.3-7).
+                Next::Deliver(d) if !d.dup && d.message.is_expired(now.wall) => {
                     self.stats.count(Counter::DroppedExpired);
                     let user = s.label().clone();
                     let reason = "expired";

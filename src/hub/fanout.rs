@@ -11,6 +11,7 @@ use bytes::Bytes;
 use smallvec::SmallVec;
 
 use crate::base::id::{Lsn, OwnerNo, SessionId};
+use crate::base::limits::Limit;
 use crate::base::stats::Counter;
 use crate::base::time::Now;
 use crate::journal::record::{MessageRef, Owed, Record};
@@ -20,7 +21,7 @@ use super::message::{Delivery, Durability, Message, Publication, SubIds};
 use super::outbox::Pushed;
 use super::policy::{Access, Event};
 use super::retained::{KEPT_BYTES, Kept};
-use super::{Held, Hub, Receipt, after, held};
+use super::{Held, Hub, Receipt, Room, after, held};
 
 /// Owners named by one record; a wider fan-out writes several.
 const OWED_MAX: usize = 4_096;
@@ -61,12 +62,14 @@ impl Hub {
         // Forgetting a value gives memory back: it must not wait for memory.
         let forgets = p.retain && p.body.is_empty();
         if self.memory_is_short() && !forgets {
+            let who = self.label_of(from);
+            self.limited(now, &who, Limit::memory_bytes_max);
             return Err(Held::Memory);
         }
         self.find_readers(from, p);
         self.tell_overfull(now, p);
         let matched = self.targets.len() as u32;
-        let keep = p.retain && self.may_keep(p);
+        let keep = p.retain && self.may_keep(now, from, p);
         let spots = self.write_down(now, from, level, p, keep)?;
         if keep {
             self.keep_value(now, p, spots.first().copied());
@@ -124,7 +127,8 @@ impl Hub {
                 }
                 let waits = s.outbox.waiting();
                 if qos > 0 && (waits.0 >= queued_max || waits.1 >= queued_bytes_max) {
-                    self.overfull.push(member.session);
+                    let bytes = waits.0 < queued_max;
+                    self.overfull.push((member.session, bytes));
                     continue;
                 }
                 // Who holds on to a message beyond the turn must not hold on to the read buffer
@@ -144,11 +148,13 @@ impl Hub {
 
     /// Readers that are owed as much as they may be get nothing more, and it is said.
     fn tell_overfull(&mut self, now: Now, p: &Publication) {
-        for id in core::mem::take(&mut self.overfull) {
+        for (id, bytes) in core::mem::take(&mut self.overfull) {
             self.stats.count(Counter::DroppedFull);
-            let Some(s) = self.sessions.get(id) else { continue };
-            let (user, reason) = (s.label(), "as much as it may be owed");
-            self.observer.see(now, &Event::Dropped { user, topic: &p.topic, reason });
+            let user = self.label_of(Some(id));
+            let limit = if bytes { Limit::queued_bytes_max } else { Limit::queued_max };
+            self.limited(now, &user, limit);
+            let reason = "as much as it may be owed";
+            self.observer.see(now, &Event::Dropped { user: &user, topic: &p.topic, reason });
         }
     }
 
@@ -285,15 +291,36 @@ impl Hub {
         Ok(spots)
     }
 
-    /// Room for one more last value? Clearing one and replacing one always fit.
-    fn may_keep(&mut self, p: &Publication) -> bool {
+    /// Room for one more last value? Clearing one always fits, and one is replaced where there is
+    /// room for its bytes.
+    fn may_keep(&mut self, now: Now, from: Option<SessionId>, p: &Publication) -> bool {
         let Some(realm) = self.realms.get(usize::from(p.realm.0)) else { return false };
-        let room = realm.retained.len() < self.limits.retained_max && !self.storage_is_short();
-        let fits = p.body.is_empty() || room || realm.retained.get(&p.topic).is_some();
-        if !fits {
-            self.stats.count(Counter::DroppedFull);
+        if p.body.is_empty() {
+            return true;
         }
-        fits
+        let known = realm.retained.get(&p.topic);
+        let bytes = realm.kept_bytes - known.map_or(0, |kept| u64::from(kept.bytes));
+        let limit = if bytes + p.body.len() as u64 > self.limits.retained_bytes_max {
+            Limit::retained_bytes_max
+        } else if known.is_some() {
+            return true;
+        } else if realm.retained.len() >= self.limits.retained_max {
+            Limit::retained_max
+        } else if self.storage_is_short() {
+            Limit::memory_bytes_max
+        } else {
+            return true;
+        };
+        self.stats.count(Counter::DroppedFull);
+        let who = self.label_of(from);
+        self.limited(now, &who, limit);
+        false
+    }
+
+    /// What a log calls the session; the broker itself has no name.
+    fn label_of(&self, id: Option<SessionId>) -> Bytes {
+        let session = id.and_then(|id| self.sessions.get(id));
+        session.map(|s| s.label().clone()).unwrap_or_default()
     }
 
     /// Set or clear the topic's last value.
@@ -308,13 +335,16 @@ impl Hub {
             let message = inline.then(|| Arc::new(message_of(now, p, &self.stored, true)));
             let charge = self.stored.charge(p.topic.text().len() + KEPT_BYTES);
             let (lsn, len) = (spot.map(|s| s.lsn), spot.map_or(0, |s| s.len));
-            let kept = Kept { lsn, len, expires: p.expires, message, charge };
+            let bytes = spot.map_or(p.body.len() as u32, |s| s.len);
+            realm.kept_bytes += u64::from(bytes);
+            let kept = Kept { lsn, len, bytes, expires: p.expires, message, charge };
             self.fading += usize::from(p.expires != 0);
             if let (Some(spot), Some(journal)) = (spot, &mut self.journal) {
                 journal.own(Journal::segment_of(spot.lsn), 1);
             }
             realm.retained.set(&p.topic.detached(), kept)
         };
+        realm.kept_bytes -= old.as_ref().map_or(0, |kept| u64::from(kept.bytes));
         self.fading -= usize::from(old.as_ref().is_some_and(|kept| kept.expires != 0));
         if let Some(segment) = old.and_then(|kept| kept.segment()) {
             self.disown(segment, 1);
@@ -353,13 +383,27 @@ impl Hub {
                 asked: false,
                 subs: t.subs,
             };
+            let full = attached && t.qos > 0 && s.outbox.in_flight() >= s.inflight_max;
+            let held = s.outbox.held();
             if s.outbox.push(delivery, lsn, attached, room) == Pushed::Dropped {
                 self.stats.count(Counter::DroppedFull);
                 let user = s.label().clone();
                 let reason = if attached { "outbox full" } else { "offline queue full" };
                 let event = Event::Dropped { user: &user, topic: &p.topic, reason };
                 self.observer.see(now, &event);
+                let limit = match room {
+                    Room { bytes, .. } if bytes < self.limits.outbox_bytes_max => {
+                        Limit::memory_low_percent
+                    }
+                    Room { len, .. } if held >= len => Limit::outbox_len_max,
+                    Room { .. } => Limit::outbox_bytes_max,
+                };
+                self.limited(now, &user, limit);
                 continue;
+            }
+            if full {
+                let user = self.label_of(Some(t.session));
+                self.limited(now, &user, Limit::inflight_max);
             }
             self.wake(t.session);
         }

@@ -12,6 +12,7 @@ pub mod compact;
 pub mod fanout;
 pub mod group;
 pub mod ladder;
+mod limited;
 mod memo;
 pub mod message;
 pub mod outbox;
@@ -38,6 +39,8 @@ mod ladder_test;
 mod outbox_test;
 #[cfg(test)]
 mod policy_test;
+#[cfg(test)]
+mod retained_test;
 
 use std::collections::VecDeque;
 
@@ -149,6 +152,7 @@ pub struct Hub {
     pub(crate) sweep: crate::topic::Cursor,
     pub(crate) sweep_realm: u16,
     pub(crate) sweep_at: u64,
+    told: limited::Told,
     publish_no: u64,
     /// Some reader of the publication at hand will hold it beyond the turn.
     apart: bool,
@@ -156,8 +160,9 @@ pub struct Hub {
     memo: memo::Memo,
     targets: Vec<Target>,
     chosen: Vec<realm::Member>,
-    overfull: Vec<SessionId>,
     pub(crate) unspelled: Vec<unspelled::Unspelled>,
+    /// Readers that get no more; `true`: because of bytes.
+    overfull: Vec<(SessionId, bool)>,
     scratch: Vec<u8>,
 }
 
@@ -207,6 +212,7 @@ impl Hub {
             sweep: crate::topic::Cursor::default(),
             sweep_realm: 0,
             sweep_at: 0,
+            told: limited::Told::new(seed.clone()),
             publish_no: 0,
             apart: false,
             matches: Vec::new(),

@@ -14,6 +14,7 @@ use std::sync::Arc;
 use bytes::Bytes;
 
 use crate::base::id::{ConnId, ListenerNo};
+use crate::base::limits::Limit;
 use crate::base::time::Now;
 use crate::topic::{Filter, Topic};
 
@@ -164,7 +165,7 @@ pub struct Claim {
     pub address: Address,
     /// From this very machine.
     pub loopback: bool,
-    /// A keyed digest of everything the check depends on.
+    /// A keyed digest of everything the check depends on; 0 for a dialogue.
     pub tag: u128,
 }
 
@@ -188,14 +189,32 @@ pub enum Admit {
     Busy,
 }
 
-/// A login in several steps, seen from the broker: what the peer says is answered until it is
-/// let in or not.
+/// A login in several steps, seen from the broker. It knows nothing but what was said in it; what
+/// that means is for the policy, so what a peer says goes through `Policy::hear`.
 pub trait Dialogue: Send + fmt::Debug {
-    /// The peer said this. After `Done` or `No` it is over.
-    fn on_data(&mut self, now: Now, data: &[u8]) -> Said;
+    /// The peer said this. After anything but `More` it is over.
+    fn on_data(&mut self, data: &[u8]) -> Turn;
 }
 
-/// What a dialogue answers.
+/// How a dialogue goes on.
+#[derive(Debug)]
+pub enum Turn {
+    /// Tell the peer this, and wait for what it says to it.
+    More(Bytes),
+    /// The peer has given its proof.
+    Over {
+        /// Who it claims to be; `tag` is 0, because nothing is to be remembered of the proof.
+        claim: Claim,
+        /// The proof is good.
+        proved: bool,
+        /// The last words to a peer that is let in.
+        last: Bytes,
+    },
+    /// It makes no sense.
+    No(Refusal),
+}
+
+/// What a peer is answered in a dialogue.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub enum Said {
     /// Tell the peer this, and wait for what it says to it.
@@ -267,16 +286,35 @@ pub struct Changes {
 
 /// Decides. Asked before anything happens; must not block.
 pub trait Policy: Send {
+    /// Is somebody from there welcome at all? Asked before a connection costs anything, and before
+    /// anything is known but the address; for every transport, also where a proxy names it.
+    fn accept(&mut self, _: Now, _: Address) -> bool {
+        true
+    }
+
     /// May this connection come in?
     fn admit(&mut self, now: Now, login: &Login<'_>) -> Admit;
 
-    /// A worker has compared what `admit` asked to compare: what is the answer now?
+    /// A worker has compared what `admit` asked to compare, or a dialogue has come to its proof:
+    /// what is the answer now?
     fn verified(&mut self, now: Now, claim: &Claim, ok: bool) -> Result<Principal, Refusal>;
 
     /// Begin a login in several steps by this method; nobody is let in yet, and whether there is
     /// such a user shows at the end only. `None`: the method is not known.
     fn converse(&mut self, _: Now, _: &Login<'_>, _: &[u8]) -> Option<Box<dyn Dialogue>> {
         None
+    }
+
+    /// What does the peer in this dialogue get to hear? A proof is judged by `verified`.
+    fn hear(&mut self, now: Now, dialogue: &mut dyn Dialogue, data: &[u8]) -> Said {
+        match dialogue.on_data(data) {
+            Turn::More(data) => Said::More(data),
+            Turn::No(why) => Said::No(why),
+            Turn::Over { claim, proved, last } => match self.verified(now, &claim, proved) {
+                Ok(principal) => Said::Done(principal, last),
+                Err(why) => Said::No(why),
+            },
+        }
     }
 
     /// May `who` do this?
@@ -440,6 +478,14 @@ pub enum Event<'a> {
         /// The topic.
         topic: &'a Topic,
     },
+    /// Somebody reached a bound. Told once for each of them, bound and minute; the counters have
+    /// every time.
+    Limited {
+        /// A client id, a user name, or an address.
+        who: &'a [u8],
+        /// The bound.
+        limit: Limit,
+    },
     /// A request was refused by the rules.
     Denied {
         /// Which connection.
@@ -466,5 +512,10 @@ pub enum Event<'a> {
         state: &'static str,
         /// The rest of the story.
         text: &'a str,
+    },
+    /// The broker is at its end: nothing is open any more, and nothing happens after this.
+    Stopped {
+        /// Everybody was told and everything is on the disk; otherwise time ran out.
+        clean: bool,
     },
 }

@@ -34,6 +34,8 @@ pub struct Realm {
     pub shared: FilterTrie<Vec<Group>>,
     /// Last values.
     pub retained: TopicTree<Kept>,
+    /// Bytes of them, in memory and on disk.
+    pub kept_bytes: u64,
     /// Sessions by name: durable ones, and those that nobody else may be meanwhile.
     pub names: Map<(Kind, Bytes), SessionId>,
     /// Work queues by address.
@@ -49,6 +51,7 @@ impl Realm {
             topics: FilterTrie::new(seed.clone()),
             shared: FilterTrie::new(seed.clone()),
             retained: TopicTree::new(),
+            kept_bytes: 0,
             names: Map::with_hasher(seed.clone()),
             queues: Map::with_hasher(seed),
         }

@@ -293,6 +293,7 @@ impl Hub {
             conn: None,
             outbox,
             subs: Vec::new(),
+            subs_bytes: 0,
             extra: rare.then(|| Box::new(extra)),
             away_since,
             replays: std::collections::VecDeque::new(),
@@ -347,8 +348,9 @@ impl Hub {
         let message = message.map(std::sync::Arc::new);
         let charge = self.stored.charge(name.text().len() + KEPT_BYTES);
         self.fading += usize::from(expires != 0);
-        let kept = Kept { lsn: Some(lsn), len, message, expires, charge };
+        let kept = Kept { lsn: Some(lsn), len, bytes: len, message, expires, charge };
         let Some(r) = self.realms.get_mut(usize::from(realm.0)) else { return };
+        r.kept_bytes += u64::from(len);
         r.retained.set(&name, kept);
         if let Some(journal) = &mut self.journal {
             journal.own(Journal::segment_of(lsn), 1);

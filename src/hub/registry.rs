@@ -9,6 +9,7 @@ use std::collections::VecDeque;
 use bytes::Bytes;
 
 use crate::base::id::{ConnId, Lsn, OwnerNo, RealmId, SessionId};
+use crate::base::limits::Limit;
 use crate::base::time::{Deadline, Now};
 use crate::journal::record::{OwnerRecord, Record};
 use crate::journal::{Class, Journal, Spot};
@@ -120,6 +121,9 @@ impl Hub {
         instead: Option<SessionId>,
     ) -> Result<Attached, Held> {
         let room = durable && self.durables < self.limits.sessions_max as usize;
+        if durable && !room {
+            self.limited(now, &a.name, Limit::sessions_max);
+        }
         let unique = a.unique && !a.name.is_empty();
         let level = a.level;
         let recorded = room && level != Durability::Memory && self.journal.is_some();
@@ -406,6 +410,7 @@ fn blank(a: Attach, durable: bool) -> Session {
         conn: Some(a.conn),
         outbox: Outbox::default(),
         subs: Vec::new(),
+        subs_bytes: 0,
         extra: a.will.map(|will| Box::new(Extra { will: Some(will), ..Extra::default() })),
         away_since: 0,
         replays: VecDeque::new(),

@@ -45,6 +45,8 @@ pub struct Kept {
     pub lsn: Option<Lsn>,
     /// Length of that record.
     pub len: u32,
+    /// What it counts among the bytes that are kept.
+    pub bytes: u32,
     /// Wall-clock millisecond of its expiry; 0: never.
     pub expires: u64,
     /// The value, when it is held in memory.
@@ -134,6 +136,7 @@ impl Hub {
     fn drop_value(&mut self, realm: RealmId, topic: &Topic) {
         let Some(r) = self.realms.get_mut(usize::from(realm.0)) else { return };
         let Some(kept) = r.retained.remove(topic) else { return };
+        r.kept_bytes -= u64::from(kept.bytes);
         self.fading = self.fading.saturating_sub(1);
         self.stats.count(Counter::DroppedExpired);
         if let Some(segment) = kept.segment() {
@@ -186,6 +189,11 @@ impl Hub {
             } else if let Some(s) = self.sessions.get_mut(id) {
                 s.replays.push_front(replay);
             }
+        }
+        // So many steps found nothing: others first, then on from here.
+        let idle = |s: &super::session::Session| !s.replays.is_empty() && !s.queued_read;
+        if !moved && self.sessions.get(id).is_some_and(idle) {
+            self.wake(id);
         }
         moved
     }

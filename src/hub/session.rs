@@ -155,8 +155,10 @@ pub struct Session {
     pub conn: Option<ConnId>,
     /// What it is owed.
     pub outbox: Outbox,
-    /// What it listens to.
+    /// What it listens to, in the order of leaves.
     pub subs: Vec<Sub>,
+    /// Bytes those take in its full record.
+    pub subs_bytes: u32,
     /// What most sessions do not have.
     pub(crate) extra: Option<Box<Extra>>,
     /// Since when nobody is connected, wall clock in ms.

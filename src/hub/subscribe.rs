@@ -1,13 +1,14 @@
 //! Floor 2. Subscribe and unsubscribe: a session's place at a filter's leaf.
 //!
-//! All subscribers of one filter share a leaf; a session knows its leaves and its place at each,
-//! so leaving is O(1). A durable session's subscription is on record before it is acknowledged.
+//! All subscribers of one filter share a leaf; a session knows its leaves, in the order of their
+//! numbers, and its place at each, so nobody looks through a thousand subscriptions for one. A durable session's subscription is on record before it is acknowledged.
 //! Absent on purpose: the text of a filter (dialects spell), and permission (the peer asks first,
 //! because the answer is its protocol's).
 
 use bytes::Bytes;
 
 use crate::base::id::{RealmId, SessionId};
+use crate::base::limits::Limit;
 use crate::base::time::Now;
 use crate::journal::Class;
 use crate::journal::record::Record;
@@ -57,11 +58,14 @@ impl Hub {
         let Some(s) = self.sessions.get(id) else { return Ok(Subscribed::TooMany) };
         let (realm, owner, level) = (s.realm, s.owner, s.level);
         let known = self.is_subscribed(id, filter, group);
-        let replay = group.is_none()
-            && (replays == Replays::Always || (replays == Replays::IfNew && !known));
+        let wanted = replays == Replays::Always || (replays == Replays::IfNew && !known);
+        let kept = self.realm(realm).is_some_and(|r| !r.retained.is_empty());
+        let replay = group.is_none() && wanted && kept;
         let mut text = Vec::new();
         filter.encode(&mut text);
         if !known && self.has_no_place_for(s, text.len() + group.map_or(0, Bytes::len)) {
+            let who = s.label().clone();
+            self.limited(now, &who, Limit::subscriptions_max);
             return Ok(Subscribed::TooMany);
         }
         let mut spot = None;
@@ -78,7 +82,8 @@ impl Hub {
             Some(group) => drop(self.join_group(id, realm, filter, group, opts)),
             None => self.join(id, realm, filter, opts),
         }
-        if group.is_none()
+        if known
+            && group.is_none()
             && let Some(s) = self.sessions.get_mut(id)
             && replays != Replays::IfNew
         {
@@ -99,9 +104,7 @@ impl Hub {
         let Some(s) = self.sessions.get(id) else { return false };
         let Some(r) = self.realm(s.realm) else { return false };
         match group {
-            None => {
-                r.topics.find(filter).is_some_and(|leaf| s.subs.iter().any(|sub| sub.leaf == leaf))
-            }
+            None => r.topics.find(filter).is_some_and(|leaf| place_of(&s.subs, leaf).is_ok()),
             Some(name) => r.shared.find(filter).is_some_and(|leaf| {
                 s.shares().iter().any(|share| share.leaf == leaf && share.group == *name)
             }),
@@ -111,10 +114,9 @@ impl Hub {
     /// All of them must fit into one record, or the journal could never carry it forward.
     fn has_no_place_for(&self, s: &Session, len: usize) -> bool {
         let shared: usize = s.shares().iter().map(|share| share.len as usize).sum();
-        let bytes: usize = s.subs.iter().map(|sub| sub.len as usize).sum();
         let bytes_max = self.limits.segment_bytes as usize / 2;
         s.subs.len() + s.shares().len() >= self.limits.subscriptions_max
-            || bytes + shared + len + SUB_BYTES > bytes_max
+            || s.subs_bytes as usize + shared + len + SUB_BYTES > bytes_max
     }
 
     /// Subscriptions of a session.
@@ -132,17 +134,22 @@ impl Hub {
             None => r.topics.entry(&filter.detached(), Vec::new),
         };
         let Some(members) = r.topics.leaf_mut(leaf) else { return };
-        if let Some(sub) = s.subs.iter_mut().find(|sub| sub.leaf == leaf) {
-            sub.opts = opts;
-            if let Some(member) = members.get_mut(sub.slot as usize) {
-                member.opts = opts;
+        let at = match place_of(&s.subs, leaf) {
+            Err(at) => at,
+            Ok(at) => {
+                let Some(sub) = s.subs.get_mut(at) else { return };
+                sub.opts = opts;
+                if let Some(member) = members.get_mut(sub.slot as usize) {
+                    member.opts = opts;
+                }
+                return;
             }
-            return;
-        }
+        };
         let mut text = Vec::new();
         filter.encode(&mut text);
         let len = (text.len() + SUB_BYTES) as u32;
-        s.subs.push(Sub { leaf, slot: members.len() as u32, opts, len });
+        s.subs_bytes += len;
+        s.subs.insert(at, Sub { leaf, slot: members.len() as u32, opts, len });
         members.push(Member { session: id, opts });
     }
 
@@ -190,8 +197,10 @@ impl Hub {
     pub(crate) fn leave(&mut self, id: SessionId, realm: RealmId, leaf: LeafId) {
         let Some(r) = self.realms.get_mut(usize::from(realm.0)) else { return };
         let Some(s) = self.sessions.get_mut(id) else { return };
-        let Some(at) = s.subs.iter().position(|sub| sub.leaf == leaf) else { return };
-        let slot = s.subs.swap_remove(at).slot as usize;
+        let Ok(at) = place_of(&s.subs, leaf) else { return };
+        let sub = s.subs.remove(at);
+        s.subs_bytes -= sub.len;
+        let slot = sub.slot as usize;
         let Some(members) = r.topics.leaf_mut(leaf) else { return };
         if slot < members.len() {
             members.swap_remove(slot);
@@ -199,10 +208,11 @@ impl Hub {
         let moved = members.get(slot).map(|m| m.session);
         if members.is_empty() {
             r.topics.remove(leaf);
-        } else if let Some(moved) = moved.and_then(|m| self.sessions.get_mut(m)) {
-            for sub in moved.subs.iter_mut().filter(|sub| sub.leaf == leaf) {
-                sub.slot = slot as u32;
-            }
+        } else if let Some(moved) = moved.and_then(|m| self.sessions.get_mut(m))
+            && let Ok(at) = place_of(&moved.subs, leaf)
+            && let Some(sub) = moved.subs.get_mut(at)
+        {
+            sub.slot = slot as u32;
         }
     }
 
@@ -240,4 +250,9 @@ impl Hub {
         let shared = s.shares().iter().filter_map(shared);
         s.subs.iter().filter_map(view).chain(shared).collect()
     }
+}
+
+/// Where the subscription at this leaf stands, or would stand.
+fn place_of(subs: &[Sub], leaf: LeafId) -> Result<usize, usize> {
+    subs.binary_search_by_key(&leaf, |sub| sub.leaf)
 }

@@ -28,6 +28,7 @@ use crate::base::id::ConnId;
 use crate::base::outbound::Outbound;
 use crate::base::time::{Deadline, Now};
 use crate::engine::{Completion, Effect, Engine};
+use crate::hub::policy::Event;
 use crate::journal::State;
 use crate::journal::storage::Storage;
 use crate::proto::doom::Doom;
@@ -156,6 +157,9 @@ impl Driver {
         loop {
             self.turn()?;
             if let Some(end) = self.end() {
+                let clean = matches!(end, End::Clean);
+                let now = self.clock.now();
+                self.engine.hub_mut().observer.see(now, &Event::Stopped { clean });
                 return Ok(end);
             }
         }

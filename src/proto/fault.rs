@@ -110,6 +110,10 @@ faults! {
         "options of a subscription that have no meaning";
     MqttShareNoLocal, Peer, "mqtt5 3.8.3-4",
         "a shared subscription that leaves its own messages out";
+    MqttNoShared, Peer, "mqtt5 3.2.2.3.13", "a shared subscription, and this broker offers none";
+    MqttNoSubIds, Peer, "mqtt5 3.2.2.3.12", "a subscription id, and this broker offers none";
+    MqttNoWildcards, Peer, "mqtt 3.8.3-2, mqtt5 3.2.2.3.11",
+        "a wildcard, and this broker offers none";
     MqttConnectFlags, Peer, "mqtt 3.1.2-3", "the reserved flag of a CONNECT is set";
     MqttWillFlags, Peer, "mqtt 3.1.2-11", "flags of a will that is not there, or a will of QoS 3";
     MqttPasswordNoUser, Peer, "mqtt 3.1.2-22", "a password without a user name";

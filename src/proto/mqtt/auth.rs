@@ -65,7 +65,7 @@ impl Peer {
         };
         match words.data {
             Some(data) => {
-                let said = dialogue.on_data(ctx.now, &data);
+                let said = ctx.hub.policy.hear(ctx.now, &mut *dialogue, &data);
                 self.on_said(said, connect, dialogue, &method, ctx)
             }
             None => {
@@ -95,7 +95,7 @@ impl Peer {
         };
         let method = Words::of(&connect.props).method.unwrap_or_default();
         let data = answer(&step, &method, code::CONTINUE)?;
-        let said = dialogue.on_data(ctx.now, &data);
+        let said = ctx.hub.policy.hear(ctx.now, &mut *dialogue, &data);
         self.on_said(said, connect, dialogue, &method, ctx)
     }
 
@@ -142,7 +142,7 @@ impl Online {
             }
         };
         let data = answer(step, &proof.method, wanted)?;
-        match dialogue.on_data(ctx.now, &data) {
+        match ctx.hub.policy.hear(ctx.now, &mut *dialogue, &data) {
             Said::More(data) => {
                 line.say(Lsn::START, auth(code::CONTINUE, &proof.method, Some(data)));
                 proof.dialogue = Some(dialogue);

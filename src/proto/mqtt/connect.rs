@@ -10,7 +10,7 @@ use core::hash::BuildHasher;
 use bytes::Bytes;
 
 use crate::base::id::Ticket;
-use crate::base::limits::Limits;
+use crate::base::limits::{Limit, Limits};
 use crate::base::stats::Counter;
 use crate::hub::policy::{Access, Admit, Event, Login, Principal, Refusal};
 use crate::hub::registry::{Attach, Attached, Fresh};
@@ -22,7 +22,9 @@ use crate::topic::{Dialect, Match, Plus};
 use super::alias::{Ours, Theirs};
 use super::auth::{Proof, Words};
 use super::dialect::Spelling;
+use super::encode::encode_vec;
 use super::online::{Online, check_agreed, is_utf8, permit};
+use super::pace::Pace;
 use super::packet::{ConnAck, Connect, Packet, Version};
 use super::peer::{Joining, Peer, State};
 use super::props::{Prop, Props};
@@ -125,16 +127,25 @@ impl Peer {
             _ => u32::MAX,
         };
         let expiry_s = granted_expiry(asked_s, ctx.hub.limits.session_s_max);
-        let heir = !connect.clean && has_session(&name, ctx);
+        let known = has_session(&name, ctx);
+        // One that is to end with the connection may still begin where another left off.
+        let durable = expiry_s > 0 || known && !connect.clean;
+        if durable && !known && ctx.hub.durables >= ctx.hub.limits.sessions_max as usize {
+            // A session that would not be kept must not look like one that is.
+            return Err(FaultKind::MqttBusy.fault());
+        }
+        let props = match connect.version {
+            Version::V5 => terms(&j, &principal, expiry_s, self.line.packet_max, ctx)?,
+            _ => Props::none(),
+        };
         let limits = &ctx.hub.limits;
         let attach = Attach {
             kind: Kind::Mqtt,
             realm: ctx.listener.realm,
-            name: name.clone(),
+            name,
             principal: principal.clone(),
             conn: ctx.conn,
-            // One that is to end with the connection may still begin where another left off.
-            durable: expiry_s > 0 || heir,
+            durable,
             fresh: if connect.clean { Fresh::All } else { Fresh::No },
             level: ctx.listener.level,
             inflight_max: limits.inflight_max.min(usize::from(wishes.receive_max)),
@@ -152,23 +163,16 @@ impl Peer {
             Err(_) => return Err(FaultKind::MqttStorage.fault()),
         };
         ctx.asks.extend(attached.yielding.filter(|old| *old != ctx.conn).map(Ask::Yield));
-        self.welcome(&j, &principal, attached, expiry_s, ctx);
+        if keep_alive(j.connect.keep_alive, &ctx.hub.limits) != j.connect.keep_alive {
+            ctx.hub.limited(ctx.now, &principal.client_id, Limit::server_keepalive_s);
+        }
+        self.welcome(&principal, attached, props, ctx);
+        self.pace = Pace::of(&ctx.hub.limits);
         self.state = State::Online(Box::new(online(&j, principal, attached, expiry_s, ctx)));
         Ok(())
     }
 
-    fn welcome(
-        &mut self,
-        j: &Joining,
-        who: &Principal,
-        attached: Attached,
-        expiry_s: u64,
-        ctx: &mut Ctx<'_>,
-    ) {
-        let props = match j.connect.version {
-            Version::V5 => terms(j, who, expiry_s, ctx),
-            _ => Props::none(),
-        };
+    fn welcome(&mut self, who: &Principal, attached: Attached, props: Props, ctx: &mut Ctx<'_>) {
         let ack = ConnAck { present: attached.present, code: 0, props };
         self.line.say_first(attached.after, Packet::ConnAck(ack));
         ctx.hub.stats.count(Counter::LoginsAccepted);
@@ -199,11 +203,50 @@ fn online(j: &Joining, who: Principal, attached: Attached, expiry_s: u64, ctx: &
     }
 }
 
-/// What the welcome says to a client of 5.0 (mqtt5 3.2.2.3).
-fn terms(j: &Joining, who: &Principal, expiry_s: u64, ctx: &mut Ctx<'_>) -> Props {
+/// What the welcome says to a client of 5.0 (mqtt5 3.2.2.3). For a client that takes only tiny
+/// packets, what it can do without is left out, the least needed first.
+fn terms(
+    j: &Joining,
+    who: &Principal,
+    expiry_s: u64,
+    packet_max: usize,
+    ctx: &mut Ctx<'_>,
+) -> Result<Props, Fault> {
+    let wishes = Wishes::of(&j.connect.props);
+    let mut props = needed_terms(j, who, expiry_s, &ctx.hub.limits);
+    let needed = props.len();
+    if props.iter().any(|prop| matches!(prop, Prop::ServerKeepAlive(_))) {
+        ctx.hub.limited(ctx.now, &who.client_id, Limit::server_keepalive_s);
+    }
+    let limits = &ctx.hub.limits;
+    if let Ok(max) = u32::try_from(limits.packet_bytes_max) {
+        props.push(Prop::MaximumPacketSize(max));
+    }
+    if limits.alias_max > 0 {
+        props.push(Prop::TopicAliasMax(limits.alias_max));
+    }
+    if wishes.response {
+        props.extend(response_base(who, ctx).map(Prop::ResponseInfo));
+    }
+    loop {
+        let ack = ConnAck { present: false, code: 0, props: Props::build(&props) };
+        let packet = Packet::ConnAck(ack.clone());
+        if packet_max == usize::MAX
+            || encode_vec(&packet, Version::V5).is_ok_and(|bytes| bytes.len() <= packet_max)
+        {
+            return Ok(ack.props);
+        }
+        if props.len() == needed {
+            return Err(FaultKind::MqttOverMax.fault());
+        }
+        props.pop();
+    }
+}
+
+/// The terms without which the client would take the broker for something it is not.
+fn needed_terms(j: &Joining, who: &Principal, expiry_s: u64, limits: &Limits) -> Vec<Prop> {
     let wishes = Wishes::of(&j.connect.props);
     let mut props = Vec::new();
-    let limits = &ctx.hub.limits;
     let told_s = u32::try_from(expiry_s).unwrap_or(u32::MAX);
     if told_s != wishes.expiry_s {
         props.push(Prop::SessionExpiry(told_s));
@@ -214,14 +257,8 @@ fn terms(j: &Joining, who: &Principal, expiry_s: u64, ctx: &mut Ctx<'_>) -> Prop
     if limits.qos_max < 2 {
         props.push(Prop::MaximumQos(limits.qos_max));
     }
-    if let Ok(max) = u32::try_from(limits.packet_bytes_max) {
-        props.push(Prop::MaximumPacketSize(max));
-    }
     if j.connect.client_id.is_empty() {
         props.push(Prop::AssignedClientId(who.client_id.clone()));
-    }
-    if limits.alias_max > 0 {
-        props.push(Prop::TopicAliasMax(limits.alias_max));
     }
     for (ok, prop) in [
         (limits.retain_ok, Prop::RetainAvailable(false)),
@@ -235,13 +272,10 @@ fn terms(j: &Joining, who: &Principal, expiry_s: u64, ctx: &mut Ctx<'_>) -> Prop
     if kept != j.connect.keep_alive {
         props.push(Prop::ServerKeepAlive(kept));
     }
-    if wishes.response {
-        props.extend(response_base(who, ctx).map(Prop::ResponseInfo));
-    }
     let words = Words::of(&j.connect.props);
     props.extend(words.method.map(Prop::AuthMethod));
     props.extend(j.said.clone().filter(|said| !said.is_empty()).map(Prop::AuthData));
-    Props::build(&props)
+    props
 }
 
 /// Where answers to this client may be sent: a topic of its own, if it may listen there. An id

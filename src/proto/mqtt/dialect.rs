@@ -1,4 +1,4 @@
-//! Floor 3. How MQTT spells topics: the plus grammar, with this broker's bound on levels, and
+//! Floor 3. How MQTT spells topics: the plus grammar, with this broker's bounds, and
 //! `$share/group/filter` around it.
 //!
 //! The grammar itself lives in `topic::plus`. `$share` is a prefix that a subscription carries: it
@@ -13,18 +13,25 @@ use crate::topic::{Dialect, Filter, Match, Plus, Topic, TopicFault};
 
 /// MQTT's reader and speller of topics.
 #[derive(Clone, Copy, Debug)]
-pub struct Spelling(Plus);
+pub struct Spelling {
+    grammar: Plus,
+    bytes_max: usize,
+}
 
 impl Spelling {
     /// With the broker's bounds.
     #[must_use]
     pub fn new(limits: &Limits) -> Self {
-        Self(Plus { levels_max: limits.levels_max })
+        let grammar = Plus { levels_max: limits.levels_max };
+        Self { grammar, bytes_max: limits.topic_bytes_max }
     }
 
     /// A name, as published to.
     pub fn topic(&self, text: &Bytes) -> Result<Topic, Fault> {
-        self.0.topic(text).map_err(|why| match why {
+        if text.len() > self.bytes_max {
+            return Err(FaultKind::MqttTopicDeep.fault());
+        }
+        self.grammar.topic(text).map_err(|why| match why {
             TopicFault::Empty => FaultKind::MqttTopicEmpty.fault(),
             TopicFault::Wildcard => FaultKind::MqttTopicWildcard.fault(),
             TopicFault::TooLong | TopicFault::TooDeep | TopicFault::Malformed => {
@@ -36,7 +43,10 @@ impl Spelling {
     /// A filter, as subscribed to, and the group that shares it, if it is shared.
     pub fn filter(&self, text: &Bytes) -> Result<(Filter, Option<Bytes>), Fault> {
         let (group, rest) = shared(text)?;
-        let filter = self.0.filter(&rest, Match::Native).map_err(|why| match why {
+        if rest.len() > self.bytes_max {
+            return Err(FaultKind::MqttTopicDeep.fault());
+        }
+        let filter = self.grammar.filter(&rest, Match::Native).map_err(|why| match why {
             TopicFault::TooLong | TopicFault::TooDeep => FaultKind::MqttTopicDeep.fault(),
             TopicFault::Empty | TopicFault::Wildcard | TopicFault::Malformed => {
                 FaultKind::MqttFilter.fault()
@@ -48,17 +58,17 @@ impl Spelling {
     /// The topic's own text, when it is MQTT's spelling of it already: nothing is copied.
     #[must_use]
     pub fn as_spelled<'a>(&self, topic: &'a Topic) -> Option<&'a Bytes> {
-        self.0.as_spelled(topic)
+        self.grammar.as_spelled(topic)
     }
 
     /// Spell a topic into `into`; false when MQTT has no spelling for it.
     pub fn spell(&self, topic: &Topic, into: &mut Vec<u8>) -> bool {
-        self.0.spell(topic, into)
+        self.grammar.spell(topic, into)
     }
 
     /// Spell a filter into `into`; false when MQTT has no spelling for it.
     pub fn spell_filter(&self, filter: &Filter, into: &mut Vec<u8>) -> bool {
-        self.0.spell_filter(filter, into)
+        self.grammar.spell_filter(filter, into)
     }
 }
 
@@ -138,5 +148,12 @@ mod tests {
         assert_eq!(topic("a/#"), Err(FaultKind::MqttTopicWildcard));
         assert_eq!(topic("a/b/c/d"), Err(FaultKind::MqttTopicDeep));
         assert!(topic("$share/g").is_ok(), "a name may begin like a share");
+        let spelling = Spelling::new(&Limits { topic_bytes_max: 3, ..Limits::default() });
+        let deep = Err(FaultKind::MqttTopicDeep);
+        for (text, expected) in [(&b"a/b"[..], Ok(())), (b"a/bc", deep)] {
+            let text = Bytes::from_static(text);
+            assert_eq!(spelling.topic(&text).map(drop).map_err(|f| f.kind), expected);
+            assert_eq!(spelling.filter(&text).map(drop).map_err(|f| f.kind), expected);
+        }
     }
 }

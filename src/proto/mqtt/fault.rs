@@ -122,6 +122,10 @@ pub fn reason(fault: &Fault) -> u8 {
         K::MqttPayloadFormat => reason::PAYLOAD_FORMAT,
         K::MqttRetainOff => reason::NO_RETAIN,
         K::MqttWillQos => reason::NO_QOS,
+        K::MqttBusy => reason::BUSY,
+        K::MqttNoShared => reason::NO_SHARED,
+        K::MqttNoSubIds => reason::NO_SUB_IDS,
+        K::MqttNoWildcards => reason::NO_WILDCARDS,
         _ => match fault.blame {
             Blame::Peer => reason::PROTOCOL,
             Blame::Policy => reason::DENIED,
@@ -136,7 +140,12 @@ pub fn reason(fault: &Fault) -> u8 {
 pub fn connack5(fault: &Fault) -> u8 {
     match reason(fault) {
         reason::RATE => reason::CONNECTION_RATE,
-        reason::FILTER | reason::RECEIVE_MAX | reason::ALIAS => reason::PROTOCOL,
+        reason::FILTER
+        | reason::RECEIVE_MAX
+        | reason::ALIAS
+        | reason::NO_SHARED
+        | reason::NO_SUB_IDS
+        | reason::NO_WILDCARDS => reason::PROTOCOL,
         code => code,
     }
 }
@@ -268,7 +277,7 @@ mod tests {
         assert_eq!(code(FaultKind::MqttAliasZero), 0x94);
         assert_eq!(code(FaultKind::MqttOverMax), 0x95);
         assert_eq!(code(FaultKind::MqttRate), 0x96);
-        assert_eq!(code(FaultKind::MqttBusy), 0x97);
+        assert_eq!(code(FaultKind::MqttBusy), 0x89);
         assert_eq!(code(FaultKind::MqttStorage), 0x83);
         assert_eq!(code(FaultKind::MqttDenied), 0x87);
     }

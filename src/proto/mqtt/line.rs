@@ -1,4 +1,4 @@
-//! Floor 3. What is said to an MQTT client besides messages: answers in order, last words at the end.
+//! Floor 3. What is said to an MQTT client besides messages: answers in order, then last words.
 //!
 //! A reply waits for its journal position and for everything before it. What a client's version
 //! has no form for is left out by the encoder; what would exceed its Maximum Packet Size loses its
@@ -24,10 +24,10 @@ use super::props::{Prop, Props};
 /// Which step of a ladder an acknowledgement is.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub(super) enum Step {
-    PubAck,
-    PubRec,
-    PubRel,
-    PubComp,
+    Ack,
+    Rec,
+    Rel,
+    Comp,
 }
 
 /// Something to be said once its turn has come.
@@ -132,7 +132,7 @@ impl Line {
     pub(super) fn put(&mut self, reply: Reply, out: &mut Outbound) {
         let packet = match reply {
             Reply::Ack(step, id, reason, why) => {
-                if step == Step::PubAck || step == Step::PubComp || reason >= 0x80 {
+                if step == Step::Ack || step == Step::Comp || reason >= 0x80 {
                     self.owing = self.owing.saturating_sub(1);
                 }
                 ack_packet(step, id, reason, self.reason(why.map(FaultKind::text)))
@@ -187,7 +187,7 @@ impl Line {
         let (reason, text) = reason_of(doom)?;
         let props = self.reason(Some(text));
         if welcomed {
-            let goodbye = Packet::Disconnect(Reason { reason, props });
+            let goodbye = Packet::Disconnect(Reason { reason: disconnect5(reason), props });
             return (version == Version::V5).then_some(goodbye);
         }
         let code = match (version, doom) {
@@ -225,6 +225,16 @@ fn reason_of(doom: &Doom) -> Option<(u8, &'static str)> {
     })
 }
 
+/// What belongs to a login is, after the login, a lack of rights (mqtt5 3.14.2.1).
+fn disconnect5(reason: u8) -> u8 {
+    match reason {
+        code::CREDENTIALS | code::BANNED => code::DENIED,
+        code::VERSION | code::CLIENT_ID => code::PROTOCOL,
+        code::UNAVAILABLE => code::SHUTTING_DOWN,
+        other => other,
+    }
+}
+
 /// The end of a login for no fault of its own: a CONNACK lacks some of the codes.
 fn connack5(reason: u8) -> u8 {
     match reason {
@@ -238,29 +248,67 @@ fn connack5(reason: u8) -> u8 {
 fn ack_packet(step: Step, id: u16, reason: u8, props: Props) -> Packet {
     let ack = Ack { id, reason, props };
     match step {
-        Step::PubAck => Packet::PubAck(ack),
-        Step::PubRec => Packet::PubRec(ack),
-        Step::PubRel => Packet::PubRel(ack),
-        Step::PubComp => Packet::PubComp(ack),
+        Step::Ack => Packet::PubAck(ack),
+        Step::Rec => Packet::PubRec(ack),
+        Step::Rel => Packet::PubRel(ack),
+        Step::Comp => Packet::PubComp(ack),
     }
 }
 
 /// The packet without reason string and user properties.
 fn without_words(mut packet: Packet) -> Packet {
-    let props = match &mut packet {
-        Packet::ConnAck(ConnAck { props, .. })
-        | Packet::PubAck(Ack { props, .. })
-        | Packet::PubRec(Ack { props, .. })
-        | Packet::PubRel(Ack { props, .. })
-        | Packet::PubComp(Ack { props, .. })
-        | Packet::SubAck(Codes { props, .. })
-        | Packet::UnsubAck(Codes { props, .. })
-        | Packet::Disconnect(Reason { props, .. })
-        | Packet::Auth(Reason { props, .. }) => props,
-        _ => return packet,
+    let (Packet::ConnAck(ConnAck { props, .. })
+    | Packet::PubAck(Ack { props, .. })
+    | Packet::PubRec(Ack { props, .. })
+    | Packet::PubRel(Ack { props, .. })
+    | Packet::PubComp(Ack { props, .. })
+    | Packet::SubAck(Codes { props, .. })
+    | Packet::UnsubAck(Codes { props, .. })
+    | Packet::Disconnect(Reason { props, .. })
+    | Packet::Auth(Reason { props, .. })) = &mut packet
+    else {
+        return packet;
     };
     let words = |prop: &Prop| matches!(prop, Prop::ReasonString(_) | Prop::User(..));
     let kept: Vec<Prop> = props.iter().filter(|prop| !words(prop)).collect();
     *props = Props::build(&kept);
     packet
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::hub::policy::Refusal;
+
+    /// Every end there is, of a login and of a connection, has words that can be written.
+    #[test]
+    fn all_last_words_can_be_said() {
+        let faults = FaultKind::ALL.iter().map(|row| Doom::Fault(row.0.fault()));
+        let others = [
+            Doom::TakenOver,
+            Doom::ConnectTimeout,
+            Doom::IdleTimeout,
+            Doom::PacketTimeout,
+            Doom::Refused(Refusal::Unknown),
+            Doom::Busy,
+            Doom::Stopping,
+            Doom::StorageFailed,
+            Doom::Kicked,
+        ];
+        for doom in faults.chain(others) {
+            for version in [Version::V31, Version::V311, Version::V5] {
+                let mut line = Line::new(0);
+                line.version = Some(version);
+                for welcomed in [false, true] {
+                    let words = line.last_words(welcomed, &doom);
+                    let said = words.as_ref().map(|packet| encode_vec(packet, version));
+                    assert!(!matches!(said, Some(Err(_))), "{doom:?} in {version:?}: {words:?}");
+                    let owed = version == Version::V5;
+                    assert!(words.is_some() || !owed, "{doom:?} leaves nothing to say");
+                    assert!(!(welcomed && words.is_some()) || owed, "3.1.1 only closes");
+                }
+            }
+        }
+        assert_eq!(Line::new(0).last_words(true, &Doom::Stopping), None, "to a stranger");
+    }
 }

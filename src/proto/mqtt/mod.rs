@@ -47,7 +47,13 @@
 
 mod alias;
 mod auth;
+#[cfg(test)]
+mod auth_test;
+#[cfg(test)]
+mod bench_test;
 mod connect;
+#[cfg(test)]
+mod connect_test;
 pub mod decode;
 #[cfg(test)]
 mod decode_test;
@@ -61,6 +67,9 @@ pub mod fault;
 pub mod fuzzing;
 mod line;
 mod online;
+#[cfg(test)]
+mod online_test;
+mod pace;
 pub mod packet;
 pub mod peer;
 #[cfg(test)]

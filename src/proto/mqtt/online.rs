@@ -10,6 +10,7 @@
 use bytes::Bytes;
 
 use crate::base::id::{Lsn, SessionId};
+use crate::base::limits::Limit;
 use crate::base::stats::Counter;
 use crate::hub::Held;
 use crate::hub::message::{Durability, Publication};
@@ -114,6 +115,7 @@ impl Online {
         let topic = match self.topic_of(&p, hop.alias, ctx) {
             Ok(topic) => topic,
             Err(why) if why.kind == FaultKind::MqttTopicDeep => {
+                note_deep(&self.who, p.topic.len(), ctx);
                 return self.turn_down(&p, why.kind, line, ctx);
             }
             Err(why) => return Err(why),
@@ -123,7 +125,7 @@ impl Online {
             // Mqtt 4.3.3-2: received once already. What its record waits for stands before this
             // in the line of replies, or before the welcome.
             ctx.hub.stats.count(Counter::Swallowed);
-            line.ack(Lsn::START, Step::PubRec, p.id, 0);
+            line.ack(Lsn::START, Step::Rec, p.id, 0);
             return Ok(());
         }
         if p.qos > 0 && line.is_v5() && line.owing >= u32::from(ctx.hub.limits.receive_max) {
@@ -178,8 +180,8 @@ impl Online {
         let reason = if alone { code::NO_MATCHING } else { 0 };
         match p.qos {
             0 => {}
-            1 => line.ack(receipt.after, Step::PubAck, p.id, reason),
-            _ => line.ack(receipt.after, Step::PubRec, p.id, reason),
+            1 => line.ack(receipt.after, Step::Ack, p.id, reason),
+            _ => line.ack(receipt.after, Step::Rec, p.id, reason),
         }
         line.owing += u32::from(p.qos > 0);
         let event = Event::Published {
@@ -227,15 +229,15 @@ impl Online {
             (0, _) => {}
             (1, true) => {
                 line.owing += 1;
-                line.refuse(Step::PubAck, p.id, why);
+                line.refuse(Step::Ack, p.id, why);
             }
             (_, true) => {
                 line.owing += 1;
-                line.refuse(Step::PubRec, p.id, why);
+                line.refuse(Step::Rec, p.id, why);
             }
-            (1, false) => line.ack(Lsn::START, Step::PubAck, p.id, 0),
+            (1, false) => line.ack(Lsn::START, Step::Ack, p.id, 0),
             (_, false) => match ctx.hub.inbound_note(self.session, p.id, ctx.listener.level) {
-                Ok(receipt) => line.ack(receipt.after, Step::PubRec, p.id, 0),
+                Ok(receipt) => line.ack(receipt.after, Step::Rec, p.id, 0),
                 Err(why) => return self.held_publish(why, p.clone(), line, ctx),
             },
         }
@@ -243,12 +245,7 @@ impl Online {
     }
 
     /// The topic a publication names, by its text, its number, or both.
-    fn topic_of(
-        &mut self,
-        p: &Publish,
-        alias: Option<u16>,
-        ctx: &mut Ctx<'_>,
-    ) -> Result<Topic, Fault> {
+    fn topic_of(&mut self, p: &Publish, alias: Option<u16>, ctx: &Ctx<'_>) -> Result<Topic, Fault> {
         match alias {
             Some(0) => Err(FaultKind::MqttAliasZero.fault()),
             Some(alias) if p.topic.is_empty() => self.theirs.look(alias),
@@ -262,16 +259,16 @@ impl Online {
     }
 
     /// A delivery of QoS 2 has arrived, or is refused (mqtt5 4.3.3-9: then its id is free).
-    fn on_pubrec(&mut self, ack: Ack, line: &mut Line, ctx: &mut Ctx<'_>) -> Result<(), Fault> {
+    fn on_pubrec(&self, ack: Ack, line: &mut Line, ctx: &mut Ctx<'_>) -> Result<(), Fault> {
         if ack.reason >= 0x80 {
             ignored_unless(ctx.hub.pubrec_refused(self.session, ack.id), ctx);
             return Ok(());
         }
         match ctx.hub.pubrec(self.session, ack.id, ctx.listener.level) {
-            Ok(Some(receipt)) => line.ack(receipt.after, Step::PubRel, ack.id, 0),
+            Ok(Some(receipt)) => line.ack(receipt.after, Step::Rel, ack.id, 0),
             Ok(None) => {
                 ctx.hub.stats.count(Counter::Ignored);
-                line.ack(Lsn::START, Step::PubRel, ack.id, code::ID_UNKNOWN);
+                line.ack(Lsn::START, Step::Rel, ack.id, code::ID_UNKNOWN);
             }
             Err(why) => return held(why, Packet::PubRec(ack), Done::default(), line, ctx),
         }
@@ -280,12 +277,12 @@ impl Online {
 
     /// A publication's id is free again. An unknown one is answered all the same: the answer to
     /// the first may have been lost.
-    fn on_pubrel(&mut self, ack: Ack, line: &mut Line, ctx: &mut Ctx<'_>) -> Result<(), Fault> {
+    fn on_pubrel(&self, ack: Ack, line: &mut Line, ctx: &mut Ctx<'_>) -> Result<(), Fault> {
         match ctx.hub.inbound_free(self.session, ack.id, ctx.listener.level) {
-            Ok(Some(receipt)) => line.ack(receipt.after, Step::PubComp, ack.id, 0),
+            Ok(Some(receipt)) => line.ack(receipt.after, Step::Comp, ack.id, 0),
             Ok(None) => {
                 ctx.hub.stats.count(Counter::Ignored);
-                line.ack(Lsn::START, Step::PubComp, ack.id, code::ID_UNKNOWN);
+                line.ack(Lsn::START, Step::Comp, ack.id, code::ID_UNKNOWN);
             }
             Err(why) => return held(why, Packet::PubRel(ack), Done::default(), line, ctx),
         }
@@ -293,12 +290,7 @@ impl Online {
     }
 
     /// The goodbye. Any reason but 0 leaves the will in force (mqtt5 3.14.4-3).
-    fn on_disconnect(
-        &mut self,
-        bye: &Reason,
-        line: &mut Line,
-        ctx: &mut Ctx<'_>,
-    ) -> Result<(), Fault> {
+    fn on_disconnect(&self, bye: &Reason, line: &mut Line, ctx: &mut Ctx<'_>) -> Result<(), Fault> {
         let expiry = bye.props.iter().find_map(|prop| match prop {
             Prop::SessionExpiry(s) => Some(s),
             _ => None,
@@ -356,6 +348,13 @@ pub(super) fn permit(who: &Principal, access: Access<'_>, ctx: &mut Ctx<'_>) -> 
     let event = Event::Denied { conn: ctx.conn, who, access, why: &why };
     ctx.hub.observer.see(ctx.now, &event);
     false
+}
+
+/// A topic is longer or deeper than this broker takes.
+pub(super) fn note_deep(who: &Principal, len: usize, ctx: &mut Ctx<'_>) {
+    let long = len > ctx.hub.limits.topic_bytes_max;
+    let limit = if long { Limit::topic_bytes_max } else { Limit::levels_max };
+    ctx.hub.limited(ctx.now, &who.client_id, limit);
 }
 
 /// What the welcome said this broker does not do (mqtt5 3.2.2-11, 3.2.2-14).

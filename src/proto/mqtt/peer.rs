@@ -22,6 +22,7 @@ use crate::proto::{Ctx, Protocol};
 use super::decode;
 use super::line::Line;
 use super::online::Online;
+use super::pace::Pace;
 use super::packet::{Connect, Packet, Sender, Version};
 
 /// A password check is waited for this long; then the stranger is let go.
@@ -59,6 +60,10 @@ pub struct Peer {
     pub(super) state: State,
     pub(super) line: Line,
     pub(super) serial: u32,
+    /// None where its rate is not bounded.
+    pub(super) pace: Option<Box<Pace>>,
+    /// It is ahead of its pace and not read.
+    paused: bool,
     opened: u64,
     connect_ms: u64,
     replies_max: usize,
@@ -72,6 +77,8 @@ impl Peer {
             state: State::Stranger,
             line: Line::new(now.mono),
             serial: 0,
+            pace: None,
+            paused: false,
             opened: now.mono,
             connect_ms: hub.limits.connect_ms_max,
             replies_max: hub.limits.replies_max,
@@ -95,10 +102,20 @@ impl Peer {
         let stranger = matches!(self.state, State::Stranger);
         // What a refusal must look like is known before the packet is: its version stands early.
         let like = if stranger { peek_version(input) } else { None };
+        let before = input.len();
         match decode::next(input, self.line.version, Sender::Client, self.packet_max(ctx.hub)) {
             Ok(None) => Ok(false),
             Ok(Some(packet)) => {
                 self.line.heard = ctx.now.mono;
+                if let Some(pace) = &mut self.pace {
+                    let is_message = matches!(packet, Packet::Publish(_));
+                    let reached = pace.on_packet(ctx.now, before - input.len(), is_message);
+                    self.paused = reached.is_some();
+                    if let (Some(limit), State::Online(online)) = (reached, &self.state) {
+                        ctx.hub.stats.count(Counter::Paced);
+                        ctx.hub.limited(ctx.now, &online.who.client_id, limit);
+                    }
+                }
                 self.on_packet(packet, ctx)?;
                 Ok(true)
             }
@@ -177,6 +194,11 @@ impl Protocol for Peer {
         if !ctx.now.reached(self.deadline()) {
             return Ok(());
         }
+        if self.paused {
+            self.paused = false;
+            self.line.heard = ctx.now.mono;
+            return Ok(());
+        }
         match self.state {
             State::Online(_) => Err(Doom::IdleTimeout),
             _ => Err(Doom::ConnectTimeout),
@@ -222,6 +244,9 @@ impl Protocol for Peer {
             State::Verifying { .. } => (self.line.heard, VERDICT_MS),
             // Whoever is not read from is not silent.
             State::Online(_) if self.line.parked.is_some() => return Deadline::NEVER,
+            State::Online(_) if self.paused => {
+                return self.pace.as_ref().map_or(Deadline(0), |pace| pace.until());
+            }
             State::Online(online) if online.idle_ms == 0 => return Deadline::NEVER,
             State::Online(online) => (self.line.heard, online.idle_ms),
             State::Joining(_) | State::Over => return Deadline::NEVER,
@@ -233,7 +258,8 @@ impl Protocol for Peer {
         let open =
             matches!(self.state, State::Stranger | State::Conversing { .. } | State::Online(_));
         let line = &self.line;
-        open && !line.left && line.parked.is_none() && line.replies.len() < self.replies_max
+        let busy = self.paused || line.parked.is_some() || line.replies.len() >= self.replies_max;
+        open && !line.left && !busy
     }
 
     fn has_packet(&self, input: &[u8], hub: &Hub) -> bool {
@@ -268,17 +294,21 @@ impl Protocol for Peer {
 }
 
 /// Which version a first packet claims, as far as it can be told: a refusal must be in its form.
+/// What is not even framed like a CONNECT may be no MQTT at all, and is not answered.
 fn peek_version(input: &[u8]) -> Option<Version> {
-    let (first, rest) = input.split_first()?;
+    let (0x10, rest) = input.split_first()? else { return None };
     let at = rest.iter().take(4).position(|byte| byte & 0x80 == 0)?;
-    match (first >> 4, rest.get(at + 1..)?) {
+    if at > 0 && rest.get(at) == Some(&0) {
+        return None;
+    }
+    match rest.get(at + 1..)? {
         // Who speaks a later version knows what a 5.0 refusal looks like. The highest bit is set
         // by bridges.
-        (1, [0, 4, b'M', b'Q', b'T', b'T', level, ..]) => match level {
+        [0, 4, b'M', b'Q', b'T', b'T', level, ..] => match level {
             0..=4 | 0x83 | 0x84 => Some(Version::V311),
             _ => Some(Version::V5),
         },
-        (1, [0, 6, b'M', b'Q', b'I', b's', b'd', b'p', ..]) => Some(Version::V31),
+        [0, 6, b'M', b'Q', b'I', b's', b'd', b'p', ..] => Some(Version::V31),
         _ => None,
     }
 }
@@ -299,6 +329,8 @@ mod tests {
         assert_eq!(peek_version(b"\x10\x0c\0\x06MQIsdp\x03"), Some(Version::V31));
         assert_eq!(peek_version(b"\x10\x0c\0\x04MQTX\x05"), None);
         assert_eq!(peek_version(b"\x10\xff\xff\xff\xff\x01\0\x04MQTT\x05"), None);
+        assert_eq!(peek_version(b"\x10\x8d\0\0\x04MQTT\x05"), None, "a length too long");
+        assert_eq!(peek_version(b"\x12\x0d\0\x04MQTT\x05"), None, "flags that no CONNECT has");
         assert_eq!(peek_version(b""), None);
     }
 }

@@ -1,13 +1,15 @@
 //! Floor 3. SUBSCRIBE and UNSUBSCRIBE: one answer with one code for each filter.
 //!
-//! A filter that cannot be had costs its own code and nothing else: the others stand (3.8.4-5).
-//! When room runs out in the middle, the codes so far are parked with the packet, so that no
-//! filter is carried out twice. Absent on purpose: how retained messages follow (the hub's
-//! replays; the answer is a gate they wait behind).
+//! A filter that cannot be had costs its own code and nothing else: the others stand (3.8.4-5). A
+//! malformed one is a malformed packet: the code for a bad filter is for well-formed ones that are
+//! not for this client (mqtt5 3.9.3). When room runs out in the middle, the codes so far are parked
+//! with the packet, so that no filter is carried out twice. Absent on purpose: how retained
+//! messages follow (the hub's replays; the answer is a gate they wait behind).
 
 use bytes::Bytes;
 
 use crate::base::id::Lsn;
+use crate::base::limits::Limits;
 use crate::hub::policy::Access;
 use crate::hub::session::SubOpts;
 use crate::hub::subscribe::{Replays, Subscribed};
@@ -19,7 +21,7 @@ use crate::topic::{Filter, Seg, Tail};
 use super::dialect::Spelling;
 use super::fault::reason as code;
 use super::line::{Done, Line};
-use super::online::{Online, park, permit};
+use super::online::{Online, note_deep, park, permit};
 use super::packet::{Asked, Codes, Packet, Subscribe, Unsubscribe};
 use super::props::Prop;
 
@@ -35,7 +37,7 @@ enum Outcome {
 
 impl Online {
     pub(super) fn on_subscribe(
-        &mut self,
+        &self,
         s: Subscribe,
         mut done: Done,
         line: &mut Line,
@@ -46,7 +48,7 @@ impl Online {
             _ => None,
         });
         while let Some(asked) = s.filters.get(done.codes.len()) {
-            let outcome = self.subscribe_one(asked, number.unwrap_or(0), ctx)?;
+            let outcome = self.subscribe_one(asked, number.unwrap_or(0), line.is_v5(), ctx)?;
             if !note(outcome, &mut done) {
                 park(Packet::Subscribe(s), done, line, ctx);
                 return Ok(());
@@ -67,28 +69,25 @@ impl Online {
         &self,
         asked: &Asked,
         number: u32,
+        v5: bool,
         ctx: &mut Ctx<'_>,
     ) -> Result<Outcome, Fault> {
         let (filter, share) = match Spelling::new(&ctx.hub.limits).filter(&asked.filter) {
             Ok(found) => found,
-            Err(why) => return Ok(Outcome::No(code::FILTER, why.kind)),
+            // Well-formed, and more than this broker takes.
+            Err(why) if why.kind == FaultKind::MqttTopicDeep => {
+                note_deep(&self.who, asked.filter.len(), ctx);
+                return Ok(Outcome::No(code::FILTER, why.kind));
+            }
+            Err(why) => return Err(why),
         };
         // Mqtt5 3.8.3-4.
         if share.is_some() && asked.no_local {
             return Err(FaultKind::MqttShareNoLocal.fault());
         }
-        let limits = &ctx.hub.limits;
-        let off = if share.is_some() && !limits.shared_ok {
-            Some(code::NO_SHARED)
-        } else if number != 0 && !limits.subids_ok {
-            Some(code::NO_SUB_IDS)
-        } else if !limits.wildcard_ok && has_wildcard(&filter) {
-            Some(code::NO_WILDCARDS)
-        } else {
-            None
-        };
-        if let Some(code) = off {
-            return Ok(Outcome::Code(code, Lsn::START));
+        if let Some(off) = switched_off(&filter, share.is_some(), number, &ctx.hub.limits) {
+            // Mqtt5 3.2.2.3.11 to 13: the welcome said so. Before 5.0 nothing could say it.
+            return if v5 { Err(off.fault()) } else { Ok(Outcome::No(code::UNSPECIFIED, off)) };
         }
         if !permit(&self.who, Access::Subscribe(&filter), ctx) {
             return Ok(Outcome::No(code::DENIED, FaultKind::MqttDenied));
@@ -126,14 +125,14 @@ impl Online {
     }
 
     pub(super) fn on_unsubscribe(
-        &mut self,
+        &self,
         u: Unsubscribe,
         mut done: Done,
         line: &mut Line,
         ctx: &mut Ctx<'_>,
     ) -> Result<(), Fault> {
         while let Some(text) = u.filters.get(done.codes.len()) {
-            let outcome = self.unsubscribe_one(text, ctx);
+            let outcome = self.unsubscribe_one(text, ctx)?;
             if !note(outcome, &mut done) {
                 park(Packet::Unsubscribe(u), done, line, ctx);
                 return Ok(());
@@ -146,17 +145,21 @@ impl Online {
         Ok(())
     }
 
-    fn unsubscribe_one(&self, text: &Bytes, ctx: &mut Ctx<'_>) -> Outcome {
+    fn unsubscribe_one(&self, text: &Bytes, ctx: &mut Ctx<'_>) -> Result<Outcome, Fault> {
         let (filter, share) = match Spelling::new(&ctx.hub.limits).filter(text) {
             Ok(found) => found,
-            Err(why) => return Outcome::No(code::FILTER, why.kind),
+            // Nobody has subscribed to what is more than this broker takes.
+            Err(why) if why.kind == FaultKind::MqttTopicDeep => {
+                return Ok(Outcome::Code(code::NO_SUBSCRIPTION, Lsn::START));
+            }
+            Err(why) => return Err(why),
         };
-        match ctx.hub.unsubscribe(ctx.now, self.session, &filter, share.as_ref()) {
+        Ok(match ctx.hub.unsubscribe(ctx.now, self.session, &filter, share.as_ref()) {
             Ok(Some(Receipt { after, .. })) => Outcome::Code(0, after),
             Ok(None) => Outcome::Code(code::NO_SUBSCRIPTION, Lsn::START),
             Err(Held::Full | Held::Memory) => Outcome::Later,
             Err(_) => Outcome::No(code::IMPLEMENTATION, FaultKind::MqttStorage),
-        }
+        })
     }
 }
 
@@ -174,6 +177,19 @@ fn note(outcome: Outcome, done: &mut Done) -> bool {
         Outcome::Later => return false,
     }
     true
+}
+
+/// What the filter needs and this broker does not offer.
+fn switched_off(filter: &Filter, shared: bool, number: u32, limits: &Limits) -> Option<FaultKind> {
+    if shared && !limits.shared_ok {
+        Some(FaultKind::MqttNoShared)
+    } else if number != 0 && !limits.subids_ok {
+        Some(FaultKind::MqttNoSubIds)
+    } else if !limits.wildcard_ok && has_wildcard(filter) {
+        Some(FaultKind::MqttNoWildcards)
+    } else {
+        None
+    }
 }
 
 fn has_wildcard(filter: &Filter) -> bool {

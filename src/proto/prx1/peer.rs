@@ -9,6 +9,7 @@
 use bytes::{Bytes, BytesMut};
 
 use crate::base::id::{Lsn, SessionId, Ticket};
+use crate::base::limits::Limit;
 use crate::base::outbound::Outbound;
 use crate::base::stats::Counter;
 use crate::base::time::{Deadline, MS, Now};
@@ -416,6 +417,9 @@ impl Peer {
         let (realm, level) = (ctx.listener.realm, ctx.listener.level);
         let durable = q.mark.as_deref() == Some(b"durable");
         let opened = ctx.hub.queue_open(realm, address, &who.user, durable, level)?;
+        if opened == Queued::TooMany {
+            ctx.hub.limited(ctx.now, &who.user, Limit::queues_max);
+        }
         let (Queued::Yes(_), Some(body)) = (opened, &q.message) else { return Ok(opened) };
         let item = Publication {
             realm,
@@ -500,9 +504,10 @@ impl Peer {
     ) {
         let m = &d.message;
         let mut spelled = Vec::new();
-        let text: &[u8] = match m.topic.spelled_with(b'/') {
+        let spelling = Spelling::new(&hub.limits);
+        let text: &[u8] = match spelling.as_spelled(&m.topic) {
             Some(text) => text,
-            None if Spelling::new(&hub.limits).spell(&m.topic, &mut spelled) => &spelled,
+            None if spelling.spell(&m.topic, &mut spelled) => &spelled,
             None => return Self::cannot_say(now, d, online, hub),
         };
         let id = if d.qos > 0 { id_of(d.ord) } else { 0 };

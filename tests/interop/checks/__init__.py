@@ -1,0 +1,14 @@
+"""Everything that is checked, by subject. Importing this fills the list."""
+
+from . import (  # noqa: F401 - they fill the list
+    each,
+    subscriptions,
+    messages,
+    session,
+    flow,
+    access,
+    transports,
+    tools,
+    crossing,
+    restart,
+)
