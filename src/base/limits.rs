@@ -182,6 +182,10 @@ limits! {
         keepalive_s_max: u16 = 3_600;
         /// The shortest keep-alive an MQTT peer may ask for; a shorter one is read as this.
         keepalive_s_min: u16 = 0;
+        /// The head of an HTTP request.
+        http_head_bytes_max: usize = 8_192, at least 256;
+        /// A WebSocket frame; never less than a packet after login may have.
+        ws_frame_bytes_max: usize = 16_777_216, at least 16;
         /// Bytes read from one connection before the next one's turn.
         read_bytes_turn: usize = 65_536, at least 1;
         /// Packets taken from one connection before the next one's turn.

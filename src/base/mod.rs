@@ -3,6 +3,7 @@
 
 pub mod base64;
 pub mod bucket;
+pub mod cidr;
 pub mod dirty;
 pub mod id;
 pub mod limits;

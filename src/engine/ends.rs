@@ -29,6 +29,7 @@ impl Engine {
             listener,
             address: c.address,
             loopback: c.loopback,
+            certificate: c.link.certificate(),
         };
         // Afterwards nobody knows its name.
         let who = reached.map(|_| limited::label(c, ctx.hub));

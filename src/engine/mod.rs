@@ -11,11 +11,14 @@ mod conn;
 mod crowd;
 mod ends;
 mod limited;
+mod links;
 mod local;
 mod verify;
 
 #[cfg(test)]
 mod engine_test;
+#[cfg(test)]
+mod links_test;
 
 pub use audit::{Audit, Broken};
 
@@ -38,11 +41,12 @@ use crate::hub::Hub;
 use crate::hub::backlog::Stir;
 use crate::hub::policy::{Address, Event, Secret};
 use crate::journal::job::{DiskDone, DiskJob};
+use crate::link::Link;
 use crate::proto::doom::Doom;
 use crate::proto::fault::Blame;
 use crate::proto::{Ask, Ctx, Listener, Peer, Protocol, Speak};
 
-use conn::Conn;
+use conn::{Conn, Place};
 use crowd::Crowd;
 
 /// Items moved from queues to drainers in a turn.
@@ -97,6 +101,8 @@ pub enum NoSlot {
     Unwelcome,
     /// The broker is going down.
     Stopping,
+    /// Its TLS cannot begin.
+    Link,
 }
 
 /// Whose deadline.
@@ -123,6 +129,9 @@ pub struct Engine {
     stopping: bool,
     draining: bool,
     fired: Vec<Timer>,
+    /// Memory in which links work, empty between calls.
+    spare: BytesMut,
+    inside: Outbound,
 }
 
 impl Engine {
@@ -152,6 +161,8 @@ impl Engine {
             stopping: false,
             draining: false,
             fired: Vec::new(),
+            spare: BytesMut::new(),
+            inside: Outbound::default(),
         }
     }
 
@@ -199,9 +210,15 @@ impl Engine {
         let Some(l) = self.listeners.get(usize::from(listener)) else {
             return Err(NoSlot::Stopping);
         };
+        let Ok(link) = Link::new(&l.link, address.ip()) else {
+            self.crowd.on_gone(address);
+            self.hub.stats.count(Counter::ConnectionsRefused);
+            return Err(NoSlot::Link);
+        };
         let peer = Peer::new(l.speak, now, &self.hub);
         let no = l.no;
-        let conn = self.conns.insert_with(|_| Conn::new(peer, listener, address, loopback));
+        let place = Place { listener, address, loopback };
+        let conn = self.conns.insert_with(|_| Conn::new(peer, link, place, now));
         if let Some(c) = self.conns.get_mut(conn) {
             c.counted = Some(address);
         }
@@ -241,6 +258,20 @@ impl Engine {
             chunk.clear();
             return;
         };
+        if let Link::Plain = c.link {
+            return self.on_clear(now, conn, chunk);
+        }
+        let heard = self.unwrap(now, conn, chunk);
+        if !chunk.is_empty() {
+            self.on_clear(now, conn, chunk);
+        }
+        self.after_bytes(now, conn, heard);
+        self.settle(now, conn);
+    }
+
+    /// Bytes for the peer.
+    fn on_clear(&mut self, now: Now, conn: ConnId, chunk: &mut BytesMut) {
+        let Some(c) = self.conns.get_mut(conn) else { return chunk.clear() };
         if c.input.is_empty() {
             self.feed(now, conn, Some(chunk));
             if let Some(c) = self.conns.get_mut(conn).filter(|c| c.doom.is_none()) {
@@ -322,6 +353,7 @@ impl Engine {
             listener,
             address: c.address,
             loopback: c.loopback,
+            certificate: c.link.certificate(),
         };
         let result = f(&mut c.peer, &mut ctx).map(|_| ());
         if c.stranger && !c.peer.is_stranger() {
@@ -554,7 +586,11 @@ impl Engine {
         let budget = self.hub.limits.write_bytes_turn;
         let Some(c) = self.conns.get_mut(conn) else { return };
         let before = out.len();
-        let more = c.peer.poll_transmit(now, &mut self.hub, out, budget);
+        let more = match c.link {
+            Link::Plain => c.peer.poll_transmit(now, &mut self.hub, out, budget),
+            Link::Wrapped(_) => self.say_wrapped(now, conn, out),
+        };
+        let Some(c) = self.conns.get_mut(conn) else { return };
         self.hub.stats.add(Counter::BytesSent, (out.len() - before) as u64);
         if let Some(session) = c.peer.session() {
             self.hub.note_lag(session, false);

@@ -7,6 +7,7 @@
 //! can provoke looks the same from outside; the differences named here are for the log. Absent on
 //! purpose: any particular rule, users file or hash.
 
+use core::net::IpAddr;
 use std::fmt;
 use std::sync::Arc;
 
@@ -40,6 +41,27 @@ impl Address {
         let mut net = [0; 16];
         net[..8].copy_from_slice(&a[..8]);
         Self::V6(net)
+    }
+}
+
+impl Address {
+    /// The same for those who ask the network; nothing on roads without addresses.
+    #[must_use]
+    pub fn ip(self) -> Option<IpAddr> {
+        match self {
+            Self::V4(a) => Some(a.into()),
+            Self::V6(a) => Some(a.into()),
+            Self::Local => None,
+        }
+    }
+}
+
+impl From<IpAddr> for Address {
+    fn from(ip: IpAddr) -> Self {
+        match ip.to_canonical() {
+            IpAddr::V4(a) => Self::V4(a.octets()),
+            IpAddr::V6(a) => Self::V6(a.octets()),
+        }
     }
 }
 
@@ -375,6 +397,13 @@ pub enum Event<'a> {
         /// By which listener.
         listener: ListenerNo,
         /// Where from.
+        address: Address,
+    },
+    /// A trusted proxy said for whom it speaks.
+    Forwarded {
+        /// Which connection.
+        conn: ConnId,
+        /// Where it comes from in truth.
         address: Address,
     },
     /// A login succeeded.

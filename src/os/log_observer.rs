@@ -97,6 +97,15 @@ impl Observer for LogObserver {
                     "New connection from {address} listener={} conn={}", listener.0, Conn(conn)
                 );
             }
+            Event::Forwarded { conn, address } => {
+                if let Some(known) = self.open.get_mut(&conn) {
+                    log::debug!(
+                        target: "spindle::conn",
+                        "forwarded conn={} by={} for={address}", Conn(conn), known.address
+                    );
+                    known.address = address;
+                }
+            }
             Event::LoggedIn { conn, protocol, who, client_id } => {
                 self.on_logged_in(conn, protocol, &who.user, client_id);
             }

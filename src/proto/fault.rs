@@ -7,6 +7,8 @@
 
 use std::fmt;
 
+use crate::link::Flaw;
+
 /// Whose doing it is; the engine decides by it how the story ends.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
 pub enum Blame {
@@ -144,11 +146,91 @@ faults! {
     MqttAuthProtocol, Peer, "mqtt5 4.12.0-6", "a step of authentication that was not its turn";
     MqttSessionExpiry, Peer, "mqtt5 3.14.2.2.2",
         "a goodbye that makes a session live on which was to end";
+    FirstBytes, Peer, "first bytes", "the first bytes are of no protocol that is spoken here";
+    TlsHere, Peer, "first bytes", "TLS on a listener without it: use one for mqtts or wss";
+    ProxyMissing, Peer, "PROXY 2", "a trusted proxy sent no PROXY header: turn it on there";
+    ProxyMalformed, Peer, "PROXY 2", "a PROXY header that is none";
+    HttpMalformed, Peer, "rfc9112 2", "not an HTTP request, on a listener for WebSockets";
+    HttpTooLong, Capacity, "rfc6585 5", "a request head longer than this broker takes";
+    HttpMethod, Peer, "rfc6455 4.1", "another method than GET";
+    HttpVersion, Peer, "rfc6455 4.1", "another version than HTTP/1.1";
+    HttpPath, Peer, "rfc6455 4.2", "a path where nothing is";
+    WsUpgrade, Peer, "rfc6455 4.2.1", "a request that asks for no WebSocket";
+    WsVersion, Peer, "rfc6455 4.4", "another WebSocket version than 13";
+    WsKey, Peer, "rfc6455 4.1", "Sec-WebSocket-Key is not 16 bytes in base64";
+    WsProtocol, Peer, "mqtt 6.0.0-3", "no subprotocol that is spoken here was offered";
+    WsUnmasked, Peer, "rfc6455 5.1", "a WebSocket frame without a mask";
+    WsReserved, Peer, "rfc6455 5.2", "a WebSocket frame with a reserved bit";
+    WsOpcode, Peer, "rfc6455 5.2", "a WebSocket frame with a reserved opcode";
+    WsControl, Peer, "rfc6455 5.5", "a control frame in fragments or over 125 bytes";
+    WsFragment, Peer, "rfc6455 5.4", "a WebSocket fragment out of turn";
+    WsLength, Peer, "rfc6455 5.2", "a frame length over 63 bits, or not the shortest";
+    WsTooLong, Capacity, "rfc6455 7.4.1", "a WebSocket frame longer than this broker takes";
+    WsText, Peer, "mqtt 6.0.0-1", "a WebSocket text frame";
+    WsClose, Peer, "rfc6455 7.4", "a Close with a code nobody may send";
+    WsReason, Peer, "rfc6455 5.5.1", "a Close with a reason that is no UTF-8";
+    TlsPlain, Peer, "rfc8446 5.1", "not TLS, on a listener that takes nothing else";
+    TlsVersion, Peer, "rfc8446 4.2.1", "neither TLS 1.2 nor TLS 1.3 was offered";
+    TlsCommon, Peer, "rfc8446 4.1.1", "no cipher suite, group or signature in common";
+    TlsNoCertificate, Policy, "rfc8446 4.4.2", "no client certificate, and one is required";
+    TlsUntrusted, Policy, "rfc8446 4.4.2", "the client certificate's issuer is none of --tls-ca";
+    TlsExpired, Policy, "rfc5280 4.1.2.5", "a client certificate before or after its time";
+    TlsRevoked, Policy, "rfc5280 5", "a client certificate that was revoked";
+    TlsNoCrl, Policy, "rfc5280 5", "no list in --tls-crl is by the client certificate's issuer";
+    TlsCertificate, Policy, "rfc5280 4", "a client certificate that is broken or not for clients";
+    TlsName, Policy, "rfc5280 4.1.2.6", "the name in a client certificate cannot be a user's";
+    TlsDistrusted, Peer, "rfc8446 6.2", "the client does not accept our certificate: it needs \
+        its issuer, and the host name must be in it";
+    TlsAlert, Peer, "rfc8446 6.2", "the client gave up in the midst of TLS";
+    TlsBroken, Peer, "rfc8446 6.2", "bytes that TLS forbids here";
 }
 
 impl From<FaultKind> for Fault {
     fn from(kind: FaultKind) -> Self {
         kind.fault()
+    }
+}
+
+impl From<Flaw> for FaultKind {
+    fn from(flaw: Flaw) -> Self {
+        match flaw {
+            Flaw::FirstBytes => Self::FirstBytes,
+            Flaw::TlsHere => Self::TlsHere,
+            Flaw::ProxyMissing => Self::ProxyMissing,
+            Flaw::ProxyMalformed => Self::ProxyMalformed,
+            Flaw::HttpMalformed => Self::HttpMalformed,
+            Flaw::HttpTooLong => Self::HttpTooLong,
+            Flaw::HttpMethod => Self::HttpMethod,
+            Flaw::HttpVersion => Self::HttpVersion,
+            Flaw::HttpPath => Self::HttpPath,
+            Flaw::WsUpgrade => Self::WsUpgrade,
+            Flaw::WsVersion => Self::WsVersion,
+            Flaw::WsKey => Self::WsKey,
+            Flaw::WsProtocol => Self::WsProtocol,
+            Flaw::WsUnmasked => Self::WsUnmasked,
+            Flaw::WsReserved => Self::WsReserved,
+            Flaw::WsOpcode => Self::WsOpcode,
+            Flaw::WsControl => Self::WsControl,
+            Flaw::WsFragment => Self::WsFragment,
+            Flaw::WsLength => Self::WsLength,
+            Flaw::WsTooLong => Self::WsTooLong,
+            Flaw::WsText => Self::WsText,
+            Flaw::WsClose => Self::WsClose,
+            Flaw::WsReason => Self::WsReason,
+            Flaw::TlsPlain => Self::TlsPlain,
+            Flaw::TlsVersion => Self::TlsVersion,
+            Flaw::TlsCommon => Self::TlsCommon,
+            Flaw::TlsNoCertificate => Self::TlsNoCertificate,
+            Flaw::TlsUntrusted => Self::TlsUntrusted,
+            Flaw::TlsExpired => Self::TlsExpired,
+            Flaw::TlsRevoked => Self::TlsRevoked,
+            Flaw::TlsNoCrl => Self::TlsNoCrl,
+            Flaw::TlsCertificate => Self::TlsCertificate,
+            Flaw::TlsName => Self::TlsName,
+            Flaw::TlsDistrusted => Self::TlsDistrusted,
+            Flaw::TlsAlert => Self::TlsAlert,
+            Flaw::TlsBroken => Self::TlsBroken,
+        }
     }
 }
 

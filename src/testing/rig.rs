@@ -213,6 +213,7 @@ impl Rig {
             speak,
             realm: RealmId(0),
             level: setup.level,
+            link: crate::link::Terms::default(),
         };
         let listeners =
             vec![listener(0, Speak::Prx1), listener(1, Speak::Local), listener(MQTT, Speak::Mqtt)];

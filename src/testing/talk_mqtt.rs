@@ -77,8 +77,9 @@ impl Talk {
         world.say(who, &bytes.repeat(phrase.times))
     }
 
-    /// `scram="SECRET,BARE"` is the last word of a SCRAM login that began with BARE and was answered
-    /// with what the script calls `@answer`. What the broker must say to it is then `@proof`.
+    /// `scram="SECRET,BARE"` is the last word of a SCRAM login that began with BARE and was
+    /// answered with what the script calls `@answer`. What the broker must say to it is then
+    /// `@proof`.
     fn prove(&mut self, line: &mut Line) -> Result<(), String> {
         let Some(item) = line.items.iter_mut().find(|item| item.key == "scram") else {
             return Ok(());

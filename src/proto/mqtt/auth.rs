@@ -187,7 +187,7 @@ fn again<'a>(who: &'a Principal, ctx: &Ctx<'a>) -> Login<'a> {
         client_id: &who.client_id,
         address: ctx.address,
         loopback: ctx.loopback,
-        certificate: None,
+        certificate: ctx.certificate,
     }
 }
 

@@ -7,6 +7,7 @@ use crate::base::time::Now;
 use crate::hub::policy::{
     Access, Address, Admit, Claim, Dialogue, Login, Open, Policy, Principal, Refusal, Turn,
 };
+use crate::proto::fault::FaultKind;
 
 use super::bench_test::*;
 use super::packet::{Connect, Packet, Reason, Version};
@@ -129,7 +130,10 @@ fn who_speaks_out_of_turn_or_by_another_method_is_refused() {
         }
     };
     let first = hello("ASK", b"hello");
-    assert_eq!(refused(&[hello("GUESS", b"hello")]), 0x8c);
+    let mut b = bench();
+    let conn = b.open(Version::V5);
+    b.send(conn, &hello("GUESS", b"hello"));
+    b.broke(conn, FaultKind::MqttAuthMethod, Some(0x8c));
     assert_eq!(refused(&[hello("ASK", b"nonsense")]), 0x86);
     assert_eq!(refused(&[first.clone(), auth(0x18, "GUESS", b"word")]), 0x82);
     assert_eq!(refused(&[first.clone(), auth(0x19, "ASK", b"word")]), 0x82);

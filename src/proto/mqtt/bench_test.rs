@@ -9,6 +9,7 @@ use crate::base::id::ConnId;
 use crate::base::limits::Limits;
 use crate::base::stats::Counter;
 use crate::hub::policy::Address;
+use crate::proto::fault::FaultKind;
 use crate::testing::disk::FakeDisk;
 use crate::testing::rig::{MQTT, Rig, Setup};
 
@@ -102,6 +103,17 @@ impl Bench {
         assert!(self.rig.rest(1_000));
     }
 
+    /// It was ended for this fault, with this reason code as the last word, if there was a word.
+    pub(super) fn broke(&mut self, conn: ConnId, kind: FaultKind, code: Option<u8>) {
+        let said = match self.said(conn).pop() {
+            Some(Packet::Disconnect(bye)) => Some(bye.reason),
+            Some(Packet::ConnAck(ack)) => Some(ack.code),
+            None => None,
+            other => panic!("{kind:?}: {other:?}"),
+        };
+        assert_eq!((self.ended(conn), said), (Some(kind.name()), code));
+    }
+
     pub(super) fn ended(&self, conn: ConnId) -> Option<&'static str> {
         self.rig.wires[&conn].ended
     }
@@ -184,11 +196,13 @@ pub(super) fn prop<T>(props: &Props, pick: impl Fn(Prop) -> Option<T>) -> Option
 }
 
 pub(super) fn published(said: &[Packet]) -> Vec<&Publish> {
-    let only = |packet| match packet {
-        &Packet::Publish(ref p) => Some(p),
-        _ => None,
-    };
-    said.iter().filter_map(only).collect()
+    let mut found = Vec::new();
+    for packet in said {
+        if let Packet::Publish(p) = packet {
+            found.push(p);
+        }
+    }
+    found
 }
 
 pub(super) fn reason_text(props: &Props) -> Option<Bytes> {

@@ -386,7 +386,7 @@ pub(super) fn login_of<'a>(connect: &'a Connect, ctx: &Ctx<'a>) -> Login<'a> {
         client_id: &connect.client_id,
         address: ctx.address,
         loopback: ctx.loopback,
-        certificate: None,
+        certificate: ctx.certificate,
     }
 }
 

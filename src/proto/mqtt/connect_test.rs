@@ -3,6 +3,9 @@
 use bytes::Bytes;
 
 use crate::base::limits::Limits;
+use crate::base::time::Now;
+use crate::hub::policy::{Access, Admit, Claim, Login, Policy, Principal, Refusal};
+use crate::proto::fault::FaultKind;
 
 use super::bench_test::*;
 use super::packet::*;
@@ -109,8 +112,8 @@ fn a_session_lasts_as_long_as_was_agreed() {
     let (conn, welcome) = b.join(with(0, false));
     assert!(welcome.present);
     let props = Props::build(&[Prop::SessionExpiry(20)]);
-    let said = b.ask(conn, &Packet::Disconnect(Reason { reason: 0, props }));
-    assert!(matches!(&said[..], [Packet::Disconnect(bye)] if bye.reason == 0x82), "{said:?}");
+    b.send(conn, &Packet::Disconnect(Reason { reason: 0, props }));
+    b.broke(conn, FaultKind::MqttSessionExpiry, Some(0x82));
     assert!(!b.join(with(10, false)).1.present);
     let (conn, _) = b.join(durable(Version::V311, "old"));
     b.cut(conn);
@@ -221,25 +224,24 @@ fn what_is_switched_off_is_said_and_refused() {
         let props = Props::build(&[Prop::SubscriptionId(number)]);
         Packet::Subscribe(Subscribe { id: 1, props, filters: [asked("b", 0)].into() })
     };
-    for (packet, reason) in [
-        (subscribe(&[asked("a/#", 0)]), 0xa2),
-        (subscribe(&[asked("$share/g/a", 0)]), 0x9e),
-        (numbered(1), 0xa1),
+    for (packet, kind, code) in [
+        (subscribe(&[asked("a/#", 0)]), FaultKind::MqttNoWildcards, 0xa2),
+        (subscribe(&[asked("$share/g/a", 0)]), FaultKind::MqttNoShared, 0x9e),
+        (numbered(1), FaultKind::MqttNoSubIds, 0xa1),
     ] {
         let conn = b.join5("x");
-        let said = b.ask(conn, &packet);
-        let [Packet::Disconnect(bye)] = &said[..] else { panic!("{said:?}") };
-        assert_eq!(bye.reason, reason);
+        b.send(conn, &packet);
+        b.broke(conn, kind, Some(code));
     }
     let old = b.join3("old");
     let said = b.ask(old, &subscribe(&[asked("a/#", 0), asked("a", 0), asked("$share/g/a", 0)]));
     assert!(matches!(&said[..], [Packet::SubAck(a)] if a.codes[..] == [0x80, 0, 0x80]));
-    let said = b.ask(conn, &publish("a", 2, 1));
-    assert!(matches!(&said[..], [Packet::Disconnect(bye)] if bye.reason == 0x9b), "{said:?}");
+    b.send(conn, &publish("a", 2, 1));
+    b.broke(conn, FaultKind::MqttWillQos, Some(0x9b));
     let conn = b.join5("d");
     let retained = Publish { retain: true, ..message("a", 0, 0) };
-    let said = b.ask(conn, &Packet::Publish(retained));
-    assert!(matches!(&said[..], [Packet::Disconnect(bye)] if bye.reason == 0x9a), "{said:?}");
+    b.send(conn, &Packet::Publish(retained));
+    b.broke(conn, FaultKind::MqttRetainOff, Some(0x9a));
 }
 
 #[test]
@@ -247,7 +249,7 @@ fn a_session_that_could_not_be_kept_is_refused() {
     let mut b = Bench::new(Limits { sessions_max: 1, ..Limits::default() });
     let (first, _) = b.join(durable(Version::V311, "first"));
     b.cut(first);
-    for (version, code) in [(Version::V311, 3), (Version::V5, 0x97)] {
+    for (version, code) in [(Version::V311, 3), (Version::V5, 0x89)] {
         let conn = b.open(version);
         let said = b.ask(conn, &Packet::Connect(Box::new(durable(version, "second"))));
         assert!(matches!(&said[..], [Packet::ConnAck(ack)] if ack.code == code), "{said:?}");
@@ -269,4 +271,60 @@ fn who_takes_tiny_packets_is_told_less() {
     let conn = b.open(Version::V5);
     let said = b.ask(conn, &Packet::Connect(Box::new(tiny(6))));
     assert!(matches!(&said[..], [Packet::ConnAck(ack)] if ack.code == 0x95), "{said:?}");
+}
+
+/// Lets nobody in, for a reason of its choice; whoever has no user name may do nothing.
+struct Guard(fn() -> Admit);
+
+impl Policy for Guard {
+    fn admit(&mut self, _: Now, _: &Login<'_>) -> Admit {
+        (self.0)()
+    }
+    fn verified(&mut self, _: Now, _: &Claim, _: bool) -> Result<Principal, Refusal> {
+        Err(Refusal::Unknown)
+    }
+    fn permit(&mut self, who: &Principal, _: &Access<'_>) -> bool {
+        !who.user.is_empty()
+    }
+    fn explain(&self, _: &Principal, _: &Access<'_>) -> String {
+        "nobody may".into()
+    }
+    fn recall(&self, _: &Bytes) -> Option<Principal> {
+        None
+    }
+}
+
+#[test]
+fn each_refusal_has_its_code_in_each_version() {
+    let will = |qos, retain| Will {
+        topic: Bytes::from_static(b"w"),
+        payload: Bytes::new(),
+        qos,
+        retain,
+        props: Props::none(),
+    };
+    let anybody = || Admit::Yes(Principal::default());
+    type Case = (fn() -> Admit, Option<Will>, FaultKind, Option<u8>, u8);
+    let cases: [Case; 5] = [
+        (|| Admit::No(Refusal::Unknown), None, FaultKind::MqttCredentials, Some(4), 0x86),
+        (|| Admit::Busy, None, FaultKind::MqttBusy, Some(3), 0x89),
+        (anybody, Some(will(0, false)), FaultKind::MqttWillDenied, Some(5), 0x87),
+        (anybody, Some(will(2, false)), FaultKind::MqttWillQos, None, 0x9b),
+        (anybody, Some(will(0, true)), FaultKind::MqttRetainOff, None, 0x9a),
+    ];
+    for (admit, will, kind, old, new) in cases {
+        let limits = Limits { qos_max: 1, retain_ok: false, ..Limits::default() };
+        let mut b = Bench::new(limits);
+        b.rig.engine.hub_mut().policy = Box::new(Guard(admit));
+        for (version, code) in [(Version::V311, old), (Version::V5, Some(new))] {
+            let conn = b.open(version);
+            let connect = Connect { will: will.clone(), ..connect(version, "c") };
+            b.send(conn, &Packet::Connect(Box::new(connect)));
+            b.broke(conn, kind, code);
+        }
+    }
+    let mut b = Bench::new(Limits::default());
+    let nameless = b.open(Version::V311);
+    b.send(nameless, &Packet::Connect(Box::new(durable(Version::V311, ""))));
+    b.broke(nameless, FaultKind::MqttClientId, Some(2));
 }

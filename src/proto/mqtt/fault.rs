@@ -122,6 +122,7 @@ pub fn reason(fault: &Fault) -> u8 {
         K::MqttPayloadFormat => reason::PAYLOAD_FORMAT,
         K::MqttRetainOff => reason::NO_RETAIN,
         K::MqttWillQos => reason::NO_QOS,
+        K::MqttBusy => reason::BUSY,
         K::MqttNoShared => reason::NO_SHARED,
         K::MqttNoSubIds => reason::NO_SUB_IDS,
         K::MqttNoWildcards => reason::NO_WILDCARDS,
@@ -276,7 +277,7 @@ mod tests {
         assert_eq!(code(FaultKind::MqttAliasZero), 0x94);
         assert_eq!(code(FaultKind::MqttOverMax), 0x95);
         assert_eq!(code(FaultKind::MqttRate), 0x96);
-        assert_eq!(code(FaultKind::MqttBusy), 0x97);
+        assert_eq!(code(FaultKind::MqttBusy), 0x89);
         assert_eq!(code(FaultKind::MqttStorage), 0x83);
         assert_eq!(code(FaultKind::MqttDenied), 0x87);
     }

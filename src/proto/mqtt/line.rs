@@ -1,4 +1,4 @@
-//! Floor 3. What is said to an MQTT client besides messages: answers in order, last words at the end.
+//! Floor 3. What is said to an MQTT client besides messages: answers in order, then last words.
 //!
 //! A reply waits for its journal position and for everything before it. What a client's version
 //! has no form for is left out by the encoder; what would exceed its Maximum Packet Size loses its

@@ -4,6 +4,7 @@ use bytes::Bytes;
 
 use crate::base::limits::Limits;
 use crate::base::stats::Counter;
+use crate::proto::fault::FaultKind;
 
 use super::bench_test::*;
 use super::encode_vec;
@@ -193,9 +194,8 @@ fn who_exceeds_our_receive_maximum_is_told_so() {
     // One is done: there is room for one more, and for no other.
     b.ask(writer, &Packet::PubRel(ack(1, 0)));
     assert_eq!(b.ask(writer, &publish("a", 2, 3)), [Packet::PubRec(ack(3, 0x10))]);
-    let said = b.ask(writer, &publish("a", 2, 4));
-    assert!(matches!(&said[..], [Packet::Disconnect(bye)] if bye.reason == 0x93), "{said:?}");
-    assert_eq!(b.ended(writer), Some("MqttReceiveMax"));
+    b.send(writer, &publish("a", 2, 4));
+    b.broke(writer, FaultKind::MqttReceiveMax, Some(0x93));
 }
 
 #[test]
@@ -264,8 +264,8 @@ fn kept_values_follow_a_subscription_as_it_asks() {
         assert!(matches!(&said[0], Packet::SubAck(_)), "the answer comes first");
         published(&said).iter().map(|p| p.retain).collect::<Vec<_>>()
     };
-    assert_eq!(with(2, false), []);
-    assert_eq!(with(1, false), [], "it is not new");
+    assert!(with(2, false).is_empty());
+    assert!(with(1, false).is_empty(), "it is not new");
     assert_eq!(with(0, false), [true]);
     assert_eq!(with(0, true), [true]);
     b.ask(writer, &Packet::Publish(kept.clone()));
@@ -346,8 +346,30 @@ fn a_filter_that_is_too_deep_costs_its_own_code_and_a_malformed_one_the_connecti
     }
     for filter in ["a/#/b", "a+", "$share/g", "$share/+/a", "$share//a"] {
         let conn = b.join5("other");
-        let said = b.ask(conn, &subscribe(&[asked(filter, 0)]));
-        let [Packet::Disconnect(bye)] = &said[..] else { panic!("{filter}: {said:?}") };
-        assert_eq!((bye.reason, b.ended(conn)), (0x8f, Some("MqttFilter")));
+        b.send(conn, &subscribe(&[asked(filter, 0)]));
+        b.broke(conn, FaultKind::MqttFilter, Some(0x8f));
+    }
+}
+
+#[test]
+fn a_payload_that_is_not_what_it_says_is_refused_where_that_is_checked() {
+    let lie = |qos| {
+        let props = Props::build(&[Prop::PayloadFormat(1)]);
+        let payload = Bytes::from_static(b"\xff");
+        Packet::Publish(Publish { props, payload, ..message("a", qos, u16::from(qos)) })
+    };
+    for check_payload_format in [false, true] {
+        let mut b = Bench::new(Limits { check_payload_format, ..Limits::default() });
+        let conn = b.join5("c");
+        let code = if check_payload_format { 0x99 } else { 0x10 };
+        let said = b.ask(conn, &lie(1));
+        assert!(matches!(&said[..], [Packet::PubAck(a)] if a.reason == code), "{said:?}");
+        let said = b.ask(conn, &lie(2));
+        assert!(matches!(&said[..], [Packet::PubRec(a)] if a.reason == code), "{said:?}");
+        b.send(conn, &lie(0));
+        match check_payload_format {
+            true => b.broke(conn, FaultKind::MqttPayloadFormat, Some(0x99)),
+            false => assert!(b.said(conn).is_empty()),
+        }
     }
 }

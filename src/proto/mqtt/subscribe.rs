@@ -2,9 +2,9 @@
 //!
 //! A filter that cannot be had costs its own code and nothing else: the others stand (3.8.4-5). A
 //! malformed one is a malformed packet: the code for a bad filter is for well-formed ones that are
-//! not for this client (mqtt5 3.9.3). When room runs out in the middle, the codes so far are parked with the packet, so that no
-//! filter is carried out twice. Absent on purpose: how retained messages follow (the hub's
-//! replays; the answer is a gate they wait behind).
+//! not for this client (mqtt5 3.9.3). When room runs out in the middle, the codes so far are parked
+//! with the packet, so that no filter is carried out twice. Absent on purpose: how retained
+//! messages follow (the hub's replays; the answer is a gate they wait behind).
 
 use bytes::Bytes;
 

@@ -133,7 +133,7 @@ impl Peer {
             user: connect.username.as_deref().unwrap_or_default(),
             password: connect.password.as_deref(),
             client_id: connect.client_id.as_deref().unwrap_or_default(),
-            certificate: None,
+            certificate: ctx.certificate,
             address: ctx.address,
             loopback: ctx.loopback,
         };
