@@ -1,12 +1,14 @@
-//! Floor 6. PRX1 from bytes to packets: one read of 64 KiB, taken apart.
+//! Floor 6. PRX1 and MQTT from bytes to packets: one read of 64 KiB, taken apart.
 //!
 //! Throughput is in packets. What the packets hold is checked once, outside the measured loop.
 
 #[path = "support/report.rs"]
 mod report;
 
-use bytes::BytesMut;
+use bytes::{Bytes, BytesMut};
 use criterion::{BatchSize, BenchmarkId, Criterion, Throughput, criterion_group, criterion_main};
+use spindle::base::rng::Rng;
+use spindle::proto::mqtt::{self, Prop, Props, Sender, Version};
 use spindle::proto::prx1::{Packet, next};
 use spindle::testing::workload::{self, Fingerprint};
 use std::hint::black_box;
@@ -65,5 +67,89 @@ fn acks(c: &mut Criterion) {
     group.finish();
 }
 
-criterion_group!(benches, publishes, acks);
+/// As many whole publishes of MQTT as one read brings, and how many they are.
+fn mqtt_read(version: Version, len: usize, qos: u8) -> (Vec<u8>, usize) {
+    let payload = workload::payload(len);
+    let user = Prop::User(Bytes::from_static(b"unit"), Bytes::from_static(b"celsius"));
+    let props = Props::build(&[Prop::MessageExpiry(60), user]);
+    let mut rng = Rng::new(7);
+    let (mut all, mut count) = (Vec::new(), 0);
+    loop {
+        let publish = mqtt::Publish {
+            dup: false,
+            qos,
+            retain: false,
+            topic: workload::topic(rng.below(10_000) as usize),
+            id: if qos == 0 { 0 } else { count as u16 + 1 },
+            props: if version == Version::V5 { props.clone() } else { Props::none() },
+            payload: payload.clone(),
+        };
+        let one = mqtt::encode_vec(&mqtt::Packet::Publish(publish), version).unwrap_or_default();
+        if all.len() + one.len() > workload::READ {
+            return (all, count);
+        }
+        all.extend_from_slice(&one);
+        count += 1;
+    }
+}
+
+fn take_mqtt(input: &mut BytesMut, version: Version, mut each: impl FnMut(mqtt::Packet)) -> usize {
+    let mut count = 0;
+    while let Ok(Some(packet)) = mqtt::next(input, Some(version), Sender::Client, MAX) {
+        each(packet);
+        count += 1;
+    }
+    count
+}
+
+fn mqtt_publishes(c: &mut Criterion) {
+    for (name, version) in [("3.1.1", Version::V311), ("5.0", Version::V5)] {
+        let mut group = c.benchmark_group(format!("decode/mqtt {name} publish q1"));
+        for len in workload::PAYLOADS {
+            let (read, count) = mqtt_read(version, len, 1);
+            group.throughput(Throughput::Elements(count as u64));
+            group.bench_function(BenchmarkId::from_parameter(len), |b| {
+                let mut print = Fingerprint::default();
+                let taken = take_mqtt(&mut BytesMut::from(&read[..]), version, |packet| {
+                    if let mqtt::Packet::Publish(p) = packet {
+                        print.add(&p.topic);
+                        print.add(&p.payload);
+                    }
+                });
+                assert_eq!(taken, count, "a read is whole packets");
+                report::say(&format!("decode mqtt {name} {len}: {count} packets, {print}"));
+                b.iter_batched_ref(
+                    || BytesMut::from(&read[..]),
+                    |input| take_mqtt(input, version, |packet| drop(black_box(packet))),
+                    BatchSize::PerIteration,
+                );
+            });
+        }
+        group.finish();
+    }
+}
+
+fn mqtt_acks(c: &mut Criterion) {
+    let read: Vec<u8> = (1..=1_000u16)
+        .flat_map(|id| {
+            let [high, low] = id.to_be_bytes();
+            [0x40, 2, high, low]
+        })
+        .collect();
+    let mut group = c.benchmark_group("decode/mqtt puback");
+    group.throughput(Throughput::Elements(1_000));
+    group.bench_function("4", |b| {
+        b.iter_batched_ref(
+            || BytesMut::from(&read[..]),
+            |input| {
+                let taken = take_mqtt(input, Version::V5, |packet| drop(black_box(packet)));
+                assert_eq!(taken, 1_000);
+            },
+            BatchSize::PerIteration,
+        );
+    });
+    group.finish();
+}
+
+criterion_group!(benches, publishes, acks, mqtt_publishes, mqtt_acks);
 criterion_main!(benches);

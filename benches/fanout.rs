@@ -18,6 +18,7 @@ use spindle::hub::message::{Durability, Publication, id_of};
 use spindle::hub::policy::Principal;
 use spindle::hub::registry::{Attach, Fresh};
 use spindle::hub::session::{Kind, SubOpts};
+use spindle::hub::subscribe::Replays;
 use spindle::testing::workload::{self, Fingerprint};
 use spindle::topic::{Dialect, Match, Star};
 
@@ -59,11 +60,13 @@ impl Crowd {
                 level,
                 inflight_max: 1_000,
                 expiry_s: 60,
+                unique: false,
+                will: None,
             };
             let (now, hub) = (rig.now, rig.engine.hub_mut());
             let session = hub.attach(now, attach).expect("room").session;
             let opts = SubOpts { qos, ..SubOpts::default() };
-            hub.subscribe(now, session, &filter, opts, false).expect("room");
+            hub.subscribe(now, session, &filter, None, opts, Replays::Never).expect("room");
             session
         };
         let readers = (0..readers).map(&mut join).collect();
@@ -75,6 +78,7 @@ impl Crowd {
             qos,
             retain: false,
             expires: 0,
+            inbound: None,
         };
         Self { rig, readers, message, level, given: 0 }
     }

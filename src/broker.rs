@@ -7,7 +7,7 @@
 
 use std::fmt;
 use std::io;
-use std::net::{SocketAddr, ToSocketAddrs};
+use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -17,7 +17,8 @@ use bytes::Bytes;
 use crossbeam_channel::{Receiver, Sender, bounded};
 
 use crate::access::{Access, Mode, Note, Terms};
-use crate::base::id::{ConnId, ListenerNo, RealmId};
+use crate::base::cidr::Cidr;
+use crate::base::id::ConnId;
 use crate::base::limits::Limits;
 use crate::base::time::Now;
 use crate::engine::Engine;
@@ -27,19 +28,27 @@ use crate::hub::recover::Recovery;
 use crate::hub::{self, Hub};
 use crate::journal::storage::{DiskError, Storage};
 use crate::journal::{Journal, Options, Refusal, Report, State, perform};
+use crate::link::tls::Config;
 use crate::os::clock::Clock;
-use crate::os::driver::{Driver, End, Parts};
-use crate::os::listener::Door;
+use crate::os::driver::{Driver, End, Parts, Reload};
+use crate::os::listener::Local;
 use crate::os::local::{Command, Control, Verdict};
 use crate::os::log_observer::LogObserver;
 use crate::os::mmap::{Directory, Unusable};
 use crate::os::poller::Poller;
 use crate::os::signal::Signals;
 use crate::os::sys;
-use crate::proto::{Listener, Speak};
+use crate::proto::Speak;
 use crate::topic::{Dialect, Star};
 
+mod listen;
+#[cfg(feature = "tls")]
+mod tls;
 mod users;
+
+pub use listen::{Listen, NoListen};
+#[cfg(feature = "tls")]
+pub use tls::Tls;
 
 /// Why there is no broker, or why it ended.
 #[derive(Debug)]
@@ -76,6 +85,27 @@ pub enum Error {
         /// Where and what.
         note: Note,
     },
+    /// A file of TLS cannot be read.
+    #[cfg(feature = "tls")]
+    TlsFile {
+        /// Which.
+        path: PathBuf,
+        /// What the system said.
+        error: io::Error,
+    },
+    /// A file of TLS cannot be used.
+    #[cfg(feature = "tls")]
+    Tls {
+        /// Which.
+        path: PathBuf,
+        /// Why.
+        why: crate::link::tls::Unusable,
+    },
+    /// A listener is to do TLS, and there is nothing to do it with.
+    NoTls {
+        /// As given.
+        address: String,
+    },
     /// Something the system refuses: descriptors, threads, entropy.
     System(io::Error),
 }
@@ -95,6 +125,18 @@ impl fmt::Display for Error {
             Self::Disk(e) => write!(f, "the disk failed: {e}"),
             Self::UsersFile { path, error } => write!(f, "{}: {error}", path.display()),
             Self::Users { path, note } => write!(f, "{}: {note}", path.display()),
+            #[cfg(feature = "tls")]
+            Self::TlsFile { path, error } => write!(f, "{}: {error}", path.display()),
+            #[cfg(feature = "tls")]
+            Self::Tls { path, why } => write!(f, "{}: {why}", path.display()),
+            Self::NoTls { address } if cfg!(feature = "tls") => write!(
+                f,
+                "{address} is to do TLS, and there is no certificate (--tls-cert FILE and \
+                 --tls-key FILE, Builder::tls)"
+            ),
+            Self::NoTls { address } => {
+                write!(f, "{address} is to do TLS, and this program was built without it")
+            }
             Self::System(e) => write!(f, "{e}"),
         }
     }
@@ -116,7 +158,10 @@ impl From<DiskError> for Error {
 
 /// What a broker is to be.
 pub struct Builder {
-    listen: Vec<(String, Speak, Option<Durability>)>,
+    listen: Vec<Listen>,
+    trusted: Vec<Cidr>,
+    #[cfg(feature = "tls")]
+    tls: Option<Tls>,
     journal: Option<PathBuf>,
     level: Durability,
     salvage: bool,
@@ -132,21 +177,37 @@ pub struct Builder {
 impl Builder {
     /// Accept connections at an address, `host:port`.
     #[must_use]
-    pub fn listen(mut self, address: impl Into<String>, speak: Speak) -> Self {
-        self.listen.push((address.into(), speak, None));
+    pub fn listen(self, address: impl Into<String>, speak: Speak) -> Self {
+        self.listen_to(Listen::new(address, speak))
+    }
+
+    /// Accept connections, with everything that can be said about how.
+    #[must_use]
+    pub fn listen_to(mut self, listen: Listen) -> Self {
+        self.listen.push(listen);
+        self
+    }
+
+    /// Certificate and key for the listeners that do TLS.
+    #[cfg(feature = "tls")]
+    #[must_use]
+    pub fn tls(mut self, tls: Tls) -> Self {
+        self.tls = Some(tls);
+        self
+    }
+
+    /// Believe what proxies in this block of addresses say about for whom they speak; may be
+    /// repeated.
+    #[must_use]
+    pub fn trust_proxy(mut self, block: Cidr) -> Self {
+        self.trusted.push(block);
         self
     }
 
     /// Accept connections at an address, and let acknowledgements there wait for this.
     #[must_use]
-    pub fn listen_at(
-        mut self,
-        address: impl Into<String>,
-        speak: Speak,
-        level: Durability,
-    ) -> Self {
-        self.listen.push((address.into(), speak, Some(level)));
-        self
+    pub fn listen_at(self, address: impl Into<String>, speak: Speak, level: Durability) -> Self {
+        self.listen_to(Listen::new(address, speak).level(level))
     }
 
     /// Keep a journal in this directory, and let acknowledgements wait for `level`.
@@ -226,10 +287,11 @@ impl Builder {
     pub fn build(mut self) -> Result<Broker, Error> {
         let clock = Clock::start();
         let [seed, salt, key_a, key_b] = entropy()?;
-        let (policy, reload, open) = self.decides([key_a, key_b])?;
+        let (policy, users, open) = self.decides([key_a, key_b])?;
+        let (tls, reload) = self.wraps(users)?;
         // First of all, so that a second process is told what is wrong and not a consequence.
         let data = self.journal.as_deref().map(Directory::open).transpose().map_err(Error::Data)?;
-        let doors = bind(&self.listen, open && !self.anonymous)?;
+        let doors = listen::bind(&self.listen, open && !self.anonymous)?;
         let workers = self.workers.unwrap_or_else(spare_cores);
         let limits = bounded_by_system(self.limits, workers)?;
         let observer = self.observer.unwrap_or_else(|| Box::new(LogObserver::new(seed)));
@@ -239,7 +301,11 @@ impl Builder {
         let opened = data.map(|data| open_journal(data, options, &mut hub, seed, &clock));
         let opened = opened.transpose()?;
         let (storage, report) = opened.unzip();
-        let listeners = listeners(&self.listen, self.level, storage.is_some());
+        let level = |own: Option<Durability>| match storage.is_some() {
+            true => own.unwrap_or(self.level),
+            false => Durability::Memory,
+        };
+        let listeners = listen::listeners(&self.listen, level, tls.as_ref(), &self.trusted);
         let (commands, asked) = bounded(QUESTIONS);
         let (controls, reported) = bounded(REPORTS);
         let poller = Poller::new()?;
@@ -258,6 +324,34 @@ impl Builder {
             seed,
         };
         Ok(Broker { parts, handle, report })
+    }
+
+    /// How TLS is done, and how to read that again together with the users.
+    #[cfg(feature = "tls")]
+    fn wraps(&mut self, users: Option<Reload>) -> Result<(Option<Config>, Option<Reload>), Error> {
+        let Some(files) = self.tls.take() else { return self.unwrapped(users) };
+        let config = files.load()?;
+        let mut users = users;
+        let both = move |now, engine: &mut Engine| {
+            if let Some(users) = &mut users {
+                users(now, engine);
+            }
+            files.again(engine);
+        };
+        Ok((Some(config), Some(Box::new(both))))
+    }
+
+    #[cfg(not(feature = "tls"))]
+    fn wraps(&mut self, users: Option<Reload>) -> Result<(Option<Config>, Option<Reload>), Error> {
+        self.unwrapped(users)
+    }
+
+    /// Without a certificate nobody may ask for TLS.
+    fn unwrapped(&self, users: Option<Reload>) -> Result<(Option<Config>, Option<Reload>), Error> {
+        match self.listen.iter().find(|listen| listen.wants_tls()) {
+            Some(listen) => Err(Error::NoTls { address: listen.place() }),
+            None => Ok((None, users)),
+        }
     }
 
     /// The policy, how to read it again, and whether it welcomes everybody.
@@ -285,6 +379,9 @@ impl Broker {
     pub fn builder() -> Builder {
         Builder {
             listen: Vec::new(),
+            trusted: Vec::new(),
+            #[cfg(feature = "tls")]
+            tls: None,
             journal: None,
             level: Durability::Memory,
             salvage: false,
@@ -304,10 +401,20 @@ impl Broker {
         self.handle.clone()
     }
 
-    /// Where the listener with this place in the order of `listen` is bound.
+    /// Where the listener with this place in the order of `listen` is bound; nothing for one in
+    /// the file system.
     #[must_use]
     pub fn local_addr(&self, place: usize) -> Option<SocketAddr> {
-        self.parts.doors.get(place).map(|door| door.local)
+        match self.local(place)? {
+            Local::Net(address) => Some(*address),
+            Local::File(_) => None,
+        }
+    }
+
+    /// The same, wherever it is.
+    #[must_use]
+    pub fn local(&self, place: usize) -> Option<&Local> {
+        self.parts.doors.get(place).map(|door| &door.local)
     }
 
     /// What was found in the journal, if there is one.
@@ -535,41 +642,6 @@ impl Drop for Subscription {
 
 fn star() -> Star {
     Star { levels_max: Limits::default().levels_max }
-}
-
-fn bind(
-    listen: &[(String, Speak, Option<Durability>)],
-    loopback_only: bool,
-) -> Result<Vec<Door>, Error> {
-    let mut doors = Vec::with_capacity(listen.len());
-    for (place, (address, ..)) in listen.iter().enumerate() {
-        let wrong = |error| Error::Listen { address: address.clone(), error };
-        let resolved = address.to_socket_addrs().map_err(wrong)?.next();
-        let nothing = || wrong(io::Error::other("the name stands for no address"));
-        let to = resolved.ok_or_else(nothing)?;
-        if loopback_only && !to.ip().to_canonical().is_loopback() {
-            return Err(Error::Exposed { address: address.clone() });
-        }
-        doors.push(Door::bind(to, place as u16).map_err(wrong)?);
-    }
-    Ok(doors)
-}
-
-/// As configured, and one for the embedding program.
-fn listeners(
-    listen: &[(String, Speak, Option<Durability>)],
-    level: Durability,
-    journaled: bool,
-) -> Vec<Listener> {
-    let locally = (String::new(), Speak::Local, None);
-    let all = listen.iter().chain([&locally]).enumerate();
-    all.map(|(no, (_, speak, own))| Listener {
-        no: ListenerNo(no as u16),
-        speak: *speak,
-        realm: RealmId::default(),
-        level: if journaled { own.unwrap_or(level) } else { Durability::Memory },
-    })
-    .collect()
 }
 
 /// Read the journal into the hub, and bring it to the disk again: what was read may have been in

@@ -33,7 +33,7 @@
 //! | 4 | [`engine`] | the broker as a value: bytes and time in, bytes and work out |
 //! | 3 | [`proto`], [`access`] | one folder per protocol; who may do what |
 //! | 2 | [`hub`] | sessions, debts, subscriptions, queues, kept values; no wire format |
-//! | 1 | [`topic`], [`journal`] | names and who matches them; what survives |
+//! | 1 | [`topic`], [`journal`], [`link`] | names; what survives; TLS and WebSocket |
 //! | 0 | [`base`] | what any program could reuse |
 //!
 //! [`manual`] has the chapters: architecture, style, adding a protocol, the journal's format, and
@@ -51,6 +51,7 @@ pub mod client;
 pub mod engine;
 pub mod hub;
 pub mod journal;
+pub mod link;
 pub mod manual;
 #[cfg(feature = "os")]
 pub mod os;
@@ -60,6 +61,6 @@ pub mod testing;
 pub mod topic;
 
 #[cfg(feature = "os")]
-pub use broker::{Broker, Handle, Message, Receipt, Subscription};
+pub use broker::{Broker, Handle, Listen, Message, Receipt, Subscription};
 pub use hub::message::Durability;
 pub use proto::Speak;

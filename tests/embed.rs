@@ -5,7 +5,7 @@
 
 use std::io::{BufRead, BufReader, Read, Write};
 use std::net::TcpStream;
-use std::process::{Command, Stdio};
+use std::process::{Child, ChildStdout, Command, Stdio};
 use std::thread::JoinHandle;
 use std::time::Duration;
 
@@ -120,16 +120,45 @@ fn the_embedding_example_runs() {
     assert!(out.status.success() && said.contains("room/1/temp: 22.0"), "{said}");
 }
 
+/// An example broker that runs.
+struct Running {
+    child: Child,
+    stdout: BufReader<ChildStdout>,
+    address: String,
+}
+
+impl Running {
+    fn start(name: &str) -> Self {
+        let mut broker = example(name);
+        let mut child = broker.arg("127.0.0.1:0").stdout(Stdio::piped()).spawn().unwrap();
+        let mut stdout = BufReader::new(child.stdout.take().unwrap());
+        let mut line = String::new();
+        stdout.read_line(&mut line).unwrap();
+        let address = line.trim().strip_prefix("listening on ").unwrap().to_owned();
+        Self { child, stdout, address }
+    }
+
+    fn connect(&self) -> TcpStream {
+        let stream = TcpStream::connect(&self.address).unwrap();
+        stream.set_read_timeout(Some(LONG)).unwrap();
+        stream
+    }
+
+    /// What it had to say until it was asked to stop, and did.
+    fn stop(mut self) -> String {
+        let id = self.child.id().to_string();
+        assert!(Command::new("kill").args(["-INT", &id]).status().unwrap().success());
+        let mut rest = String::new();
+        self.stdout.read_to_string(&mut rest).unwrap();
+        assert!(self.child.wait().unwrap().success() && rest.ends_with("stopped\n"), "{rest}");
+        rest
+    }
+}
+
 /// Start an example broker, log in, publish, and stop it: what it answered, and what it said.
 fn try_example(name: &str, user: &str, secret: &str, topic: &str) -> (Vec<u8>, String) {
-    let mut broker = example(name);
-    let mut child = broker.arg("127.0.0.1:0").stdout(Stdio::piped()).spawn().unwrap();
-    let mut stdout = BufReader::new(child.stdout.take().unwrap());
-    let mut line = String::new();
-    stdout.read_line(&mut line).unwrap();
-    let address = line.trim().strip_prefix("listening on ").unwrap();
-    let mut stream = TcpStream::connect(address).unwrap();
-    stream.set_read_timeout(Some(LONG)).unwrap();
+    let broker = Running::start(name);
+    let mut stream = broker.connect();
     let blob = |text: &str| Some(Bytes::copy_from_slice(text.as_bytes()));
     let connect = Connect {
         password: blob(secret),
@@ -151,12 +180,7 @@ fn try_example(name: &str, user: &str, secret: &str, topic: &str) -> (Vec<u8>, S
         }
     }
     answer.truncate(len);
-    let id = child.id().to_string();
-    assert!(Command::new("kill").args(["-INT", &id]).status().unwrap().success());
-    let mut rest = String::new();
-    stdout.read_to_string(&mut rest).unwrap();
-    assert!(child.wait().unwrap().success() && rest.ends_with("stopped\n"), "{rest}");
-    (answer, rest)
+    (answer, broker.stop())
 }
 
 /// ConnAck, PubAck, Pong.
@@ -190,4 +214,59 @@ fn the_example_of_parts_runs_on_its_own_parts() {
     let (denied, said) = try_example("subsystems_broker", "ann", "secret", "bob/says");
     assert_ne!(denied, WELCOME);
     assert!(said.contains("publish under your own name only"), "{said}");
+}
+
+/// What an MQTT client hears, to the end of the connection or to `len` bytes.
+fn hear(stream: &mut TcpStream, len: usize) -> Vec<u8> {
+    let mut heard = Vec::new();
+    let mut chunk = [0; 64];
+    while heard.len() < len {
+        match stream.read(&mut chunk) {
+            Ok(n @ 1..) => heard.extend_from_slice(&chunk[..n]),
+            _ => break,
+        }
+    }
+    heard
+}
+
+#[test]
+fn the_example_of_hooks_asks_and_tells_each_of_them() {
+    let broker = Running::start("hooks");
+    let connect = |id: &str| {
+        let mut packet = b"\x10\x11\0\x04MQTT\x04\x02\0\x3c\0\x05".to_vec();
+        packet.extend_from_slice(id.as_bytes());
+        packet
+    };
+    let mut client = broker.connect();
+    client.write_all(&connect("dev-1")).unwrap();
+    assert_eq!(hear(&mut client, 4), [0x20, 2, 0, 0], "connect: known");
+    let mut other = broker.connect();
+    other.write_all(&connect("abc-1")).unwrap();
+    let heard = hear(&mut other, 5);
+    assert!(heard.starts_with(&[0x20, 2, 0]) && heard[3] != 0, "connect: refused {heard:?}");
+    client.write_all(b"\x82\x06\0\x01\0\x01#\0\x82\x08\0\x02\0\x03a/b\0").unwrap();
+    assert_eq!(hear(&mut client, 10), [0x90, 3, 0, 1, 0x80, 0x90, 3, 0, 2, 0], "subscribe");
+    client.write_all(b"\x30\x09\0\x06secretx\x30\x06\0\x03a/bx").unwrap();
+    assert_eq!(hear(&mut client, 8), b"\x30\x06\0\x03a/bx", "publish: one of the two");
+    // Three may come at once and one in a second: some of these may not, however slow this is.
+    let crowd: Vec<TcpStream> = (0..20).map(|_| broker.connect()).collect();
+    drop(crowd);
+    client.write_all(b"\xe0\0").unwrap();
+    assert_eq!(hear(&mut client, 1), b"");
+    let said = broker.stop();
+    for line in [
+        "accept 127.0.0.1: true",
+        "accept 127.0.0.1: false",
+        "connect dev-1: true",
+        "connect abc-1: false",
+        "subscribe by dev-1: false",
+        "subscribe by dev-1: true",
+        "publish by dev-1: false",
+        "publish by dev-1: true",
+        "close dev-1: left",
+        "close a stranger: ",
+        "stop, clean: true\nstopped",
+    ] {
+        assert!(said.contains(line), "{line:?} is not in:\n{said}");
+    }
 }

@@ -5,6 +5,8 @@
 //! near miss alone, and that the project itself obeys. A rule with nothing to look at yet finds
 //! nothing, and begins to bite by itself.
 
+#[path = "tidy/clauses.rs"]
+mod clauses;
 #[path = "tidy/floors.rs"]
 mod floors;
 #[path = "tidy/pairs.rs"]
@@ -297,11 +299,11 @@ fn every_protocol_has_its_rooms() {
 #[test]
 fn every_fault_is_provoked() {
     let plain = "enum FaultKind {\n/// One.\nAlpha,\n#[doc = \"Two\"]\nBeta(u8),\n\
-                 Gamma { at: u8 },\nDelta }";
+                 Gamma { at: u8 },\nDelta, Epsilon }";
     let table = "macro_rules! faults { ($($k:ident, $b:expr;)*) => {\n\
                  enum FaultKind { $($k),* } } }\n\
                  faults! {\n/// One.\nAlpha, Peer;\nBeta, Us;\n}";
-    let wire = "# FaultKind Beta, clause 3\na> 00\n# Delta is no header\n";
+    let wire = "# FaultKind Beta, clause 3\na> 00 ; a! Epsilon\n# Delta is no header\n";
     let unit = "fn f() { [FaultKind::Alpha, FaultKind::Gamma]; }";
     let scripts = [("tests/wire/prx1/1.wire", wire), ("src/proto/fault_test.rs", unit)];
     judge(
@@ -372,6 +374,41 @@ fn every_public_module_is_in_the_tour() {
         ],
         &["src/lib.rs:3: hub is missing in the manual's tour"],
     );
+}
+
+#[test]
+fn every_statement_of_the_standards_has_its_script() {
+    let list = "# All 4 of them.\n1.1-1 | B | Shown.\n1.1-2 | C | Not shown. | Why not.\n\
+                1.1-3 | S | Both. | Why not.\n1.1-4 | S | Neither.\n";
+    judge(
+        clauses::table,
+        &[
+            ("tests/wire/mqtt3/CLAUSES", list),
+            ("tests/wire/mqtt3/1.1-1-is-shown.wire", "# [MQTT-1.1-1] It is.\n"),
+            ("tests/wire/mqtt3/1.1-3-is-shown.wire", "# [MQTT-1.1-3] It is.\n"),
+            ("tests/wire/mqtt3/1.1-5-is-nothing.wire", "# [MQTT-1.1-5] It is not.\n"),
+            ("tests/wire/mqtt3/1.1-1-again.wire", "# [MQTT-1.1-2] Another number.\n"),
+            ("tests/wire/mqtt5/CLAUSES", "# 2 statements.\n1.1-1 | B | Alone. | Why not.\n"),
+            ("src/manual/mqtt_clauses.md", "# MQTT, statement by statement\n\nOld.\n"),
+        ],
+        &[
+            "tests/wire/mqtt3/CLAUSES:4: 1.1-3 has a script and a reason to have none",
+            "tests/wire/mqtt3/CLAUSES:5: 1.1-4 has neither a script nor a reason to have none",
+            "tests/wire/mqtt3/1.1-5-is-nothing.wire:1: no statement is called 1.1-5",
+            "tests/wire/mqtt3/1.1-1-again.wire:1: named 1.1-1, and says Some(\"1.1-2\")",
+            "tests/wire/mqtt5/CLAUSES:1: 1 statements, and its head says Some(2)",
+            "src/manual/mqtt_clauses.md:3: not what the scripts make of it: \
+             `cargo test --test tidy -- --ignored`",
+        ],
+    );
+}
+
+/// Not a test: writes the chapter anew.
+#[test]
+#[ignore = "writes src/manual/mqtt_clauses.md"]
+fn the_chapter_of_statements_is_written() {
+    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join(clauses::CHAPTER);
+    std::fs::write(path, clauses::chapter_of(&PROJECT)).expect("the chapter can be written");
 }
 
 #[test]

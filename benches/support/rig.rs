@@ -16,6 +16,7 @@ use spindle::hub::recover::Recovery;
 use spindle::hub::{Hub, Parts};
 use spindle::journal::memory::Memory;
 use spindle::journal::{Journal, Options, perform};
+use spindle::link::Terms;
 use spindle::proto::{Listener, Speak};
 
 struct Nobody;
@@ -57,7 +58,13 @@ pub(crate) fn hub(now: Now, level: Durability, limits: Limits, disk: &mut Memory
 
 /// The listener of a rig.
 pub(crate) fn listener(level: Durability) -> Listener {
-    Listener { no: ListenerNo(0), speak: Speak::Prx1, realm: RealmId(0), level }
+    Listener {
+        no: ListenerNo(0),
+        speak: Speak::Prx1,
+        realm: RealmId(0),
+        level,
+        link: Terms::default(),
+    }
 }
 
 impl Rig {

@@ -53,6 +53,7 @@ fn login<'a>(user: &'a str, password: &'a str) -> Login<'a> {
         user: user.as_bytes(),
         password: Some(password.as_bytes()),
         client_id: b"",
+        certificate: None,
         address: host(1),
         loopback: false,
     }

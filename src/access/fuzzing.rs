@@ -36,6 +36,7 @@ pub fn users(data: &[u8]) {
             user: user.as_bytes(),
             password: None,
             client_id: b"",
+            certificate: None,
             address: Address::Local,
             loopback: true,
         };

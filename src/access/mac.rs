@@ -25,6 +25,10 @@ pub(super) enum Purpose {
     Friend = 6,
     /// Seeds for maps.
     Seed = 7,
+    /// Salts of users whose file names none.
+    Salt = 8,
+    /// Nonces of dialogues.
+    Nonce = 9,
 }
 
 /// The key.

@@ -1,20 +1,25 @@
 //! Floor 3. Who may come in and what they may do: users, groups and rules behind one `Policy`.
 //!
 //! Read `users.rs` (the file), `rules.rs` (what a group may do), then this: a login, step by step.
-//! `throttle.rs` says who must wait, `verified.rs` who need not be checked again, `line.rs` whose
-//! check is next; `mac.rs` and `until.rs` are what these are made of. What keeps it simple: rules
-//! are replaced whole or not at all, a principal knows which edition of them it was made under,
-//! and one made under an older edition is looked up again by name. Whoever does not exist, has a
-//! wrong client id or a wrong password goes the same way at the same price. Absent on purpose:
-//! threads, files, clocks; other kinds of users file come in as another `Roll`.
+//! Logins in three steps are in `dialogue.rs`, their keys in `scram.rs`. `throttle.rs` says who
+//! must wait, `verified.rs` who need not be checked again, `line.rs` whose check is next; `mac.rs`
+//! and `until.rs` are what these are made of. What keeps it simple: rules are replaced whole or
+//! not at all, a principal knows which edition of them it was made under, and one made under an
+//! older edition is looked up again by name. Whoever does not exist, has a wrong client id or a
+//! wrong password goes the same way at the same price. Absent on purpose: threads, files, clocks;
+//! other kinds of users file come in as another `Roll`.
 
 use std::sync::Arc;
 
 use bytes::Bytes;
 
 use crate::base::time::Now;
-use crate::hub::policy::{self, Admit, Changes, Claim, Login, Policy, Principal, Refusal, Secret};
+use crate::hub::policy::{
+    self, Admit, Changes, Claim, Dialogue, Login, Policy, Principal, Refusal, Secret,
+};
 
+mod cost;
+mod dialogue;
 mod mac;
 mod rules;
 mod throttle;
@@ -25,6 +30,7 @@ mod verified;
 #[cfg(feature = "testing")]
 pub mod fuzzing;
 pub mod line;
+pub mod scram;
 
 #[cfg(test)]
 mod access_test;
@@ -32,6 +38,8 @@ mod access_test;
 mod line_test;
 #[cfg(test)]
 mod rules_test;
+#[cfg(test)]
+mod scram_test;
 #[cfg(test)]
 mod throttle_test;
 #[cfg(test)]
@@ -64,34 +72,44 @@ pub struct Diff {
 /// The policy that a users file describes.
 pub struct Access {
     mac: Mac,
-    roll: Roll,
+    roll: Arc<Roll>,
     edition: u32,
     verified: Verified,
     throttle: Throttle,
+    rounds: u32,
     checks_receive: bool,
+    dialogues: u64,
 }
 
 impl Access {
     /// Understand a users file. `key` must be random and told to nobody.
     pub fn new(text: &str, key: [u64; 2], terms: Terms) -> Result<Self, Note> {
         let mac = Mac::new(key);
-        let roll = Roll::parse(text, mac)?;
+        let roll = Roll::parse(text, mac, terms.rounds, None)?;
         let checks_receive = roll.groups.iter().any(Group::strikes_deliveries);
-        let (verified, throttle) = (Verified::new(), Throttle::new(mac, terms));
-        Ok(Self { mac, roll, edition: 1, verified, throttle, checks_receive })
+        Ok(Self {
+            mac,
+            roll: Arc::new(roll),
+            edition: 1,
+            verified: Verified::new(),
+            throttle: Throttle::new(mac, terms),
+            rounds: terms.rounds,
+            checks_receive,
+            dialogues: 0,
+        })
     }
 
     /// Replace users and rules by those of another file; when it has an error nothing changes.
     /// Connections whose user `recall` no longer knows, or who are named in the answer as
     /// changed, are the caller's to end.
     pub fn reload(&mut self, text: &str) -> Result<Diff, Note> {
-        let roll = Roll::parse(text, self.mac)?;
+        let roll = Roll::parse(text, self.mac, self.rounds, Some(&self.roll))?;
         let diff = self.difference(&roll);
         // Subscriptions made under the old rules may match what the new ones forbid, so from the
         // first narrowing change on deliveries are looked at one by one.
         self.checks_receive |= diff.rules || !diff.removed.is_empty() || !diff.changed.is_empty();
         self.checks_receive |= roll.groups.iter().any(Group::strikes_deliveries);
-        self.roll = roll;
+        self.roll = Arc::new(roll);
         self.edition = self.edition.wrapping_add(1);
         self.verified.flush();
         self.throttle.forget_friends();
@@ -136,7 +154,7 @@ impl Access {
                 let group = |roll: &Roll, user: &User| {
                     roll.groups.get(user.group as usize).map(|group| group.name.clone())
                 };
-                a.proof == b.proof && a.client_id == b.client_id && group(old, a) == group(new, b)
+                a.proves_like(b) && a.client_id == b.client_id && group(old, a) == group(new, b)
             }
             _ => true,
         };
@@ -154,8 +172,14 @@ impl Access {
         self.roll.mode == Mode::None && self.roll.users.is_empty()
     }
 
-    fn principal(&self, name: &Bytes, user: &User) -> Principal {
-        Principal { user: name.clone(), group: user.group, durable: true, edition: self.edition }
+    fn principal(&self, name: &Bytes, user: &User, client_id: &[u8]) -> Principal {
+        Principal {
+            user: name.clone(),
+            client_id: Bytes::copy_from_slice(client_id),
+            group: user.group,
+            durable: true,
+            edition: self.edition,
+        }
     }
 
     /// The group whose rules apply: nobody's when the user is gone, none when rules are not asked.
@@ -177,6 +201,17 @@ impl Access {
     fn failed(&mut self, now: Now, login: &Login<'_>, why: Refusal) -> Admit {
         self.throttle.on_failed(now, login.address, login.loopback, login.user);
         Admit::No(why)
+    }
+
+    /// Whoever showed a certificate that names a user who may come in by it.
+    fn certified(&self, login: &Login<'_>) -> Option<Principal> {
+        let name = login.certificate?.as_bytes();
+        if !login.user.is_empty() && login.user != name {
+            return None;
+        }
+        let (name, user) = self.roll.users.get_key_value(name)?;
+        let welcome = user.certificate && fits(user, login);
+        welcome.then(|| self.principal(name, user, login.client_id))
     }
 
     /// Have `hash` checked; without a principal only for what it costs.
@@ -225,7 +260,12 @@ impl Policy for Access {
         if self.is_open()
             && let Some(guest) = self.recall(&Bytes::copy_from_slice(login.user))
         {
-            return Admit::Yes(guest);
+            let client_id = Bytes::copy_from_slice(login.client_id);
+            return Admit::Yes(Principal { client_id, ..guest });
+        }
+        if let Some(known) = self.certified(login) {
+            // Proved below every protocol: there was nothing to guess, so nobody has to wait.
+            return Admit::Yes(known);
         }
         if login.user.is_empty() {
             return Admit::No(Refusal::Anonymous);
@@ -239,13 +279,13 @@ impl Policy for Access {
         let found = self.roll.users.get_key_value(login.user);
         // An empty password proves nothing, whatever it is compared with.
         let known = found.filter(|(_, user)| fits(user, login) && !password.is_empty());
-        let principal = known.map(|(name, user)| self.principal(name, user));
+        let principal = known.map(|(name, user)| self.principal(name, user, login.client_id));
         let proof = found.map(|(_, user)| user.proof.clone());
         let secret = match proof {
             Some(Proof::Hash(hash)) => return self.check(now, login, hash, principal),
             Some(Proof::Secret(secret)) => secret,
             // Nobody's secret: one bit off whatever was sent.
-            None => digest ^ 1,
+            Some(Proof::Certificate) | None => digest ^ 1,
         };
         match principal {
             Some(known) if mac::same(secret, digest) => {
@@ -261,6 +301,14 @@ impl Policy for Access {
     }
 
     fn verified(&mut self, now: Now, claim: &Claim, ok: bool) -> Result<Principal, Refusal> {
+        if claim.tag == 0 {
+            // A dialogue: nobody was asked yet whether this name may be tried again by now, and
+            // whoever may not is told nothing about the proof.
+            let ms = self.throttle.wait_ms(now, claim.address, claim.loopback, &claim.user);
+            if ms > 0 {
+                return Err(Refusal::Throttled { ms });
+            }
+        }
         let Some(principal) = claim.principal.as_ref().filter(|_| ok) else {
             self.throttle.on_failed(now, claim.address, claim.loopback, &claim.user);
             return Err(Refusal::Unknown);
@@ -269,9 +317,28 @@ impl Policy for Access {
             // The rules changed while the worker was busy; what it compared may no longer count.
             return Err(Refusal::Unknown);
         }
-        self.verified.add(now, claim.tag);
+        if claim.tag != 0 {
+            self.verified.add(now, claim.tag);
+        }
         self.throttle.on_succeeded(now, claim.address, &claim.user);
         Ok(principal.clone())
+    }
+
+    fn converse(&mut self, _: Now, login: &Login<'_>, method: &[u8]) -> Option<Box<dyn Dialogue>> {
+        if method != scram::METHOD || !self.roll.speaks_scram() {
+            return None;
+        }
+        self.dialogues += 1;
+        let nonce = self.mac.of(Purpose::Nonce).part(&self.dialogues.to_le_bytes()).done();
+        Some(Box::new(dialogue::Scram::new(dialogue::Terms {
+            roll: Arc::clone(&self.roll),
+            edition: self.edition,
+            user: Bytes::copy_from_slice(login.user),
+            client_id: Bytes::copy_from_slice(login.client_id),
+            address: login.address,
+            loopback: login.loopback,
+            nonce,
+        })))
     }
 
     fn permit(&mut self, who: &Principal, access: &policy::Access<'_>) -> bool {
@@ -280,7 +347,7 @@ impl Policy for Access {
         }
         match self.standing(who) {
             Standing::Free => true,
-            Standing::Group(group) => group.ruling(&who.user, access).allowed,
+            Standing::Group(group) => group.ruling(who, access).allowed,
             Standing::Gone => false,
         }
     }
@@ -291,7 +358,7 @@ impl Policy for Access {
         }
         match self.standing(who) {
             Standing::Free => "allowed: mode none asks no rules".into(),
-            Standing::Group(group) => group.ruling(&who.user, access).explain(group),
+            Standing::Group(group) => group.ruling(who, access).explain(group),
             Standing::Gone => "denied: there is no such user any more".into(),
         }
     }
@@ -300,7 +367,7 @@ impl Policy for Access {
         if self.is_open() {
             return policy::Open.recall(user).map(|p| Principal { edition: self.edition, ..p });
         }
-        self.roll.users.get_key_value(user).map(|(name, user)| self.principal(name, user))
+        self.roll.users.get_key_value(user).map(|(name, user)| self.principal(name, user, b""))
     }
 
     fn reload(&mut self, text: &str) -> Result<Changes, String> {

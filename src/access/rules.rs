@@ -1,18 +1,21 @@
 //! Floor 3. Groups and their rules: what somebody who was let in may do.
 //!
-//! A rule is `can|cannot publish|subscribe|request RESOURCE`, the resource in the star grammar.
-//! What no rule allows is denied, and `cannot` is stronger than `can`. In an exclusive group
-//! `can` names the exceptions instead: everything is allowed but what a rule matches. Granting a
-//! subscription takes a rule that covers all of it; a rule that forbids only some of it leaves it
-//! standing and strikes the deliveries (`Access::Receive`). `self/` is an ordinary level unless
-//! the file asks for it to stand for the user's name; the name is then put in as one whole level,
-//! never into text that is read again. Absent on purpose: order (rules have none), users.
+//! A rule is `can|cannot publish|subscribe|request RESOURCE`. The resource is in the star grammar,
+//! in which `+` and a last `#` mean what they mean to MQTT: without `#` nothing could permit a
+//! subscription to a level and all below it. What no rule allows is denied, and `cannot` is
+//! stronger than `can`. In an exclusive group `can` names the exceptions instead: everything is
+//! allowed but what a rule matches. Granting a subscription takes a rule that covers all of it; a
+//! rule that forbids only some of it leaves it standing and strikes the deliveries
+//! (`Access::Receive`). The levels `%u` and `%c` stand for the user's name and the client id (and
+//! a first `self` for the name, where the file asks for it). Such a level is compared whole and
+//! never put into text that is read again, and a name that is no honest level matches nothing.
+//! Absent on purpose: order (rules have none), users.
 
 use bytes::Bytes;
 use serde::Deserialize;
 
-use crate::hub::policy::Access;
-use crate::topic::{Dialect, Filter, Match, Seg, Star, Topic, TopicFault};
+use crate::hub::policy::{Access, Principal};
+use crate::topic::{Dialect, Filter, Match, Seg, Star, Tail, Topic, TopicFault};
 
 /// How the rules of a group are read.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default, Deserialize)]
@@ -34,14 +37,21 @@ enum Action {
     Request,
 }
 
+/// What a level can stand for.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+enum Name {
+    User,
+    Client,
+}
+
 /// One rule.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub(super) struct Rule {
     can: bool,
     action: Action,
+    /// Levels that stand for a name are open in it.
     filter: Filter,
-    /// The first level stands for the user's name.
-    own: bool,
+    names: Vec<(usize, Name)>,
     /// As written.
     text: String,
 }
@@ -83,42 +93,80 @@ impl Rule {
         }
         let star = Star { levels_max: LEVELS_MAX };
         let resource_bytes = Bytes::copy_from_slice(resource.as_bytes());
-        let filter = star.filter(&resource_bytes, Match::Native).map_err(words_for)?;
-        let own = expand_self && resource.starts_with("self/");
-        Ok(Self { can, action, filter, own, text: text.into() })
+        let mut filter = star.filter(&resource_bytes, Match::Native).map_err(words_for)?;
+        let mut names = open_levels(&mut filter)?;
+        if expand_self && resource.starts_with("self/") {
+            names.push((0, Name::User));
+            if let Some(first) = filter.segs.first_mut() {
+                *first = Seg::One;
+            }
+        }
+        Ok(Self { can, action, filter, names, text: text.into() })
     }
 
     /// Two rules about one thing: the second either repeats or contradicts the first.
     pub(super) fn collides(&self, other: &Self) -> bool {
-        self.action == other.action && self.filter == other.filter && self.own == other.own
+        self.action == other.action && self.filter == other.filter && self.names == other.names
     }
 
     fn on(&self, action: Action) -> bool {
         self.action == action
     }
 
-    fn matches(&self, user: &Bytes, topic: &Topic) -> bool {
-        self.with_filter(user, |filter| filter.matches(topic))
+    fn matches(&self, who: &Principal, topic: &Topic) -> bool {
+        let own = |at: usize, name: &[u8]| topic.level(at) == Some(name);
+        self.names.iter().all(|(at, name)| name.level(who).is_some_and(|name| own(*at, name)))
+            && self.filter.matches(topic)
     }
 
-    fn covers(&self, user: &Bytes, wanted: &Filter) -> bool {
-        self.with_filter(user, |filter| filter.covers(wanted))
+    fn covers(&self, who: &Principal, wanted: &Filter) -> bool {
+        let own = |at: usize, name: &[u8]| match wanted.segs.get(at) {
+            Some(Seg::Lit(level)) => level == name,
+            Some(Seg::One) | None => false,
+        };
+        self.names.iter().all(|(at, name)| name.level(who).is_some_and(|name| own(*at, name)))
+            && self.filter.covers(wanted)
     }
+}
 
-    fn with_filter(&self, user: &Bytes, ask: impl FnOnce(&Filter) -> bool) -> bool {
-        if !self.own {
-            return ask(&self.filter);
-        }
-        if user.is_empty() {
-            // The nameless own nothing.
-            return false;
-        }
-        let mut filter = self.filter.clone();
-        if let Some(first) = filter.segs.first_mut() {
-            *first = Seg::Lit(user.clone());
-        }
-        ask(&filter)
+impl Name {
+    /// The name, if it is one that may stand as a level: the nameless own nothing, and what some
+    /// protocol could read as a wildcard, as two levels or as the broker's own space is refused.
+    fn level(self, who: &Principal) -> Option<&[u8]> {
+        let name = match self {
+            Self::User => &who.user,
+            Self::Client => &who.client_id,
+        };
+        let honest = !name.is_empty()
+            && !name.starts_with(b"$")
+            && !name.iter().any(|b| matches!(b, b'/' | b'*' | b'+' | b'#' | 0));
+        honest.then_some(name)
     }
+}
+
+/// Put in what the star grammar does not know, and find the levels that stand for names.
+fn open_levels(filter: &mut Filter) -> Result<Vec<(usize, Name)>, String> {
+    if matches!(filter.segs.last(), Some(Seg::Lit(last)) if last == "#") && filter.tail == Tail::End
+    {
+        filter.segs.pop();
+        filter.tail = Tail::Rest;
+    }
+    let mut names = Vec::new();
+    for (at, seg) in filter.segs.iter_mut().enumerate() {
+        let Seg::Lit(level) = seg else { continue };
+        match &level[..] {
+            b"%u" => names.push((at, Name::User)),
+            b"%c" => names.push((at, Name::Client)),
+            b"+" => {}
+            b"#" => return Err("`#` is the last level or none".into()),
+            level if level.windows(2).any(|two| matches!(two, b"%u" | b"%c")) => {
+                return Err("`%u` and `%c` stand for a whole level".into());
+            }
+            _ => continue,
+        }
+        *seg = Seg::One;
+    }
+    Ok(names)
 }
 
 impl Group {
@@ -141,13 +189,13 @@ impl Group {
         self.rules.iter().any(|rule| rule.on(Action::Subscribe) && strikes(rule))
     }
 
-    /// What the rules say about this user doing that.
-    pub(super) fn ruling(&self, user: &Bytes, access: &Access<'_>) -> Ruling<'_> {
+    /// What the rules say about somebody doing that.
+    pub(super) fn ruling(&self, who: &Principal, access: &Access<'_>) -> Ruling<'_> {
         let applies = |rule: &&Rule| match access {
-            Access::Publish(topic) => rule.on(Action::Publish) && rule.matches(user, topic),
-            Access::Receive(topic) => rule.on(Action::Subscribe) && rule.matches(user, topic),
-            Access::Request(topic) => rule.on(Action::Request) && rule.matches(user, topic),
-            Access::Subscribe(filter) => rule.on(Action::Subscribe) && rule.covers(user, filter),
+            Access::Publish(topic) => rule.on(Action::Publish) && rule.matches(who, topic),
+            Access::Receive(topic) => rule.on(Action::Subscribe) && rule.matches(who, topic),
+            Access::Request(topic) => rule.on(Action::Request) && rule.matches(who, topic),
+            Access::Subscribe(filter) => rule.on(Action::Subscribe) && rule.covers(who, filter),
         };
         let mut grant = None;
         for rule in self.rules.iter().filter(applies) {

@@ -3,8 +3,8 @@
 use bytes::Bytes;
 
 use super::rules::{Group, Kind, Rule};
-use crate::hub::policy::Access;
-use crate::topic::{Dialect, Filter, Match, Star, Topic};
+use crate::hub::policy::{Access, Principal};
+use crate::topic::{Dialect, Filter, Match, Seg, Star, Tail, Topic};
 
 const STAR: Star = Star { levels_max: 128 };
 
@@ -31,8 +31,9 @@ fn group(rules: &[&str]) -> Group {
 /// May `user` do this? `what` is written like a rule without its `can`.
 fn may(group: &Group, user: &str, what: &str) -> bool {
     let user = Bytes::copy_from_slice(user.as_bytes());
+    let user = &Principal { user, ..Principal::default() };
     let (action, on) = what.split_once(' ').unwrap();
-    let allowed = |access: Access<'_>| group.ruling(&user, &access).allowed;
+    let allowed = |access: Access<'_>| group.ruling(user, &access).allowed;
     match action {
         "publish" => allowed(Access::Publish(&topic(on))),
         "receive" => allowed(Access::Receive(&topic(on))),
@@ -161,6 +162,75 @@ fn a_name_is_one_level_even_if_it_looks_like_more() {
     }
 }
 
+fn called(user: &str, client_id: &str) -> Principal {
+    let text = |text: &str| Bytes::copy_from_slice(text.as_bytes());
+    Principal { user: text(user), client_id: text(client_id), ..Principal::default() }
+}
+
+#[test]
+fn names_stand_where_the_rule_puts_them() {
+    let rules = group(&["can publish d/%c/up", "can subscribe %u/%c/#", "cannot publish d/%c/%u"]);
+    let may = |who: &Principal, access: Access<'_>| rules.ruling(who, &access).allowed;
+    let ann = called("ann", "c1");
+    assert!(may(&ann, Access::Publish(&topic("d/c1/up"))));
+    for other in ["d/c2/up", "d/ann/up", "d/%c/up", "d//up", "d/c1", "d/c1/up/x"] {
+        assert!(!may(&ann, Access::Publish(&topic(other))), "{other}");
+    }
+    assert!(!may(&called("up", "c1"), Access::Publish(&topic("d/c1/up"))), "cannot is stronger");
+    let below = |text: &str| Filter { tail: Tail::Rest, ..filter(text) };
+    for wanted in [below("ann/c1"), below("ann/c1/x"), filter("ann/c1"), filter("ann/c1/*")] {
+        assert!(may(&ann, Access::Subscribe(&wanted)), "{wanted:?}");
+    }
+    for wanted in [below("ann"), below("ann/c2"), below("bob/c1"), filter("*/c1/x"), filter("*")] {
+        assert!(!may(&ann, Access::Subscribe(&wanted)), "{wanted:?}");
+    }
+    assert!(may(&ann, Access::Receive(&topic("ann/c1/x"))));
+    assert!(!may(&ann, Access::Receive(&topic("ann/c2/x"))));
+}
+
+/// Each of these names would match exactly one topic, that of the same name, if it were let: what
+/// is refused is that anybody can own a level that another protocol reads as something else.
+#[test]
+fn a_name_that_is_no_honest_level_owns_nothing() {
+    let rules = group(&["can publish a/%u", "can publish b/%c", "can subscribe a/%u"]);
+    let level = |first: &str, name: &str| Topic::from_levels([first.as_bytes(), name.as_bytes()]);
+    for name in ["", "$x", "x/y", "+", "#", "*", "x+", "x#", "x*", "x\0"] {
+        let who = called(name, name);
+        let (own, ours) = (level("a", name), level("b", name));
+        assert!(!rules.ruling(&who, &Access::Publish(&own)).allowed, "{name:?} as a user");
+        assert!(!rules.ruling(&who, &Access::Publish(&ours)).allowed, "{name:?} as a client");
+        let wanted = Filter::exact(&own);
+        assert!(!rules.ruling(&who, &Access::Subscribe(&wanted)).allowed, "{name:?} subscribes");
+        let wild =
+            Filter { segs: [Seg::Lit("a".into()), Seg::One].into_iter().collect(), ..wanted };
+        assert!(!rules.ruling(&who, &Access::Subscribe(&wild)).allowed, "{name:?} as a wildcard");
+    }
+    for name in ["x", "x.y", "a@b", "x$", "%u", "\u{fc}"] {
+        let who = called(name, name);
+        assert!(rules.ruling(&who, &Access::Publish(&level("a", name))).allowed, "{name:?}");
+        assert!(rules.ruling(&who, &Access::Publish(&level("b", name))).allowed, "{name:?}");
+    }
+}
+
+#[test]
+fn wildcards_of_mqtt_mean_what_they_mean_there() {
+    let rules = group(&["can subscribe a/#", "can publish s/+/t", "can request #"]);
+    let below = |text: &str| Filter { tail: Tail::Rest, ..filter(text) };
+    let may = |access: Access<'_>| rules.ruling(&Principal::default(), &access).allowed;
+    assert!(may(Access::Subscribe(&below("a"))), "a level and all below it");
+    assert!(may(Access::Subscribe(&below("a/b"))) && may(Access::Receive(&topic("a"))));
+    assert!(!may(Access::Subscribe(&below("b"))));
+    let star = group(&["can subscribe a/*"]);
+    let wanted = below("a");
+    assert!(!star.ruling(&Principal::default(), &Access::Subscribe(&wanted)).allowed);
+    check(&rules, "u", &["publish s/x/t", "publish s//t", "request a/b"], &["publish s/t"]);
+    check(&rules, "u", &[], &["publish s/x/y/t", "request $SYS/a"]);
+    for wrong in ["a/#/b", "#/a", "a/x%u", "a/%u%c", "a/%cx/b", "a/#/*"] {
+        assert!(Rule::parse(&format!("can publish {wrong}"), false).is_err(), "{wrong}");
+    }
+    assert!(Rule::parse("can publish c#/a+b/100%", false).is_ok(), "parts of a level are text");
+}
+
 #[test]
 fn a_rule_open_at_the_root_does_not_open_what_begins_with_a_dollar() {
     let rules = group(&["can subscribe *", "can publish */x"]);
@@ -213,7 +283,7 @@ fn an_explanation_names_the_rule_that_decides() {
     let rules = group(&["can publish a/*", "cannot publish a/secret"]);
     let why = |on: &str| {
         let topic = topic(on);
-        rules.ruling(&Bytes::new(), &Access::Publish(&topic)).explain(&rules)
+        rules.ruling(&Principal::default(), &Access::Publish(&topic)).explain(&rules)
     };
     assert_eq!(why("a/b"), "allowed by `can publish a/*` of group G");
     assert_eq!(why("a/secret"), "denied by `cannot publish a/secret` of group G");

@@ -13,6 +13,7 @@ use crate::base::time::{Deadline, MS, Now};
 use crate::hub::policy::Address;
 
 use super::mac::{Mac, Purpose};
+use super::scram::ROUNDS;
 use super::until::Until;
 
 /// A token bucket: so many failures at once, and one more every so often.
@@ -40,6 +41,8 @@ pub struct Terms {
     pub wait_ms_max: u64,
     /// How long a network that knew a password is trusted to be the user's.
     pub friend_ms: u64,
+    /// Rounds of the SCRAM keys that are made of shared secrets when a users file is read.
+    pub rounds: u32,
 }
 
 impl Default for Terms {
@@ -51,6 +54,7 @@ impl Default for Terms {
             loopback: Bucket { burst: 100, refill_ms: 100 },
             wait_ms_max: 60_000,
             friend_ms: 86_400_000,
+            rounds: ROUNDS,
         }
     }
 }

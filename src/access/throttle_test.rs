@@ -12,6 +12,7 @@ const TERMS: Terms = Terms {
     loopback: Bucket { burst: 50, refill_ms: 10 },
     wait_ms_max: 5_000,
     friend_ms: 60_000,
+    rounds: 1,
 };
 
 struct World {

@@ -16,8 +16,10 @@ use toml::{Spanned, Value};
 
 use crate::base::map::{Map, Seed};
 
+use super::cost::{Cost, decoy};
 use super::mac::{Mac, Purpose};
 use super::rules::{Group, Kind, Rule};
+use super::scram::{self, Keys};
 
 /// How strict the file is meant to be.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Deserialize)]
@@ -55,17 +57,33 @@ impl std::error::Error for Note {}
 pub(super) enum Proof {
     /// The digest of what must be sent, byte for byte.
     Secret(u128),
-    /// The bcrypt hash of what must be sent.
+    /// The hash of what must be sent: bcrypt, or SCRAM keys in their text form.
     Hash(Arc<str>),
+    /// None that could be sent: a certificate is the only way in.
+    Certificate,
 }
 
 /// One user.
 #[derive(Clone, PartialEq, Eq)]
 pub(super) struct User {
     pub(super) proof: Proof,
+    /// For logins in several steps.
+    pub(super) scram: Option<Arc<Keys>>,
+    /// May come in by a certificate with this name, without a password.
+    pub(super) certificate: bool,
     /// The only client id to be used, where one was given.
     pub(super) client_id: Option<Bytes>,
     pub(super) group: u32,
+}
+
+impl User {
+    /// Are both let in by the same proofs? Keys made of a secret are the same when it is.
+    pub(super) fn proves_like(&self, other: &Self) -> bool {
+        let made = matches!(self.proof, Proof::Secret(_));
+        self.proof == other.proof
+            && self.certificate == other.certificate
+            && (made || self.scram == other.scram)
+    }
 }
 
 /// The file, understood.
@@ -76,6 +94,37 @@ pub(super) struct Roll {
     /// A hash nothing matches, for users who do not exist; absent when no user has a hash.
     pub(super) decoy: Option<Arc<str>>,
     pub(super) warnings: Vec<Note>,
+    salts: Salts,
+    /// What most SCRAM keys take; none when there are no such keys.
+    rounds: Option<u32>,
+}
+
+/// Where the salts come from that no file names.
+#[derive(Clone, Copy)]
+struct Salts(scram::Hash);
+
+impl Salts {
+    /// Known to nobody, and the same after a restart as before: otherwise a changed salt would
+    /// tell who is made up. Keys in the file are such a thing; without any, all salts change alike.
+    fn of(users: &[Spanned<FileUser>], mac: Mac) -> Self {
+        let named = users.iter().filter_map(|user| {
+            let keys = user.get_ref().scram_sha_256.as_ref()?;
+            Some((user.get_ref().name.get_ref(), keys.get_ref().as_str()?))
+        });
+        match named.min() {
+            Some((_, keys)) => Self(scram::keyed(keys.as_bytes(), &[b"salts"])),
+            None => {
+                let key = mac.of(Purpose::Salt).done().to_le_bytes();
+                Self(scram::keyed(&key, &[b"salts"]))
+            }
+        }
+    }
+
+    fn salt(&self, name: &[u8]) -> Vec<u8> {
+        let [salt @ .., _, _, _, _, _, _, _, _, _, _, _, _, _, _, _, _] =
+            scram::keyed(&self.0, &[b"salt", name]);
+        salt.to_vec()
+    }
 }
 
 #[derive(Deserialize)]
@@ -105,9 +154,12 @@ struct FileUser {
     name: Spanned<String>,
     group: Option<Spanned<String>>,
     client_id: Option<Spanned<String>>,
+    #[serde(default)]
+    certificate: bool,
     // Values, not strings: the parser's own complaint about a wrong type would quote the value.
     shared_secret: Option<Spanned<Value>>,
     password_hash: Option<Spanned<Value>>,
+    scram_sha_256: Option<Spanned<Value>>,
 }
 
 /// Reads one file.
@@ -120,12 +172,28 @@ struct Reading<'a> {
     users: Map<Bytes, User>,
     /// How many hashes there are of each cost.
     costs: BTreeMap<u32, usize>,
+    /// How many SCRAM keys there are of each number of rounds; those that passwords are held
+    /// against as well.
+    rounds: BTreeMap<u32, usize>,
+    slow: BTreeMap<u32, usize>,
+    salts: Salts,
+    /// Rounds of keys that are made here.
+    made: u32,
+    old: Option<&'a Roll>,
     warnings: Vec<Note>,
 }
 
 impl Roll {
     /// Understand a users file, or say what is wrong with it.
-    pub(super) fn parse(text: &str, mac: Mac) -> Result<Self, Note> {
+    ///
+    /// SCRAM keys of shared secrets take `rounds`; those that `old` has are taken from there, so
+    /// that reading a file again does not stop the loop.
+    pub(super) fn parse(
+        text: &str,
+        mac: Mac,
+        rounds: u32,
+        old: Option<&Self>,
+    ) -> Result<Self, Note> {
         let file: File = toml::from_str(text).map_err(|e| {
             let at = e.span().map_or(0, |span| span.start);
             note(text, at, e.message().replace('\n', ", "))
@@ -139,6 +207,11 @@ impl Roll {
             groups: Vec::new(),
             users: Map::with_hasher(seed),
             costs: BTreeMap::new(),
+            rounds: BTreeMap::new(),
+            slow: BTreeMap::new(),
+            salts: Salts::of(&file.users, mac),
+            made: rounds,
+            old,
             warnings: Vec::new(),
         };
         for (name, group) in file.groups {
@@ -148,6 +221,19 @@ impl Roll {
             reading.user(user)?;
         }
         reading.finish()
+    }
+
+    /// Can anybody come in by SCRAM?
+    pub(super) fn speaks_scram(&self) -> bool {
+        self.rounds.is_some()
+    }
+
+    /// The keys of somebody who is not there, with the salt that goes with the name. What would
+    /// prove them nobody knows.
+    pub(super) fn nobody(&self, name: &[u8]) -> Keys {
+        let key = scram::keyed(&self.salts.0, &[b"nobody", name]);
+        let rounds = self.rounds.unwrap_or(scram::ROUNDS);
+        Keys { rounds, salt: self.salts.salt(name), stored: key, server: key }
     }
 }
 
@@ -170,27 +256,51 @@ impl Reading<'_> {
 
     fn user(&mut self, user: Spanned<FileUser>) -> Result<(), Note> {
         let at = user.span().start;
-        let FileUser { name, group, client_id, shared_secret, password_hash } = user.into_inner();
-        let name_at = name.span().start;
-        let name = name.into_inner();
+        let mut user = user.into_inner();
+        let name_at = user.name.span().start;
+        let name = core::mem::take(user.name.get_mut());
         if let Some(flaw) = self.user_name_flaw(&name) {
             return Err(note(self.text, name_at, format!("the name of a user {flaw}")));
         }
-        let group = self.group_of(group, name_at, &name)?;
-        let client_id = self.client_id(client_id, &name)?;
-        let proof = match (shared_secret, password_hash) {
-            (Some(secret), None) => self.secret(secret, &name)?,
-            (None, Some(hash)) => self.hash(hash, &name)?,
-            _ => {
-                let text = format!("user {name} needs one of shared_secret and password_hash");
-                return Err(note(self.text, at, text));
-            }
-        };
-        let user = User { proof, client_id, group };
+        let group = self.group_of(user.group.take(), name_at, &name)?;
+        let client_id = self.client_id(user.client_id.take(), &name)?;
+        let certificate = user.certificate;
+        let (proof, scram) = self.proofs(at, user, &name)?;
+        let user = User { proof, scram, certificate, client_id, group };
         if self.users.insert(Bytes::from(name.clone()), user).is_some() {
             return Err(note(self.text, name_at, format!("user {name} is there twice")));
         }
         Ok(())
+    }
+
+    /// What proves to be this user, by a password and in several steps.
+    fn proofs(
+        &mut self,
+        at: usize,
+        user: FileUser,
+        name: &str,
+    ) -> Result<(Proof, Option<Arc<Keys>>), Note> {
+        match (user.shared_secret, user.password_hash, user.scram_sha_256) {
+            (Some(secret), None, None) => self.secret(secret, name),
+            (None, Some(hash), None) => Ok((self.hash(hash, name)?, None)),
+            (None, Some(hash), Some(keys)) => {
+                let (keys, _) = self.keys(keys, name)?;
+                Ok((self.hash(hash, name)?, Some(keys)))
+            }
+            (None, None, Some(keys)) => {
+                let (keys, text) = self.keys(keys, name)?;
+                *self.slow.entry(keys.rounds).or_default() += 1;
+                Ok((Proof::Hash(text), Some(keys)))
+            }
+            (None, None, None) if user.certificate => Ok((Proof::Certificate, None)),
+            _ => {
+                let text = format!(
+                    "user {name} needs one of shared_secret and password_hash, or scram_sha_256 \
+                     (which may stand beside a password_hash), or certificate = true"
+                );
+                Err(note(self.text, at, text))
+            }
+        }
     }
 
     fn user_name_flaw(&self, name: &str) -> Option<&'static str> {
@@ -225,7 +335,11 @@ impl Reading<'_> {
         Ok(Some(Bytes::from(id.into_inner())))
     }
 
-    fn secret(&mut self, secret: Spanned<Value>, user: &str) -> Result<Proof, Note> {
+    fn secret(
+        &mut self,
+        secret: Spanned<Value>,
+        user: &str,
+    ) -> Result<(Proof, Option<Arc<Keys>>), Note> {
         let at = secret.span().start;
         let wrong = |text: &str| note(self.text, at, format!("the secret of user {user} {text}"));
         let Value::String(secret) = secret.into_inner() else {
@@ -245,10 +359,35 @@ impl Reading<'_> {
             self.warnings.push(note(self.text, at, text));
         }
         let mut bytes = secret.into_bytes();
-        let digest = self.mac.of(Purpose::Secret).part(&bytes).done();
+        let proof = Proof::Secret(self.mac.of(Purpose::Secret).part(&bytes).done());
+        let salt = self.salts.salt(user.as_bytes());
+        let known = self.old.and_then(|old| old.users.get(user.as_bytes()));
+        let known =
+            known.filter(|known| known.proof == proof).and_then(|known| known.scram.clone());
+        let known = known.filter(|keys| keys.salt == salt && keys.rounds == self.made);
+        let make = || Arc::new(Keys::derive(&bytes, &salt, self.made));
+        let keys = known.unwrap_or_else(make);
+        *self.rounds.entry(self.made).or_default() += 1;
         bytes.fill(0);
         core::hint::black_box(&bytes);
-        Ok(Proof::Secret(digest))
+        Ok((proof, Some(keys)))
+    }
+
+    /// SCRAM keys, understood and as written.
+    fn keys(&mut self, keys: Spanned<Value>, user: &str) -> Result<(Arc<Keys>, Arc<str>), Note> {
+        let at = keys.span().start;
+        let wrong =
+            |text: &str| note(self.text, at, format!("scram_sha_256 of user {user} {text}"));
+        let Value::String(text) = keys.into_inner() else {
+            return Err(wrong("must be a string"));
+        };
+        let keys = Keys::parse(&text).map_err(wrong)?;
+        if keys.rounds < scram::ROUNDS {
+            let text = format!("user {user}: {} rounds are weak; 4096 is usual", keys.rounds);
+            self.warnings.push(note(self.text, at, text));
+        }
+        *self.rounds.entry(keys.rounds).or_default() += 1;
+        Ok((Arc::new(keys), text.into()))
     }
 
     fn hash(&mut self, hash: Spanned<Value>, user: &str) -> Result<Proof, Note> {
@@ -276,7 +415,7 @@ impl Reading<'_> {
             (self.mode == Mode::Dynamic && self.users.is_empty(), "no users: nobody can log in"),
             (self.mode == Mode::None && !self.groups.is_empty(), "mode none: no rule is asked"),
             (
-                self.costs.len() > 1,
+                self.costs.len() + self.slow.len() > 1,
                 "hashes of different cost: how long a refusal takes can tell who exists",
             ),
         ];
@@ -284,44 +423,21 @@ impl Reading<'_> {
         let doubts: Vec<Note> = doubts.map(|(_, text)| start(text)).collect();
         self.warnings.extend(doubts);
         // The most common cost, the higher of equals.
-        let cost = self.costs.iter().max_by_key(|(cost, count)| (**count, **cost));
-        let decoy = cost.map(|(cost, _)| Arc::from(decoy(*cost)));
-        let Self { mode, groups, users, warnings, .. } = self;
-        Ok(Roll { mode, groups, users, decoy, warnings })
-    }
-}
-
-/// The cost of a bcrypt hash.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
-struct Cost(u32);
-
-impl Cost {
-    /// `$2a$`, `$2b$` or `$2y$`, two digits, `$`, 22 letters of salt, 31 of digest. The last
-    /// letter of each has bits to spare, which must be zero: whoever decodes it checks that too.
-    fn of(hash: &str) -> Result<Self, &'static str> {
-        let form = "is not of the form $2b$NN$ and 53 letters";
-        let rest = ["$2a$", "$2b$", "$2y$"].iter().find_map(|p| hash.strip_prefix(p));
-        let (cost, rest) = rest.and_then(|rest| rest.split_once('$')).ok_or(form)?;
-        let digits = cost.len() == 2 && cost.bytes().all(|b| b.is_ascii_digit());
-        let index = |b: u8| ALPHABET.iter().position(|a| *a == b);
-        let spare = |at: usize, unit: usize| {
-            rest.as_bytes().get(at).and_then(|b| index(*b)).is_some_and(|i| i % unit == 0)
+        let most = |costs: &BTreeMap<u32, usize>| {
+            let most = costs.iter().max_by_key(|(cost, count)| (**count, **cost));
+            most.map(|(cost, _)| *cost)
         };
-        let letters = rest.len() == 53 && rest.bytes().all(|b| index(b).is_some());
-        if !digits || !letters || !spare(21, 16) || !spare(52, 4) {
-            return Err(form);
-        }
-        match cost.parse() {
-            Ok(cost @ 4..=14) => Ok(Self(cost)),
-            Ok(15..) => Err("has a cost over 14: one login would take seconds"),
-            _ => Err("has a cost under 4, which bcrypt does not know"),
-        }
+        let slow = most(&self.slow).map(slow_decoy);
+        let decoy = most(&self.costs).map(decoy).or(slow).map(Arc::from);
+        let rounds = most(&self.rounds);
+        let Self { mode, groups, users, warnings, salts, .. } = self;
+        Ok(Roll { mode, groups, users, decoy, warnings, salts, rounds })
     }
 }
 
-/// A well-formed hash whose digest is all zero bits: what hashes to it nobody knows.
-fn decoy(cost: u32) -> String {
-    format!("$2b${cost:02}$abcdefghijklmnopqrstuu{}", ".".repeat(31))
+/// Keys whose stored half is all zero bits, which nobody knows how to prove.
+fn slow_decoy(rounds: u32) -> String {
+    Keys { rounds, salt: vec![0; 16], stored: [0; 32], server: [0; 32] }.text()
 }
 
 fn name_flaw(name: &str) -> Option<&'static str> {
@@ -349,5 +465,3 @@ const DEFAULT_GROUP: &str = "User";
 const FIELD_MAX: usize = 65_535;
 /// Below this a warning is due.
 const COST_WEAK: u32 = 10;
-/// The letters of bcrypt, in order of value.
-const ALPHABET: &[u8; 64] = b"./ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789";

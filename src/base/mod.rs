@@ -1,6 +1,9 @@
 //! Floor 0. What any program could reuse: identities, time, containers, bounds. Knows nothing of
 //! brokers, protocols or storage.
 
+pub mod base64;
+pub mod bucket;
+pub mod cidr;
 pub mod dirty;
 pub mod id;
 pub mod limits;

@@ -18,6 +18,14 @@ struct Cut {
     shared: Bytes,
 }
 
+/// A place in an [`Outbound`], good until something is inserted before it or it is cleared.
+#[derive(Clone, Copy, Debug)]
+pub struct Mark {
+    at: usize,
+    cuts: usize,
+    len: usize,
+}
+
 /// Bytes to be written, in order.
 #[derive(Debug, Default)]
 pub struct Outbound {
@@ -50,6 +58,28 @@ impl Outbound {
         }
         self.shared_len += bytes.len();
         self.cuts.push(Cut { at: self.scratch.len(), shared: bytes.clone() });
+    }
+
+    /// The place behind all that was put so far.
+    #[must_use]
+    pub fn mark(&self) -> Mark {
+        Mark { at: self.scratch.len(), cuts: self.cuts.len(), len: self.len() }
+    }
+
+    /// Bytes put behind a place.
+    #[must_use]
+    pub fn len_from(&self, mark: Mark) -> usize {
+        self.len().saturating_sub(mark.len)
+    }
+
+    /// Put a few bytes at a place where others follow already: a header whose length was not
+    /// known before. It moves what was copied, a turn's share at most; what is shared stays.
+    pub fn insert(&mut self, mark: Mark, bytes: &[u8]) {
+        let at = mark.at.min(self.scratch.len());
+        self.scratch.splice(at..at, bytes.iter().copied());
+        for cut in self.cuts.iter_mut().skip(mark.cuts) {
+            cut.at += bytes.len();
+        }
     }
 
     /// Bytes in all.
@@ -155,6 +185,30 @@ mod tests {
         assert_eq!(out.cuts.len(), 2, "only large payloads are shared");
         assert_eq!(&flat[..4], b"head");
         assert_eq!(&flat[4 + COPY_MAX + 1..][..6], b"small\x01");
+    }
+
+    #[test]
+    fn a_header_is_put_before_what_follows_a_mark() {
+        let big = Bytes::from(vec![7u8; COPY_MAX + 1]);
+        for before in [&b""[..], b"before"] {
+            let mut out = Outbound::default();
+            out.put_slice(before);
+            if !before.is_empty() {
+                out.put_bytes(&big);
+            }
+            let mut wanted = out.to_vec();
+            let mark = out.mark();
+            out.put_bytes(&big);
+            out.put_slice(b"tail");
+            assert_eq!(out.len_from(mark), COPY_MAX + 5);
+            out.insert(mark, b"head");
+            wanted.extend_from_slice(b"head");
+            wanted.extend_from_slice(&big);
+            wanted.extend_from_slice(b"tail");
+            assert!(out.to_vec() == wanted, "{before:?}");
+            assert_eq!(out.len(), wanted.len());
+            assert!(out.cuts.len() >= 1, "large payloads stay shared");
+        }
     }
 
     #[test]

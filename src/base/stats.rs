@@ -1,7 +1,9 @@
 //! Floor 0. One table of counters: label, unit, meaning.
 //!
 //! The loop owns plain integers; no atomics. What shows them (log, admin, manual) reads the
-//! table, so a counter exists in one place.
+//! table, so a counter exists in one place. Every bound that can be reached has one as well.
+
+use super::limits::Limit;
 
 macro_rules! counters {
     ($($(#[doc = $doc:literal])+ $name:ident, $label:literal;)*) => {
@@ -44,8 +46,12 @@ counters! {
     DroppedAway, "messages_dropped_away_total";
     /// Deliveries dropped because they expired.
     DroppedExpired, "messages_dropped_expired_total";
+    /// Deliveries dropped because their reader takes no packets so large.
+    DroppedLarge, "messages_dropped_large_total";
     /// Deliveries a reader's protocol has no spelling for.
     Unspellable, "topic_unspellable_total";
+    /// Publications that were not let in: denied, too deep, or not what they say.
+    PublishesRefused, "publishes_refused_total";
     /// Copies of a publish swallowed because the same connection had it acknowledged.
     Swallowed, "publishes_swallowed_total";
     /// Faults of peers: malformed packets and broken rules.
@@ -56,6 +62,8 @@ counters! {
     Ignored, "packets_ignored_total";
     /// Times a publisher was made to wait for journal space or memory.
     Stalled, "publishers_stalled_total";
+    /// Times a client was ahead of its pace and not read for a while.
+    Paced, "clients_paced_total";
     /// Records appended to the journal.
     JournalRecords, "journal_records_total";
     /// Bytes appended to the journal.
@@ -68,11 +76,14 @@ counters! {
 
 /// The values.
 #[derive(Clone, Debug)]
-pub struct Stats([u64; COUNTERS.len()]);
+pub struct Stats {
+    counts: [u64; COUNTERS.len()],
+    limits: [u64; Limit::ALL.len()],
+}
 
 impl Default for Stats {
     fn default() -> Self {
-        Self([0; COUNTERS.len()])
+        Self { counts: [0; COUNTERS.len()], limits: [0; Limit::ALL.len()] }
     }
 }
 
@@ -84,17 +95,31 @@ impl Stats {
 
     /// Count several.
     pub fn add(&mut self, what: Counter, n: u64) {
-        self.0[what as usize] = self.0[what as usize].wrapping_add(n);
+        let count = &mut self.counts[what as usize];
+        *count = count.wrapping_add(n);
+    }
+
+    /// Somebody reached this bound.
+    pub fn reached(&mut self, limit: Limit) {
+        let count = &mut self.limits[limit as usize];
+        *count = count.wrapping_add(1);
+    }
+
+    /// How often this bound was reached.
+    #[must_use]
+    pub fn limit(&self, limit: Limit) -> u64 {
+        self.limits[limit as usize]
     }
 
     /// The value.
     #[must_use]
     pub fn get(&self, what: Counter) -> u64 {
-        self.0[what as usize]
+        self.counts[what as usize]
     }
 
     /// Label and value of every counter.
     pub fn iter(&self) -> impl Iterator<Item = (&'static str, u64)> + '_ {
-        COUNTERS.iter().map(|(c, label, _)| (*label, self.get(*c)))
+        let limits = Limit::ALL.iter().map(|limit| (limit.counter(), self.limit(*limit)));
+        COUNTERS.iter().map(|(c, label, _)| (*label, self.get(*c))).chain(limits)
     }
 }

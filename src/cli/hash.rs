@@ -5,10 +5,12 @@
 
 use std::io::Read;
 
+use crate::access::scram;
+
 use super::{FAILED, complain, say};
 
 /// Read, hash, print.
-pub(super) fn run() -> u8 {
+pub(super) fn run(by_scram: bool) -> u8 {
     let mut text = Vec::new();
     let limit = MAX as u64 + 2;
     if let Err(e) = std::io::stdin().lock().take(limit).read_to_end(&mut text) {
@@ -21,6 +23,13 @@ pub(super) fn run() -> u8 {
     if text.is_empty() || text.len() > MAX || text.contains(&0) {
         let line = format!("a password has 1 to {MAX} bytes, and no NUL among them");
         return complain(&line, FAILED);
+    }
+    if by_scram {
+        let mut salt = [0; 16];
+        return match getrandom::fill(&mut salt) {
+            Ok(()) => say(&scram::hash(&text, salt)),
+            Err(e) => complain(&format!("no random salt: {e}"), FAILED),
+        };
     }
     match bcrypt::hash(&text, COST) {
         Ok(hash) => say(&hash),

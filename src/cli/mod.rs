@@ -29,7 +29,11 @@ enum Verb {
     /// Run the broker in the foreground
     Serve(serve::Serve),
     /// Read a password from standard input and print its hash for a users file
-    Hash,
+    Hash {
+        /// As keys for logins by SCRAM-SHA-256 (the users file's scram_sha_256)
+        #[arg(long)]
+        scram: bool,
+    },
     /// Print the version
     Version,
 }
@@ -40,7 +44,7 @@ pub fn run() -> ExitCode {
     let args = Args::parse();
     let code = match args.verb.unwrap_or_else(|| Verb::Serve(serve::Serve::default())) {
         Verb::Serve(serve) => serve.run(),
-        Verb::Hash => hash::run(),
+        Verb::Hash { scram } => hash::run(scram),
         Verb::Version => say(&format!("spindle {}", env!("CARGO_PKG_VERSION"))),
     };
     ExitCode::from(code)

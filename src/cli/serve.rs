@@ -10,11 +10,14 @@ use clap::{Args, ValueEnum};
 use log::LevelFilter;
 
 use super::{DAMAGED, FAILED, USAGE, complain, log_lines};
+use crate::base::cidr::Cidr;
+use crate::base::limits::Limits;
+#[cfg(feature = "tls")]
+use crate::broker::Tls;
 use crate::broker::{Broker, Builder, Error};
 use crate::hub::message::Durability;
 use crate::journal::{Report, Why};
 use crate::os::signal::Signals;
-use crate::proto::Speak;
 
 /// Flags of `serve`.
 #[derive(Args, Clone, Debug)]
@@ -22,7 +25,8 @@ pub(super) struct Serve {
     /// Where the journal is kept
     #[arg(long, value_name = "DIR", default_value = DATA)]
     data: PathBuf,
-    /// Where to listen, as protocol://host:port[?durability=disk|os|memory]; may be repeated
+    /// Where to listen, as protocol://host:port[?durability=disk|os|memory&proxy=on] or unix:/path;
+    /// protocols: mqtt, mqtts, ws, wss, prx1, prx1s, any, anys; may be repeated
     #[arg(long, value_name = "URL", default_values = [LISTEN])]
     listen: Vec<String>,
     /// Users, groups and rules; without one every login is accepted, on loopback only
@@ -37,6 +41,36 @@ pub(super) struct Serve {
     /// Keep what can be kept of a damaged journal, instead of refusing it
     #[arg(long)]
     salvage: bool,
+    /// Another bound than the default, e.g. packet_bytes_max=65536; may be repeated
+    #[arg(long = "limit", value_name = "NAME=VALUE")]
+    limits: Vec<String>,
+    /// Certificate chain for mqtts and wss (PEM)
+    #[cfg(feature = "tls")]
+    #[arg(long, value_name = "FILE", requires = "tls_key")]
+    tls_cert: Option<PathBuf>,
+    /// Private key of the certificate (PEM)
+    #[cfg(feature = "tls")]
+    #[arg(long, value_name = "FILE", requires = "tls_cert")]
+    tls_key: Option<PathBuf>,
+    /// Issuers of client certificates (PEM); clients are asked for one
+    #[cfg(feature = "tls")]
+    #[arg(long, value_name = "FILE", requires = "tls_cert")]
+    tls_ca: Option<PathBuf>,
+    /// Revoked client certificates (PEM)
+    #[cfg(feature = "tls")]
+    #[arg(long, value_name = "FILE", requires = "tls_ca")]
+    tls_crl: Option<PathBuf>,
+    /// Must clients have a certificate?
+    #[cfg(feature = "tls")]
+    #[arg(long, value_enum, value_name = "HOW", requires = "tls_ca")]
+    tls_client_cert: Option<MustHave>,
+    /// Which name of a client's certificate is the user's
+    #[cfg(feature = "tls")]
+    #[arg(long, value_enum, value_name = "NAME", requires = "tls_ca")]
+    tls_identity: Option<Identity>,
+    /// Proxies whose word about addresses is taken (PROXY header, X-Forwarded-For); may be repeated
+    #[arg(long, value_name = "CIDR")]
+    trusted_proxy: Vec<Cidr>,
     /// How much the log says: error, warn, info, debug or trace
     #[arg(long, value_name = "LEVEL", default_value = "info")]
     log: LevelFilter,
@@ -53,6 +87,26 @@ enum Level {
     Memory,
 }
 
+/// The flag's spelling of what is asked of clients.
+#[cfg(feature = "tls")]
+#[derive(ValueEnum, Clone, Copy, PartialEq, Eq, Debug)]
+enum MustHave {
+    /// One that is shown must be good
+    Optional,
+    /// Nobody comes in without
+    Required,
+}
+
+/// The flag's spelling of a name in a certificate.
+#[cfg(feature = "tls")]
+#[derive(ValueEnum, Clone, Copy, PartialEq, Eq, Debug)]
+enum Identity {
+    /// The common name of its subject
+    Subject,
+    /// Its first alternative name
+    San,
+}
+
 impl Default for Serve {
     fn default() -> Self {
         Self {
@@ -62,6 +116,20 @@ impl Default for Serve {
             allow_anonymous: false,
             durability: Level::Disk,
             salvage: false,
+            limits: Vec::new(),
+            #[cfg(feature = "tls")]
+            tls_cert: None,
+            #[cfg(feature = "tls")]
+            tls_key: None,
+            #[cfg(feature = "tls")]
+            tls_ca: None,
+            #[cfg(feature = "tls")]
+            tls_crl: None,
+            #[cfg(feature = "tls")]
+            tls_client_cert: None,
+            #[cfg(feature = "tls")]
+            tls_identity: None,
+            trusted_proxy: Vec::new(),
             log: LevelFilter::Info,
         }
     }
@@ -75,13 +143,21 @@ impl Serve {
             Err(e) => return complain(&format!("cannot catch signals: {e}"), FAILED),
         };
         log_lines::start(self.log);
-        let mut builder = Broker::builder().signals(signals);
+        let limits = match limits(&self.limits) {
+            Ok(limits) => limits,
+            Err(why) => return complain(&why, USAGE),
+        };
+        let mut builder = Broker::builder().signals(signals).limits(limits);
         for url in &self.listen {
-            builder = match listen(builder, url) {
-                Ok(builder) => builder,
-                Err(why) => return complain(&why, USAGE),
+            builder = match url.parse() {
+                Ok(listen) => builder.listen_to(listen),
+                Err(why) => return complain(&format!("--listen {why}"), USAGE),
             };
         }
+        for block in &self.trusted_proxy {
+            builder = builder.trust_proxy(*block);
+        }
+        builder = self.tls(builder);
         log::info!("spindle {} starting", env!("CARGO_PKG_VERSION"));
         match self.durability {
             Level::Memory => log::info!("no data directory durability=memory"),
@@ -100,12 +176,43 @@ impl Serve {
         }
     }
 
+    #[cfg(feature = "tls")]
+    fn tls(&self, builder: Builder) -> Builder {
+        use crate::link::certificate::Named;
+        use crate::link::tls::ClientCert;
+
+        let Some((certificate, key)) = self.tls_cert.as_ref().zip(self.tls_key.as_ref()) else {
+            return builder;
+        };
+        let mut tls = Tls::new(certificate, key);
+        if let Some(ca) = &self.tls_ca {
+            // Whoever names issuers and says no more wants nobody else's clients.
+            let client = match self.tls_client_cert {
+                Some(MustHave::Optional) => ClientCert::Optional,
+                Some(MustHave::Required) | None => ClientCert::Required,
+            };
+            tls = tls.clients(ca, client);
+        }
+        if let Some(crl) = &self.tls_crl {
+            tls = tls.revoked(crl);
+        }
+        if self.tls_identity == Some(Identity::San) {
+            tls = tls.named(Named::Alternative);
+        }
+        builder.tls(tls)
+    }
+
+    #[cfg(not(feature = "tls"))]
+    fn tls(&self, builder: Builder) -> Builder {
+        builder
+    }
+
     fn serve(&self, broker: Broker) -> u8 {
         if let Some(report) = broker.report() {
             tell(report);
         }
         for (place, url) in self.listen.iter().enumerate() {
-            let bound = broker.local_addr(place);
+            let bound = broker.local(place);
             let bound = bound.map(|a| a.to_string()).unwrap_or_default();
             log::info!("listening url={url} address={bound}");
         }
@@ -187,32 +294,15 @@ fn tell(report: &Report) {
     }
 }
 
-/// `protocol://host:port[?durability=level]`.
-fn listen(builder: Builder, url: &str) -> Result<Builder, String> {
-    let wrong = |what: &str| format!("--listen {url}: {what}");
-    let (scheme, rest) = url
-        .split_once("://")
-        .ok_or_else(|| wrong("it is not protocol://host:port; spoken today: prx1"))?;
-    let speak = match scheme {
-        "prx1" => Speak::Prx1,
-        _ => return Err(wrong(&format!("{scheme} is not spoken; spoken today: prx1"))),
-    };
-    let (address, options) = rest.split_once('?').unwrap_or((rest, ""));
-    let address = address.strip_suffix('/').unwrap_or(address);
-    let mut level = None;
-    for option in options.split('&').filter(|option| !option.is_empty()) {
-        level = match option.split_once('=') {
-            Some(("durability", name)) => {
-                let known = Level::from_str(name, false);
-                Some(known.map_err(|_| wrong("durability is disk, os or memory"))?)
-            }
-            _ => return Err(wrong(&format!("{option} is no option; there is durability"))),
-        };
+/// The defaults, but for these.
+fn limits(given: &[String]) -> Result<Limits, String> {
+    let mut limits = Limits::default();
+    for pair in given {
+        let wrong = |what: &str| format!("--limit {pair}: {what}");
+        let (name, value) = pair.split_once('=').ok_or_else(|| wrong("it is not NAME=VALUE"))?;
+        limits.set(name.trim(), value.trim()).map_err(|why| wrong(&why))?;
     }
-    Ok(match level {
-        Some(level) => builder.listen_at(address, speak, level.into()),
-        None => builder.listen(address, speak),
-    })
+    Ok(limits)
 }
 
 /// In the current directory, where a newcomer finds it.

@@ -8,6 +8,7 @@ use bytes::BytesMut;
 use crate::base::time::{Deadline, MS, Now};
 use crate::hub::Hub;
 use crate::hub::policy::Address;
+use crate::link::Link;
 use crate::proto::doom::Doom;
 use crate::proto::{Peer, Protocol};
 
@@ -18,11 +19,14 @@ const EOF_MS: u64 = 5_000;
 #[derive(Debug)]
 pub(super) struct Conn {
     pub(crate) peer: Peer,
+    pub(crate) link: Link,
     pub(crate) input: BytesMut,
     pub(crate) listener: u16,
     pub(crate) address: Address,
     pub(crate) loopback: bool,
     pub(crate) doom: Option<Doom>,
+    /// When it was accepted.
+    pub(crate) opened: u64,
     /// It stands in the list of those with something to say.
     pub(crate) marked: bool,
     /// It stands in the list of those with input left over.
@@ -39,19 +43,32 @@ pub(super) struct Conn {
     pub(crate) armed: Deadline,
     /// Counted among those that have not identified themselves.
     pub(crate) stranger: bool,
+    /// Counted among those that come from this address.
+    pub(crate) counted: Option<Address>,
     /// Told that its first reply waits for the journal.
     pub(crate) waiting: bool,
 }
 
+/// Where a connection came in, and from where.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Place {
+    pub(crate) listener: u16,
+    pub(crate) address: Address,
+    pub(crate) loopback: bool,
+}
+
 impl Conn {
-    pub(crate) fn new(peer: Peer, listener: u16, address: Address, loopback: bool) -> Self {
+    pub(crate) fn new(peer: Peer, link: Link, place: Place, now: Now) -> Self {
+        let Place { listener, address, loopback } = place;
         Self {
             peer,
+            link,
             input: BytesMut::new(),
             listener,
             address,
             loopback,
             doom: None,
+            opened: now.mono,
             marked: false,
             ready: false,
             stalled: false,
@@ -60,6 +77,7 @@ impl Conn {
             partial: None,
             armed: Deadline::NEVER,
             stranger: true,
+            counted: None,
             waiting: false,
         }
     }

@@ -10,7 +10,7 @@ use crate::hub::policy::Event;
 use crate::proto::doom::Doom;
 use crate::proto::{Ctx, Protocol};
 
-use super::Engine;
+use super::{Engine, limited};
 
 impl Engine {
     /// End a connection, for this reason. The first reason counts.
@@ -18,6 +18,7 @@ impl Engine {
         let Some(c) = self.conns.get_mut(conn).filter(|c| c.doom.is_none()) else { return };
         let Some(listener) = self.listeners.get(usize::from(c.listener)) else { return };
         c.doom = Some(doom);
+        let reached = limited::reached(&doom, c.stranger);
         c.input = bytes::BytesMut::new();
         let mut asks = Vec::new();
         let mut ctx = Ctx {
@@ -28,11 +29,17 @@ impl Engine {
             listener,
             address: c.address,
             loopback: c.loopback,
+            certificate: c.link.certificate(),
         };
+        // Afterwards nobody knows its name.
+        let who = reached.map(|_| limited::label(c, ctx.hub));
         c.peer.on_doom(&doom, &mut ctx);
         if c.stranger {
             c.stranger = false;
             self.strangers -= 1;
+        }
+        if let (Some(limit), Some(who)) = (reached, who) {
+            self.hub.limited(now, &who, limit);
         }
         self.line.leave(conn);
         self.doomed.push_back(conn);
@@ -73,6 +80,7 @@ impl Engine {
 
     /// Free the slot: from now on its id finds nobody.
     pub fn bury(&mut self, conn: ConnId) {
+        self.uncount(conn);
         self.conns.remove(conn);
     }
 

@@ -14,6 +14,7 @@ use crate::journal::job::{DiskDone, DiskJob};
 use crate::journal::memory::Memory;
 use crate::journal::storage::DiskError;
 use crate::journal::{Journal, Options, perform};
+use crate::link::Terms;
 use crate::proto::local::{Verb, Word};
 use crate::proto::prx1::packet::{Connect, Packet, Publish, Subscribe};
 use crate::proto::{Listener, Speak, prx1};
@@ -52,6 +53,7 @@ impl Bench {
             speak,
             realm: RealmId(0),
             level: Durability::Disk,
+            link: Terms::default(),
         };
         let listeners = vec![listener(0, Speak::Prx1), listener(1, Speak::Local)];
         let engine = Engine::new(hub, listeners, 7);

@@ -8,12 +8,17 @@
 
 mod audit;
 mod conn;
+mod crowd;
 mod ends;
+mod limited;
+mod links;
 mod local;
 mod verify;
 
 #[cfg(test)]
 mod engine_test;
+#[cfg(test)]
+mod links_test;
 
 pub use audit::{Audit, Broken};
 
@@ -25,7 +30,7 @@ use bytes::BytesMut;
 use crate::access::line::{Line, Places};
 use crate::base::dirty::Dirty;
 use crate::base::id::{ConnId, Lsn, SessionId, Ticket};
-use crate::base::limits::Limits;
+use crate::base::limits::{Limit, Limits};
 use crate::base::map::Seed;
 use crate::base::outbound::Outbound;
 use crate::base::slab::Slab;
@@ -36,11 +41,13 @@ use crate::hub::Hub;
 use crate::hub::backlog::Stir;
 use crate::hub::policy::{Address, Event, Secret};
 use crate::journal::job::{DiskDone, DiskJob};
+use crate::link::Link;
 use crate::proto::doom::Doom;
 use crate::proto::fault::Blame;
-use crate::proto::{Ask, Ctx, Listener, Peer, Protocol};
+use crate::proto::{Ask, Ctx, Listener, Peer, Protocol, Speak};
 
-use conn::Conn;
+use conn::{Conn, Place};
+use crowd::Crowd;
 
 /// Items moved from queues to drainers in a turn.
 const DRAIN_TURN: usize = 256;
@@ -86,8 +93,16 @@ pub enum NoSlot {
     Connections,
     /// Too many have not identified themselves yet.
     Strangers,
+    /// As many come from its address as may.
+    Address,
+    /// They come too fast, from its address or from everywhere.
+    Pace,
+    /// The policy wants nobody from there.
+    Unwelcome,
     /// The broker is going down.
     Stopping,
+    /// Its TLS cannot begin.
+    Link,
 }
 
 /// Whose deadline.
@@ -109,10 +124,14 @@ pub struct Engine {
     waiting: VecDeque<(Lsn, ConnId)>,
     doomed: VecDeque<ConnId>,
     line: Line<verify::Check>,
+    crowd: Crowd,
     strangers: u32,
     stopping: bool,
     draining: bool,
     fired: Vec<Timer>,
+    /// Memory in which links work, empty between calls.
+    spare: BytesMut,
+    inside: Outbound,
 }
 
 impl Engine {
@@ -125,6 +144,7 @@ impl Engine {
             at_once: hub.limits.verify_at_once,
         };
         let line = Line::new(places, Seed::with_seed(seed));
+        let crowd = Crowd::new(&hub.limits, Seed::with_seed(seed));
         Self {
             conns: Slab::default(),
             hub,
@@ -136,10 +156,13 @@ impl Engine {
             waiting: VecDeque::new(),
             doomed: VecDeque::new(),
             line,
+            crowd,
             strangers: 0,
             stopping: false,
             draining: false,
             fired: Vec::new(),
+            spare: BytesMut::new(),
+            inside: Outbound::default(),
         }
     }
 
@@ -180,28 +203,52 @@ impl Engine {
         address: Address,
         loopback: bool,
     ) -> Result<ConnId, NoSlot> {
-        let limits = &self.hub.limits;
-        let why = if self.stopping {
-            Some(NoSlot::Stopping)
-        } else if self.conns.len() >= limits.connections_max as usize {
-            Some(NoSlot::Connections)
-        } else if self.strangers >= limits.strangers_max {
-            Some(NoSlot::Strangers)
-        } else {
-            None
-        };
-        let Some(l) = self.listeners.get(usize::from(listener)).filter(|_| why.is_none()) else {
+        if let Err(why) = self.on_knock(now, listener, address) {
             self.hub.stats.count(Counter::ConnectionsRefused);
-            return Err(why.unwrap_or(NoSlot::Stopping));
+            return Err(why);
+        }
+        let Some(l) = self.listeners.get(usize::from(listener)) else {
+            return Err(NoSlot::Stopping);
+        };
+        let Ok(link) = Link::new(&l.link, address.ip()) else {
+            self.crowd.on_gone(address);
+            self.hub.stats.count(Counter::ConnectionsRefused);
+            return Err(NoSlot::Link);
         };
         let peer = Peer::new(l.speak, now, &self.hub);
         let no = l.no;
-        let conn = self.conns.insert_with(|_| Conn::new(peer, listener, address, loopback));
+        let place = Place { listener, address, loopback };
+        let conn = self.conns.insert_with(|_| Conn::new(peer, link, place, now));
+        if let Some(c) = self.conns.get_mut(conn) {
+            c.counted = Some(address);
+        }
         self.strangers += 1;
         self.hub.stats.count(Counter::ConnectionsOpened);
         self.hub.observer.see(now, &Event::Opened { conn, listener: no, address });
         self.settle(now, conn);
         Ok(conn)
+    }
+
+    /// Is there room for one more, and is it welcome? From then on it is counted.
+    fn on_knock(&mut self, now: Now, listener: u16, from: Address) -> Result<(), NoSlot> {
+        let Some(listener) = self.listeners.get(usize::from(listener)) else {
+            return Err(NoSlot::Stopping);
+        };
+        let limits = &self.hub.limits;
+        let (why, limit) = if self.stopping {
+            return Err(NoSlot::Stopping);
+        } else if self.conns.len() >= limits.connections_max as usize {
+            (NoSlot::Connections, Limit::connections_max)
+        } else if self.strangers >= limits.strangers_max {
+            (NoSlot::Strangers, Limit::strangers_max)
+        } else if listener.speak == Speak::Local {
+            // The embedding program does not come from anywhere.
+            return Ok(());
+        } else {
+            return self.welcome(now, from);
+        };
+        self.hub.limited(now, from.network().to_string().as_bytes(), limit);
+        Err(why)
     }
 
     /// Bytes arrived. Takes all of `chunk`; what is no whole packet yet is kept.
@@ -211,6 +258,20 @@ impl Engine {
             chunk.clear();
             return;
         };
+        if let Link::Plain = c.link {
+            return self.on_clear(now, conn, chunk);
+        }
+        let heard = self.unwrap(now, conn, chunk);
+        if !chunk.is_empty() {
+            self.on_clear(now, conn, chunk);
+        }
+        self.after_bytes(now, conn, heard);
+        self.settle(now, conn);
+    }
+
+    /// Bytes for the peer.
+    fn on_clear(&mut self, now: Now, conn: ConnId, chunk: &mut BytesMut) {
+        let Some(c) = self.conns.get_mut(conn) else { return chunk.clear() };
         if c.input.is_empty() {
             self.feed(now, conn, Some(chunk));
             if let Some(c) = self.conns.get_mut(conn).filter(|c| c.doom.is_none()) {
@@ -292,6 +353,7 @@ impl Engine {
             listener,
             address: c.address,
             loopback: c.loopback,
+            certificate: c.link.certificate(),
         };
         let result = f(&mut c.peer, &mut ctx).map(|_| ());
         if c.stranger && !c.peer.is_stranger() {
@@ -407,6 +469,8 @@ impl Engine {
         self.fired = fired;
         self.draining = self.hub.drain_some(now, DRAIN_TURN);
         self.hub.feed_hungry(FEED_TURN);
+        self.hub.fire_wills(now);
+        self.hub.sweep_retained(now);
         if !self.stalled.is_empty() && !self.hub.memory_is_short() {
             self.unstall(now);
         }
@@ -427,7 +491,11 @@ impl Engine {
             Ok(())
         });
         match verdict {
-            Ok(()) => self.settle(now, conn),
+            Ok(()) => {
+                // It may take again what it would not take until now.
+                self.note_ready(conn);
+                self.settle(now, conn);
+            }
             Err(doom) => self.doom(now, conn, doom),
         }
     }
@@ -518,7 +586,11 @@ impl Engine {
         let budget = self.hub.limits.write_bytes_turn;
         let Some(c) = self.conns.get_mut(conn) else { return };
         let before = out.len();
-        let more = c.peer.poll_transmit(now, &mut self.hub, out, budget);
+        let more = match c.link {
+            Link::Plain => c.peer.poll_transmit(now, &mut self.hub, out, budget),
+            Link::Wrapped(_) => self.say_wrapped(now, conn, out),
+        };
+        let Some(c) = self.conns.get_mut(conn) else { return };
         self.hub.stats.add(Counter::BytesSent, (out.len() - before) as u64);
         if let Some(session) = c.peer.session() {
             self.hub.note_lag(session, false);
@@ -587,7 +659,7 @@ impl Engine {
         let journal = self.hub.journal().and_then(crate::journal::Journal::deadline);
         let soonest = self.wheel.next().into_iter().chain(journal).min();
         // Whoever waits for memory is not woken by an event of its own: look again soon.
-        if self.stalled.is_empty() && !self.hub.is_hungry() {
+        if self.stalled.is_empty() && !self.hub.is_hungry() && self.hub.wills_waiting() == 0 {
             return soonest;
         }
         let soon = Deadline(self.wheel_now().saturating_add(10 * crate::base::time::MS));

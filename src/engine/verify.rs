@@ -5,13 +5,14 @@
 
 use std::sync::Arc;
 
+use crate::access::line::Full;
 use crate::base::id::Ticket;
+use crate::base::limits::Limit;
 use crate::base::stats::Counter;
 use crate::base::time::Now;
 use crate::hub::policy::{Address, Secret};
 use crate::proto::Protocol;
 use crate::proto::doom::Doom;
-use crate::proto::fault::FaultKind;
 
 use super::{Effect, Engine};
 
@@ -33,9 +34,14 @@ impl Engine {
         hash: Arc<str>,
     ) {
         let check = Check { ticket, secret, hash };
-        if self.line.join(ticket.conn, address, check).is_err() {
+        if let Err((full, _)) = self.line.join(ticket.conn, address, check) {
             self.hub.stats.count(Counter::LoginsBusy);
-            self.doom(now, ticket.conn, Doom::Fault(FaultKind::Prx1Busy.fault()));
+            let limit = match full {
+                Full::Line => Limit::verify_queue_max,
+                Full::Network | Full::Connection => Limit::verify_per_address_max,
+            };
+            self.hub.limited(now, address.network().to_string().as_bytes(), limit);
+            self.doom(now, ticket.conn, Doom::Busy);
         }
     }
 

@@ -45,9 +45,10 @@ impl Hub {
             let short = self.reads_are_short();
             let s = self.sessions.get_mut(id)?;
             match s.outbox.next(s.inflight_max) {
-                Next::Deliver(d) if d.message.is_expired(now.wall) => {
+                // What was sent once is sent again, however late (mqtt5 4.3.3-7).
+                Next::Deliver(d) if !d.dup && d.message.is_expired(now.wall) => {
                     self.stats.count(Counter::DroppedExpired);
-                    let user = s.principal.user.clone();
+                    let user = s.label().clone();
                     let reason = "expired";
                     let event = Event::Dropped { user: &user, topic: &d.message.topic, reason };
                     self.observer.see(now, &event);
@@ -101,7 +102,7 @@ impl Hub {
         }
     }
 
-    fn unowe(&mut self, id: SessionId, ord: u64) {
+    pub(crate) fn unowe(&mut self, id: SessionId, ord: u64) {
         let Some(s) = self.sessions.get_mut(id) else { return };
         let segment = s.outbox.ledger.as_mut().and_then(|ledger| ledger.settle(ord));
         if let Some(segment) = segment {
@@ -111,7 +112,8 @@ impl Hub {
     }
 
     pub(crate) fn reads_are_short(&self) -> bool {
-        self.reads.len() >= READS_MAX || self.meter.used() > self.limits.memory_bytes_max / 10 * 8
+        self.reads.len() >= READS_MAX
+            || self.meter.used() > self.mark(self.limits.memory_low_percent)
     }
 
     pub(crate) fn go_hungry(&mut self, id: SessionId) {
@@ -285,7 +287,7 @@ fn delivery_of(item: &FetchedItem, meter: &Meter) -> Option<Delivery> {
     Some(Delivery {
         message: Arc::new(message_of_record(&item.message, meter)?),
         ord: item.ord,
-        qos: (item.owed.grant & 3).min(1),
+        qos: (item.owed.grant & 3).min(2),
         retain: item.owed.grant & GRANT_RETAIN != 0,
         dup: item.owed.grant & GRANT_DUP != 0,
         asked: item.owed.grant & GRANT_ASKED != 0,

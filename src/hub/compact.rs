@@ -12,7 +12,7 @@ use crate::journal::record::{MessageRecord, Owed, Record};
 use crate::journal::{Class, Journal};
 use crate::topic::Topic;
 
-use super::fanout::GRANT_SETTLES;
+use super::fanout::{GRANT_RECEIVED, GRANT_SETTLES};
 use super::queue::queue_record;
 use super::registry::owner_record;
 use super::{Held, Hub, Owner};
@@ -47,11 +47,19 @@ impl Hub {
 
     fn carry(&mut self, segment: u32, lsn: Lsn, record: &Record) -> Result<(), Held> {
         match record {
-            Record::Message(m) => self.carry_message(lsn, m),
+            Record::Message(m) => {
+                self.carry_message(lsn, m)?;
+                // The number of its publication stands in its owner's full record then.
+                let kept = m.owed.iter().find(|owed| owed.grant & GRANT_RECEIVED != 0);
+                kept.map_or(Ok(()), |owed| self.carry_owner(segment, owed.owner))
+            }
             Record::Owner(o) => self.carry_owner(segment, o.owner),
-            Record::Subscribe { owner, .. } => self.carry_owner(segment, *owner),
+            Record::Subscribe { owner, .. }
+            | Record::Received { owner, held: true, .. }
+            | Record::Released { owner, .. } => self.carry_owner(segment, *owner),
             Record::Note { .. }
             | Record::Unsubscribe { .. }
+            | Record::Received { .. }
             | Record::Settle { .. }
             | Record::Mark { .. }
             | Record::Gone { .. }
@@ -103,7 +111,7 @@ impl Hub {
 
     /// Is this very record the one that stands for the debt?
     fn still_owes(&self, owed: &Owed, lsn: Lsn) -> bool {
-        if owed.grant & GRANT_SETTLES != 0 {
+        if owed.grant & (GRANT_SETTLES | GRANT_RECEIVED) != 0 {
             return false;
         }
         let ledger = match self.owners.get(&owed.owner) {

@@ -11,6 +11,7 @@ use bytes::Bytes;
 use smallvec::SmallVec;
 
 use crate::base::id::{Lsn, OwnerNo, SessionId};
+use crate::base::limits::Limit;
 use crate::base::stats::Counter;
 use crate::base::time::Now;
 use crate::journal::record::{MessageRef, Owed, Record};
@@ -20,7 +21,7 @@ use super::message::{Delivery, Durability, Message, Publication, SubIds};
 use super::outbox::Pushed;
 use super::policy::{Access, Event};
 use super::retained::{KEPT_BYTES, Kept};
-use super::{Held, Hub, Receipt, after, held};
+use super::{Held, Hub, Receipt, Room, after, held};
 
 /// Owners named by one record; a wider fan-out writes several.
 const OWED_MAX: usize = 4_096;
@@ -31,6 +32,11 @@ pub(crate) const GRANT_RETAIN: u8 = 0x08;
 pub(crate) const GRANT_DUP: u8 = 0x10;
 /// It came out of a queue.
 pub(crate) const GRANT_ASKED: u8 = 0x20;
+/// The record remembers a number of this owner's publication instead of owing it anything.
+pub(crate) const GRANT_RECEIVED: u8 = 0x40;
+/// Where an ordinal would stand, a publication's number has this bit, so that it is never taken
+/// for one.
+pub(crate) const RECEIVED: u64 = 1 << 62;
 /// The record settles this ordinal of this owner instead of owing it.
 pub(crate) const GRANT_SETTLES: u8 = 0x80;
 
@@ -56,16 +62,22 @@ impl Hub {
         // Forgetting a value gives memory back: it must not wait for memory.
         let forgets = p.retain && p.body.is_empty();
         if self.memory_is_short() && !forgets {
+            let who = self.label_of(from);
+            self.limited(now, &who, Limit::memory_bytes_max);
             return Err(Held::Memory);
         }
         self.find_readers(from, p);
+        self.tell_overfull(now, p);
         let matched = self.targets.len() as u32;
-        let keep = p.retain && self.may_keep(p);
-        let spots = self.write_down(now, level, p, keep)?;
+        let keep = p.retain && self.may_keep(now, from, p);
+        let spots = self.write_down(now, from, level, p, keep)?;
         if keep {
             self.keep_value(now, p, spots.first().copied());
         }
         self.owe_all(now, p, &spots);
+        if let (Some(from), Some(packet)) = (from, p.inbound) {
+            self.hold_inbound(from, packet);
+        }
         self.stats.count(Counter::MessagesReceived);
         Ok(Receipt { after: after(level, spots.last().copied()), matched })
     }
@@ -85,14 +97,23 @@ impl Hub {
                 self.memo.learn(place, p.realm, version, &p.topic, &self.matches);
             }
         }
+        self.chosen.clear();
+        if !realm.shared.is_empty() {
+            self.choose_all(from, p);
+        }
         let checks = self.policy.checks_receive();
-        for leaf in &self.matches {
-            for member in realm.topics.leaf(*leaf).into_iter().flatten() {
+        let queued_max = self.limits.queued_max;
+        let queued_bytes_max = self.limits.queued_bytes_max;
+        self.overfull.clear();
+        let Some(realm) = self.realms.get(usize::from(p.realm.0)) else { return };
+        let leaves = self.matches.iter().filter_map(|leaf| realm.topics.leaf(*leaf));
+        for members in leaves.chain(core::iter::once(&self.chosen)) {
+            for member in members {
                 let Some(s) = self.sessions.get_mut(member.session) else { continue };
                 if member.opts.no_local && from == Some(member.session) {
                     continue;
                 }
-                let qos = p.qos.min(member.opts.qos).min(1);
+                let qos = p.qos.min(member.opts.qos).min(2);
                 let sub = (member.opts.id != 0).then_some(member.opts.id);
                 let seen = (s.stamp.0 == self.publish_no).then_some(s.stamp.1 as usize);
                 if let Some(t) = seen.and_then(|at| self.targets.get_mut(at)) {
@@ -102,6 +123,12 @@ impl Hub {
                     continue;
                 }
                 if checks && !self.policy.permit(&s.principal, &Access::Receive(&p.topic)) {
+                    continue;
+                }
+                let waits = s.outbox.waiting();
+                if qos > 0 && (waits.0 >= queued_max || waits.1 >= queued_bytes_max) {
+                    let bytes = waits.0 < queued_max;
+                    self.overfull.push((member.session, bytes));
                     continue;
                 }
                 // Who holds on to a message beyond the turn must not hold on to the read buffer
@@ -119,39 +146,56 @@ impl Hub {
         }
     }
 
+    /// Readers that are owed as much as they may be get nothing more, and it is said.
+    fn tell_overfull(&mut self, now: Now, p: &Publication) {
+        for (id, bytes) in core::mem::take(&mut self.overfull) {
+            self.stats.count(Counter::DroppedFull);
+            let user = self.label_of(Some(id));
+            let limit = if bytes { Limit::queued_bytes_max } else { Limit::queued_max };
+            self.limited(now, &user, limit);
+            let reason = "as much as it may be owed";
+            self.observer.see(now, &Event::Dropped { user: &user, topic: &p.topic, reason });
+        }
+    }
+
+    /// One member of every group that listens.
+    fn choose_all(&mut self, from: Option<SessionId>, p: &Publication) {
+        let Some(realm) = self.realms.get(usize::from(p.realm.0)) else { return };
+        let (mut leaves, mut chosen) = (Vec::new(), core::mem::take(&mut self.chosen));
+        realm.shared.matches(&p.topic, &mut leaves);
+        for leaf in leaves {
+            self.choose(p.realm, leaf, &p.topic, from, &mut chosen);
+        }
+        self.chosen = chosen;
+    }
+
     /// The record, or the few records, of this publication; none when nothing about it is durable.
     fn write_down(
         &mut self,
         now: Now,
+        from: Option<SessionId>,
         level: Durability,
         p: &Publication,
         keep: bool,
     ) -> Result<SmallVec<[Spot; 1]>, Held> {
         let mut spots = SmallVec::new();
         if level == Durability::Memory || self.journal.is_none() {
-            if keep {
-                // A durable value must not outlive the one that replaces it; a sick disk has
-                // promised nothing.
-                match self.write_clear(p) {
-                    Ok(_) | Err(Held::Failed) => {}
-                    Err(why) => return Err(why),
-                }
-            }
-            return Ok(spots);
+            // A durable value must not outlive the one that replaces it; a sick disk has promised
+            // nothing.
+            return match if keep { self.write_clear(p) } else { Ok(spots) } {
+                Ok(_) | Err(Held::Failed) => Ok(SmallVec::new()),
+                Err(why) => Err(why),
+            };
         }
-        let mut owed: Vec<Owed> = Vec::new();
-        for t in &self.targets {
-            let Some(owner) = t.owner.filter(|_| t.qos > 0) else { continue };
-            let Some(s) = self.sessions.get(t.session) else { continue };
-            let grant = t.qos | if t.retain { GRANT_RETAIN } else { 0 };
-            let ord = s.outbox.peek_ordinal();
-            owed.push(Owed { owner, ord, grant, subs: t.subs.clone() });
-        }
+        let mut owed = self.debts();
         let keep = keep && !p.body.is_empty();
         let clears = p.retain && p.body.is_empty();
+        let received = self.received_from(from, p);
         if owed.is_empty() && !keep {
-            return if clears { self.write_clear(p) } else { Ok(spots) };
+            return self.write_little(p, clears, received);
         }
+        let mut debts = owed.len();
+        owed.extend(received.iter().map(|(_, entry)| entry.clone()));
         self.scratch.clear();
         p.topic.encode(&mut self.scratch);
         let Some(journal) = &mut self.journal else { return Ok(spots) };
@@ -178,16 +222,59 @@ impl Hub {
                 owed: chunk,
             };
             let spot = journal.append_message(Class::Growth, &message).map_err(held)?;
-            journal.own(Journal::segment_of(spot.lsn), chunk.len() as u64);
+            let owned = chunk.len().min(debts);
+            debts -= owned;
+            journal.own(Journal::segment_of(spot.lsn), owned as u64);
             self.stats.count(Counter::JournalRecords);
             self.stats.add(Counter::JournalBytes, u64::from(spot.len));
             spots.push(spot);
             retain = false;
             rest = more;
             if rest.is_empty() {
+                if let Some((id, _)) = received {
+                    self.add_home(id, spot);
+                }
                 return Ok(spots);
             }
         }
+    }
+
+    /// What the durable readers of the publication at hand are to be owed.
+    fn debts(&self) -> Vec<Owed> {
+        let debt = |t: &Target| {
+            let owner = t.owner.filter(|_| t.qos > 0)?;
+            let s = self.sessions.get(t.session)?;
+            let grant = t.qos | if t.retain { GRANT_RETAIN } else { 0 };
+            Some(Owed { owner, ord: s.outbox.peek_ordinal(), grant, subs: t.subs.clone() })
+        };
+        self.targets.iter().filter_map(debt).collect()
+    }
+
+    /// Nobody is owed it and it is not kept: that a value is forgotten, and its number.
+    fn write_little(
+        &mut self,
+        p: &Publication,
+        clears: bool,
+        received: Option<(SessionId, Owed)>,
+    ) -> Result<SmallVec<[Spot; 1]>, Held> {
+        let mut spots = if clears { self.write_clear(p)? } else { SmallVec::new() };
+        if let (Some((id, entry)), Some(packet)) = (received, p.inbound) {
+            let record = Record::Received { owner: entry.owner, packet, held: true };
+            if let Some(spot) = self.append(Class::Growth, &record)? {
+                self.add_home(id, spot);
+                spots.push(spot);
+            }
+        }
+        Ok(spots)
+    }
+
+    /// The entry that remembers the publication's number, if its sender is one that the journal
+    /// knows.
+    fn received_from(&self, from: Option<SessionId>, p: &Publication) -> Option<(SessionId, Owed)> {
+        let (id, packet) = (from?, p.inbound?);
+        let owner = self.sessions.get(id)?.owner?;
+        let ord = RECEIVED | u64::from(packet);
+        Some((id, Owed { owner, ord, grant: GRANT_RECEIVED, subs: SubIds::new() }))
     }
 
     /// An empty retained message forgets the topic's value; durable only if there was one.
@@ -204,15 +291,36 @@ impl Hub {
         Ok(spots)
     }
 
-    /// Room for one more last value? Clearing one and replacing one always fit.
-    fn may_keep(&mut self, p: &Publication) -> bool {
+    /// Room for one more last value? Clearing one always fits, and one is replaced where there is
+    /// room for its bytes.
+    fn may_keep(&mut self, now: Now, from: Option<SessionId>, p: &Publication) -> bool {
         let Some(realm) = self.realms.get(usize::from(p.realm.0)) else { return false };
-        let room = realm.retained.len() < self.limits.retained_max && !self.storage_is_short();
-        let fits = p.body.is_empty() || room || realm.retained.get(&p.topic).is_some();
-        if !fits {
-            self.stats.count(Counter::DroppedFull);
+        if p.body.is_empty() {
+            return true;
         }
-        fits
+        let known = realm.retained.get(&p.topic);
+        let bytes = realm.kept_bytes - known.map_or(0, |kept| u64::from(kept.bytes));
+        let limit = if bytes + p.body.len() as u64 > self.limits.retained_bytes_max {
+            Limit::retained_bytes_max
+        } else if known.is_some() {
+            return true;
+        } else if realm.retained.len() >= self.limits.retained_max {
+            Limit::retained_max
+        } else if self.storage_is_short() {
+            Limit::memory_bytes_max
+        } else {
+            return true;
+        };
+        self.stats.count(Counter::DroppedFull);
+        let who = self.label_of(from);
+        self.limited(now, &who, limit);
+        false
+    }
+
+    /// What a log calls the session; the broker itself has no name.
+    fn label_of(&self, id: Option<SessionId>) -> Bytes {
+        let session = id.and_then(|id| self.sessions.get(id));
+        session.map(|s| s.label().clone()).unwrap_or_default()
     }
 
     /// Set or clear the topic's last value.
@@ -227,12 +335,17 @@ impl Hub {
             let message = inline.then(|| Arc::new(message_of(now, p, &self.stored, true)));
             let charge = self.stored.charge(p.topic.text().len() + KEPT_BYTES);
             let (lsn, len) = (spot.map(|s| s.lsn), spot.map_or(0, |s| s.len));
-            let kept = Kept { lsn, len, message, charge };
+            let bytes = spot.map_or(p.body.len() as u32, |s| s.len);
+            realm.kept_bytes += u64::from(bytes);
+            let kept = Kept { lsn, len, bytes, expires: p.expires, message, charge };
+            self.fading += usize::from(p.expires != 0);
             if let (Some(spot), Some(journal)) = (spot, &mut self.journal) {
                 journal.own(Journal::segment_of(spot.lsn), 1);
             }
             realm.retained.set(&p.topic.detached(), kept)
         };
+        realm.kept_bytes -= old.as_ref().map_or(0, |kept| u64::from(kept.bytes));
+        self.fading -= usize::from(old.as_ref().is_some_and(|kept| kept.expires != 0));
         if let Some(segment) = old.and_then(|kept| kept.segment()) {
             self.disown(segment, 1);
         }
@@ -270,13 +383,27 @@ impl Hub {
                 asked: false,
                 subs: t.subs,
             };
+            let full = attached && t.qos > 0 && s.outbox.in_flight() >= s.inflight_max;
+            let held = s.outbox.held();
             if s.outbox.push(delivery, lsn, attached, room) == Pushed::Dropped {
                 self.stats.count(Counter::DroppedFull);
-                let user = s.principal.user.clone();
+                let user = s.label().clone();
                 let reason = if attached { "outbox full" } else { "offline queue full" };
                 let event = Event::Dropped { user: &user, topic: &p.topic, reason };
                 self.observer.see(now, &event);
+                let limit = match room {
+                    Room { bytes, .. } if bytes < self.limits.outbox_bytes_max => {
+                        Limit::memory_low_percent
+                    }
+                    Room { len, .. } if held >= len => Limit::outbox_len_max,
+                    Room { .. } => Limit::outbox_bytes_max,
+                };
+                self.limited(now, &user, limit);
                 continue;
+            }
+            if full {
+                let user = self.label_of(Some(t.session));
+                self.limited(now, &user, Limit::inflight_max);
             }
             self.wake(t.session);
         }

@@ -2,173 +2,20 @@
 
 use bytes::Bytes;
 
-use crate::base::id::{ConnId, Lsn, RealmId, SessionId};
+use crate::base::id::{Lsn, SessionId};
 use crate::base::limits::Limits;
 use crate::base::time::Now;
-use crate::journal::memory::Memory;
-use crate::journal::{Journal, Options, perform};
-use crate::topic::{Dialect, Match, Star};
+use crate::topic::{Dialect, Match};
 
-use super::message::{Delivery, Durability, Publication, id_of};
-use super::policy::{Event, Observer, Open, Policy, Principal};
+use super::Held;
+use super::message::{Delivery, Durability, id_of};
+use super::policy::{Policy, Principal};
 use super::queue::Queued;
-use super::recover::Recovery;
-use super::registry::{Attach, Attached, Fresh};
-use super::session::{Kind, SubOpts};
-use super::subscribe::Subscribed;
-use super::{Held, Hub, Parts, Receipt};
+use super::registry::{Fresh, Parting};
+use super::session::SubOpts;
+use super::subscribe::{Replays, Subscribed};
 
-const STAR: Star = Star { levels_max: 16 };
-pub(super) const REALM: RealmId = RealmId(0);
-
-struct Quiet;
-impl Observer for Quiet {
-    fn see(&mut self, _: Now, _: &Event<'_>) {}
-}
-
-/// A hub, its disk, and a clock.
-pub(super) struct Bench {
-    pub(super) hub: Hub,
-    disk: Memory,
-    pub(super) now: Now,
-    conns: u32,
-}
-
-impl Bench {
-    pub(super) fn new(limits: Limits) -> Self {
-        Self::over(Memory::default(), limits)
-    }
-
-    fn over(mut disk: Memory, limits: Limits) -> Self {
-        let policy: Box<dyn Policy> = Box::new(Open);
-        let observer = Box::new(Quiet);
-        let segment_bytes = limits.segment_bytes;
-        let parts = Parts { limits, seed: 7, realms: vec!["default".into()], policy, observer };
-        let mut hub = Hub::new(parts);
-        let mut told = Recovery::new(7, hub.limits.retained_inline_bytes);
-        let options = Options { segment_bytes, salt: 1, salvage: false };
-        let (journal, _) = Journal::recover(&mut disk, options, &mut |spot, record| {
-            told.apply(spot.lsn, spot.len, record);
-        })
-        .expect("the journal opens");
-        let now = Now { mono: 1_000_000, wall: 1_700_000_000_000 };
-        hub.recover(now, told, journal);
-        let mut bench = Self { hub, disk, now, conns: 0 };
-        bench.pump();
-        bench
-    }
-
-    /// The process dies; everything written survives, in memory or not.
-    fn restart(self) -> Self {
-        let limits = self.hub.limits.clone();
-        let disk = Memory::holding(self.disk.image());
-        drop(self.hub);
-        Self::over(disk, limits)
-    }
-
-    /// Do all disk work there is.
-    pub(super) fn pump(&mut self) {
-        self.hub.commit();
-        while let Some(job) = self.hub.journal.as_mut().and_then(|j| j.poll_job(self.now)) {
-            let done = perform(&mut self.disk, job);
-            self.hub.on_disk(self.now, done);
-        }
-    }
-
-    pub(super) fn attach(&mut self, name: &str, fresh: Fresh) -> Attached {
-        self.conns += 1;
-        let conn = ConnId { index: self.conns, life: 0 };
-        let user = Bytes::copy_from_slice(name.as_bytes());
-        let principal = Principal { user: user.clone(), durable: true, ..Principal::default() };
-        let attach = Attach {
-            kind: Kind::Prx1,
-            realm: REALM,
-            name: user,
-            durable: true,
-            principal,
-            conn,
-            fresh,
-            level: Durability::Disk,
-            inflight_max: self.hub.limits.inflight_max,
-            expiry_s: 60,
-        };
-        self.hub.attach(self.now, attach).expect("room for a session")
-    }
-
-    pub(super) fn detach(&mut self, id: SessionId) {
-        let conn = self.hub.session(id).and_then(|s| s.conn).expect("connected");
-        self.hub.detach(self.now, id, conn);
-    }
-
-    pub(super) fn subscribe(&mut self, id: SessionId, filter: &str, qos: u8) {
-        let filter =
-            STAR.filter(&Bytes::copy_from_slice(filter.as_bytes()), Match::Native).expect("filter");
-        let opts = SubOpts { qos, ..SubOpts::default() };
-        self.hub.subscribe(self.now, id, &filter, opts, true).expect("room");
-    }
-
-    pub(super) fn publication(topic: &str, body: &[u8], qos: u8, retain: bool) -> Publication {
-        Publication {
-            realm: REALM,
-            topic: STAR.topic(&Bytes::copy_from_slice(topic.as_bytes())).expect("topic"),
-            body: Bytes::copy_from_slice(body),
-            props: Bytes::new(),
-            qos,
-            retain,
-            expires: 0,
-        }
-    }
-
-    pub(super) fn publish(&mut self, topic: &str, body: &[u8], qos: u8, retain: bool) -> Receipt {
-        let p = Self::publication(topic, body, qos, retain);
-        self.hub.publish(self.now, None, Durability::Disk, &p).expect("room")
-    }
-
-    /// Everything the session is handed until nothing more comes, disk work included.
-    pub(super) fn take(&mut self, id: SessionId) -> Vec<Delivery> {
-        let mut all = Vec::new();
-        loop {
-            let before = all.len();
-            while let Some(d) = self.hub.next(self.now, id) {
-                all.push(d);
-            }
-            self.pump();
-            if all.len() == before {
-                while let Some(d) = self.hub.next(self.now, id) {
-                    all.push(d);
-                }
-                if all.len() == before {
-                    return all;
-                }
-            }
-        }
-    }
-
-    /// The same, acknowledging each.
-    pub(super) fn take_and_settle(&mut self, id: SessionId) -> Vec<Delivery> {
-        let mut all = Vec::new();
-        loop {
-            let some = self.take(id);
-            if some.is_empty() {
-                return all;
-            }
-            for d in &some {
-                if d.qos > 0 {
-                    assert!(self.hub.settle(id, id_of(d.ord)));
-                }
-            }
-            all.extend(some);
-        }
-    }
-}
-
-pub(super) fn bodies(all: &[Delivery]) -> Vec<String> {
-    all.iter().map(|d| String::from_utf8_lossy(&d.message.body).into_owned()).collect()
-}
-
-fn numbers(range: std::ops::Range<usize>) -> Vec<String> {
-    range.map(|n| n.to_string()).collect()
-}
+pub(super) use super::bench_test::*;
 
 #[test]
 fn a_message_reaches_each_reader_once_with_the_better_quality() {
@@ -359,7 +206,7 @@ fn the_newcomer_takes_over_and_the_old_connection_is_named() {
     let second = b.attach("reader", Fresh::No);
     assert_eq!(second.yielding, old);
     // The old connection's end changes nothing for the new one.
-    b.hub.detach(b.now, first.session, old.expect("was connected"));
+    b.hub.detach(b.now, first.session, old.expect("was connected"), Parting::Lost);
     assert!(b.hub.session(second.session).is_some_and(|s| s.conn.is_some()));
 }
 
@@ -705,7 +552,7 @@ fn the_subscriptions_of_a_session_fit_into_one_record() {
     for n in 0..20 {
         let text = Bytes::from(format!("{n}/{}", "x".repeat(5_000)));
         let filter = STAR.filter(&text, Match::Native).expect("filter");
-        let answer = b.hub.subscribe(b.now, reader, &filter, opts, false);
+        let answer = b.hub.subscribe(b.now, reader, &filter, None, opts, Replays::Never);
         refused += u32::from(matches!(answer, Ok(Subscribed::TooMany)));
         b.pump();
     }

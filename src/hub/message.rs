@@ -24,12 +24,15 @@ pub struct Publication {
     pub body: Bytes,
     /// Properties in the protocol-neutral form of the publisher's codec; usually empty.
     pub props: Bytes,
-    /// 0 or 1 (2 counts as 1 for what the hub promises).
+    /// 0, 1 or 2.
     pub qos: u8,
     /// Keep it as the topic's last value.
     pub retain: bool,
     /// Wall-clock millisecond at which it is of no use any more; 0: never.
     pub expires: u64,
+    /// The publisher's number for it, to be remembered together with it until the publisher gives
+    /// it free: a copy with that number is not a new message.
+    pub inbound: Option<u16>,
 }
 
 /// A message on its way: shared by every outbox that owes it.

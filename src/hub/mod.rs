@@ -1,14 +1,18 @@
 //! Floor 2. The protocol-neutral middle: topics, sessions, what each is owed, and what is kept.
 //!
 //! Reading order: `message`, `outbox`, `session`, `realm`, then the verbs: `registry` (attach,
-//! detach), `subscribe`, `fanout` (publish), `backlog` (next, settle, read back), `retained`,
-//! `queue`, and what the journal needs: `recover`, `compact`. `policy` has the two traits that
-//! others implement. Nothing here encodes, reads a clock or touches the world: time comes in as an
-//! argument, disk work goes out as jobs. Absent on purpose: any wire format.
+//! detach), `subscribe`, `group` (turns), `fanout` (publish), `backlog` (next, settle, read back),
+//! `ladder` (QoS 2), `will`, `retained`, `queue`, and what the journal needs: `recover` and
+//! `compact`. `policy` has the two traits that others implement. Nothing here encodes, reads a
+//! clock or touches the world: time comes in as an argument, disk work goes out as jobs. Absent on
+//! purpose: any wire format.
 
 pub mod backlog;
 pub mod compact;
 pub mod fanout;
+pub mod group;
+pub mod ladder;
+mod limited;
 mod memo;
 pub mod message;
 pub mod outbox;
@@ -20,15 +24,23 @@ pub mod registry;
 pub mod retained;
 pub mod session;
 pub mod subscribe;
+pub mod unspelled;
+pub mod will;
 
+#[cfg(test)]
+mod bench_test;
 #[cfg(test)]
 mod bounds_test;
 #[cfg(test)]
 mod hub_test;
 #[cfg(test)]
+mod ladder_test;
+#[cfg(test)]
 mod outbox_test;
 #[cfg(test)]
 mod policy_test;
+#[cfg(test)]
+mod retained_test;
 
 use std::collections::VecDeque;
 
@@ -132,12 +144,25 @@ pub struct Hub {
     pub(crate) hungry: VecDeque<SessionId>,
     pub(crate) draining: VecDeque<(RealmId, Bytes)>,
     pub(crate) timers: Vec<(Deadline, SessionId)>,
+    pub(crate) wills: VecDeque<will::Due>,
+    /// Sessions that may outlive their connection.
+    pub(crate) durables: usize,
+    /// Kept values that expire: the tree is swept while there are some.
+    pub(crate) fading: usize,
+    pub(crate) sweep: crate::topic::Cursor,
+    pub(crate) sweep_realm: u16,
+    pub(crate) sweep_at: u64,
+    told: limited::Told,
     publish_no: u64,
     /// Some reader of the publication at hand will hold it beyond the turn.
     apart: bool,
     matches: Vec<LeafId>,
     memo: memo::Memo,
     targets: Vec<Target>,
+    chosen: Vec<realm::Member>,
+    pub(crate) unspelled: Vec<unspelled::Unspelled>,
+    /// Readers that get no more; `true`: because of bytes.
+    overfull: Vec<(SessionId, bool)>,
     scratch: Vec<u8>,
 }
 
@@ -181,11 +206,21 @@ impl Hub {
             hungry: VecDeque::new(),
             draining: VecDeque::new(),
             timers: Vec::new(),
+            wills: VecDeque::new(),
+            durables: 0,
+            fading: 0,
+            sweep: crate::topic::Cursor::default(),
+            sweep_realm: 0,
+            sweep_at: 0,
+            told: limited::Told::new(seed.clone()),
             publish_no: 0,
             apart: false,
             matches: Vec::new(),
             memo: memo::Memo::new(seed),
             targets: Vec::new(),
+            chosen: Vec::new(),
+            overfull: Vec::new(),
+            unspelled: Vec::new(),
             scratch: Vec::new(),
         }
     }
@@ -228,7 +263,12 @@ impl Hub {
     /// Must publishers wait until readers have caught up?
     #[must_use]
     pub fn memory_is_short(&self) -> bool {
-        self.meter.used() > self.limits.memory_bytes_max / 10 * 9
+        self.meter.used() > self.mark(self.limits.memory_high_percent)
+    }
+
+    /// A watermark of the memory, in bytes.
+    pub(crate) fn mark(&self, percent: u8) -> usize {
+        self.limits.memory_bytes_max / 100 * usize::from(percent)
     }
 
     /// Connections whose sessions have something to say; each is named once until it was heard.
@@ -268,11 +308,12 @@ impl Hub {
     /// What one session may hold in memory. When memory runs out, those who lag are cut short
     /// first: what is durable stays on disk, the rest is dropped, and publishers need not wait.
     pub(crate) fn session_room(&self) -> Room {
-        let (used, most) = (self.meter.used(), self.limits.memory_bytes_max);
+        let used = self.meter.used();
+        let (low, high) = (self.limits.memory_low_percent, self.limits.memory_high_percent);
         let bytes = match self.limits.outbox_bytes_max {
             // The last stretch below the bound is for those who hold nothing yet.
-            _ if used > most / 20 * 17 => 0,
-            bytes if used > most / 10 * 8 => bytes.min(LEAN_BYTES),
+            _ if used > self.mark(low.midpoint(high)) => 0,
+            bytes if used > self.mark(low) => bytes.min(LEAN_BYTES),
             bytes => bytes,
         };
         Room { len: self.limits.outbox_len_max, bytes }
@@ -364,7 +405,12 @@ pub(crate) fn held(why: AppendError) -> Held {
 
 fn settle_record(owner: OwnerNo, outbox: &outbox::Outbox) -> Option<Record> {
     let ledger = outbox.ledger.as_ref()?;
-    Some(Record::Settle { owner, floor: ledger.floor(), extras: ledger.extras().collect() })
+    Some(Record::Settle {
+        owner,
+        floor: ledger.floor(),
+        extras: ledger.extras().collect(),
+        released: outbox.released().filter(|ord| ord & message::VOLATILE == 0).collect(),
+    })
 }
 
 /// What an acknowledgement at `level` waits for, given where the record ends.

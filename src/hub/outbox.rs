@@ -8,7 +8,9 @@
 //!
 //! Invariants: durable ordinals have no gaps; those in `cursor..spilled` come from disk, later ones
 //! are in `live`; volatile debts beside a ledger are numbered apart. `flights` is ordered by
-//! ordinal; the span of each kind stays under [`SPAN_MAX`], so packet ids are unique.
+//! ordinal; the span of each kind stays under [`SPAN_MAX`], so packet ids are unique. A delivery of
+//! QoS 2 that its reader received is settled for the journal and flies on, `released`, until the
+//! reader ends the exchange; what was released before this connection comes first of all.
 //! Absent on purpose: sockets, wire formats, clocks, and the journal itself (it is asked for by
 //! the hub; this file only says what it needs).
 
@@ -29,7 +31,12 @@ const IDLE_MAX: usize = 64;
 #[derive(Debug)]
 struct Flight {
     ord: u64,
+    /// What it weighs among what waits on disk.
+    weight: u32,
+    qos: u8,
     settled: bool,
+    /// Received (QoS 2): its reader is told to forget the id, and has not said that it did.
+    released: bool,
     /// Kept for a resend when no journal has it.
     volatile: Option<Delivery>,
 }
@@ -44,6 +51,10 @@ pub struct Outbox {
     live_bytes: usize,
     fetched: VecDeque<Delivery>,
     flights: VecDeque<Flight>,
+    /// Released before this connection and not taken up by it.
+    released: Option<Box<VecDeque<u64>>>,
+    /// What the durable debts weigh, as far as they were owed by this process.
+    waiting_bytes: usize,
     next: u64,
     volatiles: u64,
     cursor: u64,
@@ -118,6 +129,8 @@ impl Default for Outbox {
             live_bytes: 0,
             fetched: VecDeque::new(),
             flights: VecDeque::new(),
+            released: None,
+            waiting_bytes: 0,
             next: 1,
             volatiles: 0,
             cursor: 1,
@@ -188,8 +201,12 @@ impl Outbox {
         delivery.ord = self.take_ordinal();
         let ord = delivery.ord;
         if let Some(ledger) = &mut self.ledger {
+            if ledger.is_empty() {
+                self.waiting_bytes = 0;
+            }
             ledger.owe(ord, lsn);
         }
+        self.waiting_bytes += delivery.message.weight();
         if !attached || self.cursor < self.spilled {
             self.spilled = self.next;
             return Pushed::Spilled;
@@ -246,6 +263,9 @@ impl Outbox {
 
     /// What to hand out now, with at most `inflight_max` unacknowledged.
     pub fn next(&mut self, inflight_max: usize) -> Next {
+        if self.released.is_some() {
+            return Next::Wait;
+        }
         if let Some(front) = self.fetched.front() {
             if !self.may_fly(front.ord, inflight_max) {
                 return Next::Wait;
@@ -339,11 +359,42 @@ impl Outbox {
         let durable = self.ledger.as_ref().is_some_and(|l| l.holds(delivery.ord));
         let volatile = (!durable).then(|| delivery.clone());
         self.live_bytes += volatile.as_ref().map_or(0, |d| d.message.weight());
-        let flight = Flight { ord: delivery.ord, settled: false, volatile };
+        let (ord, qos) = (delivery.ord, delivery.qos);
+        let weight = if durable { delivery.message.weight() as u32 } else { 0 };
+        self.fly(Flight { ord, weight, qos, settled: false, released: false, volatile });
+        Next::Deliver(delivery)
+    }
+
+    fn fly(&mut self, flight: Flight) {
         // Volatile debts may fly after younger durable ones: keep the order by ordinal.
         let at = self.flights.partition_point(|f| f.ord < flight.ord);
         self.flights.insert(at, flight);
-        Next::Deliver(delivery)
+    }
+
+    /// The first delivery that was released before this connection, to be released again.
+    pub fn next_released(&mut self) -> Option<u64> {
+        let released = self.released.as_mut()?;
+        let ord = released.pop_front();
+        if released.is_empty() {
+            self.released = None;
+        }
+        let ord = ord?;
+        self.fly(Flight { ord, weight: 0, qos: 2, settled: false, released: true, volatile: None });
+        Some(ord)
+    }
+
+    /// What the journal says was released.
+    pub fn restore_released(&mut self, ords: impl Iterator<Item = u64>) {
+        let mut all: VecDeque<u64> = self.released.take().map(|all| *all).unwrap_or_default();
+        all.extend(ords);
+        all.make_contiguous().sort_unstable();
+        self.released = (!all.is_empty()).then(|| Box::new(all));
+    }
+
+    /// Every ordinal whose exchange has not ended though its reader received it.
+    pub fn released(&self) -> impl Iterator<Item = u64> + '_ {
+        let flying = self.flights.iter().filter(|f| f.released && !f.settled).map(|f| f.ord);
+        self.released.iter().flat_map(|all| all.iter().copied()).chain(flying)
     }
 
     /// A read was sent off under this token.
@@ -393,12 +444,36 @@ impl Outbox {
 
     /// The reader acknowledged `id`. Says which ordinal that settles, if it is in flight.
     pub fn settle(&mut self, id: u16) -> Option<u64> {
+        let ord = self.ord_of(id)?;
+        self.settle_ord(ord).then_some(ord)
+    }
+
+    /// The ordinal that has this id in flight, if one has.
+    fn ord_of(&self, id: u16) -> Option<u64> {
         let volatile = u64::from(id) > IDS;
         let (kind, ids) = if volatile { (VOLATILE, VOLATILE_IDS) } else { (0, IDS) };
         let at = self.flights.partition_point(|f| f.ord < kind);
         let first = self.flights.get(at)?.ord;
-        let ahead = (u64::from(id) + ids - u64::from(id_of(first))) % ids;
-        self.settle_ord(first + ahead).then_some(first + ahead)
+        Some(first + (u64::from(id) + ids - u64::from(id_of(first))) % ids)
+    }
+
+    /// What flies under this id: its ordinal, its quality, and whether it was released.
+    #[must_use]
+    pub fn flying(&self, id: u16) -> Option<(u64, u8, bool)> {
+        let ord = self.ord_of(id)?;
+        let at = self.flights.binary_search_by_key(&ord, |f| f.ord).ok()?;
+        let flight = self.flights.get(at).filter(|f| !f.settled)?;
+        Some((ord, flight.qos, flight.released))
+    }
+
+    /// The reader received it; only the end of the exchange is still to come.
+    pub fn release(&mut self, ord: u64) {
+        let Ok(at) = self.flights.binary_search_by_key(&ord, |f| f.ord) else { return };
+        let Some(flight) = self.flights.get_mut(at) else { return };
+        flight.released = true;
+        self.waiting_bytes = self.waiting_bytes.saturating_sub(flight.weight as usize);
+        flight.weight = 0;
+        self.live_bytes -= flight.volatile.take().map_or(0, |d| d.message.weight());
     }
 
     /// Settle an ordinal in flight; false when it is not, or was settled before.
@@ -409,6 +484,7 @@ impl Outbox {
             return false;
         }
         flight.settled = true;
+        self.waiting_bytes = self.waiting_bytes.saturating_sub(flight.weight as usize);
         self.live_bytes -= flight.volatile.take().map_or(0, |d| d.message.weight());
         while self.flights.front().is_some_and(|f| f.settled) {
             self.flights.pop_front();
@@ -428,6 +504,7 @@ impl Outbox {
         self.hint = Hint::default();
         self.fetched.clear();
         let flown = core::mem::take(&mut self.flights);
+        self.restore_released(flown.iter().filter(|f| f.released && !f.settled).map(|f| f.ord));
         let again = |f: Flight| f.volatile.map(|d| Delivery { dup: true, ..d });
         let mut live: VecDeque<Delivery> = flown.into_iter().filter_map(again).collect();
         let ledger = self.ledger.as_deref();
@@ -448,7 +525,17 @@ impl Outbox {
         let holds = |ord: u64| ledger.is_some_and(|l| l.holds(ord));
         let live = self.live.iter().filter(|d| !holds(d.ord)).count();
         let flying = self.flights.iter().filter(|f| f.volatile.is_some()).count();
-        ledger.map_or(0, Ledger::len) + (live + flying) as u64
+        ledger.map_or(0, Ledger::len) + (live + flying) as u64 + self.released().count() as u64
+    }
+
+    /// Durable debts: how many, and what they weigh. What is left from before a restart is
+    /// counted, not weighed.
+    #[must_use]
+    pub fn waiting(&self) -> (u64, usize) {
+        match self.ledger.as_deref() {
+            Some(ledger) if !ledger.is_empty() => (ledger.len(), self.waiting_bytes),
+            _ => (0, 0),
+        }
     }
 
     /// References held in memory.
@@ -462,6 +549,7 @@ impl Outbox {
     pub fn heap(&self) -> usize {
         (self.live.capacity() + self.fetched.capacity()) * size_of::<Delivery>()
             + self.flights.capacity() * size_of::<Flight>()
+            + self.released.as_ref().map_or(0, |all| all.capacity() * size_of::<u64>())
             + self.ledger.as_ref().map_or(0, |l| size_of::<Ledger>() + l.heap())
     }
 }

@@ -7,12 +7,14 @@
 //! can provoke looks the same from outside; the differences named here are for the log. Absent on
 //! purpose: any particular rule, users file or hash.
 
+use core::net::IpAddr;
 use std::fmt;
 use std::sync::Arc;
 
 use bytes::Bytes;
 
 use crate::base::id::{ConnId, ListenerNo};
+use crate::base::limits::Limit;
 use crate::base::time::Now;
 use crate::topic::{Filter, Topic};
 
@@ -42,6 +44,27 @@ impl Address {
     }
 }
 
+impl Address {
+    /// The same for those who ask the network; nothing on roads without addresses.
+    #[must_use]
+    pub fn ip(self) -> Option<IpAddr> {
+        match self {
+            Self::V4(a) => Some(a.into()),
+            Self::V6(a) => Some(a.into()),
+            Self::Local => None,
+        }
+    }
+}
+
+impl From<IpAddr> for Address {
+    fn from(ip: IpAddr) -> Self {
+        match ip.to_canonical() {
+            IpAddr::V4(a) => Self::V4(a.octets()),
+            IpAddr::V6(a) => Self::V6(a.octets()),
+        }
+    }
+}
+
 impl fmt::Display for Address {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
@@ -57,6 +80,8 @@ impl fmt::Display for Address {
 pub struct Principal {
     /// The name; empty for a stranger who was welcome without one.
     pub user: Bytes,
+    /// The client id it came with, which rules may speak of; empty when there was none.
+    pub client_id: Bytes,
     /// The policy's own number for the set of rules that applies.
     pub group: u32,
     /// May own what outlives a connection; the nameless may not.
@@ -76,6 +101,8 @@ pub struct Login<'a> {
     pub password: Option<&'a [u8]>,
     /// The client id as sent; empty when none was.
     pub client_id: &'a [u8],
+    /// The name in the certificate it showed, when it showed one that was verified.
+    pub certificate: Option<&'a str>,
     /// Where it comes from.
     pub address: Address,
     /// It comes from this machine.
@@ -89,6 +116,7 @@ impl fmt::Debug for Login<'_> {
             .field("protocol", &self.protocol)
             .field("user", &self.user.escape_ascii().to_string())
             .field("client_id", &self.client_id.escape_ascii().to_string())
+            .field("certificate", &self.certificate)
             .field("address", &self.address)
             .finish_non_exhaustive()
     }
@@ -137,7 +165,7 @@ pub struct Claim {
     pub address: Address,
     /// From this very machine.
     pub loopback: bool,
-    /// A keyed digest of everything the check depends on.
+    /// A keyed digest of everything the check depends on; 0 for a dialogue.
     pub tag: u128,
 }
 
@@ -161,6 +189,42 @@ pub enum Admit {
     Busy,
 }
 
+/// A login in several steps, seen from the broker. It knows nothing but what was said in it; what
+/// that means is for the policy, so what a peer says goes through `Policy::hear`.
+pub trait Dialogue: Send + fmt::Debug {
+    /// The peer said this. After anything but `More` it is over.
+    fn on_data(&mut self, data: &[u8]) -> Turn;
+}
+
+/// How a dialogue goes on.
+#[derive(Debug)]
+pub enum Turn {
+    /// Tell the peer this, and wait for what it says to it.
+    More(Bytes),
+    /// The peer has given its proof.
+    Over {
+        /// Who it claims to be; `tag` is 0, because nothing is to be remembered of the proof.
+        claim: Claim,
+        /// The proof is good.
+        proved: bool,
+        /// The last words to a peer that is let in.
+        last: Bytes,
+    },
+    /// It makes no sense.
+    No(Refusal),
+}
+
+/// What a peer is answered in a dialogue.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub enum Said {
+    /// Tell the peer this, and wait for what it says to it.
+    More(Bytes),
+    /// Come in; these are the last words to the peer.
+    Done(Principal, Bytes),
+    /// Stay out.
+    No(Refusal),
+}
+
 /// Why somebody stays out. For the log and for counters: a peer must not be able to tell
 /// `Unknown` and `TooLong` apart, neither by the words nor by when they come.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -169,6 +233,8 @@ pub enum Refusal {
     Unknown,
     /// The password is one that no hash can stand for: over 72 bytes, or with a NUL in it.
     TooLong,
+    /// What was said in a dialogue is nothing its method knows.
+    Malformed,
     /// A name is required and none was given.
     Anonymous,
     /// Too many failures lately; a try would be looked at again after this time.
@@ -183,6 +249,7 @@ impl fmt::Display for Refusal {
         match self {
             Self::Unknown => f.write_str("unknown user, wrong password or wrong client id"),
             Self::TooLong => f.write_str("password over 72 bytes, or with a NUL"),
+            Self::Malformed => f.write_str("not what the method of the dialogue asks for"),
             Self::Anonymous => f.write_str("no user name given"),
             Self::Throttled { ms } => write!(f, "too many failed logins, next try in {ms} ms"),
         }
@@ -219,11 +286,36 @@ pub struct Changes {
 
 /// Decides. Asked before anything happens; must not block.
 pub trait Policy: Send {
+    /// Is somebody from there welcome at all? Asked before a connection costs anything, and before
+    /// anything is known but the address; for every transport, also where a proxy names it.
+    fn accept(&mut self, _: Now, _: Address) -> bool {
+        true
+    }
+
     /// May this connection come in?
     fn admit(&mut self, now: Now, login: &Login<'_>) -> Admit;
 
-    /// A worker has compared what `admit` asked to compare: what is the answer now?
+    /// A worker has compared what `admit` asked to compare, or a dialogue has come to its proof:
+    /// what is the answer now?
     fn verified(&mut self, now: Now, claim: &Claim, ok: bool) -> Result<Principal, Refusal>;
+
+    /// Begin a login in several steps by this method; nobody is let in yet, and whether there is
+    /// such a user shows at the end only. `None`: the method is not known.
+    fn converse(&mut self, _: Now, _: &Login<'_>, _: &[u8]) -> Option<Box<dyn Dialogue>> {
+        None
+    }
+
+    /// What does the peer in this dialogue get to hear? A proof is judged by `verified`.
+    fn hear(&mut self, now: Now, dialogue: &mut dyn Dialogue, data: &[u8]) -> Said {
+        match dialogue.on_data(data) {
+            Turn::More(data) => Said::More(data),
+            Turn::No(why) => Said::No(why),
+            Turn::Over { claim, proved, last } => match self.verified(now, &claim, proved) {
+                Ok(principal) => Said::Done(principal, last),
+                Err(why) => Said::No(why),
+            },
+        }
+    }
 
     /// May `who` do this?
     fn permit(&mut self, who: &Principal, access: &Access<'_>) -> bool;
@@ -254,15 +346,16 @@ pub trait Policy: Send {
 pub struct Open;
 
 impl Open {
-    fn guest(user: Bytes) -> Principal {
+    fn guest(user: Bytes, client_id: Bytes) -> Principal {
         let durable = !user.is_empty();
-        Principal { user, group: 0, durable, edition: 0 }
+        Principal { user, client_id, group: 0, durable, edition: 0 }
     }
 }
 
 impl Policy for Open {
     fn admit(&mut self, _: Now, login: &Login<'_>) -> Admit {
-        Admit::Yes(Self::guest(Bytes::copy_from_slice(login.user)))
+        let client_id = Bytes::copy_from_slice(login.client_id);
+        Admit::Yes(Self::guest(Bytes::copy_from_slice(login.user), client_id))
     }
 
     fn verified(&mut self, _: Now, _: &Claim, _: bool) -> Result<Principal, Refusal> {
@@ -284,7 +377,7 @@ impl Policy for Open {
     }
 
     fn recall(&self, user: &Bytes) -> Option<Principal> {
-        Some(Self::guest(user.clone()))
+        Some(Self::guest(user.clone(), Bytes::new()))
     }
 }
 
@@ -304,6 +397,13 @@ pub enum Event<'a> {
         /// By which listener.
         listener: ListenerNo,
         /// Where from.
+        address: Address,
+    },
+    /// A trusted proxy said for whom it speaks.
+    Forwarded {
+        /// Which connection.
+        conn: ConnId,
+        /// Where it comes from in truth.
         address: Address,
     },
     /// A login succeeded.
@@ -371,6 +471,21 @@ pub enum Event<'a> {
         /// The name of the reason.
         reason: &'static str,
     },
+    /// Readers of this protocol cannot be told of this topic; said once for each.
+    Unspelled {
+        /// The protocol that has no spelling for it.
+        protocol: &'static str,
+        /// The topic.
+        topic: &'a Topic,
+    },
+    /// Somebody reached a bound. Told once for each of them, bound and minute; the counters have
+    /// every time.
+    Limited {
+        /// A client id, a user name, or an address.
+        who: &'a [u8],
+        /// The bound.
+        limit: Limit,
+    },
     /// A request was refused by the rules.
     Denied {
         /// Which connection.
@@ -397,5 +512,10 @@ pub enum Event<'a> {
         state: &'static str,
         /// The rest of the story.
         text: &'a str,
+    },
+    /// The broker is at its end: nothing is open any more, and nothing happens after this.
+    Stopped {
+        /// Everybody was told and everything is on the disk; otherwise time ran out.
+        clean: bool,
     },
 }

@@ -55,6 +55,7 @@ fn open_lets_everybody_do_everything_but_write_under_the_dollar() {
         user: b"u",
         password: None,
         client_id: b"",
+        certificate: None,
         address: Address::Local,
         loopback: true,
     };

@@ -10,6 +10,7 @@ use std::collections::VecDeque;
 use bytes::Bytes;
 
 use crate::base::id::{Lsn, OwnerNo, RealmId, SessionId};
+use crate::base::limits::Limit;
 use crate::base::stats::Counter;
 use crate::base::time::Now;
 use crate::journal::record::{MessageRef, Owed, OwnerRecord, Record};
@@ -121,6 +122,7 @@ impl Hub {
         level: Durability,
     ) -> Result<Queued, Held> {
         if self.memory_is_short() {
+            self.limited(now, address, Limit::memory_bytes_max);
             return Err(Held::Memory);
         }
         let room = Room { len: self.limits.queue_len_max, bytes: self.limits.queue_bytes_max };
@@ -131,6 +133,7 @@ impl Hub {
         let Some(queue) = r.queues.get_mut(address) else { return Ok(Queued::Unknown) };
         if queue.owner.is_none() && full {
             self.stats.count(Counter::DroppedFull);
+            self.limited(now, address, Limit::memory_bytes_max);
             return Ok(Queued::TooMany);
         }
         let mut spot = None;
@@ -147,8 +150,11 @@ impl Hub {
         let message = std::sync::Arc::new(message_of(now, p, &meter, true));
         let delivery = item_of(message);
         let lsn = spot.map(|spot| spot.lsn);
+        let long = queue.outbox.held() >= room.len;
         if queue.outbox.push(delivery, lsn, false, room) == Pushed::Dropped {
             self.stats.count(Counter::DroppedFull);
+            let limit = if long { Limit::queue_len_max } else { Limit::queue_bytes_max };
+            self.limited(now, address, limit);
             return Ok(Queued::TooMany);
         }
         self.stats.count(Counter::MessagesReceived);
@@ -314,6 +320,7 @@ impl Hub {
             qos: 1,
             retain: false,
             expires: m.expires,
+            inbound: None,
         };
         let from = self.realm(realm).and_then(|r| r.queues.get(address)).and_then(|q| q.owner);
         let room = self.session_room();

@@ -6,6 +6,7 @@ use crate::base::id::SessionId;
 use crate::base::map::{Map, Seed};
 use crate::topic::{FilterTrie, TopicTree};
 
+use super::group::Group;
 use super::queue::Queue;
 use super::retained::Kept;
 use super::session::{Kind, SubOpts};
@@ -29,9 +30,13 @@ pub struct Realm {
     pub name: String,
     /// Filters and who listens.
     pub topics: FilterTrie<Leaf>,
+    /// Filters and the groups that take turns.
+    pub shared: FilterTrie<Vec<Group>>,
     /// Last values.
     pub retained: TopicTree<Kept>,
-    /// Durable sessions by name.
+    /// Bytes of them, in memory and on disk.
+    pub kept_bytes: u64,
+    /// Sessions by name: durable ones, and those that nobody else may be meanwhile.
     pub names: Map<(Kind, Bytes), SessionId>,
     /// Work queues by address.
     pub queues: Map<Bytes, Queue>,
@@ -44,7 +49,9 @@ impl Realm {
         Self {
             name: name.to_owned(),
             topics: FilterTrie::new(seed.clone()),
+            shared: FilterTrie::new(seed.clone()),
             retained: TopicTree::new(),
+            kept_bytes: 0,
             names: Map::with_hasher(seed.clone()),
             queues: Map::with_hasher(seed),
         }

@@ -6,26 +6,28 @@
 //! in flight counts as sent: it will be marked when it is sent again. Absent on purpose: reading
 //! segments, and deciding what damage means (`journal`).
 
+use std::collections::BTreeSet;
+
 use bytes::Bytes;
 use smallvec::SmallVec;
 
 use crate::base::id::{Lsn, OwnerNo, RealmId, SessionId};
 use crate::base::map::{Map, Seed};
 use crate::base::reader::Reader;
-use crate::base::time::Now;
+use crate::base::time::{Deadline, Now};
 use crate::journal::Journal;
 use crate::journal::ledger::Ledger;
 use crate::journal::record::{MessageRecord, OwnerRecord, Record};
 use crate::topic::{Filter, Topic};
 
 use super::backlog::message_of_record;
-use super::fanout::GRANT_SETTLES;
-use super::message::Durability;
+use super::fanout::{GRANT_RECEIVED, GRANT_SETTLES};
+use super::message::{Durability, VOLATILE};
 use super::outbox::Outbox;
 use super::policy::Principal;
 use super::queue::Queue;
 use super::retained::{KEPT_BYTES, Kept, Replay};
-use super::session::{Kind, Session, SubOpts, SubView};
+use super::session::{Extra, Kind, Session, SubOpts, SubView, Will};
 use super::{Hub, Owner};
 
 /// An owner as far as the records have told.
@@ -33,17 +35,41 @@ use super::{Hub, Owner};
 struct Draft {
     owner: Option<OwnerRecord>,
     ledger: Ledger,
-    subs: Vec<(Bytes, Bytes)>,
+    subs: Vec<DraftSub>,
     next: u64,
     sent: u64,
     attached: bool,
+    /// Its will is void.
+    quiet: bool,
+    away_since: u64,
+    expiry_s: Option<u64>,
+    released: BTreeSet<u64>,
+    inbound: BTreeSet<u16>,
     homes: SmallVec<[u32; 2]>,
+}
+
+/// A subscription as recorded.
+#[derive(Clone, Debug)]
+struct DraftSub {
+    group: Bytes,
+    filter: Bytes,
+    options: Bytes,
+}
+
+impl Draft {
+    /// One of its records that matter is in that segment.
+    fn home(&mut self, lsn: Lsn) {
+        let segment = Journal::segment_of(lsn);
+        if !self.homes.contains(&segment) {
+            self.homes.push(segment);
+        }
+    }
 }
 
 /// What the records say, before it becomes sessions.
 pub struct Recovery {
     drafts: Map<OwnerNo, Draft>,
-    retained: Map<(RealmId, Bytes), (Lsn, u32, Option<MessageRecord>)>,
+    retained: Map<(RealmId, Bytes), (Lsn, u32, u64, Option<MessageRecord>)>,
     order: Vec<OwnerNo>,
     names: Map<(u8, RealmId, Bytes), OwnerNo>,
     inline_max: usize,
@@ -68,25 +94,43 @@ impl Recovery {
         match record {
             Record::Message(m) => self.on_message(lsn, len, m),
             Record::Owner(o) => self.on_owner(lsn, o),
-            Record::Subscribe { owner, filter, options } => {
+            Record::Subscribe { owner, group, filter, options } => {
                 let draft = self.draft(*owner);
-                let segment = Journal::segment_of(lsn);
-                if !draft.homes.contains(&segment) {
-                    draft.homes.push(segment);
-                }
-                draft.subs.retain(|(f, _)| f != filter);
-                draft.subs.push((apart(filter), apart(options)));
+                draft.home(lsn);
+                draft.subs.retain(|sub| sub.filter != filter || sub.group != group);
+                let (group, filter) = (apart(group), apart(filter));
+                draft.subs.push(DraftSub { group, filter, options: apart(options) });
             }
-            Record::Unsubscribe { owner, filter } => {
-                self.draft(*owner).subs.retain(|(f, _)| f != filter);
+            Record::Unsubscribe { owner, group, filter } => {
+                let subs = &mut self.draft(*owner).subs;
+                subs.retain(|sub| sub.filter != filter || sub.group != group);
             }
-            Record::Settle { owner, floor, extras } => {
-                self.draft(*owner).ledger.restore(*floor, extras);
+            Record::Settle { owner, floor, extras, released } => {
+                let draft = self.draft(*owner);
+                draft.ledger.restore(*floor, extras);
+                draft.released = released.iter().copied().collect();
             }
-            Record::Mark { owner, attached, sent } => {
+            Record::Mark { owner, attached, quiet, sent, at, expiry_s } => {
                 let draft = self.draft(*owner);
                 draft.attached = *attached;
+                draft.quiet = *quiet;
+                draft.away_since = *at;
+                draft.expiry_s = Some(*expiry_s);
                 draft.sent = draft.sent.max(*sent);
+            }
+            Record::Received { owner, packet, held: true } => {
+                let draft = self.draft(*owner);
+                draft.home(lsn);
+                draft.inbound.insert(*packet);
+            }
+            Record::Received { owner, packet, held: false } => {
+                self.draft(*owner).inbound.remove(packet);
+            }
+            Record::Released { owner, ord } => {
+                let draft = self.draft(*owner);
+                draft.home(lsn);
+                draft.ledger.settle(*ord);
+                draft.released.insert(*ord);
             }
             Record::Gone { owner } => {
                 self.drafts.remove(owner);
@@ -108,6 +152,11 @@ impl Recovery {
     fn on_message(&mut self, lsn: Lsn, len: u32, m: &MessageRecord) {
         for owed in &m.owed {
             let draft = self.draft(owed.owner);
+            if owed.grant & GRANT_RECEIVED != 0 {
+                draft.home(lsn);
+                draft.inbound.insert(owed.ord as u16);
+                continue;
+            }
             draft.next = draft.next.max(owed.ord + 1);
             if owed.grant & GRANT_SETTLES != 0 {
                 draft.ledger.settle(owed.ord);
@@ -120,7 +169,7 @@ impl Recovery {
             self.retained.remove(&(m.realm, apart(&m.topic)));
         } else if m.retain {
             let value = (m.body.len() <= self.inline_max).then(|| detached(m));
-            self.retained.insert((m.realm, apart(&m.topic)), (lsn, len, value));
+            self.retained.insert((m.realm, apart(&m.topic)), (lsn, len, m.expires, value));
         }
     }
 
@@ -147,6 +196,11 @@ impl Recovery {
             Some(OwnerRecord { name: apart(&o.name), detail: apart(&o.detail), ..o.clone() });
         if let Some(detail) = decode_detail(&o.detail) {
             draft.subs = detail.subs;
+            draft.released = detail.released;
+            draft.inbound = detail.inbound;
+            draft.quiet = detail.will.is_none();
+            draft.away_since = detail.away_since;
+            draft.expiry_s = Some(detail.expiry_s);
         }
     }
 }
@@ -169,8 +223,9 @@ impl Hub {
         self.next_owner = self.next_owner.max(highest + 1);
         let mut kept: Vec<_> = told.retained.into_iter().collect();
         kept.sort_by_key(|(_, (lsn, ..))| *lsn);
-        for ((realm, topic), (lsn, len, value)) in kept {
-            self.recover_value(realm, topic, lsn, len, value);
+        kept.retain(|(_, (_, _, expires, _))| *expires == 0 || *expires > now.wall);
+        for ((realm, topic), (lsn, len, expires, value)) in kept {
+            self.recover_value(realm, topic, lsn, len, expires, value);
         }
     }
 
@@ -212,9 +267,20 @@ impl Hub {
             self.own(*home, 1);
         }
         let flying = if draft.attached { detail.inflight_max as u64 } else { 0 };
+        // Whoever was connected lost its connection now; who was not has waited since then.
+        let away_since = if draft.attached { now.wall } else { draft.away_since.min(now.wall) };
+        let waited = now.wall - away_since;
+        let expiry_s = draft.expiry_s.unwrap_or(detail.expiry_s);
+        let expires = now.after_ms(expiry_s.saturating_mul(1_000).saturating_sub(waited));
+        let mut extra = Extra::default();
+        extra.inbound.extend(draft.inbound.iter().copied());
+        extra.will = detail.will.filter(|_| !draft.quiet);
+        let delay = extra.will.as_ref().map(|will| u64::from(will.delay_s) * 1_000);
+        extra.will_at = delay.map(|ms| now.after_ms(ms.saturating_sub(waited)));
+        extra.charge = extra.will.as_ref().map(|will| self.stored.charge(will.weight()));
+        let rare = extra.will.is_some() || !extra.inbound.is_empty();
         let outbox = outbox_of(draft, flying);
         self.own_all(&outbox);
-        let expires = now.after_ms(detail.expiry_s.saturating_mul(1_000));
         let (realm, name) = (owner.realm, owner.name.clone());
         let id = self.sessions.insert_with(|id| Session {
             id,
@@ -227,12 +293,15 @@ impl Hub {
             conn: None,
             outbox,
             subs: Vec::new(),
+            subs_bytes: 0,
+            extra: rare.then(|| Box::new(extra)),
+            away_since,
             replays: std::collections::VecDeque::new(),
             level: Durability::Disk,
             inflight_max: detail.inflight_max,
-            expiry_s: detail.expiry_s,
+            expiry_s,
             expires: Some(expires),
-            armed: expires,
+            armed: Deadline::NEVER,
             stamp: (0, 0),
             lagging: false,
             marked: false,
@@ -240,19 +309,24 @@ impl Hub {
             homes,
             queued_read: false,
         });
-        self.timers.push((expires, id));
+        self.durables += 1;
+        self.arm(id);
         self.owners.insert(owner.owner, Owner::Session(id));
         if let Some(r) = self.realms.get_mut(usize::from(realm.0)) {
             r.names.insert((kind, name), id);
         }
-        for (filter, options) in subs {
-            self.recover_sub(id, realm, filter, &options);
+        for sub in subs {
+            self.recover_sub(id, realm, sub);
         }
     }
 
-    fn recover_sub(&mut self, id: SessionId, realm: RealmId, filter: Bytes, options: &Bytes) {
-        let Some(filter) = Filter::decode(filter) else { return };
-        let Some((opts, replaying)) = SubOpts::decode(options) else { return };
+    fn recover_sub(&mut self, id: SessionId, realm: RealmId, sub: DraftSub) {
+        let Some(filter) = Filter::decode(sub.filter) else { return };
+        let Some((opts, replaying)) = SubOpts::decode(&sub.options) else { return };
+        if !sub.group.is_empty() {
+            self.join_group(id, realm, &filter, &sub.group, opts);
+            return;
+        }
         self.join(id, realm, &filter, opts);
         if let (true, Some(s)) = (replaying, self.sessions.get_mut(id)) {
             s.replays.push_back(Replay::new(filter, opts, true));
@@ -265,6 +339,7 @@ impl Hub {
         topic: Bytes,
         lsn: Lsn,
         len: u32,
+        expires: u64,
         value: Option<MessageRecord>,
     ) {
         let Some(name) = Topic::decode(topic) else { return };
@@ -272,8 +347,10 @@ impl Hub {
         let message = value.and_then(|v| message_of_record(&v, &self.stored));
         let message = message.map(std::sync::Arc::new);
         let charge = self.stored.charge(name.text().len() + KEPT_BYTES);
-        let kept = Kept { lsn: Some(lsn), len, message, charge };
+        self.fading += usize::from(expires != 0);
+        let kept = Kept { lsn: Some(lsn), len, bytes: len, message, expires, charge };
         let Some(r) = self.realms.get_mut(usize::from(realm.0)) else { return };
+        r.kept_bytes += u64::from(len);
         r.retained.set(&name, kept);
         if let Some(journal) = &mut self.journal {
             journal.own(Journal::segment_of(lsn), 1);
@@ -290,6 +367,7 @@ fn outbox_of(mut draft: Draft, flying: u64) -> Outbox {
     let flown = nth_owed(&draft.ledger, flying).unwrap_or(last);
     let sent = if flying > 0 { draft.sent.max(flown.min(last)) } else { draft.sent };
     outbox.ledger = Some(Box::new(draft.ledger));
+    outbox.restore_released(draft.released.into_iter());
     outbox.restore(next, sent);
     outbox.ground();
     outbox
@@ -330,24 +408,35 @@ struct Detail {
     user: Bytes,
     expiry_s: u64,
     inflight_max: usize,
-    subs: Vec<(Bytes, Bytes)>,
+    away_since: u64,
+    will: Option<Will>,
+    released: BTreeSet<u64>,
+    inbound: BTreeSet<u16>,
+    subs: Vec<DraftSub>,
 }
 
 /// Version of the detail's layout; its first byte.
-const DETAIL: u8 = 1;
+const DETAIL: u8 = 2;
 
-/// user, expiry, window, subscriptions; big endian, counted.
+/// user, expiry, window, absence, will, ladders, subscriptions; big endian, counted.
 pub(crate) fn encode_detail(s: &Session, subs: &[SubView]) -> Bytes {
     let mut out = vec![DETAIL];
     put16(&mut out, &s.principal.user);
     out.extend_from_slice(&s.expiry_s.to_be_bytes());
     out.extend_from_slice(&(s.inflight_max as u32).to_be_bytes());
+    out.extend_from_slice(&s.away_since.to_be_bytes());
+    put_will(&mut out, s.will());
+    let released: Vec<u64> = s.outbox.released().filter(|ord| ord & VOLATILE == 0).collect();
+    out.extend_from_slice(&(released.len() as u32).to_be_bytes());
+    released.iter().for_each(|ord| out.extend_from_slice(&ord.to_be_bytes()));
+    out.extend_from_slice(&(s.inbound().len() as u32).to_be_bytes());
+    s.inbound().iter().for_each(|packet| out.extend_from_slice(&packet.to_be_bytes()));
     out.extend_from_slice(&(subs.len() as u32).to_be_bytes());
     for sub in subs {
         let mut filter = Vec::new();
         sub.filter.encode(&mut filter);
-        out.extend_from_slice(&(filter.len() as u32).to_be_bytes());
-        out.extend_from_slice(&filter);
+        put16(&mut out, &sub.group);
+        put32(&mut out, &filter);
         out.extend_from_slice(&sub.opts.encode(sub.replaying));
     }
     Bytes::from(out)
@@ -359,20 +448,67 @@ fn put16(out: &mut Vec<u8>, bytes: &[u8]) {
     out.extend_from_slice(&bytes[..len]);
 }
 
+fn put32(out: &mut Vec<u8>, bytes: &[u8]) {
+    out.extend_from_slice(&(bytes.len() as u32).to_be_bytes());
+    out.extend_from_slice(bytes);
+}
+
+fn put_will(out: &mut Vec<u8>, will: Option<&Will>) {
+    let Some(will) = will else { return out.push(0) };
+    out.push(1 | will.qos << 1 | u8::from(will.retain) << 3);
+    out.extend_from_slice(&will.expiry_s.to_be_bytes());
+    out.extend_from_slice(&will.delay_s.to_be_bytes());
+    let mut topic = Vec::new();
+    will.topic.encode(&mut topic);
+    for bytes in [&topic[..], &will.props, &will.body] {
+        put32(out, bytes);
+    }
+}
+
+fn take_will(r: &mut Reader) -> Option<Option<Will>> {
+    let flags = r.u8().ok()?;
+    if flags & 1 == 0 {
+        return Some(None);
+    }
+    let (expiry_s, delay_s) = (r.u32().ok()?, r.u32().ok()?);
+    let topic = Topic::decode(take32(r)?)?;
+    let (props, body) = (take32(r)?, take32(r)?);
+    let (qos, retain) = ((flags >> 1) & 3, flags & 8 != 0);
+    Some(Some(Will { topic, body, props, qos, retain, expiry_s, delay_s }))
+}
+
+fn take32(r: &mut Reader) -> Option<Bytes> {
+    let len = r.u32().ok()? as usize;
+    Some(apart(&r.take(len).ok()?))
+}
+
+fn take64(r: &mut Reader) -> Option<u64> {
+    Some(u64::from(r.u32().ok()?) << 32 | u64::from(r.u32().ok()?))
+}
+
 fn decode_detail(detail: &Bytes) -> Option<Detail> {
     let mut r = Reader::new(detail.clone());
     if r.u8().ok()? != DETAIL {
         return None;
     }
     let user = apart(&r.blob16().ok()?);
-    let expiry_s = u64::from(r.u32().ok()?) << 32 | u64::from(r.u32().ok()?);
+    let expiry_s = take64(&mut r)?;
     let inflight_max = r.u32().ok()? as usize;
+    let away_since = take64(&mut r)?;
+    let will = take_will(&mut r)?;
+    let mut released = BTreeSet::new();
+    for _ in 0..r.u32().ok()? {
+        released.insert(take64(&mut r)?);
+    }
+    let mut inbound = BTreeSet::new();
+    for _ in 0..r.u32().ok()? {
+        inbound.insert(r.u16().ok()?);
+    }
     let count = r.u32().ok()?;
     let mut subs = Vec::new();
     for _ in 0..count {
-        let len = r.u32().ok()? as usize;
-        let filter = apart(&r.take(len).ok()?);
-        subs.push((filter, apart(&r.take(6).ok()?)));
+        let (group, filter) = (apart(&r.blob16().ok()?), take32(&mut r)?);
+        subs.push(DraftSub { group, filter, options: apart(&r.take(6).ok()?) });
     }
-    Some(Detail { user, expiry_s, inflight_max, subs })
+    Some(Detail { user, expiry_s, inflight_max, away_since, will, released, inbound, subs })
 }

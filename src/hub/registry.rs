@@ -9,6 +9,7 @@ use std::collections::VecDeque;
 use bytes::Bytes;
 
 use crate::base::id::{ConnId, Lsn, OwnerNo, RealmId, SessionId};
+use crate::base::limits::Limit;
 use crate::base::time::{Deadline, Now};
 use crate::journal::record::{OwnerRecord, Record};
 use crate::journal::{Class, Journal, Spot};
@@ -16,7 +17,7 @@ use crate::journal::{Class, Journal, Spot};
 use super::message::Durability;
 use super::outbox::Outbox;
 use super::policy::{Access, Principal};
-use super::session::{Kind, Session};
+use super::session::{Extra, Kind, Session, Will};
 use super::{Held, Hub, Owner, after};
 
 /// How much of an earlier life to forget.
@@ -51,8 +52,21 @@ pub struct Attach {
     pub level: Durability,
     /// Most unacknowledged deliveries.
     pub inflight_max: usize,
-    /// How long it waits for its owner to return, in seconds.
+    /// How long it waits for its owner to return, in seconds; `u64::MAX`: for ever.
     pub expiry_s: u64,
+    /// Nobody else may have the name meanwhile, also when it is not durable.
+    pub unique: bool,
+    /// To be published when the connection is lost.
+    pub will: Option<Will>,
+}
+
+/// How a connection ended.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Parting {
+    /// With a goodbye: the will is void.
+    Quiet,
+    /// Without one.
+    Lost,
 }
 
 /// What was found.
@@ -73,12 +87,21 @@ pub struct Attached {
 impl Hub {
     /// Find or make the session and connect it.
     pub fn attach(&mut self, now: Now, a: Attach) -> Result<Attached, Held> {
+        if a.will.is_some() && self.storage_is_short() {
+            return Err(Held::Memory);
+        }
         let durable = a.durable && !a.name.is_empty();
         let key = (a.kind, a.name.clone());
         let found = self.realm(a.realm).and_then(|r| r.names.get(&key).copied());
         let found = found.filter(|id| self.sessions.get(*id).is_some());
+        // What somebody else owned under this name is not handed over.
+        let other = |id| {
+            self.sessions.get(id).is_some_and(|s| {
+                !s.durable || (a.kind == Kind::Mqtt && s.principal.user != a.principal.user)
+            })
+        };
         match found {
-            Some(id) if a.fresh == Fresh::All || !durable => {
+            Some(id) if a.fresh == Fresh::All || !durable || other(id) => {
                 let yielding = self.sessions.get(id).and_then(|s| s.conn);
                 let mut made = self.begin(now, a, durable, Some(id))?;
                 made.yielding = yielding;
@@ -97,12 +120,19 @@ impl Hub {
         durable: bool,
         instead: Option<SessionId>,
     ) -> Result<Attached, Held> {
-        let waiting: usize = self.realms.iter().map(|r| r.names.len()).sum();
-        let room = durable && waiting < self.limits.sessions_max as usize;
+        let room = durable && self.durables < self.limits.sessions_max as usize;
+        if durable && !room {
+            self.limited(now, &a.name, Limit::sessions_max);
+        }
+        let unique = a.unique && !a.name.is_empty();
         let level = a.level;
         let recorded = room && level != Durability::Memory && self.journal.is_some();
         let owner = recorded.then(|| self.new_owner());
+        let charge = a.will.as_ref().map(|will| self.stored.charge(will.weight()));
         let mut s = blank(a, durable && room);
+        if charge.is_some() {
+            s.extra_mut().charge = charge;
+        }
         let mut spot = None;
         if let Some(no) = owner {
             s.owner = Some(no);
@@ -119,8 +149,11 @@ impl Hub {
         }
         let (realm, key, owner) = (s.realm, (s.kind, s.name.clone()), s.owner);
         let keep = s.durable;
+        self.durables += usize::from(keep);
         let id = self.sessions.insert_with(|id| Session { id, ..s });
-        if keep && let Some(r) = self.realms.get_mut(usize::from(realm.0)) {
+        if (keep || unique)
+            && let Some(r) = self.realms.get_mut(usize::from(realm.0))
+        {
             r.names.insert(key, id);
         }
         if let Some(no) = owner {
@@ -136,8 +169,19 @@ impl Hub {
         if a.fresh == Fresh::Debts {
             self.wipe_debts(id)?;
         }
-        let Some(s) = self.sessions.get_mut(id) else { return Err(Held::Memory) };
+        let Some(s) = self.sessions.get(id) else { return Err(Held::Memory) };
         let yielding = s.conn;
+        // A new will, and that an old one is void, must be on record before the welcome.
+        let rewrite = a.will.is_some() || s.will().is_some();
+        if yielding.is_some() && s.will().is_some_and(|will| will.delay_s == 0) {
+            self.fire_will(now, id);
+        }
+        let Some(s) = self.sessions.get_mut(id) else { return Err(Held::Memory) };
+        if a.will.is_some() || s.extra.is_some() {
+            let charge = a.will.as_ref().map(|will| self.stored.charge(will.weight()));
+            let extra = s.extra_mut();
+            (extra.will, extra.charge, extra.will_at) = (a.will, charge, None);
+        }
         s.outbox.ground();
         s.conn = Some(a.conn);
         s.expires = None;
@@ -147,13 +191,16 @@ impl Hub {
         s.inflight_max = a.inflight_max;
         s.expiry_s = a.expiry_s;
         let resumed = s.outbox.peek_ordinal() - 1;
-        let mark = s.owner.map(|no| mark_of(no, true, &s.outbox));
-        let mut spot = None;
-        if let Some(mark) = mark {
-            // The mark lets recovery know that deliveries may have been sent. A disk without room
-            // or health must not keep a reader from draining what it is owed.
-            spot = self.append(Class::Relief, &mark).unwrap_or(None);
-        }
+        // The mark lets recovery know that deliveries may have been sent. A disk without room or
+        // health must not keep a reader from draining what it is owed.
+        let spot = match s.owner {
+            Some(_) if rewrite => self.write_owner(id, Class::Relief).unwrap_or(None),
+            Some(no) => {
+                let mark = mark_of(no, true, s, now);
+                self.append(Class::Relief, &mark).unwrap_or(None)
+            }
+            None => None,
+        };
         self.recheck(now, id);
         self.wake(id);
         let after = after(a.level, spot);
@@ -173,7 +220,8 @@ impl Hub {
         for sub in self.subscriptions(id) {
             let Some(s) = self.sessions.get(id) else { return };
             if !self.policy.permit(&s.principal, &Access::Subscribe(&sub.filter)) {
-                let _ = self.unsubscribe(now, id, &sub.filter);
+                let group = (!sub.group.is_empty()).then_some(&sub.group);
+                let _ = self.unsubscribe(now, id, &sub.filter, group);
             }
         }
     }
@@ -211,28 +259,68 @@ impl Hub {
         }
     }
 
+    /// The session's full record, once more.
+    fn write_owner(&mut self, id: SessionId, class: Class) -> Result<Option<Spot>, Held> {
+        let subs = self.subscriptions(id);
+        let Some(s) = self.sessions.get(id) else { return Ok(None) };
+        let Some(no) = s.owner else { return Ok(None) };
+        let spot = self.append(class, &owner_record(no, s, &subs))?;
+        if let Some(spot) = spot {
+            self.rehome(id, Some(Journal::segment_of(spot.lsn)));
+        }
+        Ok(spot)
+    }
+
+    /// Its owner wants another time to return than it said when it came.
+    pub fn set_expiry(&mut self, id: SessionId, expiry_s: u64) {
+        if let Some(s) = self.sessions.get_mut(id) {
+            s.expiry_s = expiry_s;
+        }
+    }
+
     /// The connection is gone. What it was owed waits, or is forgotten.
-    pub fn detach(&mut self, now: Now, id: SessionId, conn: ConnId) {
+    pub fn detach(&mut self, now: Now, id: SessionId, conn: ConnId, parting: Parting) {
         let Some(s) = self.sessions.get_mut(id) else { return };
         if s.conn != Some(conn) {
             return;
         }
         s.conn = None;
         s.marked = false;
-        if !s.durable {
+        s.away_since = now.wall;
+        if parting == Parting::Quiet
+            && let Some(extra) = &mut s.extra
+        {
+            (extra.will, extra.charge) = (None, None);
+        }
+        if !s.durable || s.expiry_s == 0 {
             self.forget(now, id);
             return;
         }
         s.outbox.ground();
-        let expires = now.after_ms(s.expiry_s.saturating_mul(1_000));
-        s.expires = Some(expires);
-        let mark = s.owner.map(|no| mark_of(no, false, &s.outbox));
-        // One entry in the wheel is enough, however often the owner comes and goes.
-        if expires < s.armed {
-            s.armed = expires;
-            self.timers.push((expires, id));
+        s.expires = Some(now.after_ms(s.expiry_s.saturating_mul(1_000)));
+        match s.will().map(|will| u64::from(will.delay_s)) {
+            Some(0) => self.fire_will(now, id),
+            Some(delay_s) => s.extra_mut().will_at = Some(now.after_ms(delay_s * 1_000)),
+            None => {}
         }
-        if let Some(mark) = mark {
+        self.arm(id);
+        self.mark_away(now, id);
+    }
+
+    /// One entry in the wheel is enough, however often the owner comes and goes.
+    pub(crate) fn arm(&mut self, id: SessionId) {
+        let Some(s) = self.sessions.get_mut(id) else { return };
+        if let Some(at) = s.due()
+            && at < s.armed
+        {
+            s.armed = at;
+            self.timers.push((at, id));
+        }
+    }
+
+    fn mark_away(&mut self, now: Now, id: SessionId) {
+        let Some(s) = self.sessions.get(id) else { return };
+        if let Some(mark) = s.owner.map(|no| mark_of(no, false, s, now)) {
             let _ = self.append(Class::Relief, &mark);
         }
     }
@@ -241,20 +329,28 @@ impl Hub {
     pub fn on_session_deadline(&mut self, now: Now, id: SessionId) {
         let Some(s) = self.sessions.get_mut(id) else { return };
         s.armed = Deadline::NEVER;
-        match s.expires {
-            Some(at) if s.conn.is_none() && now.reached(at) => self.forget(now, id),
-            Some(at) if s.conn.is_none() => {
-                s.armed = at;
-                self.timers.push((at, id));
-            }
-            _ => {}
+        if s.conn.is_some() {
+            return;
         }
+        if s.expires.is_some_and(|at| now.reached(at)) {
+            return self.forget(now, id);
+        }
+        let will_at = s.extra.as_ref().and_then(|extra| extra.will_at);
+        if will_at.is_some_and(|at| now.reached(at)) {
+            self.fire_will(now, id);
+            self.mark_away(now, id);
+        }
+        self.arm(id);
     }
 
     /// Nobody will come back to it.
-    pub fn forget(&mut self, _: Now, id: SessionId) {
+    pub fn forget(&mut self, now: Now, id: SessionId) {
+        // Before it leaves: what it says to itself is said to nobody.
         self.leave_all(id);
+        // The end of a session is the last moment for its will.
+        self.fire_will(now, id);
         let Some(s) = self.sessions.remove(id) else { return };
+        self.durables -= usize::from(s.durable);
         let key = (s.kind, s.name);
         if let Some(r) = self.realms.get_mut(usize::from(s.realm.0))
             && r.names.get(&key) == Some(&id)
@@ -314,6 +410,9 @@ fn blank(a: Attach, durable: bool) -> Session {
         conn: Some(a.conn),
         outbox: Outbox::default(),
         subs: Vec::new(),
+        subs_bytes: 0,
+        extra: a.will.map(|will| Box::new(Extra { will: Some(will), ..Extra::default() })),
+        away_since: 0,
         replays: VecDeque::new(),
         level: a.level,
         inflight_max: a.inflight_max,
@@ -329,8 +428,9 @@ fn blank(a: Attach, durable: bool) -> Session {
     }
 }
 
-fn mark_of(owner: OwnerNo, attached: bool, outbox: &Outbox) -> Record {
-    Record::Mark { owner, attached, sent: outbox.sent() }
+fn mark_of(owner: OwnerNo, attached: bool, s: &Session, now: Now) -> Record {
+    let (quiet, sent, at) = (s.will().is_none(), s.outbox.sent(), now.wall);
+    Record::Mark { owner, attached, quiet, sent, at, expiry_s: s.expiry_s }
 }
 
 /// The session's full record: replaces everything the journal said of it before.

@@ -13,11 +13,11 @@ use bytes::Bytes;
 
 use crate::base::id::{Lsn, RealmId, SessionId};
 use crate::base::stats::Counter;
-use crate::base::time::Now;
+use crate::base::time::{MS, Now};
 use crate::journal::job::{Pick, Picked};
 use crate::journal::record::{MessageRef, Owed, Record};
 use crate::journal::{Class, Journal};
-use crate::topic::{Cursor, Filter, Walk};
+use crate::topic::{Cursor, Filter, Tail, Topic, Walk};
 
 use super::backlog::message_of_record;
 use super::fanout::{GRANT_DUP, GRANT_RETAIN};
@@ -34,6 +34,10 @@ const STEP: usize = 64;
 /// A replay goes on when fewer references than this wait in the outbox.
 const LOW: usize = 32;
 
+/// Topics looked at in one step of the sweep, and the time between two steps.
+const SWEEP: usize = 64;
+const SWEEP_EVERY: u64 = 10 * MS;
+
 /// A topic's last value.
 #[derive(Debug)]
 pub struct Kept {
@@ -41,6 +45,10 @@ pub struct Kept {
     pub lsn: Option<Lsn>,
     /// Length of that record.
     pub len: u32,
+    /// What it counts among the bytes that are kept.
+    pub bytes: u32,
+    /// Wall-clock millisecond of its expiry; 0: never.
+    pub expires: u64,
     /// The value, when it is held in memory.
     pub message: Option<Arc<Message>>,
     /// What its place in the tree weighs.
@@ -48,6 +56,12 @@ pub struct Kept {
 }
 
 impl Kept {
+    /// Is it past its expiry?
+    #[must_use]
+    pub fn is_expired(&self, wall: u64) -> bool {
+        self.expires != 0 && wall >= self.expires
+    }
+
     /// The segment its record keeps alive.
     #[must_use]
     pub fn segment(&self) -> Option<u32> {
@@ -84,6 +98,52 @@ impl Replay {
 }
 
 impl Hub {
+    /// Forget some of what expired, a few places of the tree at a time. True while there is
+    /// something that may expire.
+    pub fn sweep_retained(&mut self, now: Now) -> bool {
+        if self.fading == 0 {
+            return false;
+        }
+        if now.mono < self.sweep_at {
+            return true;
+        }
+        self.sweep_at = now.mono + SWEEP_EVERY;
+        let all = Filter { segs: smallvec::SmallVec::new(), tail: Tail::Rest };
+        let mut gone = Vec::new();
+        let mut cursor = core::mem::take(&mut self.sweep);
+        let done = match self.realms.get(usize::from(self.sweep_realm)) {
+            Some(r) => r.retained.walk(&all, &mut cursor, SWEEP, &mut |topic, kept| {
+                if kept.is_expired(now.wall) {
+                    gone.push(topic.detached());
+                }
+                Walk::Go
+            }),
+            None => true,
+        };
+        let realm = RealmId(self.sweep_realm);
+        self.sweep = cursor;
+        if done {
+            self.sweep = Cursor::default();
+            self.sweep_realm = (self.sweep_realm + 1) % (self.realms.len().max(1) as u16);
+        }
+        for topic in gone {
+            self.drop_value(realm, &topic);
+        }
+        self.fading > 0
+    }
+
+    /// Forget a value whose time is over. Its record says when, so none is needed to forget it.
+    fn drop_value(&mut self, realm: RealmId, topic: &Topic) {
+        let Some(r) = self.realms.get_mut(usize::from(realm.0)) else { return };
+        let Some(kept) = r.retained.remove(topic) else { return };
+        r.kept_bytes -= u64::from(kept.bytes);
+        self.fading = self.fading.saturating_sub(1);
+        self.stats.count(Counter::DroppedExpired);
+        if let Some(segment) = kept.segment() {
+            self.disown(segment, 1);
+        }
+    }
+
     /// Let the session's first replay go on. True when it put something into the outbox.
     pub(crate) fn replay_some(&mut self, now: Now, id: SessionId) -> bool {
         let mut moved = false;
@@ -130,6 +190,11 @@ impl Hub {
                 s.replays.push_front(replay);
             }
         }
+        // So many steps found nothing: others first, then on from here.
+        let idle = |s: &super::session::Session| !s.replays.is_empty() && !s.queued_read;
+        if !moved && self.sessions.get(id).is_some_and(idle) {
+            self.wake(id);
+        }
         moved
     }
 
@@ -149,7 +214,7 @@ impl Hub {
                     return Walk::Go;
                 }
                 match (&kept.message, kept.lsn) {
-                    (Some(message), _) if message.is_expired(now.wall) => {}
+                    _ if kept.is_expired(now.wall) => {}
                     (Some(message), _) => pending.push_back(Arc::clone(message)),
                     (None, Some(lsn)) => {
                         at.push((lsn, kept.len));
@@ -198,7 +263,7 @@ impl Hub {
         let room = self.session_room();
         let opts = replay.opts;
         let Some(s) = self.sessions.get_mut(id) else { return true };
-        let qos = message.qos.min(opts.qos).min(1);
+        let qos = message.qos.min(opts.qos).min(2);
         let subs: SubIds = (opts.id != 0).then_some(opts.id).into_iter().collect();
         let mut lsn = None;
         if let (Some(owner), Some(journal), 1..) = (s.owner, &mut self.journal, qos) {
@@ -246,7 +311,8 @@ impl Hub {
         let mut filter = Vec::new();
         replay.filter.encode(&mut filter);
         let options = Bytes::copy_from_slice(&replay.opts.encode(false));
-        let record = Record::Subscribe { owner, filter: Bytes::from(filter), options };
+        let (group, filter) = (Bytes::new(), Bytes::from(filter));
+        let record = Record::Subscribe { owner, group, filter, options };
         // Without room the flag stays: after a crash the values come once more, marked so.
         if let Ok(Some(spot)) = self.append(Class::Relief, &record) {
             self.add_home(id, spot);

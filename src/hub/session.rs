@@ -10,9 +10,9 @@ use smallvec::SmallVec;
 
 use crate::base::id::{ConnId, OwnerNo, RealmId, SessionId};
 use crate::base::time::Deadline;
-use crate::topic::{Filter, LeafId};
+use crate::topic::{Filter, LeafId, Topic};
 
-use super::message::Durability;
+use super::message::{Charge, Durability};
 use super::outbox::Outbox;
 use super::policy::Principal;
 use super::retained::Replay;
@@ -26,6 +26,8 @@ pub enum Kind {
     Local,
     /// A work queue; not a session, but the journal owes it in the same way.
     Queue,
+    /// An MQTT client id.
+    Mqtt,
 }
 
 impl Kind {
@@ -36,13 +38,25 @@ impl Kind {
             Self::Prx1 => 1,
             Self::Local => 2,
             Self::Queue => 3,
+            Self::Mqtt => 4,
+        }
+    }
+
+    /// As listings and logs spell it.
+    #[must_use]
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Prx1 => "prx1",
+            Self::Local => "local",
+            Self::Queue => "queue",
+            Self::Mqtt => "mqtt",
         }
     }
 
     /// From the journal.
     #[must_use]
     pub fn of(code: u8) -> Option<Self> {
-        [Self::Prx1, Self::Local, Self::Queue].into_iter().find(|k| k.code() == code)
+        [Self::Prx1, Self::Local, Self::Queue, Self::Mqtt].into_iter().find(|k| k.code() == code)
     }
 }
 
@@ -92,6 +106,34 @@ pub struct Sub {
     pub len: u32,
 }
 
+/// One subscription of a session as a member of a group.
+#[derive(Clone, Debug)]
+pub struct Share {
+    /// The leaf of all groups with that filter.
+    pub leaf: LeafId,
+    /// Which of them.
+    pub group: Bytes,
+    /// What was asked for.
+    pub opts: SubOpts,
+    /// Bytes it takes in the session's full record.
+    pub len: u32,
+}
+
+/// What most sessions do not have, kept apart so that an idle one is small.
+#[derive(Debug, Default)]
+pub(crate) struct Extra {
+    /// What it listens to in turns with others.
+    pub(crate) shares: Vec<Share>,
+    /// Numbers of its publications that it has not given free, ascending.
+    pub(crate) inbound: Vec<u16>,
+    /// To be published when its connection is lost.
+    pub(crate) will: Option<Will>,
+    /// What the will weighs.
+    pub(crate) charge: Option<Charge>,
+    /// When its will is carried out, after its connection was lost.
+    pub(crate) will_at: Option<Deadline>,
+}
+
 /// A session.
 #[derive(Debug)]
 pub struct Session {
@@ -113,8 +155,14 @@ pub struct Session {
     pub conn: Option<ConnId>,
     /// What it is owed.
     pub outbox: Outbox,
-    /// What it listens to.
+    /// What it listens to, in the order of leaves.
     pub subs: Vec<Sub>,
+    /// Bytes those take in its full record.
+    pub subs_bytes: u32,
+    /// What most sessions do not have.
+    pub(crate) extra: Option<Box<Extra>>,
+    /// Since when nobody is connected, wall clock in ms.
+    pub away_since: u64,
     /// Retained messages still to be handed over.
     pub replays: VecDeque<Replay>,
     /// What its publications' acknowledgements wait for.
@@ -141,9 +189,75 @@ pub struct Session {
     pub queued_read: bool,
 }
 
+impl Session {
+    /// What comes next while nobody is connected: its will, or its end.
+    #[must_use]
+    pub fn due(&self) -> Option<Deadline> {
+        let will_at = self.extra.as_ref().and_then(|extra| extra.will_at);
+        will_at.into_iter().chain(self.expires).min().filter(|at| *at != Deadline::NEVER)
+    }
+
+    /// What to call it in a log: its name, or its owner's.
+    #[must_use]
+    pub fn label(&self) -> &Bytes {
+        if self.name.is_empty() { &self.principal.user } else { &self.name }
+    }
+
+    /// What it listens to in turns with others.
+    #[must_use]
+    pub fn shares(&self) -> &[Share] {
+        self.extra.as_ref().map_or(&[], |extra| &extra.shares)
+    }
+
+    /// Numbers of its publications that it has not given free, ascending.
+    #[must_use]
+    pub fn inbound(&self) -> &[u16] {
+        self.extra.as_ref().map_or(&[], |extra| &extra.inbound)
+    }
+
+    /// What it wants said when its connection is lost.
+    #[must_use]
+    pub fn will(&self) -> Option<&Will> {
+        self.extra.as_ref()?.will.as_ref()
+    }
+
+    pub(crate) fn extra_mut(&mut self) -> &mut Extra {
+        self.extra.get_or_insert_default()
+    }
+}
+
+/// What somebody wants said when its connection is lost.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Will {
+    /// Where to.
+    pub topic: Topic,
+    /// What.
+    pub body: Bytes,
+    /// Properties, opaque to the hub.
+    pub props: Bytes,
+    /// 0, 1 or 2.
+    pub qos: u8,
+    /// As the topic's last value.
+    pub retain: bool,
+    /// Seconds it is of use once it is published; 0: for ever.
+    pub expiry_s: u32,
+    /// Seconds between the loss and its publication, if the session lasts so long.
+    pub delay_s: u32,
+}
+
+impl Will {
+    /// Bytes that the memory budget answers for.
+    #[must_use]
+    pub fn weight(&self) -> usize {
+        self.topic.text().len() + self.body.len() + self.props.len() + size_of::<Self>()
+    }
+}
+
 /// A subscription as a plain value, for records and listings.
 #[derive(Clone, Debug)]
 pub struct SubView {
+    /// The group it takes turns with; empty: none.
+    pub group: Bytes,
     /// The filter.
     pub filter: Filter,
     /// What was asked for.

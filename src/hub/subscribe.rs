@@ -1,13 +1,14 @@
 //! Floor 2. Subscribe and unsubscribe: a session's place at a filter's leaf.
 //!
-//! All subscribers of one filter share a leaf; a session knows its leaves and its place at each,
-//! so leaving is O(1). A durable session's subscription is on record before it is acknowledged.
+//! All subscribers of one filter share a leaf; a session knows its leaves, in the order of their
+//! numbers, and its place at each, so nobody looks through a thousand subscriptions for one. A durable session's subscription is on record before it is acknowledged.
 //! Absent on purpose: the text of a filter (dialects spell), and permission (the peer asks first,
 //! because the answer is its protocol's).
 
 use bytes::Bytes;
 
 use crate::base::id::{RealmId, SessionId};
+use crate::base::limits::Limit;
 use crate::base::time::Now;
 use crate::journal::Class;
 use crate::journal::record::Record;
@@ -16,11 +17,11 @@ use crate::topic::{Filter, LeafId};
 use super::policy::Event;
 use super::realm::Member;
 use super::retained::Replay;
-use super::session::{Sub, SubOpts, SubView};
+use super::session::{Session, Share, Sub, SubOpts, SubView};
 use super::{Held, Hub, Receipt, after};
 
 /// What a subscription takes in its session's full record besides its filter.
-const SUB_BYTES: usize = 10;
+pub(super) const SUB_BYTES: usize = 24;
 
 /// The answer to a subscription.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -31,42 +32,64 @@ pub enum Subscribed {
     TooMany,
 }
 
+/// Whether what is kept follows a subscription.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Replays {
+    /// It does.
+    Always,
+    /// It does unless there was one with the same filter.
+    IfNew,
+    /// It does not.
+    Never,
+}
+
 impl Hub {
-    /// Listen. Replaces the options of an equal filter. With `replay`, what is kept follows.
+    /// Listen. Replaces the options of an equal filter. With a group, in turns with others of that
+    /// group, and nothing that is kept follows.
     pub fn subscribe(
         &mut self,
         now: Now,
         id: SessionId,
         filter: &Filter,
+        group: Option<&Bytes>,
         opts: SubOpts,
-        replay: bool,
+        replays: Replays,
     ) -> Result<Subscribed, Held> {
         let Some(s) = self.sessions.get(id) else { return Ok(Subscribed::TooMany) };
         let (realm, owner, level) = (s.realm, s.owner, s.level);
-        let leaf = self.realm(realm).and_then(|r| r.topics.find(filter));
-        let known = leaf.is_some_and(|leaf| s.subs.iter().any(|sub| sub.leaf == leaf));
+        let known = self.is_subscribed(id, filter, group);
+        let wanted = replays == Replays::Always || (replays == Replays::IfNew && !known);
+        let kept = self.realm(realm).is_some_and(|r| !r.retained.is_empty());
+        let replay = group.is_none() && wanted && kept;
         let mut text = Vec::new();
         filter.encode(&mut text);
-        // All of them must fit into one record, or the journal could never carry it forward.
-        let bytes: usize = s.subs.iter().map(|sub| sub.len as usize).sum();
-        let bytes_max = self.limits.segment_bytes as usize / 2;
-        let full = s.subs.len() >= self.limits.subscriptions_max
-            || bytes + text.len() + SUB_BYTES > bytes_max;
-        if !known && full {
+        if !known && self.has_no_place_for(s, text.len() + group.map_or(0, Bytes::len)) {
+            let who = s.label().clone();
+            self.limited(now, &who, Limit::subscriptions_max);
             return Ok(Subscribed::TooMany);
         }
         let mut spot = None;
         if let Some(owner) = owner {
             let options = Bytes::copy_from_slice(&opts.encode(replay));
-            let record = Record::Subscribe { owner, filter: Bytes::from(text), options };
+            let (filter, group) = (Bytes::from(text), group.cloned().unwrap_or_default());
+            let record = Record::Subscribe { owner, group, filter, options };
             spot = self.append(Class::Growth, &record)?;
             if let Some(spot) = spot {
                 self.add_home(id, spot);
             }
         }
-        self.join(id, realm, filter, opts);
-        if let Some(s) = self.sessions.get_mut(id) {
+        match group {
+            Some(group) => drop(self.join_group(id, realm, filter, group, opts)),
+            None => self.join(id, realm, filter, opts),
+        }
+        if known
+            && group.is_none()
+            && let Some(s) = self.sessions.get_mut(id)
+            && replays != Replays::IfNew
+        {
             s.replays.retain(|r| !r.is_for(filter));
+        }
+        if let Some(s) = self.sessions.get_mut(id) {
             if replay {
                 s.replays.push_back(Replay::new(filter.detached(), opts, false));
             }
@@ -75,6 +98,31 @@ impl Hub {
         }
         self.wake(id);
         Ok(Subscribed::Yes(Receipt { after: after(level, spot), matched: 0 }))
+    }
+
+    fn is_subscribed(&self, id: SessionId, filter: &Filter, group: Option<&Bytes>) -> bool {
+        let Some(s) = self.sessions.get(id) else { return false };
+        let Some(r) = self.realm(s.realm) else { return false };
+        match group {
+            None => r.topics.find(filter).is_some_and(|leaf| place_of(&s.subs, leaf).is_ok()),
+            Some(name) => r.shared.find(filter).is_some_and(|leaf| {
+                s.shares().iter().any(|share| share.leaf == leaf && share.group == *name)
+            }),
+        }
+    }
+
+    /// All of them must fit into one record, or the journal could never carry it forward.
+    fn has_no_place_for(&self, s: &Session, len: usize) -> bool {
+        let shared: usize = s.shares().iter().map(|share| share.len as usize).sum();
+        let bytes_max = self.limits.segment_bytes as usize / 2;
+        s.subs.len() + s.shares().len() >= self.limits.subscriptions_max
+            || s.subs_bytes as usize + shared + len + SUB_BYTES > bytes_max
+    }
+
+    /// Subscriptions of a session.
+    #[must_use]
+    pub fn subs_len(&self, id: SessionId) -> usize {
+        self.session(id).map_or(0, |s| s.subs.len() + s.shares().len())
     }
 
     /// Hang the session at the filter's leaf, or change what it asked for there.
@@ -86,17 +134,22 @@ impl Hub {
             None => r.topics.entry(&filter.detached(), Vec::new),
         };
         let Some(members) = r.topics.leaf_mut(leaf) else { return };
-        if let Some(sub) = s.subs.iter_mut().find(|sub| sub.leaf == leaf) {
-            sub.opts = opts;
-            if let Some(member) = members.get_mut(sub.slot as usize) {
-                member.opts = opts;
+        let at = match place_of(&s.subs, leaf) {
+            Err(at) => at,
+            Ok(at) => {
+                let Some(sub) = s.subs.get_mut(at) else { return };
+                sub.opts = opts;
+                if let Some(member) = members.get_mut(sub.slot as usize) {
+                    member.opts = opts;
+                }
+                return;
             }
-            return;
-        }
+        };
         let mut text = Vec::new();
         filter.encode(&mut text);
         let len = (text.len() + SUB_BYTES) as u32;
-        s.subs.push(Sub { leaf, slot: members.len() as u32, opts, len });
+        s.subs_bytes += len;
+        s.subs.insert(at, Sub { leaf, slot: members.len() as u32, opts, len });
         members.push(Member { session: id, opts });
     }
 
@@ -106,23 +159,34 @@ impl Hub {
         now: Now,
         id: SessionId,
         filter: &Filter,
+        group: Option<&Bytes>,
     ) -> Result<Option<Receipt>, Held> {
+        if !self.is_subscribed(id, filter, group) {
+            return Ok(None);
+        }
         let Some(s) = self.sessions.get(id) else { return Ok(None) };
         let (realm, owner, level) = (s.realm, s.owner, s.level);
-        let leaf = self.realm(realm).and_then(|r| r.topics.find(filter));
-        let Some(leaf) = leaf.filter(|leaf| s.subs.iter().any(|sub| sub.leaf == *leaf)) else {
-            return Ok(None);
-        };
         let mut spot = None;
         if let Some(owner) = owner {
             let mut text = Vec::new();
             filter.encode(&mut text);
-            let record = Record::Unsubscribe { owner, filter: Bytes::from(text) };
+            let (filter, group) = (Bytes::from(text), group.cloned().unwrap_or_default());
+            let record = Record::Unsubscribe { owner, group, filter };
             spot = self.append(Class::Relief, &record)?;
         }
-        self.leave(id, realm, leaf);
+        let leaf = self.realm(realm).and_then(|r| match group {
+            Some(_) => r.shared.find(filter),
+            None => r.topics.find(filter),
+        });
+        match (leaf, group) {
+            (Some(leaf), Some(group)) => self.leave_group(id, realm, leaf, group),
+            (Some(leaf), None) => self.leave(id, realm, leaf),
+            (None, _) => {}
+        }
         if let Some(s) = self.sessions.get_mut(id) {
-            s.replays.retain(|r| !r.is_for(filter));
+            if group.is_none() {
+                s.replays.retain(|r| !r.is_for(filter));
+            }
             let who = s.principal.clone();
             self.observer.see(now, &Event::Unsubscribed { who: &who, filter });
         }
@@ -133,8 +197,10 @@ impl Hub {
     pub(crate) fn leave(&mut self, id: SessionId, realm: RealmId, leaf: LeafId) {
         let Some(r) = self.realms.get_mut(usize::from(realm.0)) else { return };
         let Some(s) = self.sessions.get_mut(id) else { return };
-        let Some(at) = s.subs.iter().position(|sub| sub.leaf == leaf) else { return };
-        let slot = s.subs.swap_remove(at).slot as usize;
+        let Ok(at) = place_of(&s.subs, leaf) else { return };
+        let sub = s.subs.remove(at);
+        s.subs_bytes -= sub.len;
+        let slot = sub.slot as usize;
         let Some(members) = r.topics.leaf_mut(leaf) else { return };
         if slot < members.len() {
             members.swap_remove(slot);
@@ -142,10 +208,11 @@ impl Hub {
         let moved = members.get(slot).map(|m| m.session);
         if members.is_empty() {
             r.topics.remove(leaf);
-        } else if let Some(moved) = moved.and_then(|m| self.sessions.get_mut(m)) {
-            for sub in moved.subs.iter_mut().filter(|sub| sub.leaf == leaf) {
-                sub.slot = slot as u32;
-            }
+        } else if let Some(moved) = moved.and_then(|m| self.sessions.get_mut(m))
+            && let Ok(at) = place_of(&moved.subs, leaf)
+            && let Some(sub) = moved.subs.get_mut(at)
+        {
+            sub.slot = slot as u32;
         }
     }
 
@@ -155,6 +222,13 @@ impl Hub {
             self.sessions.get(id).and_then(|s| Some((s.realm, s.subs.last()?.leaf)))
         {
             self.leave(id, realm, leaf);
+        }
+        while let Some((realm, leaf, group)) = self
+            .sessions
+            .get(id)
+            .and_then(|s| s.shares().last().map(|share| (s.realm, share.leaf, share.group.clone())))
+        {
+            self.leave_group(id, realm, leaf, &group);
         }
     }
 
@@ -166,8 +240,19 @@ impl Hub {
         let view = |sub: &Sub| {
             let filter = r.topics.filter(sub.leaf)?;
             let replaying = s.replays.iter().any(|replay| replay.is_for(&filter));
-            Some(SubView { filter, opts: sub.opts, replaying })
+            Some(SubView { group: Bytes::new(), filter, opts: sub.opts, replaying })
         };
-        s.subs.iter().filter_map(view).collect()
+        let shared = |share: &Share| {
+            let filter = r.shared.filter(share.leaf)?;
+            let (group, opts) = (share.group.clone(), share.opts);
+            Some(SubView { group, filter, opts, replaying: false })
+        };
+        let shared = s.shares().iter().filter_map(shared);
+        s.subs.iter().filter_map(view).chain(shared).collect()
     }
+}
+
+/// Where the subscription at this leaf stands, or would stand.
+fn place_of(subs: &[Sub], leaf: LeafId) -> Result<usize, usize> {
+    subs.binary_search_by_key(&leaf, |sub| sub.leaf)
 }

@@ -22,6 +22,8 @@ pub enum Record {
     Subscribe {
         /// Who.
         owner: OwnerNo,
+        /// The group it takes turns with; empty: none.
+        group: Bytes,
         /// The filter as the owner spelled it.
         filter: Bytes,
         /// What was asked for with it.
@@ -31,6 +33,8 @@ pub enum Record {
     Unsubscribe {
         /// Who.
         owner: OwnerNo,
+        /// The group it took turns with; empty: none.
+        group: Bytes,
         /// The filter as the owner spelled it.
         filter: Bytes,
     },
@@ -42,6 +46,8 @@ pub enum Record {
         floor: u64,
         /// The settled ones above it.
         extras: SmallVec<[u64; 4]>,
+        /// Settled ones whose exchange has not ended: all of them.
+        released: SmallVec<[u64; 4]>,
     },
     /// An owner came or went, and the last ordinal that was sent to it.
     Mark {
@@ -49,8 +55,30 @@ pub enum Record {
         owner: OwnerNo,
         /// It has a connection.
         attached: bool,
+        /// Its last will is void, or was carried out.
+        quiet: bool,
         /// Ordinals up to here may have been seen by it.
         sent: u64,
+        /// When, wall clock in ms.
+        at: u64,
+        /// How long it is kept from then on, in seconds.
+        expiry_s: u64,
+    },
+    /// An owner's publish was taken in, and its number is not free again yet; or it is free.
+    Received {
+        /// Who.
+        owner: OwnerNo,
+        /// The number the owner gave it.
+        packet: u16,
+        /// It is not free.
+        held: bool,
+    },
+    /// A delivery was received by its owner, and the exchange has not ended.
+    Released {
+        /// Who.
+        owner: OwnerNo,
+        /// Which delivery.
+        ord: u64,
     },
     /// An owner ended, with its subscriptions and all it was owed.
     Gone {
@@ -176,6 +204,8 @@ pub(super) mod kind {
     pub(in crate::journal) const CLEAR: u8 = 8;
     pub(in crate::journal) const NOTE: u8 = 9;
     pub(in crate::journal) const SEAL: u8 = 10;
+    pub(in crate::journal) const RECEIVED: u8 = 11;
+    pub(in crate::journal) const RELEASED: u8 = 12;
 }
 
 /// Bytes of a message's fields before its debts, and of a debt before its subscriptions.
@@ -184,6 +214,8 @@ const OWED: usize = 15;
 
 const RETAIN: u8 = 1;
 const ATTACHED: u8 = 1;
+const QUIET: u8 = 2;
+const HELD: u8 = 1;
 
 /// A record on its way out: its head is in the caller's buffer, its large fields are borrowed.
 #[derive(Clone, Copy, Debug)]
@@ -266,28 +298,44 @@ impl Record {
                 owner.draft(out)?;
                 kind::OWNER
             }
-            Self::Subscribe { owner, filter, options } => {
+            Self::Subscribe { owner, group, filter, options } => {
                 put_owner(out, *owner);
+                put_blob(out, group)?;
                 put_blob(out, filter)?;
                 out.extend_from_slice(options);
                 kind::SUBSCRIBE
             }
-            Self::Unsubscribe { owner, filter } => {
+            Self::Unsubscribe { owner, group, filter } => {
                 put_owner(out, *owner);
+                put_blob(out, group)?;
                 out.extend_from_slice(filter);
                 kind::UNSUBSCRIBE
             }
-            Self::Settle { owner, floor, extras } => {
+            Self::Settle { owner, floor, extras, released } => {
                 put_owner(out, *owner);
                 out.extend_from_slice(&floor.to_be_bytes());
                 put_ords(out, extras)?;
+                put_ords(out, released)?;
                 kind::SETTLE
             }
-            Self::Mark { owner, attached, sent } => {
-                draft.flags = u8::from(*attached) * ATTACHED;
+            Self::Mark { owner, attached, quiet, sent, at, expiry_s } => {
+                draft.flags = u8::from(*attached) * ATTACHED | u8::from(*quiet) * QUIET;
                 put_owner(out, *owner);
-                out.extend_from_slice(&sent.to_be_bytes());
+                for number in [sent, at, expiry_s] {
+                    out.extend_from_slice(&number.to_be_bytes());
+                }
                 kind::MARK
+            }
+            Self::Received { owner, packet, held } => {
+                draft.flags = u8::from(*held) * HELD;
+                put_owner(out, *owner);
+                out.extend_from_slice(&packet.to_be_bytes());
+                kind::RECEIVED
+            }
+            Self::Released { owner, ord } => {
+                put_owner(out, *owner);
+                out.extend_from_slice(&ord.to_be_bytes());
+                kind::RELEASED
             }
             Self::Gone { owner } => {
                 put_owner(out, *owner);
@@ -360,17 +408,28 @@ fn decode(kind: u8, flags: u8, mut r: Reader) -> Result<Option<Record>, Short> {
         kind::MESSAGE => Record::Message(message(flags, r, true)?),
         kind::OWNER => Record::Owner(owner_record(flags, r)?),
         kind::SUBSCRIBE => {
-            let (owner, filter) = (owner(&mut r)?, blob(&mut r)?);
-            Record::Subscribe { owner, filter, options: r.rest() }
+            let (owner, group, filter) = (owner(&mut r)?, blob(&mut r)?, blob(&mut r)?);
+            Record::Subscribe { owner, group, filter, options: r.rest() }
         }
-        kind::UNSUBSCRIBE => Record::Unsubscribe { owner: owner(&mut r)?, filter: r.rest() },
+        kind::UNSUBSCRIBE => {
+            let (owner, group) = (owner(&mut r)?, blob(&mut r)?);
+            Record::Unsubscribe { owner, group, filter: r.rest() }
+        }
         kind::SETTLE => {
-            Record::Settle { owner: owner(&mut r)?, floor: u64(&mut r)?, extras: ords(&mut r)? }
+            let (owner, floor) = (owner(&mut r)?, u64(&mut r)?);
+            Record::Settle { owner, floor, extras: ords(&mut r)?, released: ords(&mut r)? }
         }
         kind::MARK => {
             let owner = owner(&mut r)?;
-            Record::Mark { owner, attached: flags & ATTACHED != 0, sent: u64(&mut r)? }
+            let (attached, quiet) = (flags & ATTACHED != 0, flags & QUIET != 0);
+            let (sent, at, expiry_s) = (u64(&mut r)?, u64(&mut r)?, u64(&mut r)?);
+            Record::Mark { owner, attached, quiet, sent, at, expiry_s }
         }
+        kind::RECEIVED => {
+            let owner = owner(&mut r)?;
+            Record::Received { owner, packet: r.u16()?, held: flags & HELD != 0 }
+        }
+        kind::RELEASED => Record::Released { owner: owner(&mut r)?, ord: u64(&mut r)? },
         kind::GONE => Record::Gone { owner: owner(&mut r)? },
         kind::CLEAR => Record::Clear { realm: RealmId(r.u16()?), topic: r.rest() },
         kind::NOTE => Record::Note { key: blob(&mut r)?, value: r.rest() },

@@ -96,7 +96,8 @@ pub(super) fn survey(storage: &mut dyn Storage) -> Result<Vec<Segment>, Refusal>
         storage.read(no, 0, &mut page)?;
         let page = match Page::parse(&page) {
             Page::Newer(version) => {
-                let text = format!("format {version} is newer than this program");
+                let text =
+                    format!("format {version} is another than this program writes and reads");
                 return Err(Refusal { why: Why::Newer, segment: no, offset: 0, seq: 0, text });
             }
             Page::Good { header, .. } if header.no != no => Page::Bad,

@@ -1,5 +1,6 @@
 //! Floor 1. Every row of the recovery table, and damage at every byte.
 
+use super::page::VERSION;
 use super::record::Record;
 use super::rig_test::{Disk, Image, Opened, Rig, SEGMENT, Still, options, recover, said};
 use super::*;
@@ -192,7 +193,7 @@ fn newer_software_is_left_alone() {
     let mut image = rig.disk.memory.image();
     let segment = image.get_mut(&1).expect("there");
     for half in [0, 2048] {
-        segment[half + 11] = 2;
+        segment[half + 11] = VERSION as u8 + 1;
     }
     refused(&image, Why::Newer, 1, 0);
     let active = rig.journal.active.as_mut().expect("active");

@@ -12,7 +12,7 @@ pub enum Why {
     Damaged,
     /// A segment is missing or shorter than it was made.
     Missing,
-    /// It was written by newer software.
+    /// It was written in another format: by newer software, or before the first release.
     Newer,
     /// The disk does not give its bytes back, or does not take any.
     Unreadable,

@@ -13,21 +13,22 @@ use std::time::Duration;
 
 use bytes::BytesMut;
 use crossbeam_channel::{Receiver, Sender, bounded};
-use mio::net::TcpStream;
 
 use super::clock::Clock;
 use super::disk::Disk;
 use super::linger::Linger;
-use super::listener::{Door, address_of};
+use super::listener::Door;
 use super::local::{Command, Control, Locals};
 use super::poller::{self, Poller, Ready, Whom};
 use super::signal::{Signal, Signals};
 use super::socket::{Drained, Fill, Socket};
+use super::stream::Stream;
 use super::workers::{VerifyJob, Workers};
 use crate::base::id::ConnId;
 use crate::base::outbound::Outbound;
 use crate::base::time::{Deadline, Now};
 use crate::engine::{Completion, Effect, Engine};
+use crate::hub::policy::Event;
 use crate::journal::State;
 use crate::journal::storage::Storage;
 use crate::proto::doom::Doom;
@@ -156,6 +157,9 @@ impl Driver {
         loop {
             self.turn()?;
             if let Some(end) = self.end() {
+                let clean = matches!(end, End::Clean);
+                let now = self.clock.now();
+                self.engine.hub_mut().observer.see(now, &Event::Stopped { clean });
                 return Ok(end);
             }
         }
@@ -271,18 +275,17 @@ impl Driver {
     fn accept(&mut self, now: Now, at: usize) {
         for _ in 0..self.engine.limits().accepts_turn {
             let Some(door) = self.doors.get_mut(at) else { return };
-            let Some((stream, peer)) = door.accept(now) else { return };
-            let (place, ip) = (door.place, peer.ip().to_canonical());
-            let accepted = self.engine.on_accept(now, place, address_of(ip), ip.is_loopback());
+            let Some((stream, from)) = door.accept(now) else { return };
+            let near = from.ip().is_none_or(|ip| ip.to_canonical().is_loopback());
+            let accepted = self.engine.on_accept(now, door.place, from, near);
             // Whoever gets no slot is let go by dropping the socket; the engine counts it.
             let Ok(conn) = accepted else { continue };
             self.admit(now, conn, stream);
         }
     }
 
-    fn admit(&mut self, now: Now, conn: ConnId, mut stream: TcpStream) {
-        // What is said in a turn is said in one write; waiting for more would only add delay.
-        let _ = stream.set_nodelay(true);
+    fn admit(&mut self, now: Now, conn: ConnId, mut stream: Stream) {
+        stream.do_not_wait();
         let registered = self.poller.register(&mut stream, poller::conn(conn));
         let slot = conn.index as usize;
         if self.sockets.len() <= slot {

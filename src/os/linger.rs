@@ -7,7 +7,6 @@
 
 use std::collections::VecDeque;
 use std::io::{self, Read};
-use std::net::Shutdown;
 
 use slab::Slab;
 
@@ -79,7 +78,7 @@ impl Linger {
 /// Write what is left over, and say that nothing follows; false when the peer is gone.
 fn close_half(socket: &mut Socket) -> bool {
     match socket.flush() {
-        Drained::All => socket.stream.shutdown(Shutdown::Write).is_ok(),
+        Drained::All => socket.stream.shutdown().is_ok(),
         Drained::Part(_) => true,
         Drained::Broken => false,
     }

@@ -4,13 +4,17 @@
 //! descriptor left, a door rests for a moment instead of spinning: who waits in the backlog keeps
 //! waiting there. Absent on purpose: who may come in.
 
+use std::fmt;
 use std::io;
-use std::net::{IpAddr, SocketAddr};
+use std::net::SocketAddr;
 use std::os::fd::AsFd;
+use std::os::unix::fs::{FileTypeExt, PermissionsExt};
+use std::path::{Path, PathBuf};
 
-use mio::net::{TcpListener, TcpStream};
+use mio::net::{TcpListener, UnixListener};
 
 use super::poller::{Poller, Whom};
+use super::stream::Stream;
 use super::sys;
 use crate::base::time::{Deadline, Now};
 use crate::hub::policy::Address;
@@ -18,13 +22,37 @@ use crate::hub::policy::Address;
 /// A bound listener.
 #[derive(Debug)]
 pub struct Door {
-    listener: TcpListener,
+    listener: Listener,
     /// Its place in the configuration.
     pub place: u16,
     /// Where it is bound.
-    pub local: SocketAddr,
+    pub local: Local,
     waiting: bool,
     rests: Option<Deadline>,
+}
+
+#[derive(Debug)]
+enum Listener {
+    Tcp(TcpListener),
+    Unix(UnixListener),
+}
+
+/// Where a door is.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub enum Local {
+    /// In the network.
+    Net(SocketAddr),
+    /// In the file system.
+    File(PathBuf),
+}
+
+impl fmt::Display for Local {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Net(address) => write!(f, "{address}"),
+            Self::File(path) => write!(f, "unix:{}", path.display()),
+        }
+    }
 }
 
 impl Door {
@@ -32,13 +60,35 @@ impl Door {
     pub fn bind(address: SocketAddr, place: u16) -> io::Result<Self> {
         let listener = TcpListener::bind(address)?;
         sys::listen(listener.as_fd(), BACKLOG)?;
-        let local = listener.local_addr()?;
-        Ok(Self { listener, place, local, waiting: false, rests: None })
+        let local = Local::Net(listener.local_addr()?);
+        Ok(Self { listener: Listener::Tcp(listener), place, local, waiting: false, rests: None })
+    }
+
+    /// Bind to a name in the file system, open to whom `mode` says. A socket that nobody listens
+    /// at is what a broker left behind that was killed, and is replaced; nothing else is.
+    pub fn bind_file(path: &Path, mode: u32, place: u16) -> io::Result<Self> {
+        if is_left_behind(path) {
+            std::fs::remove_file(path)?;
+        }
+        let listener = UnixListener::bind(path)?;
+        let local = Local::File(path.to_owned());
+        // From here on the file goes with the door.
+        let listener = Listener::Unix(listener);
+        let door = Self { listener, place, local, waiting: false, rests: None };
+        std::fs::set_permissions(path, std::fs::Permissions::from_mode(mode))?;
+        if let Listener::Unix(listener) = &door.listener {
+            sys::listen(listener.as_fd(), BACKLOG)?;
+        }
+        Ok(door)
     }
 
     /// Hear about arrivals.
     pub fn register(&mut self, poller: &Poller) -> io::Result<()> {
-        poller.register(&mut self.listener, Whom::Listener(u32::from(self.place)))
+        let whom = Whom::Listener(u32::from(self.place));
+        match &mut self.listener {
+            Listener::Tcp(listener) => poller.register(listener, whom),
+            Listener::Unix(listener) => poller.register(listener, whom),
+        }
     }
 
     /// Somebody is in front of it.
@@ -47,13 +97,13 @@ impl Door {
     }
 
     /// The next arrival, if there is one and the door is not resting.
-    pub fn accept(&mut self, now: Now) -> Option<(TcpStream, SocketAddr)> {
+    pub fn accept(&mut self, now: Now) -> Option<(Stream, Address)> {
         if !self.is_open(now) {
             return None;
         }
         self.rests = None;
         loop {
-            match self.listener.accept() {
+            match self.listener.next() {
                 Ok(arrival) => return Some(arrival),
                 Err(e) if e.kind() == io::ErrorKind::WouldBlock => {
                     self.waiting = false;
@@ -83,16 +133,32 @@ impl Door {
     }
 }
 
-/// An address without its port.
-#[must_use]
-pub fn address_of(ip: IpAddr) -> Address {
-    match ip {
-        IpAddr::V4(a) => Address::V4(a.octets()),
-        IpAddr::V6(a) => match a.to_ipv4_mapped() {
-            Some(a) => Address::V4(a.octets()),
-            None => Address::V6(a.octets()),
-        },
+impl Listener {
+    fn next(&self) -> io::Result<(Stream, Address)> {
+        Ok(match self {
+            Self::Tcp(listener) => {
+                let (stream, from) = listener.accept()?;
+                (stream.into(), Address::from(from.ip()))
+            }
+            Self::Unix(listener) => (listener.accept()?.0.into(), Address::Local),
+        })
     }
+}
+
+impl Drop for Door {
+    fn drop(&mut self) {
+        if let Local::File(path) = &self.local {
+            // Gone already is as good.
+            let _ = std::fs::remove_file(path);
+        }
+    }
+}
+
+/// A socket, and nobody at the other side of it.
+fn is_left_behind(path: &Path) -> bool {
+    let found = std::fs::symlink_metadata(path).is_ok_and(|it| it.file_type().is_socket());
+    let refused = |e: io::Error| e.kind() == io::ErrorKind::ConnectionRefused;
+    found && std::os::unix::net::UnixStream::connect(path).is_err_and(refused)
 }
 
 /// How long a door rests when no descriptor is left.

@@ -2,12 +2,17 @@
 //!
 //! Connects and disconnects are worded as those know them who grep for them; everything else is
 //! `key=value`. What a client made up is escaped and cut, so that no line can be forged and none
-//! is long. What strangers can provoke at will is logged at debug level, except their refusal.
+//! is long. What strangers can provoke at will is logged at debug level, except their refusal; of
+//! what any client can repeat at will there are so many lines in a second, and a count of the rest.
 //! Absent on purpose: where the lines go.
 
 use std::fmt::{self, Write};
 
+use log::Level;
+
+use crate::base::bucket::Bucket;
 use crate::base::id::ConnId;
+use crate::base::limits::Limit;
 use crate::base::map::{Map, Seed};
 use crate::base::time::Now;
 use crate::hub::policy::{Access, Address, Event, Observer};
@@ -16,6 +21,9 @@ use crate::hub::policy::{Access, Address, Event, Observer};
 #[derive(Debug)]
 pub struct LogObserver {
     open: Map<ConnId, Known>,
+    /// Lines about what clients may not do, and how many were left out.
+    pace: Bucket,
+    left_out: u64,
 }
 
 #[derive(Debug)]
@@ -28,7 +36,21 @@ impl LogObserver {
     /// One that knows no connection. `seed` keys its memory.
     #[must_use]
     pub fn new(seed: u64) -> Self {
-        Self { open: Map::with_hasher(Seed::with_seed(seed)) }
+        let open = Map::with_hasher(Seed::with_seed(seed));
+        Self { open, pace: Bucket::new(LINES_S, LINES), left_out: 0 }
+    }
+
+    /// May there be another line about somebody who did what it may not?
+    fn has_line(&mut self, now: Now) -> bool {
+        if !self.pace.take(now.mono, 1) {
+            self.left_out += 1;
+            return false;
+        }
+        if self.left_out > 0 {
+            log::warn!(target: "spindle::log", "{} lines like the next left out", self.left_out);
+            self.left_out = 0;
+        }
+        true
     }
 
     fn on_logged_in(&mut self, conn: ConnId, protocol: &str, user: &[u8], client_id: &[u8]) {
@@ -61,7 +83,12 @@ impl LogObserver {
 }
 
 impl Observer for LogObserver {
-    fn see(&mut self, _: Now, event: &Event<'_>) {
+    fn see(&mut self, now: Now, event: &Event<'_>) {
+        let faulty =
+            matches!(event, Event::Refused { .. } | Event::Denied { .. } | Event::Fault { .. });
+        if faulty && !self.has_line(now) {
+            return;
+        }
         match *event {
             Event::Opened { conn, listener, address } => {
                 self.open.insert(conn, Known { address, client: None });
@@ -69,6 +96,15 @@ impl Observer for LogObserver {
                     target: "spindle::conn",
                     "New connection from {address} listener={} conn={}", listener.0, Conn(conn)
                 );
+            }
+            Event::Forwarded { conn, address } => {
+                if let Some(known) = self.open.get_mut(&conn) {
+                    log::debug!(
+                        target: "spindle::conn",
+                        "forwarded conn={} by={} for={address}", Conn(conn), known.address
+                    );
+                    known.address = address;
+                }
             }
             Event::LoggedIn { conn, protocol, who, client_id } => {
                 self.on_logged_in(conn, protocol, &who.user, client_id);
@@ -99,6 +135,12 @@ impl Observer for LogObserver {
                 "dropped user='{}' topic='{}' reason={reason}",
                 Plain(user), Plain(topic.text())
             ),
+            Event::Unspelled { protocol, topic } => log::warn!(
+                target: "spindle::pub",
+                "topic='{}' has no spelling in protocol={protocol}, whose readers do not get it",
+                Plain(topic.text())
+            ),
+            Event::Limited { who, limit } => tell_limit(who, limit),
             Event::Denied { conn, who, access, why } => log::info!(
                 target: "spindle::access",
                 "denied conn={} user='{}' {} why=\"{}\"",
@@ -109,12 +151,22 @@ impl Observer for LogObserver {
                 "fault conn={} clause=\"{clause}\" text=\"{}\"",
                 Conn(conn), Plain(text.as_bytes())
             ),
+            Event::Stopped { clean } => log::debug!(target: "spindle", "at the end clean={clean}"),
             Event::Storage { state, text } => log::warn!(
                 target: "spindle::journal",
                 "state={state} text=\"{}\"", Plain(text.as_bytes())
             ),
         }
     }
+}
+
+fn tell_limit(who: &[u8], limit: Limit) {
+    // A full window is how a slow reader paces us; it is nothing to be alarmed about.
+    let level = if limit == Limit::inflight_max { Level::Debug } else { Level::Warn };
+    log::log!(
+        target: "spindle::limit", level,
+        "limit reached who='{}' limit={}", Plain(who), limit.name()
+    );
 }
 
 /// Text that somebody else made: escaped, and cut.
@@ -169,12 +221,26 @@ impl fmt::Display for Asked<'_> {
     }
 }
 
+/// Lines about faulty clients in a second, and at once.
+const LINES_S: u64 = 20;
+const LINES: u64 = 200;
 /// Bytes shown of a text that somebody else made.
 const SHOWN_MAX: usize = 200;
 
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_faulty_crowd_does_not_fill_the_log() {
+        let mut log = LogObserver::new(1);
+        let at = |s: u64| Now { mono: s * 1_000_000_000, wall: 0 };
+        let lines = |log: &mut LogObserver, s| (0..10_000).filter(|_| log.has_line(at(s))).count();
+        assert_eq!(lines(&mut log, 0), 200);
+        assert_eq!(log.left_out, 9_800);
+        assert_eq!(lines(&mut log, 1), 20);
+        assert_eq!(log.left_out, 9_980, "what was left out before was said");
+    }
 
     #[test]
     fn no_line_is_forged_and_none_is_long() {

@@ -1,7 +1,7 @@
 //! Floor 5. The street: the one folder that touches threads, sockets, files and the clock.
 //!
-//! Reading order: `driver` (the turn), `poller`, `listener`, `socket`, `local` (the embedding
-//! program's way in), then the threads `disk` and `workers`, the files in `mmap`, and the small
+//! Reading order: `driver` (the turn), `poller`, `listener`, `stream`, `socket`, `local` (the
+//! embedding program's way in), then the threads `disk` and `workers`, the files in `mmap`, and the small
 //! things: `clock`, `signal`, `sys`, `log_observer`. Whatever decides anything about messages is
 //! below; here bytes are carried. Absent on purpose: protocols, and a second loop.
 
@@ -16,6 +16,7 @@ pub mod mmap;
 pub mod poller;
 pub mod signal;
 pub mod socket;
+pub mod stream;
 pub mod sys;
 pub mod workers;
 

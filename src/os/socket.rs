@@ -7,11 +7,11 @@
 use std::collections::VecDeque;
 use std::io::{self, IoSlice, Read, Write};
 
-use bytes::{Buf, Bytes, BytesMut};
-use mio::net::TcpStream;
-
 use crate::base::id::ConnId;
 use crate::base::outbound::Outbound;
+use bytes::{Buf, Bytes, BytesMut};
+
+use super::stream::Stream;
 
 /// A socket and what is remembered about it.
 #[derive(Debug)]
@@ -19,7 +19,7 @@ pub struct Socket {
     /// The connection it carries.
     pub conn: ConnId,
     /// The socket.
-    pub stream: TcpStream,
+    pub stream: Stream,
     /// An edge said that there may be something to read, and no read has said otherwise.
     pub readable: bool,
     /// The other end has said everything: a short read is not the last one.
@@ -59,7 +59,8 @@ pub enum Drained {
 impl Socket {
     /// A socket that was just accepted.
     #[must_use]
-    pub fn new(conn: ConnId, stream: TcpStream) -> Self {
+    pub fn new(conn: ConnId, stream: impl Into<Stream>) -> Self {
+        let stream = stream.into();
         let (readable, half_closed, queued, paused) = (false, false, false, false);
         Self { conn, stream, readable, half_closed, queued, paused, rest: VecDeque::new() }
     }
@@ -147,7 +148,7 @@ impl Socket {
 }
 
 /// One gathering write; writing nothing of something is an error.
-fn write(stream: &mut TcpStream, pieces: &[IoSlice<'_>]) -> io::Result<usize> {
+fn write(stream: &mut Stream, pieces: &[IoSlice<'_>]) -> io::Result<usize> {
     loop {
         let wrote = match pieces {
             [one] => stream.write(one),

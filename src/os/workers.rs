@@ -15,6 +15,7 @@ use std::thread::{self, JoinHandle};
 
 use crossbeam_channel::{Receiver, Sender, bounded};
 
+use crate::access::scram;
 use crate::base::id::Ticket;
 use crate::hub::policy::Secret;
 
@@ -27,7 +28,7 @@ pub struct VerifyJob {
     pub ticket: Ticket,
     /// The password.
     pub secret: Secret,
-    /// The bcrypt hash.
+    /// The hash: bcrypt, or SCRAM keys.
     pub hash: Arc<str>,
 }
 
@@ -119,6 +120,9 @@ fn guarded<T>(run: impl FnOnce() -> T) -> Option<T> {
 fn matches(secret: &[u8], hash: &str) -> bool {
     if secret.len() > BCRYPT_BYTES || secret.contains(&0) {
         return false;
+    }
+    if scram::is_scram(hash) {
+        return scram::matches(secret, hash);
     }
     let answer = if secret.len() == BCRYPT_BYTES {
         // Exactly what bcrypt looks at: nothing is cut off, though the careful function, which

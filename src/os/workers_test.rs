@@ -93,6 +93,7 @@ fn a_login_goes_all_the_way() {
             user: user.as_bytes(),
             password: Some(password.as_bytes()),
             client_id: b"",
+            certificate: None,
             address: Address::V4([192, 0, 2, 1]),
             loopback: false,
         };

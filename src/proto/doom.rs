@@ -27,6 +27,8 @@ pub enum Doom {
     Fault(Fault),
     /// It may not come in.
     Refused(Refusal),
+    /// It would have had to wait too long for its login.
+    Busy,
     /// The broker is going down.
     Stopping,
     /// The disk failed, and it wanted a promise.
@@ -50,6 +52,7 @@ impl Doom {
             Self::Stuck => "stuck",
             Self::Fault(fault) => fault.kind.name(),
             Self::Refused(_) => "refused",
+            Self::Busy => "busy",
             Self::Stopping => "stopping",
             Self::StorageFailed => "storage_failed",
             Self::Kicked => "kicked",

@@ -7,6 +7,8 @@
 
 use std::fmt;
 
+use crate::link::Flaw;
+
 /// Whose doing it is; the engine decides by it how the story ends.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
 pub enum Blame {
@@ -85,11 +87,150 @@ faults! {
     Prx1Busy, Capacity, "prx1 §10.1", "no room to check another password now";
     Prx1Storage, Us, "prx1 §9.2", "the disk failed, so nothing can be promised";
     Prx1TopicWildcard, Peer, "prx1 §11", "a wildcard in the topic of a Publish";
+    MqttLength, Peer, "mqtt 2.2.3, mqtt5 1.5.5-1",
+        "a length of more than four bytes, or of more than it needs";
+    MqttOverMax, Capacity, "mqtt5 3.1.2-24", "a packet larger than this broker takes";
+    MqttType, Peer, "mqtt 2.2.1", "a packet type that this version does not have";
+    MqttFlags, Peer, "mqtt 2.2.2-2, mqtt5 2.1.3-1",
+        "reserved flags of a packet have the wrong value";
+    MqttDirection, Peer, "mqtt 2.2.1", "a packet that only the other side may send";
+    MqttShort, Peer, "mqtt 4.8.0-1, mqtt5 4.13.1-1", "a field reaches beyond its packet";
+    MqttTrailing, Peer, "mqtt 4.8.0-1, mqtt5 4.13.1-1", "bytes after the last field of a packet";
+    MqttUtf8, Peer, "mqtt 1.5.3-1, mqtt5 1.5.4-1", "text that is not UTF-8";
+    MqttNul, Peer, "mqtt 1.5.3-2, mqtt5 1.5.4-2", "text with a NUL";
+    MqttPacketId, Peer, "mqtt 2.3.1-1, mqtt5 2.2.1-3", "packet id 0";
+    MqttQos3, Peer, "mqtt 3.3.1-4", "a message of QoS 3";
+    MqttDupQos0, Peer, "mqtt 3.3.1-2", "a repeated message of QoS 0";
+    MqttTopicEmpty, Peer, "mqtt 4.7.3-1", "an empty topic";
+    MqttTopicWildcard, Peer, "mqtt 3.3.2-2", "a wildcard in the topic of a message";
+    MqttTopicDeep, Capacity, "mqtt 4.7.3-3", "a topic longer or deeper than this broker takes";
+    MqttFilter, Peer, "mqtt 4.7.1-2, mqtt5 4.8.2-1", "a malformed topic filter";
+    MqttNoFilters, Peer, "mqtt 3.8.3-3, mqtt5 3.8.3-2", "a request without a topic filter";
+    MqttOptions, Peer, "mqtt 3-8.3-4, mqtt5 3.8.3-5",
+        "options of a subscription that have no meaning";
+    MqttShareNoLocal, Peer, "mqtt5 3.8.3-4",
+        "a shared subscription that leaves its own messages out";
+    MqttNoShared, Peer, "mqtt5 3.2.2.3.13", "a shared subscription, and this broker offers none";
+    MqttNoSubIds, Peer, "mqtt5 3.2.2.3.12", "a subscription id, and this broker offers none";
+    MqttNoWildcards, Peer, "mqtt 3.8.3-2, mqtt5 3.2.2.3.11",
+        "a wildcard, and this broker offers none";
+    MqttConnectFlags, Peer, "mqtt 3.1.2-3", "the reserved flag of a CONNECT is set";
+    MqttWillFlags, Peer, "mqtt 3.1.2-11", "flags of a will that is not there, or a will of QoS 3";
+    MqttPasswordNoUser, Peer, "mqtt 3.1.2-22", "a password without a user name";
+    MqttProtocolName, Peer, "mqtt 3.1.2-1", "the protocol is not MQTT";
+    MqttVersion, Peer, "mqtt 3.1.2-2", "a version of MQTT that this broker does not speak";
+    MqttFirstPacket, Peer, "mqtt 3.1.0-1", "the first packet is not a CONNECT";
+    MqttSecondConnect, Peer, "mqtt 3.1.0-2", "a second CONNECT";
+    MqttClientId, Peer, "mqtt 3.1.3-8, mqtt5 3.1.3-5", "a client id that cannot be accepted";
+    MqttCredentials, Policy, "mqtt 3.1.4, mqtt5 3.1.4-2", "the credentials are not good";
+    MqttDenied, Policy, "mqtt 3.3.5-2, mqtt5 3.3.5", "the topic may not be used so";
+    MqttWillDenied, Policy, "mqtt5 3.1.4-2", "the will's topic may not be published to";
+    MqttWillQos, Capacity, "mqtt5 3.2.2-12",
+        "a will or message of a higher QoS than this broker grants";
+    MqttRetainOff, Capacity, "mqtt5 3.2.2-13", "a message to keep, and this broker keeps none";
+    MqttBusy, Capacity, "mqtt 3.2.2.3, mqtt5 4.13", "no room for this now";
+    MqttRate, Capacity, "mqtt5 4.13", "more messages than the client may send in this time";
+    MqttStorage, Us, "mqtt5 4.13", "the disk failed, so nothing can be promised";
+    MqttPropUnknown, Peer, "mqtt5 2.2.2.2", "a property that does not exist";
+    MqttPropMisplaced, Peer, "mqtt5 2.2.2.2", "a property where it may not stand";
+    MqttPropTwice, Peer, "mqtt5 2.2.2.2", "a property twice";
+    MqttPropValue, Peer, "mqtt5 2.2.2.2", "a property with a value it may not have";
+    MqttSubIdFromClient, Peer, "mqtt5 3.3.4-6", "a subscription id in a message from a client";
+    MqttResponseTopic, Peer, "mqtt5 3.3.2-14", "a response topic that is no topic";
+    MqttAliasZero, Peer, "mqtt5 3.3.2-8", "a topic alias of 0";
+    MqttAliasUnknown, Peer, "mqtt5 3.3.2-9", "a topic alias above the maximum, or never introduced";
+    MqttReason, Peer, "mqtt5 3.14.2-1", "a reason code that the packet does not have";
+    MqttReceiveMax, Peer, "mqtt5 3.3.4-8", "more unacknowledged messages than agreed";
+    MqttPayloadFormat, Peer, "mqtt5 3.3.2.3.2", "a payload that says it is UTF-8 and is not";
+    MqttAuthMethod, Policy, "mqtt5 4.12.0-1", "an authentication method that is not offered";
+    MqttAuthProtocol, Peer, "mqtt5 4.12.0-6", "a step of authentication that was not its turn";
+    MqttSessionExpiry, Peer, "mqtt5 3.14.2.2.2",
+        "a goodbye that makes a session live on which was to end";
+    FirstBytes, Peer, "first bytes", "the first bytes are of no protocol that is spoken here";
+    TlsHere, Peer, "first bytes", "TLS on a listener without it: use one for mqtts or wss";
+    ProxyMissing, Peer, "PROXY 2", "a trusted proxy sent no PROXY header: turn it on there";
+    ProxyMalformed, Peer, "PROXY 2", "a PROXY header that is none";
+    HttpMalformed, Peer, "rfc9112 2", "not an HTTP request, on a listener for WebSockets";
+    HttpTooLong, Capacity, "rfc6585 5", "a request head longer than this broker takes";
+    HttpMethod, Peer, "rfc6455 4.1", "another method than GET";
+    HttpVersion, Peer, "rfc6455 4.1", "another version than HTTP/1.1";
+    HttpPath, Peer, "rfc6455 4.2", "a path where nothing is";
+    WsUpgrade, Peer, "rfc6455 4.2.1", "a request that asks for no WebSocket";
+    WsVersion, Peer, "rfc6455 4.4", "another WebSocket version than 13";
+    WsKey, Peer, "rfc6455 4.1", "Sec-WebSocket-Key is not 16 bytes in base64";
+    WsProtocol, Peer, "mqtt 6.0.0-3", "no subprotocol that is spoken here was offered";
+    WsUnmasked, Peer, "rfc6455 5.1", "a WebSocket frame without a mask";
+    WsReserved, Peer, "rfc6455 5.2", "a WebSocket frame with a reserved bit";
+    WsOpcode, Peer, "rfc6455 5.2", "a WebSocket frame with a reserved opcode";
+    WsControl, Peer, "rfc6455 5.5", "a control frame in fragments or over 125 bytes";
+    WsFragment, Peer, "rfc6455 5.4", "a WebSocket fragment out of turn";
+    WsLength, Peer, "rfc6455 5.2", "a frame length over 63 bits, or not the shortest";
+    WsTooLong, Capacity, "rfc6455 7.4.1", "a WebSocket frame longer than this broker takes";
+    WsText, Peer, "mqtt 6.0.0-1", "a WebSocket text frame";
+    WsClose, Peer, "rfc6455 7.4", "a Close with a code nobody may send";
+    WsReason, Peer, "rfc6455 5.5.1", "a Close with a reason that is no UTF-8";
+    TlsPlain, Peer, "rfc8446 5.1", "not TLS, on a listener that takes nothing else";
+    TlsVersion, Peer, "rfc8446 4.2.1", "neither TLS 1.2 nor TLS 1.3 was offered";
+    TlsCommon, Peer, "rfc8446 4.1.1", "no cipher suite, group or signature in common";
+    TlsNoCertificate, Policy, "rfc8446 4.4.2", "no client certificate, and one is required";
+    TlsUntrusted, Policy, "rfc8446 4.4.2", "the client certificate's issuer is none of --tls-ca";
+    TlsExpired, Policy, "rfc5280 4.1.2.5", "a client certificate before or after its time";
+    TlsRevoked, Policy, "rfc5280 5", "a client certificate that was revoked";
+    TlsNoCrl, Policy, "rfc5280 5", "no list in --tls-crl is by the client certificate's issuer";
+    TlsCertificate, Policy, "rfc5280 4", "a client certificate that is broken or not for clients";
+    TlsName, Policy, "rfc5280 4.1.2.6", "the name in a client certificate cannot be a user's";
+    TlsDistrusted, Peer, "rfc8446 6.2", "the client does not accept our certificate: it needs \
+        its issuer, and the host name must be in it";
+    TlsAlert, Peer, "rfc8446 6.2", "the client gave up in the midst of TLS";
+    TlsBroken, Peer, "rfc8446 6.2", "bytes that TLS forbids here";
 }
 
 impl From<FaultKind> for Fault {
     fn from(kind: FaultKind) -> Self {
         kind.fault()
+    }
+}
+
+impl From<Flaw> for FaultKind {
+    fn from(flaw: Flaw) -> Self {
+        match flaw {
+            Flaw::FirstBytes => Self::FirstBytes,
+            Flaw::TlsHere => Self::TlsHere,
+            Flaw::ProxyMissing => Self::ProxyMissing,
+            Flaw::ProxyMalformed => Self::ProxyMalformed,
+            Flaw::HttpMalformed => Self::HttpMalformed,
+            Flaw::HttpTooLong => Self::HttpTooLong,
+            Flaw::HttpMethod => Self::HttpMethod,
+            Flaw::HttpVersion => Self::HttpVersion,
+            Flaw::HttpPath => Self::HttpPath,
+            Flaw::WsUpgrade => Self::WsUpgrade,
+            Flaw::WsVersion => Self::WsVersion,
+            Flaw::WsKey => Self::WsKey,
+            Flaw::WsProtocol => Self::WsProtocol,
+            Flaw::WsUnmasked => Self::WsUnmasked,
+            Flaw::WsReserved => Self::WsReserved,
+            Flaw::WsOpcode => Self::WsOpcode,
+            Flaw::WsControl => Self::WsControl,
+            Flaw::WsFragment => Self::WsFragment,
+            Flaw::WsLength => Self::WsLength,
+            Flaw::WsTooLong => Self::WsTooLong,
+            Flaw::WsText => Self::WsText,
+            Flaw::WsClose => Self::WsClose,
+            Flaw::WsReason => Self::WsReason,
+            Flaw::TlsPlain => Self::TlsPlain,
+            Flaw::TlsVersion => Self::TlsVersion,
+            Flaw::TlsCommon => Self::TlsCommon,
+            Flaw::TlsNoCertificate => Self::TlsNoCertificate,
+            Flaw::TlsUntrusted => Self::TlsUntrusted,
+            Flaw::TlsExpired => Self::TlsExpired,
+            Flaw::TlsRevoked => Self::TlsRevoked,
+            Flaw::TlsNoCrl => Self::TlsNoCrl,
+            Flaw::TlsCertificate => Self::TlsCertificate,
+            Flaw::TlsName => Self::TlsName,
+            Flaw::TlsDistrusted => Self::TlsDistrusted,
+            Flaw::TlsAlert => Self::TlsAlert,
+            Flaw::TlsBroken => Self::TlsBroken,
+        }
     }
 }
 

@@ -8,8 +8,10 @@
 pub mod doom;
 pub mod fault;
 pub mod local;
+pub mod mqtt;
 pub mod prx1;
 pub mod replies;
+pub mod unknown;
 
 use std::sync::Arc;
 
@@ -21,6 +23,7 @@ use crate::base::time::{Deadline, Now};
 use crate::hub::Hub;
 use crate::hub::message::Durability;
 use crate::hub::policy::{Address, Secret};
+use crate::link::{Spoken, Terms};
 
 use doom::Doom;
 use fault::Fault;
@@ -36,6 +39,8 @@ pub struct Listener {
     pub realm: RealmId,
     /// What an acknowledgement waits for.
     pub level: Durability,
+    /// What its connections are wrapped in.
+    pub link: Terms,
 }
 
 /// A protocol, as configuration names it.
@@ -43,8 +48,21 @@ pub struct Listener {
 pub enum Speak {
     /// PRX1.
     Prx1,
+    /// MQTT, in all its versions.
+    Mqtt,
+    /// Whatever the first bytes, or the subprotocol of a WebSocket, say.
+    Any,
     /// The embedding program.
     Local,
+}
+
+impl From<Spoken> for Speak {
+    fn from(spoken: Spoken) -> Self {
+        match spoken {
+            Spoken::Prx1 => Self::Prx1,
+            Spoken::Mqtt => Self::Mqtt,
+        }
+    }
 }
 
 impl Speak {
@@ -53,6 +71,8 @@ impl Speak {
     pub const fn name(self) -> &'static str {
         match self {
             Self::Prx1 => "prx1",
+            Self::Mqtt => "mqtt",
+            Self::Any => "any",
             Self::Local => "local",
         }
     }
@@ -96,6 +116,8 @@ pub struct Ctx<'a> {
     pub address: Address,
     /// It comes from this machine.
     pub loopback: bool,
+    /// The name in the certificate it showed, when it showed one that was verified.
+    pub certificate: Option<&'a str>,
 }
 
 /// The contract of a protocol's state machine.
@@ -134,6 +156,10 @@ pub trait Protocol {
 pub enum Peer {
     /// PRX1.
     Prx1(Box<prx1::peer::Peer>),
+    /// MQTT.
+    Mqtt(Box<mqtt::peer::Peer>),
+    /// Nobody knows yet.
+    Unknown(unknown::Unknown),
     /// The embedding program.
     Local(Box<local::peer::Peer>),
 }
@@ -142,6 +168,8 @@ macro_rules! dispatch {
     ($self:expr, $peer:ident => $do:expr) => {
         match $self {
             Peer::Prx1($peer) => $do,
+            Peer::Mqtt($peer) => $do,
+            Peer::Unknown($peer) => $do,
             Peer::Local($peer) => $do,
         }
     };
@@ -153,6 +181,8 @@ impl Peer {
     pub fn new(speak: Speak, now: Now, hub: &Hub) -> Self {
         match speak {
             Speak::Prx1 => Self::Prx1(Box::new(prx1::peer::Peer::new(now, hub))),
+            Speak::Mqtt => Self::Mqtt(Box::new(mqtt::peer::Peer::new(now, hub))),
+            Speak::Any => Self::Unknown(unknown::Unknown::new(now, hub)),
             Speak::Local => Self::Local(Box::default()),
         }
     }

@@ -32,6 +32,9 @@ use super::disk::FakeDisk;
 /// Events of the disk kept for whoever asks; older ones are forgotten.
 const TALES_MAX: usize = 64;
 
+/// The listener that speaks MQTT.
+pub const MQTT: u16 = 2;
+
 /// What a broker is made of, each time it starts.
 #[derive(Clone, Debug)]
 pub struct Setup {
@@ -210,8 +213,10 @@ impl Rig {
             speak,
             realm: RealmId(0),
             level: setup.level,
+            link: crate::link::Terms::default(),
         };
-        let listeners = vec![listener(0, Speak::Prx1), listener(1, Speak::Local)];
+        let listeners =
+            vec![listener(0, Speak::Prx1), listener(1, Speak::Local), listener(MQTT, Speak::Mqtt)];
         let mut rig = Self {
             engine: Engine::new(hub, listeners, setup.seed),
             disk: disk.clone(),
@@ -235,9 +240,14 @@ impl Rig {
         }
     }
 
-    /// A client connects.
+    /// A client connects to the first listener, which speaks PRX1.
     pub fn open(&mut self, from: Address) -> Result<ConnId, NoSlot> {
-        let conn = self.engine.on_accept(self.now, 0, from, false)?;
+        self.open_at(0, from)
+    }
+
+    /// A client connects to this listener.
+    pub fn open_at(&mut self, listener: u16, from: Address) -> Result<ConnId, NoSlot> {
+        let conn = self.engine.on_accept(self.now, listener, from, false)?;
         self.wires.insert(conn, Wire { room: usize::MAX, ..Wire::default() });
         Ok(conn)
     }
@@ -393,7 +403,9 @@ fn policy(setup: &Setup) -> Result<Box<dyn Policy>, String> {
         None => Ok(Box::new(Open)),
         Some(text) => {
             let key = [setup.seed, setup.seed ^ 0x5eed];
-            let access = Access::new(text, key, Terms::default());
+            // A broker is made thousands of times here: keys may be cheap.
+            let terms = Terms { rounds: 2, ..Terms::default() };
+            let access = Access::new(text, key, terms);
             Ok(Box::new(access.map_err(|note| note.to_string())?))
         }
     }

@@ -4,7 +4,7 @@
 //! broker did meanwhile. Absent on purpose: chance.
 
 use crate::base::id::{ConnId, Ticket};
-use crate::base::limits::Limits;
+use crate::base::limits::{Limit, Limits};
 use crate::base::stats::Counter;
 use crate::base::time::Now;
 use crate::engine::NoSlot;
@@ -159,6 +159,35 @@ fn there_are_so_many_connections_and_so_many_strangers() {
 }
 
 #[test]
+fn one_address_has_so_many_connections_and_comes_so_fast() {
+    let there = Address::V4([10, 0, 0, 2]);
+    let limits = Limits {
+        connections_per_address_max: 2,
+        connects_per_address_s_max: 3,
+        connects_s_max: 4,
+        ..Limits::default()
+    };
+    let mut rig = rig(limits);
+    rig.watch();
+    let first = rig.open(HERE).expect("a slot");
+    rig.open(HERE).expect("a slot");
+    for _ in 0..5 {
+        assert_eq!(rig.open(HERE), Err(NoSlot::Address));
+    }
+    rig.open(there).expect("others are not touched");
+    rig.engine.on_closed(rig.now, first, true);
+    assert!(rig.rest(64));
+    rig.open(HERE).expect("whoever goes makes room");
+    assert_eq!(rig.open(there), Err(NoSlot::Pace), "four in this second");
+    rig.pass(1_000);
+    rig.open(there).expect("another second");
+    let reached = |limit| rig.engine.hub().stats.limit(limit);
+    assert_eq!(reached(Limit::connections_per_address_max), 5);
+    assert_eq!(reached(Limit::connects_s_max), 1);
+    assert_eq!(counted(&rig, Counter::ConnectionsRefused), 6);
+}
+
+#[test]
 fn a_verdict_with_another_number_is_nobodys() {
     let mut rig = rig_of(Limits::default(), Some(ANN));
     let ann = rig.open(HERE).expect("a slot");
@@ -221,7 +250,7 @@ fn who_leaves_the_line_of_passwords_makes_room() {
         conn
     };
     let (_, waiting, refused) = (ask(&mut rig), ask(&mut rig), ask(&mut rig));
-    assert_eq!(rig.wires[&refused].ended, Some("Prx1Busy"));
+    assert_eq!(rig.wires[&refused].ended, Some("busy"));
     rig.wires.get_mut(&waiting).expect("a wire").fin = Some(true);
     assert!(rig.rest(64));
     let next = ask(&mut rig);

@@ -11,7 +11,9 @@
 //! limit: idle_ms_max=2000 segment_bytes=65536
 //! level: disk | os | memory
 //!
-//! a: open [from 10.0.0.7] | close | reset | deaf | hear
+//! speak: mqtt 5                              what peers speak: prx1 (default), mqtt 3, 4 or 5
+//!
+//! a: open [prx1 | mqtt 4] [from 10.0.0.7] | close | reset | deaf | hear
 //! a> 20 01 'text' "text"*1000 00*5           bytes in: hex and text, or a packet in words:
 //! a> connect user=test [pass=P] [nopass] [cid=C] [noid] [keepalive=S] [clean] [version=V]
 //! a> sub|unsub [q1 id=N] [dup] TOPIC ; pub [q1 id=N] TOPIC "body" [retain] [dup] ; puback N
@@ -20,6 +22,17 @@
 //! a<                                         nothing is said
 //! a< ...                                     whatever is said, and there is something
 //! a! idle_timeout                            closed, for this reason, with nothing unread
+//! a!                                         closed, for whatever reason
+//!
+//! In MQTT (every word: `words_mqtt`; numbers in lines that a broker says may be `1|2`, `1..5`,
+//! `*`, or `@x`, which names the number, or means it once it is named; `!key`: it is not there):
+//! a> connect id=a [clean] [keep=60] [user=U] [pass=P] [will=T wbody="x" wq=1 wretain w.delay=5]
+//! a> sub 1 a/b q1 [nolocal] [rap] [rh=2] c/d q2 [sub-id=7] ; unsub 2 a/b ; puback 3 [0x87]
+//! a> pub q2 id=3 a/b "body" [retain] [dup] [expiry=9] [prop=k:v] ; pubrel 3 ; disconnect [4]
+//! a< connack 0 [present] [session-expiry=9] [only] ; suback 1 1 2 ; pub q1 id=@x a/b "body"
+//! a<~ pub c/d "x"                            this, though others come before it
+//! a>*100 ping ; a<*100 pong                  a hundred times
+//!
 //! clock +5s | clock +250ms
 //! disk hold | sync | go | full | room | fail | break
 //! verify yes | no | hold | first yes         first: only the one that waits longest
@@ -32,8 +45,8 @@
 use std::collections::BTreeMap;
 
 use super::rig::Setup;
+use super::talk_mqtt::{Phrase, Talk};
 use super::words::{SAMPLES, bytes_of};
-use crate::base::limits::Limits;
 use crate::hub::message::Durability;
 
 /// Who there is.
@@ -73,11 +86,21 @@ pub enum Fake {
     Local(u8, String, Vec<u8>),
 }
 
+/// What a peer speaks.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+pub enum Tongue {
+    /// The broker's first protocol.
+    #[default]
+    Prx1,
+    /// MQTT in this level: 3, 4 (3.1.1) or 5.
+    Mqtt(u8),
+}
+
 /// One statement.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub enum Step {
     /// Connect, from an address if it matters.
-    Open(String, Option<[u8; 4]>),
+    Open(String, Tongue, Option<[u8; 4]>),
     /// The client closes; `true`: with a reset.
     Close(String, bool),
     /// The client stops reading, or reads again.
@@ -88,6 +111,10 @@ pub enum Step {
     Hear(String, Vec<u8>),
     /// Something is said, whatever it is.
     HearAny(String),
+    /// A packet of MQTT in.
+    Tell(String, Phrase),
+    /// A packet of MQTT out.
+    Heed(String, Phrase),
     /// Hung up on, for this reason.
     End(String, String),
     /// Only the fake world can.
@@ -105,14 +132,16 @@ pub struct Script {
     pub setup: Setup,
     /// It asks for limits or levels of its own.
     pub tuned: bool,
+    /// What peers speak that do not say what they speak.
+    pub tongue: Tongue,
     /// Line numbers and statements.
     pub steps: Vec<(usize, Step)>,
 }
 
 /// Where a script is performed.
 pub trait World {
-    /// A client connects.
-    fn open(&mut self, who: &str, from: Option<[u8; 4]>) -> Result<(), String>;
+    /// A client connects, to where this is spoken.
+    fn open(&mut self, who: &str, tongue: Tongue, from: Option<[u8; 4]>) -> Result<(), String>;
     /// It closes.
     fn close(&mut self, who: &str, reset: bool) -> Result<(), String>;
     /// It sends.
@@ -164,6 +193,7 @@ impl Script {
             users: Users::Open,
             setup: Setup::default(),
             tuned: false,
+            tongue: Tongue::default(),
             steps: Vec::new(),
         };
         for (no, line) in text.lines().enumerate().map(|(i, line)| (i + 1, line)) {
@@ -178,7 +208,7 @@ impl Script {
     pub fn runs_anywhere(&self) -> bool {
         let anywhere = |step: &Step| match step {
             Step::Fake(_) | Step::Deaf(..) | Step::Close(_, true) => false,
-            Step::Open(_, from) => from.is_none(),
+            Step::Open(_, _, from) => from.is_none(),
             _ => true,
         };
         !self.tuned && self.steps.iter().all(|(_, step)| anywhere(step))
@@ -187,18 +217,19 @@ impl Script {
     /// Perform it; an error names the line.
     pub fn perform(&self, world: &mut dyn World) -> Result<(), String> {
         let mut open: BTreeMap<&str, usize> = BTreeMap::new();
+        let mut talk = Talk::default();
         for (no, step) in &self.steps {
             match step {
-                Step::Open(who, _) => drop(open.insert(who, *no)),
+                Step::Open(who, ..) => drop(open.insert(who, *no)),
                 Step::Close(who, _) | Step::End(who, _) => drop(open.remove(who.as_str())),
                 Step::Fake(Fake::Crash | Fake::Kill) => open.clear(),
                 _ => {}
             }
-            step.perform(world).map_err(|why| format!("line {no}: {why}"))?;
+            step.perform(world, &mut talk).map_err(|why| format!("line {no}: {why}"))?;
         }
         for (who, _) in open {
             let left = world.hear(who, 0).map_err(|why| format!("at the end: {who}: {why}"))?;
-            if !left.is_empty() {
+            if !left.is_empty() || !talk.is_done(who) {
                 return Err(format!("at the end {who} still hears {}", spell(&left)));
             }
         }
@@ -219,10 +250,20 @@ impl Script {
         }
         for statement in line.split(" ; ").map(str::trim).filter(|s| !s.is_empty()) {
             if !self.setting(statement)? {
-                self.steps.push((no, step(statement)?));
+                let step = self.step(statement)?;
+                self.steps.push((no, step));
             }
         }
         Ok(())
+    }
+
+    /// What this peer speaks, by what it said when it came.
+    fn tongue_of(&self, who: &str) -> Tongue {
+        let said = self.steps.iter().rev().find_map(|(_, step)| match step {
+            Step::Open(name, tongue, _) if name == who => Some(*tongue),
+            _ => None,
+        });
+        said.unwrap_or(self.tongue)
     }
 
     fn setting(&mut self, statement: &str) -> Result<bool, String> {
@@ -237,12 +278,12 @@ impl Script {
                     other => return Err(format!("`{other}` are no users")),
                 };
             }
+            "speak" => self.tongue = tongue(value.trim())?,
             "limit" => {
                 self.tuned = true;
                 for pair in value.split_whitespace() {
                     let (name, value) = pair.split_once('=').ok_or("a limit needs a value")?;
-                    let value = value.parse().map_err(|_| format!("`{value}` is no number"))?;
-                    set_limit(&mut self.setup.limits, name, value)?;
+                    self.setup.limits.set(name, value)?;
                 }
             }
             "level" => {
@@ -260,98 +301,91 @@ impl Script {
     }
 }
 
-macro_rules! limits {
-    ($($name:ident),* $(,)?) => {
-        /// Set a limit by its name.
-        fn set_limit(limits: &mut Limits, name: &str, value: u64) -> Result<(), String> {
-            match name {
-                $(stringify!($name) => limits.$name = value.try_into().map_err(|_| "too large")?,)*
-                _ => return Err(format!("`{name}` is no limit that scripts can set")),
+impl Script {
+    fn step(&self, statement: &str) -> Result<Step, String> {
+        let first = statement.split(' ').next().unwrap_or_default();
+        let rest = statement[first.len()..].trim();
+        let fake = match first {
+            "clock" => Fake::Clock(duration(rest)?),
+            "disk" => Fake::Disk(rest.to_owned()),
+            "verify" => Fake::Verify(rest.to_owned()),
+            "crash" => Fake::Crash,
+            "kill" => Fake::Kill,
+            "restart" => Fake::Restart,
+            "count" => {
+                let (name, value) = rest.split_once(' ').ok_or("a counter needs its value")?;
+                Fake::Count(name.to_owned(), value.parse().map_err(|_| "no number")?)
             }
-            Ok(())
+            "local" => {
+                let (qos, rest) = rest.split_once(' ').ok_or("a QoS, a topic and a body")?;
+                let (topic, body) = rest.split_once(' ').ok_or("a topic and a body")?;
+                let qos = ["q0", "q1", "q2"].iter().position(|q| *q == qos).ok_or("no QoS")?;
+                Fake::Local(qos as u8, topic.to_owned(), bytes_of(body)?)
+            }
+            _ => return self.peer_step(first, rest),
+        };
+        Ok(Step::Fake(fake))
+    }
+
+    fn peer_step(&self, first: &str, rest: &str) -> Result<Step, String> {
+        let end = first.find([':', '>', '<', '!']).filter(|end| *end > 0);
+        let end = end.ok_or_else(|| format!("`{first} {rest}` means nothing"))?;
+        let (name, sign) = first.split_at(end);
+        let who = name.to_owned();
+        let (sign, times) = match sign.split_once('*') {
+            Some((sign, times)) => (sign, times.parse().map_err(|_| "how many times?")?),
+            None => (sign, 1),
+        };
+        match (sign, rest, self.tongue_of(name)) {
+            (">", _, Tongue::Mqtt(level)) => {
+                Ok(Step::Tell(who, Phrase::parse(rest, level, times, false)?))
+            }
+            ("<", "" | "...", _) | (":" | "!", ..) => self.plain_step(sign, who, rest),
+            ("<" | "<~", _, Tongue::Mqtt(level)) => {
+                Ok(Step::Heed(who, Phrase::parse(rest, level, times, sign == "<~")?))
+            }
+            _ if times == 1 => self.plain_step(sign, who, rest),
+            _ => Err("only packets of MQTT are said many times".into()),
         }
-    };
+    }
+
+    fn plain_step(&self, sign: &str, who: String, rest: &str) -> Result<Step, String> {
+        Ok(match (sign, rest) {
+            (":", "close") => Step::Close(who, false),
+            (":", "reset") => Step::Close(who, true),
+            (":", "deaf") => Step::Deaf(who, true),
+            (":", "hear") => Step::Deaf(who, false),
+            (":", rest) => {
+                let Some(rest) = rest.strip_prefix("open") else {
+                    return Err(format!("`{rest}` is nothing a client does"));
+                };
+                let (spoken, from) = match rest.split_once("from ") {
+                    Some((spoken, from)) => (spoken, Some(ipv4(from)?)),
+                    None => (rest, None),
+                };
+                let spoken = match spoken.trim() {
+                    "" => self.tongue,
+                    spoken => tongue(spoken)?,
+                };
+                Step::Open(who, spoken, from)
+            }
+            (">", rest) => Step::Say(who, bytes_of(rest)?),
+            ("<", "...") => Step::HearAny(who),
+            ("<", rest) => Step::Hear(who, bytes_of(rest)?),
+            ("!", reason) => Step::End(who, reason.to_owned()),
+            _ => return Err(format!("`{sign}` means nothing")),
+        })
+    }
 }
 
-limits!(
-    connections_max,
-    strangers_max,
-    connect_ms_max,
-    packet_ms_max,
-    login_bytes_max,
-    packet_bytes_max,
-    idle_ms_max,
-    keepalive_s_max,
-    packets_turn,
-    read_bytes_turn,
-    write_bytes_turn,
-    outbox_bytes_max,
-    outbox_len_max,
-    inflight_max,
-    replies_max,
-    stuck_ms_max,
-    sessions_max,
-    session_s_max,
-    subscriptions_max,
-    levels_max,
-    retained_max,
-    retained_inline_bytes,
-    queues_max,
-    queue_len_max,
-    queue_bytes_max,
-    fetch_bytes_max,
-    memory_bytes_max,
-    verify_queue_max,
-    verify_per_address_max,
-    verify_at_once,
-    segment_bytes,
-);
-
-fn step(statement: &str) -> Result<Step, String> {
-    let first = statement.split(' ').next().unwrap_or_default();
-    let rest = statement[first.len()..].trim();
-    let fake = match first {
-        "clock" => Fake::Clock(duration(rest)?),
-        "disk" => Fake::Disk(rest.to_owned()),
-        "verify" => Fake::Verify(rest.to_owned()),
-        "crash" => Fake::Crash,
-        "kill" => Fake::Kill,
-        "restart" => Fake::Restart,
-        "count" => {
-            let (name, value) = rest.split_once(' ').ok_or("a counter needs its value")?;
-            Fake::Count(name.to_owned(), value.parse().map_err(|_| "no number")?)
-        }
-        "local" => {
-            let (qos, rest) = rest.split_once(' ').ok_or("a QoS, a topic and a body")?;
-            let (topic, body) = rest.split_once(' ').ok_or("a topic and a body")?;
-            Fake::Local(u8::from(qos == "q1"), topic.to_owned(), bytes_of(body)?)
-        }
-        _ => return peer_step(first, rest),
-    };
-    Ok(Step::Fake(fake))
-}
-
-fn peer_step(first: &str, rest: &str) -> Result<Step, String> {
-    let Some(sign) = first.chars().last().filter(|_| first.len() > 1) else {
-        return Err(format!("`{first} {rest}` means nothing"));
-    };
-    let who = first[..first.len() - 1].to_owned();
-    Ok(match (sign, rest) {
-        (':', "open") => Step::Open(who, None),
-        (':', "close") => Step::Close(who, false),
-        (':', "reset") => Step::Close(who, true),
-        (':', "deaf") => Step::Deaf(who, true),
-        (':', "hear") => Step::Deaf(who, false),
-        (':', rest) => match rest.strip_prefix("open from ") {
-            Some(address) => Step::Open(who, Some(ipv4(address)?)),
-            None => return Err(format!("`{rest}` is nothing a client does")),
-        },
-        ('>', rest) => Step::Say(who, bytes_of(rest)?),
-        ('<', "...") => Step::HearAny(who),
-        ('<', rest) => Step::Hear(who, bytes_of(rest)?),
-        ('!', reason) => Step::End(who, reason.to_owned()),
-        _ => return Err(format!("`{first}` means nothing")),
-    })
+fn tongue(text: &str) -> Result<Tongue, String> {
+    match text {
+        "prx1" => Ok(Tongue::Prx1),
+        "mqtt 3" => Ok(Tongue::Mqtt(3)),
+        "mqtt 4" => Ok(Tongue::Mqtt(4)),
+        "mqtt 5" => Ok(Tongue::Mqtt(5)),
+        other => Err(format!("nobody speaks `{other}`")),
+    }
 }
 
 fn ipv4(text: &str) -> Result<[u8; 4], String> {
@@ -371,9 +405,17 @@ fn duration(text: &str) -> Result<u64, String> {
 }
 
 impl Step {
-    fn perform(&self, world: &mut dyn World) -> Result<(), String> {
+    fn perform(&self, world: &mut dyn World, talk: &mut Talk) -> Result<(), String> {
         match self {
-            Self::Open(who, from) => world.open(who, *from),
+            Self::Open(who, tongue, from) => {
+                talk.forget(who);
+                world.open(who, *tongue, *from)
+            }
+            Self::Tell(who, phrase) => talk.say(world, who, phrase),
+            Self::Heed(who, phrase) => talk.hear(world, who, phrase),
+            Self::Hear(who, _) | Self::End(who, _) if !talk.is_done(who) => {
+                Err(format!("{who} has heard more than that"))
+            }
             Self::Close(who, reset) => world.close(who, *reset),
             Self::Say(who, bytes) => world.say(who, bytes),
             Self::Hear(who, bytes) => {
@@ -388,6 +430,7 @@ impl Step {
                     )),
                 }
             }
+            Self::HearAny(who) if talk.forget(who) => world.hear(who, 0).map(drop),
             Self::HearAny(who) => match world.hear(who, 1)?.is_empty() {
                 true => Err(format!("{who} hears nothing")),
                 false => world.hear(who, 0).map(drop),
@@ -404,7 +447,7 @@ fn end(world: &mut dyn World, who: &str, reason: &str) -> Result<(), String> {
         return Err(format!("{who} is told {} before the end", spell(&left)));
     }
     match world.ended(who)? {
-        Some(why) if why == reason || why.is_empty() => Ok(()),
+        Some(why) if why == reason || why.is_empty() || reason.is_empty() => Ok(()),
         Some(why) => Err(format!("{who} was hung up on for {why}, not for {reason}")),
         None => Err(format!("{who} is still connected")),
     }

@@ -15,12 +15,14 @@ use crate::proto::local::Verb;
 
 use super::disk::FakeDisk;
 use super::rig::{Rig, Setup};
-use super::script::{Fake, Step, World};
+use super::script::{Fake, Step, Tongue, World};
 
 /// Turns after which a broker that still has something to do is taken for one that never rests.
 const TURNS_MAX: usize = 20_000;
 /// The clock goes on in steps no longer than this, so that deadlines come one by one.
 const STEP_MS: u64 = 50;
+/// But not in more steps than this: a script that waits for days has few deadlines.
+const STEPS_MAX: u64 = 5_000;
 
 /// An engine, and the names of its peers.
 pub struct Stage {
@@ -85,8 +87,9 @@ impl Stage {
     }
 
     fn pass(&mut self, mut ms: u64) -> Result<(), String> {
+        let longest = STEP_MS.max(ms / STEPS_MAX);
         while ms > 0 {
-            let step = ms.min(STEP_MS);
+            let step = ms.min(longest);
             self.rig()?.pass(step);
             self.settle()?;
             ms -= step;
@@ -151,9 +154,11 @@ impl Stage {
 }
 
 impl World for Stage {
-    fn open(&mut self, who: &str, from: Option<[u8; 4]>) -> Result<(), String> {
+    fn open(&mut self, who: &str, tongue: Tongue, from: Option<[u8; 4]>) -> Result<(), String> {
+        let listener = if tongue == Tongue::Prx1 { 0 } else { super::rig::MQTT };
         let address = Address::V4(from.unwrap_or([10, 0, 0, 1]));
-        let conn = self.rig()?.open(address).map_err(|why| format!("no slot: {why:?}"))?;
+        let conn =
+            self.rig()?.open_at(listener, address).map_err(|why| format!("no slot: {why:?}"))?;
         self.names.insert(who.to_owned(), conn);
         self.settle()
     }

@@ -1,6 +1,6 @@
 //! Floor 1. Two segments and three tails say what each grammar says, and nothing else.
 
-use super::dialect::{Dialect, Match, TopicFault};
+use super::dialect::Match;
 use super::laws::{self, Bounds, product};
 use super::{Filter, Seg, Star, Tail, Topic};
 use bytes::Bytes;
@@ -22,81 +22,6 @@ fn star_rule(pattern: &[u8], name: &[u8]) -> bool {
     pattern.iter().zip(&name).all(|(p, n)| *p == b"*" || p == n)
 }
 
-/// `+` and `#` with just enough of a grammar to test the space with.
-struct Plus;
-
-impl Dialect for Plus {
-    fn topic(&self, text: &Bytes) -> Result<Topic, TopicFault> {
-        match text {
-            text if text.is_empty() => Err(TopicFault::Empty),
-            text if text.iter().any(|b| b"+#".contains(b)) => Err(TopicFault::Wildcard),
-            text => Ok(Topic::split(text.clone(), b'/')),
-        }
-    }
-
-    fn filter(&self, text: &Bytes, _: Match) -> Result<Filter, TopicFault> {
-        if text.is_empty() {
-            return Err(TopicFault::Empty);
-        }
-        let cut = Topic::split(text.clone(), b'/');
-        let mut filter = Filter { segs: Default::default(), tail: Tail::End };
-        for (i, level) in cut.levels().enumerate() {
-            match level {
-                b"#" if i + 1 == cut.depth() => filter.tail = Tail::Rest,
-                b"+" => filter.segs.push(Seg::One),
-                level if level.iter().any(|b| b"+#".contains(b)) => {
-                    return Err(TopicFault::Malformed);
-                }
-                level => filter.segs.push(Seg::Lit(Bytes::copy_from_slice(level))),
-            }
-        }
-        Ok(filter)
-    }
-
-    fn spell(&self, topic: &Topic, into: &mut Vec<u8>) -> bool {
-        let plain = |level: &[u8]| !level.iter().any(|b| b"+#".contains(b));
-        !topic.text().is_empty() && topic.levels().all(plain) && topic.join(b'/', into)
-    }
-
-    fn spell_filter(&self, filter: &Filter, into: &mut Vec<u8>) -> bool {
-        let mut levels: Vec<&[u8]> = Vec::new();
-        for seg in &filter.segs {
-            levels.push(match seg {
-                Seg::One => b"+",
-                Seg::Lit(text) => text,
-            });
-        }
-        match filter.tail {
-            Tail::End => {}
-            Tail::Rest => levels.push(b"#"),
-            Tail::Starts(_) => return false,
-        }
-        into.extend_from_slice(&levels.join(&b'/'));
-        true
-    }
-}
-
-/// MQTT 4.7, by walking both texts at once.
-fn plus_rule(filter: &[u8], name: &[u8]) -> bool {
-    if name.starts_with(b"$") && (filter.starts_with(b"+") || filter.starts_with(b"#")) {
-        return false;
-    }
-    fn walk(filter: Option<&[u8]>, name: Option<&[u8]>) -> bool {
-        match (filter.map(first), name.map(first)) {
-            (Some((b"#", None)), _) | (None, None) => true,
-            (Some((f, more_f)), Some((n, more_n))) => (f == b"+" || f == n) && walk(more_f, more_n),
-            _ => false,
-        }
-    }
-    fn first(text: &[u8]) -> (&[u8], Option<&[u8]>) {
-        match text.iter().position(|b| *b == b'/') {
-            Some(at) => (&text[..at], Some(&text[at + 1..])),
-            None => (text, None),
-        }
-    }
-    walk(Some(filter), Some(name))
-}
-
 #[test]
 fn the_star_grammar_by_exhaustion() {
     let alphabet = &["", "a", "b*", "*", "$s"];
@@ -108,14 +33,6 @@ fn the_star_grammar_by_exhaustion() {
         let pairs = laws::check(&Star { levels_max: 8 }, bounds, &oracle);
         assert!(pairs > 100_000, "only {pairs} pairs");
     }
-}
-
-#[test]
-fn the_plus_grammar_by_exhaustion() {
-    let alphabet = &["", "a", "b", "+", "#", "$s"];
-    let bounds = Bounds { how: Match::Native, sep: b'/', alphabet, depth: 4 };
-    let pairs = laws::check(&Plus, bounds, &plus_rule);
-    assert!(pairs > 200_000, "only {pairs} pairs");
 }
 
 /// Every filter over a few texts.

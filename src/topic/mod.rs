@@ -2,7 +2,7 @@
 //!
 //! Read `name.rs` (a topic is levels), `filter.rs` (two segments, three tails), `dialect.rs` (how
 //! a protocol spells them), `trie.rs` (topic in, filters out), `tree.rs` (filter in, topics out);
-//! `star.rs` is the grammar that access rules share with PRX1.
+//! `star.rs` is the grammar that access rules share with PRX1, `plus.rs` the one of MQTT.
 //!
 //! Matching knows levels only; separators and wildcard letters end at the dialect. One law holds
 //! in the whole space: a wildcard at the root never opens a level that begins with `$`. Absent on
@@ -15,6 +15,7 @@ pub mod fuzzing;
 #[cfg(any(test, feature = "testing"))]
 pub mod laws;
 pub mod name;
+pub mod plus;
 mod probe;
 pub mod star;
 pub mod tree;
@@ -23,6 +24,7 @@ pub mod trie;
 pub use dialect::{Dialect, Match, TopicFault};
 pub use filter::{Filter, Seg, Tail};
 pub use name::{TEXT_MAX, Topic};
+pub use plus::Plus;
 pub use star::Star;
 pub use tree::{Cursor, TopicTree, Walk};
 pub use trie::{FilterTrie, LeafId};
@@ -31,6 +33,8 @@ pub use trie::{FilterTrie, LeafId};
 mod filter_test;
 #[cfg(test)]
 mod name_test;
+#[cfg(test)]
+mod plus_test;
 #[cfg(test)]
 mod star_test;
 #[cfg(test)]

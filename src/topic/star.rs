@@ -18,6 +18,14 @@ pub struct Star {
 }
 
 impl Star {
+    /// The topic's own text, when it is the spelling of it already.
+    #[must_use]
+    pub fn as_spelled<'a>(&self, topic: &'a Topic) -> Option<&'a Bytes> {
+        // Most texts have no star at all, and one look tells.
+        let plain = |text: &Bytes| !text.contains(&STAR[0]) || topic.levels().all(|l| l != STAR);
+        topic.spelled_with(SEP).filter(|text| plain(text) && self.fits(topic.depth(), text.len()))
+    }
+
     fn cut(&self, text: &Bytes) -> Result<Topic, TopicFault> {
         if text.is_empty() {
             return Err(TopicFault::Empty);

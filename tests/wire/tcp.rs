@@ -15,7 +15,7 @@ use std::time::{Duration, Instant};
 use spindle::access::{Access, Terms};
 use spindle::broker::Error;
 use spindle::testing::rig::Setup;
-use spindle::testing::script::{Step, World};
+use spindle::testing::script::{Step, Tongue, World};
 use spindle::{Broker, Durability, Handle, Speak};
 
 /// Longer than anything takes on a busy machine.
@@ -28,7 +28,8 @@ const QUESTIONS: usize = 3;
 
 /// A broker on a port of its own choice, and the names of its clients.
 pub(crate) struct Sockets {
-    address: SocketAddr,
+    /// Where PRX1 is spoken, and where MQTT.
+    addresses: [SocketAddr; 2],
     handle: Handle,
     running: Option<JoinHandle<Result<(), Error>>>,
     data: PathBuf,
@@ -47,6 +48,7 @@ impl Sockets {
         let data = std::env::temp_dir().join(format!("spindle-{}-{name}", std::process::id()));
         let mut builder = Broker::builder()
             .listen("127.0.0.1:0", Speak::Prx1)
+            .listen("127.0.0.1:0", Speak::Mqtt)
             .limits(setup.limits.clone())
             .workers(1);
         if let Some(text) = &setup.users {
@@ -57,10 +59,11 @@ impl Sockets {
             builder = builder.journal(&data, setup.level);
         }
         let broker = builder.build().map_err(|why| why.to_string())?;
-        let address = broker.local_addr(0).ok_or("it listens nowhere")?;
+        let address = |no| broker.local_addr(no).ok_or("it listens nowhere");
+        let addresses = [address(0)?, address(1)?];
         let handle = broker.handle();
         let running = Some(std::thread::spawn(move || broker.run()));
-        Ok(Self { address, handle, running, data, clients: BTreeMap::new() })
+        Ok(Self { addresses, handle, running, data, clients: BTreeMap::new() })
     }
 
     /// End the broker; its own opinion of how it ended.
@@ -124,8 +127,9 @@ impl Client {
 }
 
 impl World for Sockets {
-    fn open(&mut self, who: &str, _: Option<[u8; 4]>) -> Result<(), String> {
-        let stream = TcpStream::connect(self.address).map_err(|e| e.to_string())?;
+    fn open(&mut self, who: &str, tongue: Tongue, _: Option<[u8; 4]>) -> Result<(), String> {
+        let address = self.addresses[usize::from(tongue != Tongue::Prx1)];
+        let stream = TcpStream::connect(address).map_err(|e| e.to_string())?;
         stream.set_nodelay(true).map_err(|e| e.to_string())?;
         stream.set_write_timeout(Some(LONG)).map_err(|e| e.to_string())?;
         let client = Client { stream, heard: Vec::new(), ended: false };

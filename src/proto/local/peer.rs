@@ -13,9 +13,9 @@ use crate::base::outbound::Outbound;
 use crate::base::time::{Deadline, Now};
 use crate::hub::message::{Publication, id_of};
 use crate::hub::policy::Principal;
-use crate::hub::registry::{Attach, Fresh};
+use crate::hub::registry::{Attach, Fresh, Parting};
 use crate::hub::session::{Kind, SubOpts};
-use crate::hub::subscribe::Subscribed;
+use crate::hub::subscribe::{Replays, Subscribed};
 use crate::hub::{Held, Hub};
 use crate::proto::doom::Doom;
 use crate::proto::fault::Fault;
@@ -48,6 +48,8 @@ impl Peer {
             level: ctx.listener.level,
             inflight_max: ctx.hub.limits.inflight_max,
             expiry_s: ctx.hub.limits.session_s_max,
+            unique: false,
+            will: None,
         };
         let attached = ctx.hub.attach(ctx.now, attach)?;
         ctx.asks.extend(attached.yielding.filter(|old| *old != ctx.conn).map(Ask::Yield));
@@ -120,6 +122,7 @@ impl Peer {
                     qos: (*qos).min(1),
                     retain: *retain,
                     expires: 0,
+                    inbound: None,
                 };
                 let level = ctx.listener.level;
                 let receipt = ctx.hub.publish(ctx.now, Some(session), level, &publication)?;
@@ -132,7 +135,7 @@ impl Peer {
                 };
                 let id = u32::try_from(*no).unwrap_or(u32::MAX);
                 let opts = SubOpts { qos: (*qos).min(1), id, ..SubOpts::default() };
-                match ctx.hub.subscribe(ctx.now, session, &filter, opts, true)? {
+                match ctx.hub.subscribe(ctx.now, session, &filter, None, opts, Replays::Always)? {
                     Subscribed::Yes(receipt) => {
                         self.replies.push(receipt.after, Word::Done { no: *no, matched: 0 });
                     }
@@ -143,7 +146,7 @@ impl Peer {
                 let Ok(filter) = star.filter(filter, Match::Native) else {
                     return self.refuse(verb, "bad filter");
                 };
-                let done = ctx.hub.unsubscribe(ctx.now, session, &filter)?;
+                let done = ctx.hub.unsubscribe(ctx.now, session, &filter, None)?;
                 let after = done.map_or(Lsn::START, |receipt| receipt.after);
                 self.replies.push(after, Word::Done { no: *no, matched: 0 });
             }
@@ -202,7 +205,7 @@ impl Protocol for Peer {
             self.replies.push(Lsn::START, word);
         }
         if let Some(session) = self.session.take() {
-            ctx.hub.detach(ctx.now, session, ctx.conn);
+            ctx.hub.detach(ctx.now, session, ctx.conn, Parting::Lost);
         }
     }
 

@@ -24,6 +24,8 @@ pub mod fuzzing;
 pub mod ids;
 pub mod packet;
 pub mod peer;
+#[cfg(test)]
+mod peer_test;
 
 pub use decode::{frame_len, next};
 pub use encode::{Unsendable, encode, encode_vec, publish_head};

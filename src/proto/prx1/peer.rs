@@ -9,15 +9,16 @@
 use bytes::{Bytes, BytesMut};
 
 use crate::base::id::{Lsn, SessionId, Ticket};
+use crate::base::limits::Limit;
 use crate::base::outbound::Outbound;
 use crate::base::stats::Counter;
 use crate::base::time::{Deadline, MS, Now};
 use crate::hub::message::{Delivery, Durability, Publication, id_of};
 use crate::hub::policy::{Access, Admit, Claim, Event, Login, Principal, Refusal};
 use crate::hub::queue::Queued;
-use crate::hub::registry::{Attach, Fresh};
+use crate::hub::registry::{Attach, Fresh, Parting};
 use crate::hub::session::{Kind, SubOpts};
-use crate::hub::subscribe::Subscribed;
+use crate::hub::subscribe::{Replays, Subscribed};
 use crate::hub::{Held, Hub};
 use crate::proto::doom::Doom;
 use crate::proto::fault::{Fault, FaultKind};
@@ -132,6 +133,7 @@ impl Peer {
             user: connect.username.as_deref().unwrap_or_default(),
             password: connect.password.as_deref(),
             client_id: connect.client_id.as_deref().unwrap_or_default(),
+            certificate: ctx.certificate,
             address: ctx.address,
             loopback: ctx.loopback,
         };
@@ -183,6 +185,8 @@ impl Peer {
             level: ctx.listener.level,
             inflight_max: ctx.hub.limits.inflight_max,
             expiry_s: ctx.hub.limits.session_s_max,
+            unique: false,
+            will: None,
         };
         let attached = match ctx.hub.attach(ctx.now, attach) {
             Ok(attached) => attached,
@@ -283,6 +287,7 @@ impl Peer {
             qos,
             retain: p.retain,
             expires: 0,
+            inbound: None,
         };
         let level = ctx.listener.level;
         let mut sent = ctx.hub.publish(ctx.now, Some(session), level, &publication);
@@ -334,7 +339,7 @@ impl Peer {
         permit(who, Access::Subscribe(&filter), ctx)?;
         let qos = s.qos.min(1);
         let opts = SubOpts { qos, ..SubOpts::default() };
-        match ctx.hub.subscribe(ctx.now, session, &filter, opts, true) {
+        match ctx.hub.subscribe(ctx.now, session, &filter, None, opts, Replays::Always) {
             Ok(Subscribed::Yes(receipt)) => {
                 if qos > 0 {
                     self.replies.push_gate(receipt.after, Reply::SubAck(s.id));
@@ -353,7 +358,7 @@ impl Peer {
         ctx: &mut Ctx<'_>,
     ) -> Result<(), Fault> {
         let filter = Spelling::new(&ctx.hub.limits).filter(&s.topic)?;
-        match ctx.hub.unsubscribe(ctx.now, session, &filter) {
+        match ctx.hub.unsubscribe(ctx.now, session, &filter, None) {
             Ok(done) => {
                 if s.qos > 0 {
                     let after = done.map_or(Lsn::START, |receipt| receipt.after);
@@ -412,6 +417,9 @@ impl Peer {
         let (realm, level) = (ctx.listener.realm, ctx.listener.level);
         let durable = q.mark.as_deref() == Some(b"durable");
         let opened = ctx.hub.queue_open(realm, address, &who.user, durable, level)?;
+        if opened == Queued::TooMany {
+            ctx.hub.limited(ctx.now, &who.user, Limit::queues_max);
+        }
         let (Queued::Yes(_), Some(body)) = (opened, &q.message) else { return Ok(opened) };
         let item = Publication {
             realm,
@@ -421,6 +429,7 @@ impl Peer {
             qos: 1,
             retain: false,
             expires: 0,
+            inbound: None,
         };
         ctx.hub.queue_push(ctx.now, address, &item, level)
     }
@@ -485,27 +494,35 @@ impl Peer {
         let _ = encode(&packet, out);
     }
 
-    fn put_delivery(&self, d: &Delivery, online: &Online, hub: &mut Hub, out: &mut Outbound) {
+    fn put_delivery(
+        &self,
+        now: Now,
+        d: &Delivery,
+        online: &Online,
+        hub: &mut Hub,
+        out: &mut Outbound,
+    ) {
         let m = &d.message;
         let mut spelled = Vec::new();
-        let text: &[u8] = match m.topic.spelled_with(b'/') {
+        let spelling = Spelling::new(&hub.limits);
+        let text: &[u8] = match spelling.as_spelled(&m.topic) {
             Some(text) => text,
-            None if Spelling::new(&hub.limits).spell(&m.topic, &mut spelled) => &spelled,
-            None => return Self::cannot_say(d, online, hub),
+            None if spelling.spell(&m.topic, &mut spelled) => &spelled,
+            None => return Self::cannot_say(now, d, online, hub),
         };
         let id = if d.qos > 0 { id_of(d.ord) } else { 0 };
         let dup = d.qos > 0 && (d.dup || d.ord <= online.resumed);
         let head = publish_head(out, dup, d.qos, d.retain, id, text, m.body.len());
         if head.is_err() {
-            return Self::cannot_say(d, online, hub);
+            return Self::cannot_say(now, d, online, hub);
         }
         out.put_bytes(&m.body);
     }
 
     /// A topic or body this protocol has no form for is invisible to it: counted, and settled so
     /// that it is not owed for ever.
-    fn cannot_say(d: &Delivery, online: &Online, hub: &mut Hub) {
-        hub.stats.count(Counter::Unspellable);
+    fn cannot_say(now: Now, d: &Delivery, online: &Online, hub: &mut Hub) {
+        hub.note_unspelled(now, Kind::Prx1, &d.message.topic);
         if d.qos > 0 {
             hub.settle(online.session, id_of(d.ord));
         }
@@ -585,7 +602,7 @@ impl Protocol for Peer {
             self.replies.push(Lsn::START, Reply::ConnAck { result: ack.result, present: false });
         }
         if let State::Online(online) = &self.state {
-            ctx.hub.detach(ctx.now, online.session, ctx.conn);
+            ctx.hub.detach(ctx.now, online.session, ctx.conn, Parting::Lost);
         }
         self.stalled = None;
         self.state = State::Over;
@@ -611,7 +628,7 @@ impl Protocol for Peer {
         }
         while out.len() < budget {
             let Some(delivery) = hub.next(now, online.session) else { return false };
-            self.put_delivery(&delivery, online, hub, out);
+            self.put_delivery(now, &delivery, online, hub, out);
         }
         true
     }

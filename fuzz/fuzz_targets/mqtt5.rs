@@ -1,0 +1,5 @@
+//! Bytes of an MQTT 5.0 stream, from either side: decoding never panics, does not depend on how
+//! the stream was cut, and what was understood can be said again.
+#![no_main]
+
+libfuzzer_sys::fuzz_target!(|data: &[u8]| spindle::proto::mqtt::fuzzing::mqtt5(data));

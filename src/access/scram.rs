@@ -1,0 +1,196 @@
+//! Floor 3. The keys of SCRAM-SHA-256 (RFC 5802, RFC 7677), and how they are written down.
+//!
+//! From a password, a salt and a number of rounds come two keys: one checks what a client proves,
+//! the other proves to the client that the broker knows it. Neither is the password, nor lets
+//! anybody log in who steals the file they stand in. The text form is the one PostgreSQL keeps,
+//! so that its hashes can be brought along. HMAC and the derivation stand here because they are
+//! short. Absent on purpose: the exchange (`dialogue.rs`), and SASLprep: names and passwords are
+//! the bytes that are sent, so whoever types an accent in two ways has two passwords.
+
+use sha2::{Digest, Sha256};
+
+use crate::base::base64;
+
+/// What SHA-256 makes.
+pub(super) type Hash = [u8; 32];
+
+/// What the broker keeps of a password.
+#[derive(Clone, PartialEq, Eq)]
+pub(super) struct Keys {
+    pub(super) rounds: u32,
+    pub(super) salt: Vec<u8>,
+    /// The hash of what a client must know.
+    pub(super) stored: Hash,
+    /// What the broker proves itself with.
+    pub(super) server: Hash,
+}
+
+impl Keys {
+    /// From the password itself; takes `rounds` times two hashes.
+    pub(super) fn derive(password: &[u8], salt: &[u8], rounds: u32) -> Self {
+        let salted = Keyed::new(&stretch(password, salt, rounds));
+        let client = salted.sign(&[b"Client Key"]);
+        let server = salted.sign(&[b"Server Key"]);
+        Self { rounds, salt: salt.to_vec(), stored: Sha256::digest(client).into(), server }
+    }
+
+    /// From the text form.
+    pub(super) fn parse(text: &str) -> Result<Self, &'static str> {
+        let form = "is not of the form SCRAM-SHA-256$ROUNDS:SALT$STOREDKEY:SERVERKEY";
+        let rest = text.strip_prefix(PREFIX).ok_or(form)?;
+        let (head, keys) = rest.split_once('$').ok_or(form)?;
+        let (rounds, salt) = head.split_once(':').ok_or(form)?;
+        let (stored, server) = keys.split_once(':').ok_or(form)?;
+        let digits = !rounds.is_empty() && rounds.bytes().all(|b| b.is_ascii_digit());
+        let rounds = match rounds.parse() {
+            Ok(rounds @ 1..=ROUNDS_MAX) if digits => rounds,
+            Ok(0) => return Err(form),
+            _ if digits => return Err("has over 1000000 rounds: one login would take seconds"),
+            _ => return Err(form),
+        };
+        let key = |text: &str| {
+            let bytes = base64::decode(text.as_bytes()).ok_or(form)?;
+            Hash::try_from(bytes).map_err(|_| form)
+        };
+        let salt = base64::decode(salt.as_bytes()).ok_or(form)?;
+        if !(1..=SALT_MAX).contains(&salt.len()) {
+            return Err("has no salt, or one that is too long");
+        }
+        Ok(Self { rounds, salt, stored: key(stored)?, server: key(server)? })
+    }
+
+    /// The text form.
+    pub(super) fn text(&self) -> String {
+        let [salt, stored, server] = [&self.salt[..], &self.stored, &self.server];
+        let [salt, stored, server] = [salt, stored, server].map(base64::encode);
+        format!("{PREFIX}{}:{salt}${stored}:{server}", self.rounds)
+    }
+
+    /// Is this the proof of somebody who knows the password, for an exchange of these words?
+    pub(super) fn proves(&self, proof: &Hash, words: &[&[u8]]) -> bool {
+        let mut client = Keyed::new(&self.stored).sign(words);
+        for (byte, proof) in client.iter_mut().zip(proof) {
+            *byte ^= proof;
+        }
+        same(&Sha256::digest(client).into(), &self.stored)
+    }
+
+    /// The broker's own proof, for the same words.
+    pub(super) fn vouch(&self, words: &[&[u8]]) -> Hash {
+        Keyed::new(&self.server).sign(words)
+    }
+}
+
+/// Is `text` keys in their text form, rather than a hash of another kind?
+#[must_use]
+pub fn is_scram(text: &str) -> bool {
+    text.starts_with(PREFIX)
+}
+
+/// Is this the password the keys were made of? Costs what making them cost.
+#[must_use]
+pub fn matches(password: &[u8], text: &str) -> bool {
+    Keys::parse(text).is_ok_and(|keys| {
+        let made = Keys::derive(password, &keys.salt, keys.rounds);
+        same(&made.stored, &keys.stored)
+    })
+}
+
+/// The line for a users file. `salt` must be random.
+#[must_use]
+pub fn hash(password: &[u8], salt: [u8; 16]) -> String {
+    Keys::derive(password, &salt, ROUNDS).text()
+}
+
+/// The client's side: its last message, and what a broker that knows the password answers to it.
+/// `bare` is the client's first message after its head `n,,`, `answer` what came back.
+#[must_use]
+pub fn client_final(password: &[u8], bare: &str, answer: &str) -> Option<(String, String)> {
+    let mut fields = answer.split(',');
+    let nonce = fields.next()?.strip_prefix("r=")?;
+    let salt = base64::decode(fields.next()?.strip_prefix("s=")?.as_bytes())?;
+    let rounds = fields.next()?.strip_prefix("i=")?.parse().ok().filter(|n| *n <= ROUNDS_MAX)?;
+    let salted = Keyed::new(&stretch(password, &salt, rounds));
+    let client: Hash = salted.sign(&[b"Client Key"]);
+    let keys = Keys::derive(password, &salt, rounds);
+    let said = format!("c=biws,r={nonce}");
+    let words = [bare, answer, &said].join(",");
+    let mut proof = Keyed::new(&keys.stored).sign(&[words.as_bytes()]);
+    for (byte, key) in proof.iter_mut().zip(client) {
+        *byte ^= key;
+    }
+    let vouched = base64::encode(&keys.vouch(&[words.as_bytes()]));
+    Some((format!("{said},p={}", base64::encode(&proof)), format!("v={vouched}")))
+}
+
+/// A MAC under a key that is given, for whoever needs bytes nobody can guess.
+pub(super) fn keyed(key: &[u8], parts: &[&[u8]]) -> Hash {
+    Keyed::new(key).sign(parts)
+}
+
+/// HMAC-SHA-256 (RFC 2104) under one key: the two hashes that have eaten it.
+struct Keyed {
+    inner: Sha256,
+    outer: Sha256,
+}
+
+impl Keyed {
+    fn new(key: &[u8]) -> Self {
+        let mut block = [0; BLOCK];
+        let short: Hash;
+        let key = if key.len() > BLOCK {
+            short = Sha256::digest(key).into();
+            &short
+        } else {
+            key
+        };
+        for (to, from) in block.iter_mut().zip(key) {
+            *to = *from;
+        }
+        let with = |pad: u8| Sha256::new_with_prefix(block.map(|b| b ^ pad));
+        Self { inner: with(0x36), outer: with(0x5c) }
+    }
+
+    fn sign(&self, parts: &[&[u8]]) -> Hash {
+        let (mut inner, mut outer) = (self.inner.clone(), self.outer.clone());
+        for part in parts {
+            inner.update(part);
+        }
+        outer.update(inner.finalize());
+        outer.finalize().into()
+    }
+}
+
+/// PBKDF2 (RFC 8018) for a single block, which is what SCRAM calls Hi.
+fn stretch(password: &[u8], salt: &[u8], rounds: u32) -> Hash {
+    let keyed = Keyed::new(password);
+    let mut link = keyed.sign(&[salt, &1u32.to_be_bytes()]);
+    let mut all = link;
+    for _ in 1..rounds {
+        link = keyed.sign(&[&link]);
+        for (byte, more) in all.iter_mut().zip(link) {
+            *byte ^= more;
+        }
+    }
+    all
+}
+
+/// Are these the same? Takes as long when they differ in the first bit as in the last.
+fn same(a: &Hash, b: &Hash) -> bool {
+    let mut differ = 0u8;
+    for (x, y) in a.iter().zip(b) {
+        differ = core::hint::black_box(differ | (x ^ y));
+    }
+    differ == 0
+}
+
+/// The name of the method, and of the form of its keys.
+pub(super) const METHOD: &[u8] = b"SCRAM-SHA-256";
+const PREFIX: &str = "SCRAM-SHA-256$";
+/// The least that RFC 7677 asks for; clients have to take as many.
+pub(super) const ROUNDS: u32 = 4_096;
+/// A quarter of a second on a small machine.
+const ROUNDS_MAX: u32 = 1_000_000;
+const SALT_MAX: usize = 256;
+/// What SHA-256 eats at once.
+const BLOCK: usize = 64;

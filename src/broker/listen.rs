@@ -1,0 +1,344 @@
+//! Floor 6. Where to listen and how: as a value, and as a URL.
+//!
+//! `mqtt://host:port` and its like name a protocol and what it is wrapped in; what else there is
+//! to say about a listener follows as options. One table holds every scheme with its port, so the
+//! command line, the manual and the error message say the same. Absent on purpose: keys and
+//! certificates, which all listeners share.
+
+use std::fmt;
+use std::io;
+use std::net::ToSocketAddrs;
+use std::path::PathBuf;
+use std::str::FromStr;
+
+use super::Error;
+use crate::base::cidr::Cidr;
+use crate::base::id::{ListenerNo, RealmId};
+use crate::hub::message::Durability;
+use crate::link::tls::Config;
+use crate::link::{Inside, Spoken, Terms};
+use crate::os::listener::Door;
+use crate::proto::{Listener, Speak};
+
+/// A listener, as it is to be.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Listen {
+    at: At,
+    speak: Speak,
+    inside: Inside,
+    tls: bool,
+    level: Option<Durability>,
+    paths: Vec<String>,
+    proxy: bool,
+}
+
+/// Where.
+#[derive(Clone, PartialEq, Eq, Debug)]
+enum At {
+    /// `host:port`.
+    Net(String),
+    /// A name in the file system, and who may use it.
+    File(PathBuf, u32),
+}
+
+impl fmt::Display for At {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Net(address) => f.write_str(address),
+            Self::File(path, _) => write!(f, "unix:{}", path.display()),
+        }
+    }
+}
+
+impl Listen {
+    /// At an address, `host:port`.
+    #[must_use]
+    pub fn new(address: impl Into<String>, speak: Speak) -> Self {
+        Self::at(At::Net(address.into()), speak)
+    }
+
+    /// At a name in the file system, for this user and its group.
+    #[must_use]
+    pub fn unix(path: impl Into<PathBuf>, speak: Speak) -> Self {
+        Self::at(At::File(path.into(), MODE), speak)
+    }
+
+    fn at(at: At, speak: Speak) -> Self {
+        let inside = if speak == Speak::Any { Inside::Any } else { Inside::Bare };
+        let (tls, level, paths, proxy) = (false, None, Vec::new(), false);
+        Self { at, speak, inside, tls, level, paths, proxy }
+    }
+
+    /// Within TLS, by the broker's certificate.
+    #[must_use]
+    pub fn tls(mut self) -> Self {
+        self.tls = true;
+        self
+    }
+
+    /// Within a WebSocket, at `/` and at the protocol's name.
+    #[must_use]
+    pub fn websocket(mut self) -> Self {
+        self.inside = Inside::Ws;
+        self
+    }
+
+    /// The WebSocket is at this path and nowhere else; may be repeated.
+    #[must_use]
+    pub fn path(mut self, path: impl Into<String>) -> Self {
+        self.paths.push(path.into());
+        self
+    }
+
+    /// Trusted proxies say with a PROXY header for whom they speak.
+    #[must_use]
+    pub fn proxied(mut self) -> Self {
+        self.proxy = true;
+        self
+    }
+
+    /// Acknowledgements wait for this here.
+    #[must_use]
+    pub fn level(mut self, level: Durability) -> Self {
+        self.level = Some(level);
+        self
+    }
+
+    /// Who may use a socket in the file system, as `chmod` has it.
+    #[must_use]
+    pub fn mode(mut self, mode: u32) -> Self {
+        if let At::File(_, own) = &mut self.at {
+            *own = mode;
+        }
+        self
+    }
+
+    /// Protocols that may be found here.
+    fn speaks(&self) -> Vec<Spoken> {
+        match self.speak {
+            Speak::Prx1 => vec![Spoken::Prx1],
+            Speak::Mqtt => vec![Spoken::Mqtt],
+            Speak::Any => vec![Spoken::Mqtt, Spoken::Prx1],
+            Speak::Local => Vec::new(),
+        }
+    }
+
+    /// Does it need a certificate?
+    pub(super) fn wants_tls(&self) -> bool {
+        self.tls
+    }
+
+    /// Where it is, in words.
+    pub(super) fn place(&self) -> String {
+        self.at.to_string()
+    }
+
+    fn option(self, name: &str, value: &str) -> Result<Self, &'static str> {
+        match (name, value) {
+            ("durability", "disk") => Ok(self.level(Durability::Disk)),
+            ("durability", "os") => Ok(self.level(Durability::Os)),
+            ("durability", "memory") => Ok(self.level(Durability::Memory)),
+            ("durability", _) => Err("durability is disk, os or memory"),
+            ("proxy", "on") => Ok(self.proxied()),
+            ("proxy", "off") => Ok(self),
+            ("proxy", _) => Err("proxy is on or off"),
+            ("mode", value) if matches!(self.at, At::File(..)) => {
+                let mode = u32::from_str_radix(value, 8).ok().filter(|mode| *mode <= 0o777);
+                Ok(self.mode(mode.ok_or("mode is three octal digits, as in 660")?))
+            }
+            ("speak", value) if matches!(self.at, At::File(..)) => {
+                let speak = match value {
+                    "prx1" => Speak::Prx1,
+                    "mqtt" => Speak::Mqtt,
+                    "any" => Speak::Any,
+                    _ => return Err("speak is prx1, mqtt or any"),
+                };
+                let (level, proxy) = (self.level, self.proxy);
+                Ok(Self { level, proxy, ..Self::at(self.at, speak) })
+            }
+            _ => Err("there is no such option; there are durability and proxy, and for sockets \
+                      in the file system mode and speak"),
+        }
+    }
+}
+
+/// Bind them all; those that others could reach are refused when only this machine may come in.
+pub(super) fn bind(listen: &[Listen], loopback_only: bool) -> Result<Vec<Door>, Error> {
+    let mut doors = Vec::with_capacity(listen.len());
+    for (place, it) in listen.iter().enumerate() {
+        let wrong = |error| Error::Listen { address: it.at.to_string(), error };
+        let address = match &it.at {
+            At::Net(address) => address,
+            At::File(path, mode) => {
+                doors.push(Door::bind_file(path, *mode, place as u16).map_err(wrong)?);
+                continue;
+            }
+        };
+        let resolved = address.to_socket_addrs().map_err(wrong)?.next();
+        let nothing = || wrong(io::Error::other("the name stands for no address"));
+        let to = resolved.ok_or_else(nothing)?;
+        if loopback_only && !to.ip().to_canonical().is_loopback() {
+            return Err(Error::Exposed { address: address.clone() });
+        }
+        doors.push(Door::bind(to, place as u16).map_err(wrong)?);
+    }
+    Ok(doors)
+}
+
+/// As configured, and one for the embedding program.
+pub(super) fn listeners(
+    listen: &[Listen],
+    level: impl Fn(Option<Durability>) -> Durability,
+    tls: Option<&Config>,
+    trusted: &[Cidr],
+) -> Vec<Listener> {
+    let locally = Listen::new("", Speak::Local);
+    let all = listen.iter().chain([&locally]).enumerate();
+    all.map(|(no, it)| Listener {
+        no: ListenerNo(no as u16),
+        speak: it.speak,
+        realm: RealmId::default(),
+        level: level(it.level),
+        link: Terms {
+            tls: tls.filter(|_| it.tls).cloned(),
+            inside: it.inside,
+            speaks: it.speaks(),
+            paths: it.paths.clone(),
+            proxy: it.proxy,
+            trusted: trusted.to_vec(),
+        },
+    })
+    .collect()
+}
+
+/// A text that is no listener: which, and why.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct NoListen(String);
+
+impl fmt::Display for NoListen {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+impl std::error::Error for NoListen {}
+
+impl FromStr for Listen {
+    type Err = NoListen;
+
+    /// `scheme://host[:port][/path][?option=value&...]`, or `unix:/path[?...]`.
+    fn from_str(url: &str) -> Result<Self, NoListen> {
+        let wrong = |what: &str| NoListen(format!("{url}: {what}"));
+        let (place, options) = url.split_once('?').unwrap_or((url, ""));
+        let mut listen = match place.strip_prefix("unix:") {
+            Some(path) => {
+                let path = path.strip_prefix("//").unwrap_or(path);
+                if !path.starts_with('/') {
+                    return Err(wrong("unix: is followed by a whole path, as in unix:/run/x.sock"));
+                }
+                Self::unix(path, Speak::Any)
+            }
+            None => net(place).map_err(|what| wrong(&what))?,
+        };
+        for option in options.split('&').filter(|option| !option.is_empty()) {
+            let (name, value) = option.split_once('=').unwrap_or((option, ""));
+            let told = listen.option(name, value);
+            listen = told.map_err(|what| wrong(&format!("{option}: {what}")))?;
+        }
+        Ok(listen)
+    }
+}
+
+fn net(place: &str) -> Result<Listen, String> {
+    let schemes = || SCHEMES.map(|(name, ..)| name).join(", ");
+    let (scheme, rest) = place.split_once("://").ok_or_else(|| {
+        format!("it is not protocol://host:port; spoken today: {}, unix", schemes())
+    })?;
+    let known = SCHEMES.iter().find(|(name, ..)| *name == scheme);
+    let &(_, speak, websocket, tls, port) = known
+        .ok_or_else(|| format!("{scheme} is not spoken; spoken today: {}, unix", schemes()))?;
+    let (address, path) = match rest.find('/') {
+        Some(at) => rest.split_at(at),
+        None => (rest, ""),
+    };
+    let bare = address.rsplit_once(']').map_or(address, |(_, behind)| behind);
+    let address = match (bare.contains(':'), port) {
+        (true, _) => address.to_owned(),
+        (false, Some(port)) => format!("{address}:{port}"),
+        (false, None) => return Err(format!("{scheme} has no port of its own: name one")),
+    };
+    let mut listen = Listen::new(address, speak);
+    if websocket {
+        listen = listen.websocket();
+        if path.len() > 1 {
+            listen = listen.path(path);
+        }
+    } else if path.len() > 1 {
+        return Err("only a WebSocket has a path".into());
+    }
+    Ok(if tls { listen.tls() } else { listen })
+}
+
+/// Scheme, protocol, in a WebSocket, in TLS, port.
+type Scheme = (&'static str, Speak, bool, bool, Option<u16>);
+
+const SCHEMES: [Scheme; 10] = [
+    ("prx1", Speak::Prx1, false, false, Some(52_909)),
+    ("prx1s", Speak::Prx1, false, true, None),
+    ("prx1+ws", Speak::Prx1, true, false, None),
+    ("prx1+wss", Speak::Prx1, true, true, None),
+    ("mqtt", Speak::Mqtt, false, false, Some(1_883)),
+    ("mqtts", Speak::Mqtt, false, true, Some(8_883)),
+    ("ws", Speak::Mqtt, true, false, Some(8_083)),
+    ("wss", Speak::Mqtt, true, true, Some(8_084)),
+    ("any", Speak::Any, false, false, None),
+    ("anys", Speak::Any, false, true, None),
+];
+/// The user who runs the broker, and its group.
+const MODE: u32 = 0o660;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn listen(url: &str) -> Listen {
+        url.parse().unwrap()
+    }
+
+    #[test]
+    fn a_url_says_what_a_value_says() {
+        assert_eq!(listen("prx1://[::1]"), Listen::new("[::1]:52909", Speak::Prx1));
+        assert_eq!(listen("mqtt://h"), Listen::new("h:1883", Speak::Mqtt));
+        assert_eq!(listen("mqtts://h/"), Listen::new("h:8883", Speak::Mqtt).tls());
+        assert_eq!(listen("ws://h"), Listen::new("h:8083", Speak::Mqtt).websocket());
+        let wss = Listen::new("h:9", Speak::Mqtt).websocket().tls().path("/a/b");
+        assert_eq!(listen("wss://h:9/a/b"), wss);
+        let any = Listen::new("[::]:7", Speak::Any).proxied().level(Durability::Os);
+        assert_eq!(listen("any://[::]:7?durability=os&proxy=on"), any);
+        assert_eq!(any.inside, Inside::Any);
+        let unix = Listen::unix("/run/x", Speak::Any);
+        assert_eq!(listen("unix:/run/x"), unix);
+        assert_eq!(listen("unix:///run/x?mode=600"), unix.mode(0o600));
+        let prx1 = Listen::unix("/run/x", Speak::Prx1).mode(0o600);
+        assert_eq!(listen("unix:/run/x?mode=600&speak=prx1"), prx1);
+    }
+
+    #[test]
+    fn what_is_wrong_is_said() {
+        for (url, what) in [
+            ("127.0.0.1:1883", "protocol://host:port"),
+            ("amqp://h:1", "amqp is not spoken; spoken today: prx1"),
+            ("any://h", "no port of its own"),
+            ("mqtt://h/path", "only a WebSocket has a path"),
+            ("mqtt://h?durability=perhaps", "disk, os or memory"),
+            ("mqtt://h?proxy=1", "on or off"),
+            ("mqtt://h?mode=600", "no such option"),
+            ("unix:relative", "whole path"),
+            ("unix:/x?mode=9", "octal"),
+            ("unix:/x?speak=http", "prx1, mqtt or any"),
+        ] {
+            let said = url.parse::<Listen>().unwrap_err().to_string();
+            assert!(said.starts_with(url) && said.contains(what), "{said}");
+        }
+    }
+}

@@ -1,0 +1,234 @@
+//! Floor 4. How many come from one place, and how fast: who gets no slot before it costs one.
+//!
+//! A place is a network (`Address::network`): one host of IPv4, or what one host of IPv6 can choose
+//! from. A place is remembered while it has connections, and after that until its pace is
+//! forgiven, which takes a second; of places in that second no more than a fixed number are kept,
+//! the oldest going first. With both bounds off nothing is kept at all. Roads without addresses
+//! have no place. Absent on purpose: lists of the welcome and the banned (`Policy::accept`), and
+//! failures to log in (`access`).
+
+use std::collections::VecDeque;
+
+use crate::base::bucket::Bucket;
+use crate::base::id::ConnId;
+use crate::base::limits::{Limit, Limits};
+use crate::base::map::{Map, Seed};
+use crate::base::stats::Counter;
+use crate::base::time::Now;
+use crate::hub::policy::Address;
+
+use super::{Engine, NoSlot};
+
+/// Everybody who is here, by place.
+#[derive(Debug)]
+pub(super) struct Crowd {
+    places: Map<Address, Place>,
+    /// Places without connections whose pace is not forgiven yet, the longest gone first. One that
+    /// came back meanwhile may stand here several times.
+    fading: VecDeque<Address>,
+    pace: Bucket,
+    /// A place as it begins.
+    fresh: Place,
+    open_max: u32,
+    counts: bool,
+}
+
+#[derive(Clone, Debug)]
+struct Place {
+    open: u32,
+    pace: Bucket,
+}
+
+impl Crowd {
+    pub(super) fn new(limits: &Limits, seed: Seed) -> Self {
+        let rate = u64::from(limits.connects_per_address_s_max);
+        let all = u64::from(limits.connects_s_max);
+        Self {
+            places: Map::with_hasher(seed),
+            fading: VecDeque::new(),
+            pace: Bucket::new(all, all),
+            fresh: Place { open: 0, pace: Bucket::new(rate, rate) },
+            open_max: limits.connections_per_address_max,
+            counts: rate > 0 || limits.connections_per_address_max > 0,
+        }
+    }
+
+    /// Somebody comes: may they? When they may, they are counted until `on_gone`.
+    pub(super) fn on_came(&mut self, now: Now, from: Address) -> Result<(), Limit> {
+        if now.mono < self.pace.ready_at(1) {
+            return Err(Limit::connects_s_max);
+        }
+        if self.counts && from != Address::Local {
+            self.forget(now);
+            let place = self.places.entry(from.network()).or_insert_with(|| self.fresh.clone());
+            if self.open_max > 0 && place.open >= self.open_max {
+                return Err(Limit::connections_per_address_max);
+            }
+            if !place.pace.take(now.mono, 1) {
+                return Err(Limit::connects_per_address_s_max);
+            }
+            place.open += 1;
+        }
+        self.pace.charge(now.mono, 1);
+        Ok(())
+    }
+
+    /// Somebody who was counted is gone.
+    pub(super) fn on_gone(&mut self, from: Address) {
+        let network = from.network();
+        let Some(place) = self.places.get_mut(&network) else { return };
+        place.open = place.open.saturating_sub(1);
+        if place.open == 0 {
+            self.fading.push_back(network);
+        }
+    }
+
+    /// Let go of places that mean nothing any more, a few for each one that comes.
+    fn forget(&mut self, now: Now) {
+        for _ in 0..FORGET {
+            let Some(network) = self.fading.front() else { return };
+            let place = self.places.get(network);
+            let empty = place.is_some_and(|place| place.open == 0);
+            let forgiven = place.is_none_or(|place| place.pace.is_full(now.mono));
+            if empty && !forgiven && self.fading.len() <= FADING_MAX {
+                return;
+            }
+            if empty {
+                self.places.remove(network);
+            }
+            self.fading.pop_front();
+        }
+    }
+
+    #[cfg(test)]
+    fn remembered(&self) -> usize {
+        self.places.len().max(self.fading.len())
+    }
+}
+
+impl Engine {
+    /// Somebody comes from there, or turns out to: are they welcome? Counts them if they are, until
+    /// the connection with this address as its `counted` is buried.
+    pub(super) fn welcome(&mut self, now: Now, from: Address) -> Result<(), NoSlot> {
+        if !self.hub.policy.accept(now, from) {
+            self.hub.stats.count(Counter::PolicyDenied);
+            return Err(NoSlot::Unwelcome);
+        }
+        self.crowd.on_came(now, from).map_err(|limit| {
+            self.hub.limited(now, from.network().to_string().as_bytes(), limit);
+            match limit {
+                Limit::connections_per_address_max => NoSlot::Address,
+                _ => NoSlot::Pace,
+            }
+        })
+    }
+
+    /// The connection is gone, or is from somewhere else than was thought.
+    pub(super) fn uncount(&mut self, conn: ConnId) {
+        let counted = self.conns.get_mut(conn).and_then(|c| c.counted.take());
+        if let Some(address) = counted {
+            self.crowd.on_gone(address);
+        }
+    }
+}
+
+/// Entries looked at for each connection that comes; more than one, so that they become fewer.
+const FORGET: usize = 4;
+/// Places without a connection that are remembered for their pace.
+const FADING_MAX: usize = 65_536;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::base::time::MS;
+
+    fn crowd(open: u32, pace: u32, all: u32) -> Crowd {
+        let limits = Limits {
+            connections_per_address_max: open,
+            connects_per_address_s_max: pace,
+            connects_s_max: all,
+            ..Limits::default()
+        };
+        Crowd::new(&limits, Seed::with_seed(1))
+    }
+
+    fn at(ms: u64) -> Now {
+        Now { mono: ms * MS, wall: 0 }
+    }
+
+    fn host(n: u32) -> Address {
+        Address::V4(n.to_be_bytes())
+    }
+
+    #[test]
+    fn so_many_from_one_place_and_others_are_not_touched() {
+        let mut crowd = crowd(2, 0, 0);
+        for _ in 0..2 {
+            crowd.on_came(at(0), host(1)).unwrap();
+        }
+        let full = Err(Limit::connections_per_address_max);
+        assert_eq!(crowd.on_came(at(0), host(1)), full);
+        let mut dressed = [0; 16];
+        dressed[10..].copy_from_slice(&[0xff, 0xff, 0, 0, 0, 1]);
+        assert_eq!(crowd.on_came(at(0), Address::V6(dressed)), full, "the same host");
+        crowd.on_came(at(0), host(2)).unwrap();
+        crowd.on_gone(host(1));
+        crowd.on_came(at(0), host(1)).unwrap();
+        assert_eq!(crowd.on_came(at(0), host(1)), full, "a refusal was not counted");
+        for _ in 0..10 {
+            crowd.on_came(at(0), Address::Local).expect("no address, no place");
+        }
+    }
+
+    #[test]
+    fn so_many_in_a_second_from_one_place_and_from_all() {
+        let mut each = crowd(0, 3, 0);
+        let came = |crowd: &mut Crowd, ms, n| crowd.on_came(at(ms), host(n)).is_ok();
+        assert_eq!((0..10).filter(|_| came(&mut each, 0, 1)).count(), 3);
+        assert!(came(&mut each, 0, 2));
+        each.on_gone(host(1));
+        assert!(!came(&mut each, 10, 1), "going does not buy a new beginning");
+        assert_eq!((0..100).filter(|i| came(&mut each, 1_000 + 10 * i, 1)).count(), 5);
+        let mut all = crowd(0, 0, 5);
+        assert_eq!((0..10).filter(|n| came(&mut all, 0, *n)).count(), 5);
+        assert_eq!(all.on_came(at(0), Address::Local), Err(Limit::connects_s_max));
+        assert!(came(&mut all, 200, 9));
+    }
+
+    #[test]
+    fn whoever_is_refused_by_its_own_bound_uses_nobody_elses_pace() {
+        let mut crowd = crowd(1, 0, 2);
+        crowd.on_came(at(0), host(1)).unwrap();
+        for _ in 0..100 {
+            assert!(crowd.on_came(at(0), host(1)).is_err());
+        }
+        crowd.on_came(at(0), host(2)).expect("the second in this second");
+    }
+
+    #[test]
+    fn what_is_remembered_is_bounded_and_fades() {
+        let mut crowd = crowd(10, 1, 0);
+        for n in 0..1_000_000 {
+            crowd.on_came(at(0), host(n)).unwrap();
+            crowd.on_gone(host(n));
+        }
+        assert!(crowd.remembered() <= FADING_MAX + FORGET, "{}", crowd.remembered());
+        for n in 0..20_000 {
+            crowd.on_came(at(5_000), host(n)).unwrap();
+        }
+        assert!(crowd.remembered() <= 20_000, "{}", crowd.remembered());
+    }
+
+    #[test]
+    fn one_that_comes_and_goes_for_ever_is_remembered_once() {
+        let mut busy = crowd(10, 0, 0);
+        for _ in 0..1_000 {
+            busy.on_came(at(0), host(1)).unwrap();
+            busy.on_gone(host(1));
+        }
+        assert!(busy.remembered() <= FORGET, "{}", busy.remembered());
+        let mut off = crowd(0, 0, 0);
+        off.on_came(at(0), host(1)).unwrap();
+        assert_eq!(off.remembered(), 0);
+    }
+}

@@ -1,0 +1,102 @@
+//! Floor 4. What lies between sockets and peers: arriving bytes are unwrapped, what is said is
+//! wrapped, and what a link learns on the way becomes facts about its connection.
+//!
+//! A connection has its deadline from its first moment, so a handshake needs none of its own. What
+//! a rule broken below a protocol is called, and whose fault it is, stands in the table of faults
+//! like every other rule. Absent on purpose: plain connections, which never come here.
+
+use core::net::IpAddr;
+
+use bytes::BytesMut;
+
+use crate::base::id::ConnId;
+use crate::base::outbound::Outbound;
+use crate::base::time::Now;
+use crate::hub::policy::{Address, Event};
+use crate::link::{Heard, Link, Parting};
+use crate::proto::doom::Doom;
+use crate::proto::fault::{Blame, Fault, FaultKind};
+use crate::proto::{Peer, Protocol, Speak};
+
+use super::Engine;
+
+impl Engine {
+    /// Take off what is the link's. What is left in `chunk` is for the peer; what is to be done
+    /// behind it is in the answer.
+    pub(super) fn unwrap(&mut self, now: Now, conn: ConnId, chunk: &mut BytesMut) -> Heard {
+        let limits = &self.hub.limits;
+        let Some(c) = self.conns.get_mut(conn) else { return Heard::default() };
+        let Some(listener) = self.listeners.get(usize::from(c.listener)) else {
+            return Heard::default();
+        };
+        let heard = c.link.on_bytes(now, chunk, &mut self.spare, &listener.link, limits);
+        if let Some(ip) = heard.address {
+            (c.address, c.loopback) = (Address::from(ip), is_loopback(ip));
+            let event = Event::Forwarded { conn, address: c.address };
+            self.hub.observer.see(now, &event);
+        }
+        if let Some(spoken) = heard.spoken
+            && listener.speak == Speak::Any
+        {
+            // The deadline of a stranger counts from accept, whatever it turns out to speak.
+            let opened = Now { mono: c.opened, wall: now.wall };
+            c.peer = Peer::new(Speak::from(spoken), opened, &self.hub);
+        }
+        if c.link.has_words() {
+            self.dirty.mark(conn, &mut c.marked);
+        }
+        heard
+    }
+
+    /// What a link heard behind the bytes that were for the peer.
+    pub(super) fn after_bytes(&mut self, now: Now, conn: ConnId, heard: Heard) {
+        if let Some(flaw) = heard.flaw {
+            if self.conns.get(conn).is_some_and(|c| c.doom.is_none()) {
+                self.on_fault(now, conn, FaultKind::from(flaw).fault());
+            }
+        } else if heard.ended {
+            self.on_closed(now, conn, false);
+        }
+    }
+
+    /// Encode what this connection says, wrapped in its layers.
+    pub(super) fn say_wrapped(&mut self, now: Now, conn: ConnId, out: &mut Outbound) -> bool {
+        let share = self.hub.limits.write_bytes_turn;
+        let hub = &mut self.hub;
+        let Some(c) = self.conns.get_mut(conn) else { return false };
+        let Link::Wrapped(link) = &mut c.link else { return false };
+        let last = c.doom.map(|doom| parting(&doom));
+        let peer = &mut c.peer;
+        link.speak(out, &mut self.inside, share, last, |out| {
+            // What is encrypted already is part of the share: it is counted by what comes out.
+            peer.poll_transmit(now, hub, out, share)
+        })
+    }
+
+    /// From now on, connections of this listener are wrapped so; open ones stay as they are.
+    /// False: it does no TLS.
+    pub fn rewrap(&mut self, place: u16, tls: crate::link::tls::Config) -> bool {
+        let listener = self.listeners.get_mut(usize::from(place));
+        let Some(listener) = listener.filter(|l| l.link.tls.is_some()) else { return false };
+        listener.link.tls = Some(tls);
+        true
+    }
+}
+
+/// How a WebSocket says it.
+fn parting(doom: &Doom) -> Parting {
+    let code = match doom {
+        Doom::Eof | Doom::Reset | Doom::Left => 1000,
+        Doom::Stopping => 1001,
+        Doom::Fault(Fault { blame: Blame::Peer, .. }) => 1002,
+        Doom::StorageFailed | Doom::Fault(Fault { blame: Blame::Us, .. }) => 1011,
+        Doom::Fault(Fault { blame: Blame::Capacity, .. }) => 1013,
+        _ => 1008,
+    };
+    Parting { code, reason: doom.name(), late: *doom == Doom::ConnectTimeout }
+}
+
+/// An address of this machine that means nobody else.
+fn is_loopback(ip: IpAddr) -> bool {
+    ip.to_canonical().is_loopback()
+}

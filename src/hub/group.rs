@@ -1,0 +1,151 @@
+//! Floor 2. Groups: of all members that listen to a filter together, one is told.
+//!
+//! Groups hang in a trie of their own, so that publishing costs nothing more where nobody shares.
+//! Who is connected and has room is preferred to who is not; among equals the strategy chooses. A
+//! choice is final: what a member is owed is not given to another, because it may have been seen.
+//! A reader that would be told anyway is not told twice; its copy carries both subscriptions'
+//! numbers. Absent on purpose: kept values (a group is not told what was, only what is).
+
+use bytes::Bytes;
+
+use crate::base::id::{RealmId, SessionId};
+use crate::base::limits;
+use crate::topic::{Filter, LeafId, Topic};
+
+use super::Hub;
+use super::policy::Access;
+use super::realm::Member;
+use super::session::{Share, SubOpts};
+
+/// Members that take turns.
+#[derive(Debug)]
+pub struct Group {
+    /// Its name: groups of one name and different filters are different groups.
+    pub name: Bytes,
+    /// The members.
+    pub members: Vec<Member>,
+    /// Whose turn it was last.
+    turn: usize,
+}
+
+impl Hub {
+    /// For each group of this leaf, the member that is told.
+    pub(super) fn choose(
+        &mut self,
+        realm: RealmId,
+        leaf: LeafId,
+        topic: &Topic,
+        from: Option<SessionId>,
+        into: &mut Vec<Member>,
+    ) {
+        let checks = self.policy.checks_receive();
+        let strategy = self.limits.share_strategy;
+        let Some(r) = self.realms.get_mut(usize::from(realm.0)) else { return };
+        for group in r.shared.leaf_mut(leaf).into_iter().flatten() {
+            let n = group.members.len();
+            let first = match (strategy, from) {
+                (limits::ShareStrategy::Sticky, Some(id)) => id.index as usize % n.max(1),
+                _ => (group.turn + 1) % n.max(1),
+            };
+            // Connected with nothing waiting, connected, away: in this order.
+            let mut best: Option<((u8, u64), usize)> = None;
+            for i in 0..n {
+                let at = (first + i) % n;
+                let Some(s) = group.members.get(at).and_then(|m| self.sessions.get(m.session))
+                else {
+                    continue;
+                };
+                // Who may not be told is passed over, not told in vain.
+                if checks && !self.policy.permit(&s.principal, &Access::Receive(topic)) {
+                    continue;
+                }
+                let class = match (s.conn.is_some(), s.lagging, s.durable) {
+                    (true, false, _) => 0,
+                    (true, true, _) => 1,
+                    (false, _, true) => 2,
+                    (false, _, false) => continue,
+                };
+                let owed = match strategy {
+                    limits::ShareStrategy::LeastOwed => {
+                        s.outbox.owed() + s.outbox.in_flight() as u64
+                    }
+                    _ => 0,
+                };
+                if best.is_none_or(|(least, _)| (class, owed) < least) {
+                    best = Some(((class, owed), at));
+                }
+                if strategy != limits::ShareStrategy::LeastOwed && class == 0 {
+                    break;
+                }
+            }
+            if let Some((_, at)) = best {
+                group.turn = at;
+                into.extend(group.members.get(at).copied());
+            }
+        }
+    }
+
+    /// Make the session a member, or change what it asked for. True: it was none before.
+    pub(crate) fn join_group(
+        &mut self,
+        id: SessionId,
+        realm: RealmId,
+        filter: &Filter,
+        name: &Bytes,
+        opts: SubOpts,
+    ) -> bool {
+        let Some(r) = self.realms.get_mut(usize::from(realm.0)) else { return false };
+        let Some(s) = self.sessions.get_mut(id) else { return false };
+        let leaf = match r.shared.find(filter) {
+            Some(leaf) => leaf,
+            None => r.shared.entry(&filter.detached(), Vec::new),
+        };
+        let Some(groups) = r.shared.leaf_mut(leaf) else { return false };
+        let at = groups.iter().position(|g| g.name == name).unwrap_or_else(|| {
+            let name = Bytes::copy_from_slice(name);
+            groups.push(Group { name, members: Vec::new(), turn: 0 });
+            groups.len() - 1
+        });
+        let Some(group) = groups.get_mut(at) else { return false };
+        let shares = &mut s.extra_mut().shares;
+        let mine = shares.iter_mut().find(|share| share.leaf == leaf && share.group == name);
+        if let Some(mine) = mine {
+            mine.opts = opts;
+            let member = group.members.iter_mut().find(|m| m.session == id);
+            member.into_iter().for_each(|m| m.opts = opts);
+            return false;
+        }
+        let mut text = Vec::new();
+        filter.encode(&mut text);
+        let len = (text.len() + name.len() + super::subscribe::SUB_BYTES) as u32;
+        shares.push(Share { leaf, group: group.name.clone(), opts, len });
+        group.members.push(Member { session: id, opts });
+        true
+    }
+
+    /// End a membership; an empty group is no group.
+    pub(crate) fn leave_group(
+        &mut self,
+        id: SessionId,
+        realm: RealmId,
+        leaf: LeafId,
+        name: &Bytes,
+    ) {
+        let Some(r) = self.realms.get_mut(usize::from(realm.0)) else { return };
+        if let Some(s) = self.sessions.get_mut(id) {
+            s.extra_mut().shares.retain(|share| share.leaf != leaf || share.group != name);
+        }
+        let Some(groups) = r.shared.leaf_mut(leaf) else { return };
+        if let Some(at) = groups.iter().position(|g| g.name == name)
+            && let Some(group) = groups.get_mut(at)
+        {
+            group.members.retain(|m| m.session != id);
+            if group.members.is_empty() {
+                groups.swap_remove(at);
+            }
+        }
+        if groups.is_empty() {
+            r.shared.remove(leaf);
+        }
+    }
+}

@@ -1,0 +1,99 @@
+//! Floor 2. Who reached a bound: always counted, told once per client and minute.
+//!
+//! Whoever was told of is remembered as a digest in a table of fixed size, four places for each. A
+//! crowd with ever new names can push others out and be told of again, so there is a pace for
+//! everybody together too: nobody can fill a disk with lines. Absent on purpose: what happens to
+//! whoever reached the bound, which is decided where the bound is.
+
+use core::hash::BuildHasher;
+
+use crate::base::bucket::Bucket;
+use crate::base::limits::Limit;
+use crate::base::map::Seed;
+use crate::base::time::{MS, Now};
+
+use super::Hub;
+use super::policy::Event;
+
+/// Of whom it was told lately.
+pub(crate) struct Told {
+    seed: Seed,
+    sets: Vec<[Entry; WAYS]>,
+    pace: Bucket,
+}
+
+#[derive(Clone, Copy, Default)]
+struct Entry {
+    who: u64,
+    until: u64,
+}
+
+impl Told {
+    pub(crate) fn new(seed: Seed) -> Self {
+        let sets = vec![[Entry::default(); WAYS]; SETS];
+        Self { seed, sets, pace: Bucket::new(LINES_S, LINES) }
+    }
+
+    /// Is it to be told that they reached this bound? Then it is not, for a minute.
+    fn note(&mut self, now: Now, who: &[u8], limit: Limit) -> bool {
+        let who = self.seed.hash_one((who, limit));
+        let Some(set) = self.sets.get_mut(who as usize % SETS) else { return false };
+        let known = set.iter().any(|e| e.who == who && now.mono < e.until);
+        if known || !self.pace.take(now.mono, 1) {
+            return false;
+        }
+        if let Some(oldest) = set.iter_mut().min_by_key(|e| e.until) {
+            *oldest = Entry { who, until: now.mono.saturating_add(WINDOW) };
+        }
+        true
+    }
+}
+
+impl Hub {
+    /// Somebody reached this bound. `who` is a client id, a user name or an address.
+    pub fn limited(&mut self, now: Now, who: &[u8], limit: Limit) {
+        self.stats.reached(limit);
+        if self.told.note(now, who, limit) {
+            self.observer.see(now, &Event::Limited { who, limit });
+        }
+    }
+}
+
+const WAYS: usize = 4;
+const SETS: usize = 256;
+/// How long it is not told again.
+const WINDOW: u64 = 60_000 * MS;
+/// Lines in a second, and at once, about all bounds together.
+const LINES_S: u64 = 10;
+const LINES: u64 = 100;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn at(ms: u64) -> Now {
+        Now { mono: ms * MS, wall: 0 }
+    }
+
+    #[test]
+    fn once_for_each_client_and_bound_in_a_minute() {
+        let mut told = Told::new(Seed::with_seed(1));
+        assert!(told.note(at(0), b"a", Limit::queued_max));
+        assert!(!told.note(at(1), b"a", Limit::queued_max));
+        assert!(told.note(at(1), b"a", Limit::receive_max));
+        assert!(told.note(at(1), b"b", Limit::queued_max));
+        assert!(!told.note(at(59_999), b"a", Limit::queued_max));
+        assert!(told.note(at(60_000), b"a", Limit::queued_max));
+    }
+
+    #[test]
+    fn a_crowd_of_names_makes_a_few_lines_in_a_second() {
+        let mut told = Told::new(Seed::with_seed(1));
+        let lines = |told: &mut Told, ms: u64| {
+            let names = (0..100_000u32).map(|n| n ^ (ms as u32) << 20);
+            names.filter(|n| told.note(at(ms), &n.to_be_bytes(), Limit::queued_max)).count() as u64
+        };
+        assert_eq!(lines(&mut told, 0), LINES);
+        assert_eq!(lines(&mut told, 1_000), LINES_S);
+    }
+}

@@ -1,0 +1,47 @@
+//! Floor 2. Kept values on their way to whoever subscribes, in steps.
+
+use crate::base::limits::Limits;
+
+use super::bench_test::*;
+use super::registry::Fresh;
+
+/// What a connection is handed that comes back only when it is called.
+fn called(b: &mut Bench, id: crate::base::id::SessionId) -> (Vec<String>, usize) {
+    let (mut all, mut turns) = (Vec::new(), 0);
+    while b.hub.poll_awake().is_some() {
+        b.hub.heard(id);
+        while let Some(d) = b.hub.next(b.now, id) {
+            all.push(d);
+        }
+        b.pump();
+        turns += 1;
+    }
+    (bodies(&all), turns)
+}
+
+#[test]
+fn a_value_behind_many_that_do_not_match_comes_without_another_call() {
+    let mut b = Bench::new(Limits::default());
+    for n in 0..5_000 {
+        b.publish(&format!("t{n:04}/a"), b"no", 0, true);
+    }
+    b.publish("z/b", b"yes", 0, true);
+    let reader = b.attach("reader", Fresh::No).session;
+    b.subscribe(reader, "*/b", 0);
+    let (got, turns) = called(&mut b, reader);
+    assert_eq!(got, ["yes"]);
+    assert!(turns > 10, "the walk gave others their turn, {turns} times");
+}
+
+#[test]
+fn the_last_of_many_filters_has_its_value_too() {
+    let mut b = Bench::new(Limits::default());
+    b.publish("here", b"yes", 0, true);
+    let reader = b.attach("reader", Fresh::No).session;
+    for n in 0..100 {
+        b.subscribe(reader, &format!("nothing/{n}"), 0);
+    }
+    b.subscribe(reader, "here", 0);
+    let (got, _) = called(&mut b, reader);
+    assert_eq!(got, ["yes"]);
+}

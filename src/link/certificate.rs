@@ -1,0 +1,152 @@
+//! Floor 1. The name in a client's certificate.
+//!
+//! A certificate that came through the TLS machine is well formed and signed by somebody we
+//! trust; what is read here is only its subject and its alternative names, by walking over the
+//! rest. A name becomes a user name, so what could be read in two ways (a NUL, a control character,
+//! two common names) is refused instead of cut. Absent on purpose: every other field.
+
+/// Which name of a certificate is the user's.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+pub enum Named {
+    /// The common name of the subject.
+    #[default]
+    Subject,
+    /// The first alternative name that is a mail address, a host or a URI.
+    Alternative,
+}
+
+/// A name that cannot be a user's, or a certificate that cannot be read.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct NoName;
+
+/// The user name in a certificate (DER), if it has one.
+pub fn name(der: &[u8], named: Named) -> Result<Option<String>, NoName> {
+    let found = match named {
+        Named::Subject => subject(der).and_then(common_name),
+        Named::Alternative => extensions(der).and_then(alternative),
+    };
+    let Some(name) = found.ok_or(NoName)? else { return Ok(None) };
+    let tame = !name.is_empty() && name.len() <= NAME_MAX && !name.chars().any(char::is_control);
+    if tame { Ok(Some(name.to_owned())) } else { Err(NoName) }
+}
+
+/// What stands before the subject is skipped: version, serial number, algorithm, issuer, validity.
+fn body(der: &[u8]) -> Option<Walk<'_>> {
+    let mut certificate = Walk(Walk(der).enter(SEQUENCE)?);
+    let mut body = Walk(certificate.enter(SEQUENCE)?);
+    body.skip_if(0xa0);
+    for _ in 0..4 {
+        body.next()?;
+    }
+    Some(body)
+}
+
+fn subject(der: &[u8]) -> Option<&[u8]> {
+    body(der)?.enter(SEQUENCE)
+}
+
+/// The last part of a certificate's body; a certificate without it has none.
+fn extensions(der: &[u8]) -> Option<&[u8]> {
+    let mut body = body(der)?;
+    while !body.0.is_empty() {
+        let (tag, inner) = body.next()?;
+        if tag == 0xa3 {
+            return Walk(inner).enter(SEQUENCE);
+        }
+    }
+    Some(&[])
+}
+
+/// The common name of a subject; two are one too many.
+fn common_name(subject: &[u8]) -> Option<Option<&str>> {
+    let mut found = None;
+    let mut sets = Walk(subject);
+    while !sets.0.is_empty() {
+        let mut pairs = Walk(sets.enter(SET)?);
+        while !pairs.0.is_empty() {
+            let mut pair = Walk(pairs.enter(SEQUENCE)?);
+            if pair.enter(OID)? != COMMON_NAME {
+                continue;
+            }
+            let text = match pair.next()? {
+                (UTF8 | PRINTABLE | IA5, text) => core::str::from_utf8(text).ok()?,
+                // Other alphabets than ASCII and Unicode have no single reading.
+                _ => return None,
+            };
+            if found.replace(text).is_some() {
+                return None;
+            }
+        }
+    }
+    Some(found)
+}
+
+/// The first alternative name that is a mail address, a host or a URI.
+fn alternative(extensions: &[u8]) -> Option<Option<&str>> {
+    let mut extensions = Walk(extensions);
+    while !extensions.0.is_empty() {
+        let mut extension = Walk(extensions.enter(SEQUENCE)?);
+        if extension.enter(OID)? != ALTERNATIVE_NAMES {
+            continue;
+        }
+        extension.skip_if(BOOLEAN);
+        let mut names = Walk(Walk(extension.enter(OCTETS)?).enter(SEQUENCE)?);
+        while !names.0.is_empty() {
+            if let (0x81 | 0x82 | 0x86, text) = names.next()? {
+                let text = core::str::from_utf8(text).ok().filter(|text| text.is_ascii())?;
+                return Some(Some(text));
+            }
+        }
+    }
+    Some(None)
+}
+
+/// Elements one behind another.
+#[derive(Clone, Copy)]
+struct Walk<'a>(&'a [u8]);
+
+impl<'a> Walk<'a> {
+    /// The next element: its tag and what is in it.
+    fn next(&mut self) -> Option<(u8, &'a [u8])> {
+        let (&[tag, first], mut rest) = self.0.split_first_chunk::<2>()?;
+        let mut len = usize::from(first);
+        if first & 0x80 != 0 {
+            let bytes = usize::from(first & 0x7f);
+            if bytes == 0 || bytes > 3 {
+                return None;
+            }
+            let (digits, behind) = rest.split_at_checked(bytes)?;
+            len = digits.iter().fold(0, |len, digit| len << 8 | usize::from(*digit));
+            rest = behind;
+        }
+        let (inner, behind) = rest.split_at_checked(len)?;
+        self.0 = behind;
+        Some((tag, inner))
+    }
+
+    /// What is in the next element, which must have this tag.
+    fn enter(&mut self, tag: u8) -> Option<&'a [u8]> {
+        self.next().filter(|(found, _)| *found == tag).map(|(_, inner)| inner)
+    }
+
+    fn skip_if(&mut self, tag: u8) {
+        if self.0.first() == Some(&tag) {
+            let _ = self.next();
+        }
+    }
+}
+
+const BOOLEAN: u8 = 0x01;
+const OCTETS: u8 = 0x04;
+const OID: u8 = 0x06;
+const UTF8: u8 = 0x0c;
+const PRINTABLE: u8 = 0x13;
+const IA5: u8 = 0x16;
+const SEQUENCE: u8 = 0x30;
+const SET: u8 = 0x31;
+/// 2.5.4.3
+const COMMON_NAME: &[u8] = &[0x55, 4, 3];
+/// 2.5.29.17
+const ALTERNATIVE_NAMES: &[u8] = &[0x55, 29, 17];
+/// What a user name in a packet may have.
+const NAME_MAX: usize = 65_535;

@@ -1,0 +1,311 @@
+//! Floor 1. WebSocket frames (RFC 6455): the client's are taken off, ours are put on.
+//!
+//! The protocols inside are streams of their own packets, so a frame is only a stretch of bytes:
+//! its payload is unmasked where it lies and passed on as it comes, and nothing is gathered but
+//! headers and control frames, 14 and 125 bytes at most. A length is therefore never a reason to
+//! allocate. Absent on purpose: text, compression, and messages as a whole.
+
+use bytes::BytesMut;
+
+use super::Flaw;
+
+/// What a client's frames are read by.
+#[derive(Clone, Debug)]
+pub struct Unframe {
+    /// A header that is not whole yet, or a control frame's payload.
+    part: [u8; 125],
+    have: u8,
+    /// Payload of the frame that is still to come.
+    left: u64,
+    mask: [u8; 4],
+    opcode: u8,
+    /// A message was begun and not ended.
+    within: bool,
+    closed: bool,
+}
+
+/// What control frames asked for.
+#[derive(Clone, PartialEq, Eq, Debug, Default)]
+pub struct Asked {
+    /// The payload of the last Ping; older ones need no answer once this one has its own.
+    pub ping: Option<Vec<u8>>,
+    /// The peer closes, with this code.
+    pub close: Option<u16>,
+}
+
+impl Default for Unframe {
+    fn default() -> Self {
+        Self {
+            part: [0; 125],
+            have: 0,
+            left: 0,
+            mask: [0; 4],
+            opcode: CONTINUE,
+            within: false,
+            closed: false,
+        }
+    }
+}
+
+impl Unframe {
+    /// Take off everything that is no payload. What is left in `chunk` is for the peer, also
+    /// when a flaw comes behind it.
+    pub fn take(&mut self, chunk: &mut BytesMut, max: u64) -> Result<Asked, Flaw> {
+        let mut asked = Asked::default();
+        let mut kept = 0;
+        let done = self.walk(chunk, max, &mut kept, &mut asked);
+        chunk.truncate(kept);
+        done.map(|()| asked)
+    }
+
+    /// Two places in one buffer: `read` is looked at, `kept` is where payload moves to. They
+    /// part at the first header and never meet again.
+    fn walk(
+        &mut self,
+        chunk: &mut [u8],
+        max: u64,
+        kept: &mut usize,
+        asked: &mut Asked,
+    ) -> Result<(), Flaw> {
+        let mut read = 0;
+        while read < chunk.len() && !self.closed {
+            if self.left == 0 {
+                read += self.header(chunk.get(read..).unwrap_or_default(), max)?;
+            } else {
+                let n = chunk.len().saturating_sub(read).min(cap(self.left));
+                self.payload(chunk, read, n, kept);
+                read += n;
+                self.left -= n as u64;
+            }
+            if self.left == 0 && self.is_control() {
+                self.control(asked)?;
+            }
+        }
+        Ok(())
+    }
+
+    /// Bytes of a header; how many of `input` were taken.
+    fn header(&mut self, input: &[u8], max: u64) -> Result<usize, Flaw> {
+        let mut taken = 0;
+        loop {
+            let have = usize::from(self.have);
+            let need = header_len(self.part.get(..have).unwrap_or_default());
+            // What can be judged is judged before more is waited for.
+            self.judge(have, max)?;
+            if have == need {
+                break;
+            }
+            let (Some(byte), Some(place)) = (input.get(taken), self.part.get_mut(have)) else {
+                return Ok(taken);
+            };
+            *place = *byte;
+            self.have += 1;
+            taken += 1;
+        }
+        self.begin();
+        Ok(taken)
+    }
+
+    /// The rules for as much of a header as is there.
+    fn judge(&self, have: usize, max: u64) -> Result<(), Flaw> {
+        let part = self.part.get(..have).unwrap_or_default();
+        let Some(first) = part.first() else { return Ok(()) };
+        if first & 0x70 != 0 {
+            return Err(Flaw::WsReserved);
+        }
+        let (last, opcode) = (first & 0x80 != 0, first & 0x0f);
+        match opcode {
+            CONTINUE if !self.within => return Err(Flaw::WsFragment),
+            TEXT => return Err(Flaw::WsText),
+            BINARY if self.within => return Err(Flaw::WsFragment),
+            CLOSE | PING | PONG if !last => return Err(Flaw::WsControl),
+            CONTINUE | BINARY | CLOSE | PING | PONG => {}
+            _ => return Err(Flaw::WsOpcode),
+        }
+        let Some(second) = part.get(1) else { return Ok(()) };
+        if second & 0x80 == 0 {
+            return Err(Flaw::WsUnmasked);
+        }
+        if opcode & 0x8 != 0 && second & 0x7f > 125 {
+            return Err(Flaw::WsControl);
+        }
+        match length(part) {
+            // [RFC 6455, 5.2] The most significant bit must be 0, the shortest form is a must.
+            Some((_, false)) => Err(Flaw::WsLength),
+            Some((len, true)) if len > max => Err(Flaw::WsTooLong),
+            _ => Ok(()),
+        }
+    }
+
+    /// The header is whole.
+    fn begin(&mut self) {
+        let head = self.part.get(..usize::from(self.have)).unwrap_or_default();
+        let (first, rest) = (head.first().copied().unwrap_or_default(), head.len());
+        self.left = length(head).map_or(0, |(len, _)| len);
+        let mask = rest.checked_sub(4).and_then(|at| head.get(at..)).and_then(<[u8]>::first_chunk);
+        self.mask = mask.copied().unwrap_or_default();
+        self.opcode = first & 0x0f;
+        self.have = 0;
+        if !self.is_control() {
+            self.within = first & 0x80 == 0;
+        }
+    }
+
+    fn is_control(&self) -> bool {
+        self.opcode & 0x8 != 0
+    }
+
+    /// `n` bytes of payload at `read`: to `kept`, or into the control frame.
+    fn payload(&mut self, chunk: &mut [u8], read: usize, n: usize, kept: &mut usize) {
+        if self.is_control() {
+            let have = usize::from(self.have);
+            let (to, from) = (self.part.get_mut(have..have + n), chunk.get(read..read + n));
+            if let (Some(to), Some(from)) = (to, from) {
+                to.copy_from_slice(from);
+                unmask(to, self.mask);
+            }
+            self.have += n as u8;
+        } else {
+            if *kept != read {
+                chunk.copy_within(read..read + n, *kept);
+            }
+            unmask(chunk.get_mut(*kept..*kept + n).unwrap_or_default(), self.mask);
+            *kept += n;
+        }
+        self.mask.rotate_left(n % 4);
+    }
+
+    /// A control frame is whole.
+    fn control(&mut self, asked: &mut Asked) -> Result<(), Flaw> {
+        let said = self.part.get(..usize::from(self.have)).unwrap_or_default();
+        match self.opcode {
+            PING => asked.ping = Some(said.to_vec()),
+            CLOSE => {
+                self.closed = true;
+                asked.close = Some(close_code(said)?);
+            }
+            _ => {}
+        }
+        (self.have, self.opcode) = (0, CONTINUE);
+        Ok(())
+    }
+}
+
+/// The code of a Close; 1005 stands for none and is never sent.
+fn close_code(said: &[u8]) -> Result<u16, Flaw> {
+    let (code, reason) = match said {
+        [] => return Ok(NO_CODE),
+        [_] => return Err(Flaw::WsClose),
+        [high, low, reason @ ..] => (u16::from_be_bytes([*high, *low]), reason),
+    };
+    if !matches!(code, 1000..=1003 | 1007..=1014 | 3000..=4999) {
+        return Err(Flaw::WsClose);
+    }
+    match core::str::from_utf8(reason) {
+        Ok(_) => Ok(code),
+        Err(_) => Err(Flaw::WsReason),
+    }
+}
+
+/// Length of the header that begins so, mask and all, as far as can be told.
+fn header_len(part: &[u8]) -> usize {
+    match part.get(1).map(|second| second & 0x7f) {
+        None => 2,
+        Some(126) => 8,
+        Some(127) => 14,
+        Some(_) => 6,
+    }
+}
+
+/// Length of the payload, once its bytes are there, and whether it is well put.
+fn length(part: &[u8]) -> Option<(u64, bool)> {
+    match (part.get(1)? & 0x7f, part.get(2..).unwrap_or_default()) {
+        (126, rest) => {
+            let len = u16::from_be_bytes(*rest.first_chunk()?);
+            Some((len.into(), len > 125))
+        }
+        (127, rest) => {
+            let len = u64::from_be_bytes(*rest.first_chunk()?);
+            Some((len, len > 0xffff && len >> 63 == 0))
+        }
+        (len, _) => Some((len.into(), true)),
+    }
+}
+
+/// The mask is applied eight bytes at a time: this is all that a large message costs here.
+fn unmask(bytes: &mut [u8], mask: [u8; 4]) {
+    let word = u64::from(u32::from_le_bytes(mask));
+    let word = word << 32 | word;
+    let (eights, rest) = bytes.as_chunks_mut::<8>();
+    for eight in eights {
+        *eight = (u64::from_le_bytes(*eight) ^ word).to_le_bytes();
+    }
+    for (byte, key) in rest.iter_mut().zip(mask.iter().cycle()) {
+        *byte ^= key;
+    }
+}
+
+/// The header of a frame of ours: whole, unmasked.
+#[must_use]
+pub fn head(opcode: u8, len: usize) -> Head {
+    let mut bytes = [0; 10];
+    let (size, used) = match len {
+        0..=125 => (len as u8, 2),
+        126..=0xffff => (126, 4),
+        _ => (127, 10),
+    };
+    [bytes[0], bytes[1]] = [0x80 | opcode, size];
+    match used {
+        4 => bytes[2..4].copy_from_slice(&(len as u16).to_be_bytes()),
+        10 => bytes[2..].copy_from_slice(&(len as u64).to_be_bytes()),
+        _ => {}
+    }
+    Head { bytes, used }
+}
+
+/// The header of a frame.
+#[derive(Clone, Copy, Debug)]
+pub struct Head {
+    bytes: [u8; 10],
+    used: usize,
+}
+
+impl core::ops::Deref for Head {
+    type Target = [u8];
+
+    fn deref(&self) -> &[u8] {
+        self.bytes.get(..self.used).unwrap_or_default()
+    }
+}
+
+/// A Close frame; `reason` is cut to what fits.
+#[must_use]
+pub fn close(code: u16, reason: &str) -> Vec<u8> {
+    if code == NO_CODE {
+        return head(CLOSE, 0).to_vec();
+    }
+    let reason = reason.get(..reason.floor_char_boundary(123)).unwrap_or_default();
+    let mut frame = head(CLOSE, 2 + reason.len()).to_vec();
+    frame.extend_from_slice(&code.to_be_bytes());
+    frame.extend_from_slice(reason.as_bytes());
+    frame
+}
+
+fn cap(n: u64) -> usize {
+    usize::try_from(n).unwrap_or(usize::MAX)
+}
+
+/// What follows belongs to the message begun before.
+pub const CONTINUE: u8 = 0x0;
+/// Text.
+pub const TEXT: u8 = 0x1;
+/// Bytes.
+pub const BINARY: u8 = 0x2;
+/// The end.
+pub const CLOSE: u8 = 0x8;
+/// Are you there?
+pub const PING: u8 = 0x9;
+/// I am.
+pub const PONG: u8 = 0xa;
+/// Stands for a Close without a code.
+pub const NO_CODE: u16 = 1005;

@@ -1,0 +1,88 @@
+//! Floor 5. A stream of bytes to somebody: over the network, or by a name in the file system.
+//!
+//! Absent on purpose: what they carry.
+
+use std::io::{self, IoSlice, Read, Write};
+use std::net::Shutdown;
+
+use mio::event::Source;
+use mio::net::{TcpStream, UnixStream};
+use mio::{Interest, Registry, Token};
+
+/// A stream.
+#[derive(Debug)]
+pub enum Stream {
+    /// Over the network.
+    Tcp(TcpStream),
+    /// Within this machine.
+    Unix(UnixStream),
+}
+
+macro_rules! either {
+    ($self:expr, $stream:ident => $do:expr) => {
+        match $self {
+            Stream::Tcp($stream) => $do,
+            Stream::Unix($stream) => $do,
+        }
+    };
+}
+
+impl Stream {
+    /// What is said in a turn is said in one write; waiting for more would only add delay.
+    pub fn do_not_wait(&self) {
+        if let Self::Tcp(stream) = self {
+            let _ = stream.set_nodelay(true);
+        }
+    }
+
+    /// Say that nothing follows.
+    pub fn shutdown(&self) -> io::Result<()> {
+        either!(self, stream => stream.shutdown(Shutdown::Write))
+    }
+}
+
+impl From<TcpStream> for Stream {
+    fn from(stream: TcpStream) -> Self {
+        Self::Tcp(stream)
+    }
+}
+
+impl From<UnixStream> for Stream {
+    fn from(stream: UnixStream) -> Self {
+        Self::Unix(stream)
+    }
+}
+
+impl Read for Stream {
+    fn read(&mut self, into: &mut [u8]) -> io::Result<usize> {
+        either!(self, stream => stream.read(into))
+    }
+}
+
+impl Write for Stream {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        either!(self, stream => stream.write(bytes))
+    }
+
+    fn write_vectored(&mut self, pieces: &[IoSlice<'_>]) -> io::Result<usize> {
+        either!(self, stream => stream.write_vectored(pieces))
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
+    }
+}
+
+impl Source for Stream {
+    fn register(&mut self, with: &Registry, token: Token, interest: Interest) -> io::Result<()> {
+        either!(self, stream => stream.register(with, token, interest))
+    }
+
+    fn reregister(&mut self, with: &Registry, token: Token, interest: Interest) -> io::Result<()> {
+        either!(self, stream => stream.reregister(with, token, interest))
+    }
+
+    fn deregister(&mut self, with: &Registry) -> io::Result<()> {
+        either!(self, stream => stream.deregister(with))
+    }
+}

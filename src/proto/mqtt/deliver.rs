@@ -1,0 +1,132 @@
+//! Floor 3. A message on its way to an MQTT client: spelled, shortened by an alias, within bounds.
+//!
+//! What the client has no spelling for, or takes no packets so large for, is counted, told to the
+//! observer and settled, so that it is not owed for ever (mqtt5 3.1.2-25). What is left of a
+//! message's lifetime is said in seconds, the last of them begun. Absent on purpose: which message
+//! is next (the hub knows), and packet ids (they follow from its ordinal).
+
+use crate::base::outbound::Outbound;
+use crate::base::stats::Counter;
+use crate::base::time::Now;
+use crate::hub::Hub;
+use crate::hub::message::{Delivery, Message, id_of};
+use crate::hub::policy::Event;
+use crate::hub::session::Kind;
+use crate::topic::Topic;
+
+use super::alias::Spoken;
+use super::dialect::Spelling;
+use super::encode::{PublishHead, PublishProps, publish_head, publish_len};
+use super::line::Line;
+use super::online::Online;
+use super::packet::{Ack, Packet, Version};
+use super::props::Props;
+
+impl Online {
+    /// Say the next thing that is owed; false when nothing can be said now.
+    pub(super) fn deliver(
+        &mut self,
+        now: Now,
+        line: &Line,
+        hub: &mut Hub,
+        out: &mut Outbound,
+    ) -> bool {
+        if let Some(id) = hub.next_released(self.session) {
+            // Half done on an earlier connection (4.4.0-1).
+            line.put_packet(Packet::PubRel(Ack { id, reason: 0, props: Props::none() }), out);
+            return true;
+        }
+        let Some(delivery) = hub.next(now, self.session) else { return false };
+        if let Err((counter, reason)) = self.put_delivery(now, &delivery, line, hub, out) {
+            self.give_up(now, &delivery, counter, reason, hub);
+        }
+        true
+    }
+
+    fn put_delivery(
+        &mut self,
+        now: Now,
+        d: &Delivery,
+        line: &Line,
+        hub: &Hub,
+        out: &mut Outbound,
+    ) -> Result<(), (Counter, &'static str)> {
+        let unspellable = (Counter::Unspellable, "no spelling for its topic");
+        let version = line.version.unwrap_or(Version::V311);
+        let m = &d.message;
+        let mut spelled = Vec::new();
+        let Some(text) = text_of(&m.topic, &mut spelled, hub) else { return Err(unspellable) };
+        let id = if d.qos > 0 { id_of(d.ord) } else { 0 };
+        let spoken = self.ours.look(text);
+        let mut put = |spoken: Spoken| {
+            let head = PublishHead {
+                version,
+                dup: d.qos > 0 && d.dup,
+                qos: d.qos,
+                retain: d.retain,
+                topic: if matches!(spoken, Spoken::Known(_)) { &[] } else { text },
+                id,
+                props: PublishProps {
+                    expiry: seconds_left(m, now),
+                    alias: spoken.number(),
+                    subs: &d.subs,
+                    rest: &m.props,
+                },
+                payload_len: m.body.len(),
+            };
+            match publish_len(&head) <= line.packet_max {
+                true => publish_head(out, &head).map(|()| true),
+                false => Ok(false),
+            }
+        };
+        let mut said = put(spoken).map_err(|_| unspellable)?;
+        match spoken {
+            Spoken::New(number) if said => self.ours.learn(number, text),
+            Spoken::New(_) => said = put(Spoken::Plain).map_err(|_| unspellable)?,
+            Spoken::Plain | Spoken::Known(_) => {}
+        }
+        if !said {
+            return Err((Counter::DroppedLarge, "larger than its reader takes"));
+        }
+        out.put_bytes(&m.body);
+        Ok(())
+    }
+
+    fn give_up(
+        &self,
+        now: Now,
+        d: &Delivery,
+        counter: Counter,
+        reason: &'static str,
+        hub: &mut Hub,
+    ) {
+        if counter == Counter::Unspellable {
+            hub.note_unspelled(now, Kind::Mqtt, &d.message.topic);
+        } else {
+            hub.stats.count(counter);
+            let event =
+                Event::Dropped { user: &self.who.client_id, topic: &d.message.topic, reason };
+            hub.observer.see(now, &event);
+        }
+        match d.qos {
+            0 => false,
+            1 => hub.puback(self.session, id_of(d.ord)),
+            _ => hub.pubrec_refused(self.session, id_of(d.ord)),
+        };
+    }
+}
+
+/// The topic as MQTT writes it; none when it cannot.
+fn text_of<'a>(topic: &'a Topic, spelled: &'a mut Vec<u8>, hub: &Hub) -> Option<&'a [u8]> {
+    let spelling = Spelling::new(&hub.limits);
+    match spelling.as_spelled(topic) {
+        Some(text) => Some(text),
+        None => spelling.spell(topic, spelled).then_some(&spelled[..]),
+    }
+}
+
+/// Mqtt5 3.3.2-6: what it was given, less what it has waited here.
+fn seconds_left(m: &Message, now: Now) -> Option<u32> {
+    let ms = (m.expires != 0).then(|| m.expires.saturating_sub(now.wall))?;
+    Some(u32::try_from(ms.div_ceil(1_000)).unwrap_or(u32::MAX))
+}

@@ -1,0 +1,385 @@
+//! Floor 3. An MQTT client that is in: publishing, and the ladders both ways.
+//!
+//! Each packet is carried out whole or parked whole: what could not be done now is tried again
+//! with the same packet, and nothing of it was done before, save filters that were already dealt
+//! with. An acknowledgement is a reply that waits for what the hub says it must wait for. A
+//! publication that may not be is refused by its own acknowledgement in 5.0, and acknowledged and
+//! dropped before, because 3.1.1 has no other words short of the end (3.3.5-2). Absent on
+//! purpose: encoding.
+
+use bytes::Bytes;
+
+use crate::base::id::{Lsn, SessionId};
+use crate::base::limits::Limit;
+use crate::base::stats::Counter;
+use crate::hub::Held;
+use crate::hub::message::{Durability, Publication};
+use crate::hub::policy::{Access, Event, Principal};
+use crate::hub::registry::Parting;
+use crate::proto::fault::{Fault, FaultKind};
+use crate::proto::{Ask, Ctx};
+use crate::topic::Topic;
+
+use super::alias::{Ours, Theirs};
+use super::auth::Proof;
+use super::dialect::Spelling;
+use super::fault::reason as code;
+use super::line::{Done, Line, Parked, Step};
+use super::packet::{Ack, Packet, Publish, Reason};
+use super::props::{Prop, Props};
+
+/// A client that is in.
+#[derive(Debug)]
+pub(super) struct Online {
+    pub(super) session: SessionId,
+    pub(super) who: Principal,
+    /// Silence longer than this ends the connection; 0: it may be silent.
+    pub(super) idle_ms: u64,
+    /// Its session was to end with the connection: a goodbye may not change that.
+    pub(super) ends: bool,
+    /// Another broker: it wants neither its own messages nor their retain flags changed.
+    pub(super) bridge: bool,
+    pub(super) theirs: Theirs,
+    pub(super) ours: Ours,
+    /// How it proved who it is, when it did so in a dialogue.
+    pub(super) proof: Option<Box<Proof>>,
+}
+
+/// What a publication's properties mean to this hop.
+#[derive(Clone, Copy, Debug, Default)]
+struct Hop {
+    alias: Option<u16>,
+    expiry_s: Option<u32>,
+    utf8: bool,
+}
+
+impl Hop {
+    fn of(props: &Props) -> Self {
+        let mut hop = Self::default();
+        for prop in props.iter() {
+            match prop {
+                Prop::TopicAlias(alias) => hop.alias = Some(alias),
+                Prop::MessageExpiry(s) => hop.expiry_s = Some(s),
+                Prop::PayloadFormat(format) => hop.utf8 = format == 1,
+                _ => {}
+            }
+        }
+        hop
+    }
+}
+
+impl Online {
+    /// Carry out a packet; `done` says how far it came before it was parked.
+    pub(super) fn on_packet(
+        &mut self,
+        packet: Packet,
+        done: Done,
+        line: &mut Line,
+        ctx: &mut Ctx<'_>,
+    ) -> Result<(), Fault> {
+        match packet {
+            Packet::Publish(p) => self.on_publish(p, line, ctx),
+            Packet::PubAck(ack) => {
+                ignored_unless(ctx.hub.puback(self.session, ack.id), ctx);
+                Ok(())
+            }
+            Packet::PubRec(ack) => self.on_pubrec(ack, line, ctx),
+            Packet::PubRel(ack) => self.on_pubrel(ack, line, ctx),
+            Packet::PubComp(ack) => {
+                ignored_unless(ctx.hub.pubcomp(self.session, ack.id), ctx);
+                Ok(())
+            }
+            Packet::Subscribe(s) => self.on_subscribe(s, done, line, ctx),
+            Packet::Unsubscribe(s) => self.on_unsubscribe(s, done, line, ctx),
+            Packet::PingReq => {
+                line.replies.push(Lsn::START, super::line::Reply::Pong);
+                Ok(())
+            }
+            Packet::Disconnect(bye) => self.on_disconnect(&bye, line, ctx),
+            Packet::Auth(step) => self.on_auth(&step, line, ctx),
+            // Mqtt 3.1.0-2.
+            Packet::Connect(_) => Err(FaultKind::MqttSecondConnect.fault()),
+            Packet::ConnAck(_) | Packet::SubAck(_) | Packet::UnsubAck(_) | Packet::PingResp => {
+                Err(FaultKind::MqttDirection.fault())
+            }
+        }
+    }
+
+    fn on_publish(
+        &mut self,
+        mut p: Publish,
+        line: &mut Line,
+        ctx: &mut Ctx<'_>,
+    ) -> Result<(), Fault> {
+        let hop = Hop::of(&p.props);
+        let topic = match self.topic_of(&p, hop.alias, ctx) {
+            Ok(topic) => topic,
+            Err(why) if why.kind == FaultKind::MqttTopicDeep => {
+                note_deep(&self.who, p.topic.len(), ctx);
+                return self.turn_down(&p, why.kind, line, ctx);
+            }
+            Err(why) => return Err(why),
+        };
+        check_agreed(p.qos, p.retain, ctx)?;
+        if p.qos == 2 && ctx.hub.inbound_known(self.session, p.id) {
+            // Mqtt 4.3.3-2: received once already. What its record waits for stands before this
+            // in the line of replies, or before the welcome.
+            ctx.hub.stats.count(Counter::Swallowed);
+            line.ack(Lsn::START, Step::Rec, p.id, 0);
+            return Ok(());
+        }
+        if p.qos > 0 && line.is_v5() && line.owing >= u32::from(ctx.hub.limits.receive_max) {
+            return Err(FaultKind::MqttReceiveMax.fault());
+        }
+        if !permit(&self.who, Access::Publish(&topic), ctx) {
+            return self.turn_down(&p, FaultKind::MqttDenied, line, ctx);
+        }
+        if hop.utf8 && ctx.hub.limits.check_payload_format && !is_utf8(&p.payload) {
+            return match p.qos {
+                0 => Err(FaultKind::MqttPayloadFormat.fault()),
+                _ => self.turn_down(&p, FaultKind::MqttPayloadFormat, line, ctx),
+            };
+        }
+        let publication = Publication {
+            realm: ctx.listener.realm,
+            topic,
+            body: core::mem::take(&mut p.payload),
+            props: p.props.forwardable(),
+            qos: p.qos,
+            retain: p.retain,
+            expires: hop.expiry_s.map_or(0, |s| expires_at(ctx.now.wall, s)),
+            inbound: (p.qos == 2).then_some(p.id),
+        };
+        self.publish(p, publication, line, ctx)
+    }
+
+    /// Hand it to the hub, and owe the answer.
+    fn publish(
+        &self,
+        mut p: Publish,
+        publication: Publication,
+        line: &mut Line,
+        ctx: &mut Ctx<'_>,
+    ) -> Result<(), Fault> {
+        let level = ctx.listener.level;
+        let mut sent = ctx.hub.publish(ctx.now, Some(self.session), level, &publication);
+        if p.qos == 0 && sent == Err(Held::Failed) {
+            // Nothing was promised, so a sick disk need not stop it.
+            let volatile = Durability::Memory;
+            sent = ctx.hub.publish(ctx.now, Some(self.session), volatile, &publication);
+        }
+        let receipt = match sent {
+            Ok(receipt) => receipt,
+            Err(why) => {
+                p.payload = publication.body;
+                return self.held_publish(why, p, line, ctx);
+            }
+        };
+        // Mqtt5 3.4.2.1: told only where there is a code for it.
+        let alone = line.is_v5() && receipt.matched == 0;
+        let reason = if alone { code::NO_MATCHING } else { 0 };
+        match p.qos {
+            0 => {}
+            1 => line.ack(receipt.after, Step::Ack, p.id, reason),
+            _ => line.ack(receipt.after, Step::Rec, p.id, reason),
+        }
+        line.owing += u32::from(p.qos > 0);
+        let event = Event::Published {
+            who: &self.who,
+            topic: &publication.topic,
+            len: publication.body.len(),
+            qos: p.qos,
+            retain: p.retain,
+        };
+        ctx.hub.observer.see(ctx.now, &event);
+        Ok(())
+    }
+
+    fn held_publish(
+        &self,
+        why: Held,
+        p: Publish,
+        line: &mut Line,
+        ctx: &mut Ctx<'_>,
+    ) -> Result<(), Fault> {
+        let kind = match why {
+            Held::Full | Held::Memory => {
+                park(Packet::Publish(p), Done::default(), line, ctx);
+                return Ok(());
+            }
+            Held::Failed => FaultKind::MqttStorage,
+            Held::TooLarge => FaultKind::MqttOverMax,
+        };
+        match (p.qos, line.is_v5(), kind) {
+            (1.., true, FaultKind::MqttStorage) => self.turn_down(&p, kind, line, ctx),
+            _ => Err(kind.fault()),
+        }
+    }
+
+    /// It may not be. In 5.0 its acknowledgement says so; before, it is acknowledged and dropped.
+    fn turn_down(
+        &self,
+        p: &Publish,
+        why: FaultKind,
+        line: &mut Line,
+        ctx: &mut Ctx<'_>,
+    ) -> Result<(), Fault> {
+        ctx.hub.stats.count(Counter::PublishesRefused);
+        match (p.qos, line.is_v5()) {
+            (0, _) => {}
+            (1, true) => {
+                line.owing += 1;
+                line.refuse(Step::Ack, p.id, why);
+            }
+            (_, true) => {
+                line.owing += 1;
+                line.refuse(Step::Rec, p.id, why);
+            }
+            (1, false) => line.ack(Lsn::START, Step::Ack, p.id, 0),
+            (_, false) => match ctx.hub.inbound_note(self.session, p.id, ctx.listener.level) {
+                Ok(receipt) => line.ack(receipt.after, Step::Rec, p.id, 0),
+                Err(why) => return self.held_publish(why, p.clone(), line, ctx),
+            },
+        }
+        Ok(())
+    }
+
+    /// The topic a publication names, by its text, its number, or both.
+    fn topic_of(&mut self, p: &Publish, alias: Option<u16>, ctx: &Ctx<'_>) -> Result<Topic, Fault> {
+        match alias {
+            Some(0) => Err(FaultKind::MqttAliasZero.fault()),
+            Some(alias) if p.topic.is_empty() => self.theirs.look(alias),
+            Some(alias) => {
+                let topic = Spelling::new(&ctx.hub.limits).topic(&p.topic)?;
+                self.theirs.learn(alias, ctx.hub.limits.alias_max, &topic)?;
+                Ok(topic)
+            }
+            None => Spelling::new(&ctx.hub.limits).topic(&p.topic),
+        }
+    }
+
+    /// A delivery of QoS 2 has arrived, or is refused (mqtt5 4.3.3-9: then its id is free).
+    fn on_pubrec(&self, ack: Ack, line: &mut Line, ctx: &mut Ctx<'_>) -> Result<(), Fault> {
+        if ack.reason >= 0x80 {
+            ignored_unless(ctx.hub.pubrec_refused(self.session, ack.id), ctx);
+            return Ok(());
+        }
+        match ctx.hub.pubrec(self.session, ack.id, ctx.listener.level) {
+            Ok(Some(receipt)) => line.ack(receipt.after, Step::Rel, ack.id, 0),
+            Ok(None) => {
+                ctx.hub.stats.count(Counter::Ignored);
+                line.ack(Lsn::START, Step::Rel, ack.id, code::ID_UNKNOWN);
+            }
+            Err(why) => return held(why, Packet::PubRec(ack), Done::default(), line, ctx),
+        }
+        Ok(())
+    }
+
+    /// A publication's id is free again. An unknown one is answered all the same: the answer to
+    /// the first may have been lost.
+    fn on_pubrel(&self, ack: Ack, line: &mut Line, ctx: &mut Ctx<'_>) -> Result<(), Fault> {
+        match ctx.hub.inbound_free(self.session, ack.id, ctx.listener.level) {
+            Ok(Some(receipt)) => line.ack(receipt.after, Step::Comp, ack.id, 0),
+            Ok(None) => {
+                ctx.hub.stats.count(Counter::Ignored);
+                line.ack(Lsn::START, Step::Comp, ack.id, code::ID_UNKNOWN);
+            }
+            Err(why) => return held(why, Packet::PubRel(ack), Done::default(), line, ctx),
+        }
+        Ok(())
+    }
+
+    /// The goodbye. Any reason but 0 leaves the will in force (mqtt5 3.14.4-3).
+    fn on_disconnect(&self, bye: &Reason, line: &mut Line, ctx: &mut Ctx<'_>) -> Result<(), Fault> {
+        let expiry = bye.props.iter().find_map(|prop| match prop {
+            Prop::SessionExpiry(s) => Some(s),
+            _ => None,
+        });
+        if let Some(s) = expiry {
+            if self.ends && s > 0 {
+                return Err(FaultKind::MqttSessionExpiry.fault());
+            }
+            let expiry_s = super::connect::granted_expiry(s, ctx.hub.limits.session_s_max);
+            ctx.hub.set_expiry(self.session, expiry_s);
+        }
+        line.parting = if bye.reason == 0 { Parting::Quiet } else { Parting::Lost };
+        line.left = true;
+        ctx.asks.push(Ask::Leave);
+        Ok(())
+    }
+
+    pub(super) fn heap(&self) -> usize {
+        self.theirs.heap() + self.ours.heap() + self.who.user.len() + self.who.client_id.len()
+    }
+}
+
+/// Wait with the packet until there is room; nothing behind it is read meanwhile.
+pub(super) fn park(packet: Packet, done: Done, line: &mut Line, ctx: &mut Ctx<'_>) {
+    ctx.hub.stats.count(Counter::Stalled);
+    line.parked = Some(Box::new(Parked { packet, done }));
+    ctx.asks.push(Ask::Stall);
+}
+
+/// The hub could not: wait with the packet if waiting helps.
+pub(super) fn held(
+    why: Held,
+    packet: Packet,
+    done: Done,
+    line: &mut Line,
+    ctx: &mut Ctx<'_>,
+) -> Result<(), Fault> {
+    match why {
+        Held::Full | Held::Memory => {
+            park(packet, done, line, ctx);
+            Ok(())
+        }
+        Held::Failed => Err(FaultKind::MqttStorage.fault()),
+        Held::TooLarge => Err(FaultKind::MqttOverMax.fault()),
+    }
+}
+
+/// Is it allowed? A refusal is counted and told to the observer.
+pub(super) fn permit(who: &Principal, access: Access<'_>, ctx: &mut Ctx<'_>) -> bool {
+    if ctx.hub.policy.permit(who, &access) {
+        return true;
+    }
+    ctx.hub.stats.count(Counter::PolicyDenied);
+    let why = ctx.hub.policy.explain(who, &access);
+    let event = Event::Denied { conn: ctx.conn, who, access, why: &why };
+    ctx.hub.observer.see(ctx.now, &event);
+    false
+}
+
+/// A topic is longer or deeper than this broker takes.
+pub(super) fn note_deep(who: &Principal, len: usize, ctx: &mut Ctx<'_>) {
+    let long = len > ctx.hub.limits.topic_bytes_max;
+    let limit = if long { Limit::topic_bytes_max } else { Limit::levels_max };
+    ctx.hub.limited(ctx.now, &who.client_id, limit);
+}
+
+/// What the welcome said this broker does not do (mqtt5 3.2.2-11, 3.2.2-14).
+pub(super) fn check_agreed(qos: u8, retain: bool, ctx: &Ctx<'_>) -> Result<(), Fault> {
+    if qos > ctx.hub.limits.qos_max {
+        return Err(FaultKind::MqttWillQos.fault());
+    }
+    if retain && !ctx.hub.limits.retain_ok {
+        return Err(FaultKind::MqttRetainOff.fault());
+    }
+    Ok(())
+}
+
+/// The wall-clock millisecond `s` seconds from now. A lifetime of nothing still reaches whoever
+/// is there at this moment.
+fn expires_at(wall: u64, s: u32) -> u64 {
+    wall.saturating_add((u64::from(s) * 1_000).max(1))
+}
+
+pub(super) fn is_utf8(bytes: &Bytes) -> bool {
+    core::str::from_utf8(bytes).is_ok()
+}
+
+fn ignored_unless(known: bool, ctx: &mut Ctx<'_>) {
+    if !known {
+        ctx.hub.stats.count(Counter::Ignored);
+    }
+}

@@ -1,0 +1,343 @@
+//! Floor 3. An MQTT connection: from the first packet to the last.
+//!
+//! States only go forward: a stranger is verified, perhaps in a dialogue, joins its session, is
+//! online, is over. Before it is online nothing but its login is read; what came behind it waits.
+//! Replies keep their order and wait for their journal position; deliveries are pulled from the
+//! session. One machine serves 3.1, 3.1.1 and 5.0; they part where a packet has no form in one of
+//! them. Absent on purpose: sockets, other connections, and whether the connection is closed (the
+//! engine decides).
+
+use bytes::{Bytes, BytesMut};
+
+use crate::base::id::{Lsn, SessionId};
+use crate::base::outbound::Outbound;
+use crate::base::stats::Counter;
+use crate::base::time::{Deadline, MS, Now};
+use crate::hub::Hub;
+use crate::hub::policy::{Claim, Dialogue, Principal};
+use crate::proto::doom::Doom;
+use crate::proto::fault::{Fault, FaultKind};
+use crate::proto::{Ctx, Protocol};
+
+use super::decode;
+use super::line::Line;
+use super::online::Online;
+use super::pace::Pace;
+use super::packet::{Connect, Packet, Sender, Version};
+
+/// A password check is waited for this long; then the stranger is let go.
+const VERDICT_MS: u64 = 60_000;
+
+/// How far the connection has come.
+#[derive(Debug)]
+pub(super) enum State {
+    /// Nothing but a CONNECT may come.
+    Stranger,
+    /// A worker compares the password.
+    Verifying { serial: u32, connect: Box<Connect>, claim: Box<Claim> },
+    /// It proves in several steps who it is; nothing but AUTH may come.
+    Conversing { connect: Box<Connect>, dialogue: Box<dyn Dialogue> },
+    /// Let in; the journal has no room for its session yet.
+    Joining(Box<Joining>),
+    /// At work.
+    Online(Box<Online>),
+    /// Over.
+    Over,
+}
+
+/// What joining needs.
+#[derive(Debug)]
+pub(super) struct Joining {
+    pub(super) connect: Box<Connect>,
+    pub(super) principal: Principal,
+    /// The last words of the dialogue that let it in.
+    pub(super) said: Option<Bytes>,
+}
+
+/// An MQTT connection's state.
+#[derive(Debug)]
+pub struct Peer {
+    pub(super) state: State,
+    pub(super) line: Line,
+    pub(super) serial: u32,
+    /// None where its rate is not bounded.
+    pub(super) pace: Option<Box<Pace>>,
+    /// It is ahead of its pace and not read.
+    paused: bool,
+    opened: u64,
+    connect_ms: u64,
+    replies_max: usize,
+}
+
+impl Peer {
+    /// A stranger, from now on.
+    #[must_use]
+    pub fn new(now: Now, hub: &Hub) -> Self {
+        Self {
+            state: State::Stranger,
+            line: Line::new(now.mono),
+            serial: 0,
+            pace: None,
+            paused: false,
+            opened: now.mono,
+            connect_ms: hub.limits.connect_ms_max,
+            replies_max: hub.limits.replies_max,
+        }
+    }
+
+    fn on_packet(&mut self, packet: Packet, ctx: &mut Ctx<'_>) -> Result<(), Fault> {
+        match (&mut self.state, packet) {
+            (State::Online(online), packet) => {
+                online.on_packet(packet, Default::default(), &mut self.line, ctx)
+            }
+            (State::Stranger, Packet::Connect(connect)) => self.on_connect(connect, ctx),
+            (State::Stranger, _) => Err(FaultKind::MqttFirstPacket.fault()),
+            (State::Conversing { .. }, packet) => self.on_conversing(packet, ctx),
+            (State::Verifying { .. } | State::Joining(_) | State::Over, _) => Ok(()),
+        }
+    }
+
+    /// Take the next packet; false when there is no whole one.
+    fn take_packet(&mut self, input: &mut BytesMut, ctx: &mut Ctx<'_>) -> Result<bool, Fault> {
+        let stranger = matches!(self.state, State::Stranger);
+        // What a refusal must look like is known before the packet is: its version stands early.
+        let like = if stranger { peek_version(input) } else { None };
+        let before = input.len();
+        match decode::next(input, self.line.version, Sender::Client, self.packet_max(ctx.hub)) {
+            Ok(None) => Ok(false),
+            Ok(Some(packet)) => {
+                self.line.heard = ctx.now.mono;
+                if let Some(pace) = &mut self.pace {
+                    let is_message = matches!(packet, Packet::Publish(_));
+                    let reached = pace.on_packet(ctx.now, before - input.len(), is_message);
+                    self.paused = reached.is_some();
+                    if let (Some(limit), State::Online(online)) = (reached, &self.state) {
+                        ctx.hub.stats.count(Counter::Paced);
+                        ctx.hub.limited(ctx.now, &online.who.client_id, limit);
+                    }
+                }
+                self.on_packet(packet, ctx)?;
+                Ok(true)
+            }
+            Err(why) => {
+                self.line.version = self.line.version.or(like);
+                Err(why)
+            }
+        }
+    }
+
+    /// Retry what waited. False: it waits still.
+    fn unstall(&mut self, ctx: &mut Ctx<'_>) -> Result<bool, Fault> {
+        if matches!(self.state, State::Joining(_))
+            && let State::Joining(joining) = core::mem::replace(&mut self.state, State::Over)
+        {
+            self.line.heard = ctx.now.mono;
+            self.join(*joining, ctx)?;
+        }
+        if let Some(parked) = self.line.parked.take()
+            && let State::Online(online) = &mut self.state
+        {
+            self.line.heard = ctx.now.mono;
+            online.on_packet(parked.packet, parked.done, &mut self.line, ctx)?;
+        }
+        Ok(self.line.parked.is_none() && !matches!(self.state, State::Joining(_)))
+    }
+
+    /// The longest packet it may send in this state.
+    fn packet_max(&self, hub: &Hub) -> usize {
+        match self.is_stranger() {
+            true => hub.limits.login_bytes_max,
+            false => hub.limits.packet_bytes_max,
+        }
+    }
+}
+
+impl Protocol for Peer {
+    fn on_bytes(&mut self, input: &mut BytesMut, ctx: &mut Ctx<'_>) -> Result<(), Fault> {
+        if !self.unstall(ctx)? {
+            return Ok(());
+        }
+        for _ in 0..ctx.hub.limits.packets_turn {
+            if !self.wants_bytes(ctx.hub) {
+                return Ok(());
+            }
+            if matches!(self.state, State::Stranger)
+                && input.first().is_some_and(|first| first >> 4 != 1)
+            {
+                return Err(FaultKind::MqttFirstPacket.fault());
+            }
+            if !self.take_packet(input, ctx)? {
+                return Ok(());
+            }
+        }
+        Ok(())
+    }
+
+    fn on_verdict(&mut self, serial: u32, ok: bool, ctx: &mut Ctx<'_>) -> Result<(), Fault> {
+        if !matches!(&self.state, State::Verifying { serial: asked, .. } if *asked == serial) {
+            ctx.hub.stats.count(Counter::StaleAnswers);
+            return Ok(());
+        }
+        let State::Verifying { connect, claim, .. } =
+            core::mem::replace(&mut self.state, State::Over)
+        else {
+            return Ok(());
+        };
+        self.line.heard = ctx.now.mono;
+        match ctx.hub.policy.verified(ctx.now, &claim, ok) {
+            Ok(principal) => self.join(Joining { connect, principal, said: None }, ctx),
+            Err(why) => super::connect::refuse(&connect, why, ctx),
+        }
+    }
+
+    fn on_deadline(&mut self, ctx: &mut Ctx<'_>) -> Result<(), Doom> {
+        if !ctx.now.reached(self.deadline()) {
+            return Ok(());
+        }
+        if self.paused {
+            self.paused = false;
+            self.line.heard = ctx.now.mono;
+            return Ok(());
+        }
+        match self.state {
+            State::Online(_) => Err(Doom::IdleTimeout),
+            _ => Err(Doom::ConnectTimeout),
+        }
+    }
+
+    fn on_doom(&mut self, doom: &Doom, ctx: &mut Ctx<'_>) {
+        self.line.end(ctx.hub.synced(), doom);
+        if let State::Online(online) = core::mem::replace(&mut self.state, State::Over) {
+            ctx.hub.detach(ctx.now, online.session, ctx.conn, self.line.parting);
+        }
+    }
+
+    fn poll_transmit(
+        &mut self,
+        now: Now,
+        hub: &mut Hub,
+        out: &mut Outbound,
+        budget: usize,
+    ) -> bool {
+        let synced = hub.synced();
+        while out.len() < budget
+            && let Some(reply) = self.line.replies.pop(synced)
+        {
+            self.line.put(reply, out);
+        }
+        let State::Online(online) = &mut self.state else { return false };
+        hub.heard(online.session);
+        if self.line.replies.is_gated() {
+            return self.line.replies.waits_for().is_some_and(|at| at <= synced);
+        }
+        while out.len() < budget {
+            if !online.deliver(now, &self.line, hub, out) {
+                return false;
+            }
+        }
+        true
+    }
+
+    fn deadline(&self) -> Deadline {
+        let (from, ms) = match &self.state {
+            State::Stranger | State::Conversing { .. } => (self.opened, self.connect_ms),
+            State::Verifying { .. } => (self.line.heard, VERDICT_MS),
+            // Whoever is not read from is not silent.
+            State::Online(_) if self.line.parked.is_some() => return Deadline::NEVER,
+            State::Online(_) if self.paused => {
+                return self.pace.as_ref().map_or(Deadline(0), |pace| pace.until());
+            }
+            State::Online(online) if online.idle_ms == 0 => return Deadline::NEVER,
+            State::Online(online) => (self.line.heard, online.idle_ms),
+            State::Joining(_) | State::Over => return Deadline::NEVER,
+        };
+        Deadline(from.saturating_add(ms.saturating_mul(MS)))
+    }
+
+    fn wants_bytes(&self, _: &Hub) -> bool {
+        let open =
+            matches!(self.state, State::Stranger | State::Conversing { .. } | State::Online(_));
+        let line = &self.line;
+        let busy = self.paused || line.parked.is_some() || line.replies.len() >= self.replies_max;
+        open && !line.left && !busy
+    }
+
+    fn has_packet(&self, input: &[u8], hub: &Hub) -> bool {
+        match decode::frame_len(input, self.packet_max(hub)) {
+            Ok(len) => len.is_some_and(|len| len <= input.len()),
+            Err(_) => true,
+        }
+    }
+
+    fn waits_for(&self) -> Option<Lsn> {
+        self.line.replies.waits_for()
+    }
+
+    fn session(&self) -> Option<SessionId> {
+        match &self.state {
+            State::Online(online) => Some(online.session),
+            _ => None,
+        }
+    }
+
+    fn is_stranger(&self) -> bool {
+        !matches!(self.state, State::Online(_) | State::Over)
+    }
+
+    fn heap(&self) -> usize {
+        let online = match &self.state {
+            State::Online(online) => size_of::<Online>() + online.heap(),
+            _ => 0,
+        };
+        size_of::<Self>() + self.line.replies.heap() + online
+    }
+}
+
+/// Which version a first packet claims, as far as it can be told: a refusal must be in its form.
+/// What is not even framed like a CONNECT may be no MQTT at all, and is not answered.
+fn peek_version(input: &[u8]) -> Option<Version> {
+    let (0x10, rest) = input.split_first()? else { return None };
+    let at = rest.iter().take(4).position(|byte| byte & 0x80 == 0)?;
+    if at > 0 && rest.get(at) == Some(&0) {
+        return None;
+    }
+    match rest.get(at + 1..)? {
+        // Who speaks a later version knows what a 5.0 refusal looks like. The highest bit is set
+        // by bridges.
+        [0, 4, b'M', b'Q', b'T', b'T', level, ..] => match level {
+            0..=4 | 0x83 | 0x84 => Some(Version::V311),
+            _ => Some(Version::V5),
+        },
+        [0, 6, b'M', b'Q', b'I', b's', b'd', b'p', ..] => Some(Version::V31),
+        _ => None,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Most clients are idle, so what one takes is a promise.
+    #[test]
+    fn an_idle_client_is_small() {
+        let size = size_of::<Peer>() + size_of::<Online>();
+        assert!(size <= 640, "{size} bytes");
+    }
+
+    #[test]
+    fn a_version_is_seen_in_what_cannot_be_read() {
+        for (level, version) in
+            [(0, Version::V311), (4, Version::V311), (0x84, Version::V311), (5, Version::V5)]
+        {
+            let input = [0x10, 0x80, 0x01, 0, 4, b'M', b'Q', b'T', b'T', level];
+            assert_eq!(peek_version(&input), Some(version));
+            assert_eq!(peek_version(&input[..9]), None);
+        }
+        assert_eq!(peek_version(b"\x10\x0c\0\x06MQIsdp\x03"), Some(Version::V31));
+        assert_eq!(peek_version(b"\x10\x0c\0\x04MQTX\x05"), None);
+        assert_eq!(peek_version(b"\x10\xff\xff\xff\xff\x01\0\x04MQTT\x05"), None);
+        assert_eq!(peek_version(b"\x10\x8d\0\0\x04MQTT\x05"), None, "a length too long");
+        assert_eq!(peek_version(b"\x12\x0d\0\x04MQTT\x05"), None, "flags that no CONNECT has");
+        assert_eq!(peek_version(b""), None);
+    }
+}

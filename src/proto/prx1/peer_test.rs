@@ -1,0 +1,46 @@
+//! Floor 3. What a PRX1 connection does when the policy has no time for it.
+
+use bytes::Bytes;
+
+use crate::base::time::Now;
+use crate::hub::policy::{Access, Address, Admit, Claim, Login, Policy, Principal, Refusal};
+use crate::proto::fault::FaultKind;
+use crate::testing::disk::FakeDisk;
+use crate::testing::rig::{Rig, Setup};
+
+use super::packet::{Connect, Packet};
+
+/// Has no room for another check.
+struct Busy;
+
+impl Policy for Busy {
+    fn admit(&mut self, _: Now, _: &Login<'_>) -> Admit {
+        Admit::Busy
+    }
+    fn verified(&mut self, _: Now, _: &Claim, _: bool) -> Result<Principal, Refusal> {
+        Err(Refusal::Unknown)
+    }
+    fn permit(&mut self, _: &Principal, _: &Access<'_>) -> bool {
+        false
+    }
+    fn explain(&self, _: &Principal, _: &Access<'_>) -> String {
+        String::new()
+    }
+    fn recall(&self, _: &Bytes) -> Option<Principal> {
+        None
+    }
+}
+
+#[test]
+fn who_comes_when_there_is_no_room_is_let_go_without_a_word() {
+    let now = Now { mono: 1_000_000_000, wall: 1_700_000_000_000 };
+    let mut rig = Rig::start(&Setup::default(), &FakeDisk::default(), now).expect("it starts");
+    rig.engine.hub_mut().policy = Box::new(Busy);
+    let conn = rig.open(Address::Local).expect("a slot");
+    let hello = super::encode_vec(&Packet::Connect(Connect::default())).expect("it can be said");
+    rig.wires.get_mut(&conn).expect("open").inward.extend_from_slice(&hello);
+    assert!(rig.rest(100));
+    let wire = &rig.wires[&conn];
+    assert_eq!(wire.ended, Some(FaultKind::Prx1Busy.name()));
+    assert!(wire.heard.is_empty());
+}

@@ -1,0 +1,180 @@
+//! Floor 5. A conversation in MQTT, line by line: what scripts say and expect, performed.
+//!
+//! Packets are heard whole and one at a time, so a script may expect them in any order (`<~`) and
+//! keep what comes too early. Names (`@x`) last as long as the script: an id the broker chose can
+//! be said back to it. Absent on purpose: bytes and their meaning (`words_mqtt`, `heard_mqtt`).
+
+use std::collections::{BTreeMap, VecDeque};
+
+use crate::access::scram::client_final;
+
+use super::heard_mqtt::{Vars, agree, describe, fill, missing};
+use super::script::{World, spell};
+use super::words_mqtt::{Line, encode, lossy};
+
+/// Something said or expected, perhaps many times.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Phrase {
+    /// The packet in words.
+    pub line: Line,
+    /// In which level of the protocol.
+    pub level: u8,
+    /// How often.
+    pub times: usize,
+    /// Others may come before it, and are kept.
+    pub among: bool,
+}
+
+/// What was heard and not expected yet, and the names given so far.
+#[derive(Debug, Default)]
+pub struct Talk {
+    kept: BTreeMap<String, VecDeque<Vec<u8>>>,
+    vars: Vars,
+}
+
+impl Phrase {
+    /// Understand it; what can be wrong with it without a broker is found here.
+    pub fn parse(text: &str, level: u8, times: usize, among: bool) -> Result<Self, String> {
+        let line = Line::parse(text)?;
+        let mut tried = line.clone();
+        fill(&mut tried, &Vars::new(), Some(b"1"));
+        let loose = |value: &[u8]| {
+            value == b"*" || value.contains(&b'|') || value.windows(2).any(|two| two == b"..")
+        };
+        for item in &mut tried.items {
+            if loose(&item.value) && line.word != "pub" {
+                item.value = b"1".to_vec();
+            }
+            item.value.truncate(60_000);
+        }
+        tried.items.retain(|item| !item.not && !loose(&item.value));
+        if tried.word == "pub" && tried.key("id").is_none() {
+            tried.push("id", "1");
+        }
+        encode(&tried, level).map_err(|why| format!("`{text}`: {why}"))?;
+        Ok(Self { line, level, times, among })
+    }
+}
+
+impl Talk {
+    /// Nothing is left over from this peer.
+    pub fn is_done(&self, who: &str) -> bool {
+        self.kept.get(who).is_none_or(VecDeque::is_empty)
+    }
+
+    /// Forget what this peer has heard so far: it begins anew, or whatever it was was expected.
+    /// True: there was something.
+    pub fn forget(&mut self, who: &str) -> bool {
+        self.kept.remove(who).is_some_and(|kept| !kept.is_empty())
+    }
+
+    /// Say it.
+    pub fn say(&mut self, world: &mut dyn World, who: &str, phrase: &Phrase) -> Result<(), String> {
+        let mut line = phrase.line.clone();
+        fill(&mut line, &self.vars, None);
+        self.prove(&mut line)?;
+        let bytes = encode(&line, phrase.level)?;
+        world.say(who, &bytes.repeat(phrase.times))
+    }
+
+    /// `scram="SECRET,BARE"` is the last word of a SCRAM login that began with BARE and was
+    /// answered with what the script calls `@answer`. What the broker must say to it is then
+    /// `@proof`.
+    fn prove(&mut self, line: &mut Line) -> Result<(), String> {
+        let Some(item) = line.items.iter_mut().find(|item| item.key == "scram") else {
+            return Ok(());
+        };
+        let text = lossy(&item.value);
+        let (secret, bare) = text.split_once(',').ok_or("`scram=\"SECRET,n=USER,r=NONCE\"`")?;
+        let answer = lossy(self.vars.get("@answer").ok_or("nothing is called @answer")?);
+        let (last, proof) =
+            client_final(secret.as_bytes(), bare, &answer).ok_or("the answer is none")?;
+        item.key = "auth-data".to_owned();
+        item.value = last.into_bytes();
+        self.vars.insert("@proof".to_owned(), proof.into_bytes());
+        Ok(())
+    }
+
+    /// Hear it.
+    pub fn hear(
+        &mut self,
+        world: &mut dyn World,
+        who: &str,
+        phrase: &Phrase,
+    ) -> Result<(), String> {
+        (0..phrase.times).try_for_each(|_| match phrase.among {
+            true => self.find(world, who, phrase),
+            false => {
+                let kept = self.kept.get_mut(who).and_then(VecDeque::pop_front);
+                let heard = match kept {
+                    Some(packet) => packet,
+                    None => packet(world, who)?,
+                };
+                self.compare(&heard, phrase).map_err(|why| {
+                    let wanted = &phrase.line;
+                    format!("{who} should hear `{wanted}`, hears {}: {why}", tell(&heard, phrase))
+                })
+            }
+        })
+    }
+
+    /// Hear it among others, which are kept.
+    fn find(&mut self, world: &mut dyn World, who: &str, phrase: &Phrase) -> Result<(), String> {
+        let mut kept = self.kept.remove(who).unwrap_or_default();
+        let found = kept.iter().position(|heard| self.compare(heard, phrase).is_ok());
+        if let Some(at) = found {
+            kept.remove(at);
+            self.kept.insert(who.to_owned(), kept);
+            return Ok(());
+        }
+        loop {
+            let heard = packet(world, who)?;
+            if heard.is_empty() {
+                let others: Vec<String> = kept.iter().map(|heard| tell(heard, phrase)).collect();
+                let wanted = &phrase.line;
+                return Err(format!("{who} hears no `{wanted}` but {}", others.join(", ")));
+            }
+            if self.compare(&heard, phrase).is_ok() {
+                self.kept.insert(who.to_owned(), kept);
+                return Ok(());
+            }
+            kept.push_back(heard);
+        }
+    }
+
+    fn compare(&mut self, heard: &[u8], phrase: &Phrase) -> Result<(), String> {
+        if heard.is_empty() {
+            return Err("silence".into());
+        }
+        let mut wanted = phrase.line.clone();
+        fill(&mut wanted, &self.vars, None);
+        if wanted.word.is_empty() {
+            let bytes = encode(&wanted, phrase.level)?;
+            return if bytes == heard { Ok(()) } else { Err("other bytes".into()) };
+        }
+        agree(&wanted, &describe(heard, phrase.level)?, &mut self.vars)
+    }
+}
+
+/// The next packet, or as much of one as comes; empty: silence.
+fn packet(world: &mut dyn World, who: &str) -> Result<Vec<u8>, String> {
+    let mut heard = Vec::new();
+    loop {
+        let more = missing(&heard)?;
+        if more == 0 {
+            return Ok(heard);
+        }
+        let piece = world.hear(who, more)?;
+        if piece.is_empty() {
+            return Ok(heard);
+        }
+        heard.extend(piece);
+    }
+}
+
+fn tell(heard: &[u8], phrase: &Phrase) -> String {
+    match describe(heard, phrase.level) {
+        Ok(line) => format!("`{line}`"),
+        Err(_) => spell(heard),
+    }
+}
