@@ -291,6 +291,7 @@ fn delivery_of(item: &FetchedItem, meter: &Meter) -> Option<Delivery> {
         retain: item.owed.grant & GRANT_RETAIN != 0,
         dup: item.owed.grant & GRANT_DUP != 0,
         asked: item.owed.grant & GRANT_ASKED != 0,
+        shared: false,
         subs: item.owed.subs.clone(),
     })
 }

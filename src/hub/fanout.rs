@@ -47,6 +47,8 @@ pub(crate) struct Target {
     owner: Option<OwnerNo>,
     qos: u8,
     retain: bool,
+    /// Chosen for its group.
+    shared: bool,
     subs: SubIds,
 }
 
@@ -107,42 +109,42 @@ impl Hub {
         self.overfull.clear();
         let Some(realm) = self.realms.get(usize::from(p.realm.0)) else { return };
         let leaves = self.matches.iter().filter_map(|leaf| realm.topics.leaf(*leaf));
-        for members in leaves.chain(core::iter::once(&self.chosen)) {
-            for member in members {
-                let Some(s) = self.sessions.get_mut(member.session) else { continue };
-                if member.opts.no_local && from == Some(member.session) {
-                    continue;
-                }
-                let qos = p.qos.min(member.opts.qos).min(2);
-                let sub = (member.opts.id != 0).then_some(member.opts.id);
-                let seen = (s.stamp.0 == self.publish_no).then_some(s.stamp.1 as usize);
-                if let Some(t) = seen.and_then(|at| self.targets.get_mut(at)) {
-                    t.qos = t.qos.max(qos);
-                    t.subs.extend(sub);
-                    t.retain |= p.retain && member.opts.as_published;
-                    continue;
-                }
-                if checks && !self.policy.permit(&s.principal, &Access::Receive(&p.topic)) {
-                    continue;
-                }
-                let waits = s.outbox.waiting();
-                if qos > 0 && (waits.0 >= queued_max || waits.1 >= queued_bytes_max) {
-                    let bytes = waits.0 < queued_max;
-                    self.overfull.push((member.session, bytes));
-                    continue;
-                }
-                // Who holds on to a message beyond the turn must not hold on to the read buffer
-                // it came in: that is many times what the meter knows of.
-                self.apart |= s.conn.is_none() || s.lagging;
-                s.stamp = (self.publish_no, self.targets.len() as u32);
-                self.targets.push(Target {
-                    session: member.session,
-                    owner: s.owner,
-                    qos,
-                    retain: p.retain && member.opts.as_published,
-                    subs: sub.into_iter().collect(),
-                });
+        let all = leaves.flatten().map(|member| (member, false));
+        for (member, shared) in all.chain(self.chosen.iter().map(|member| (member, true))) {
+            let Some(s) = self.sessions.get_mut(member.session) else { continue };
+            if member.opts.no_local && from == Some(member.session) {
+                continue;
             }
+            let qos = p.qos.min(member.opts.qos).min(2);
+            let sub = (member.opts.id != 0).then_some(member.opts.id);
+            let seen = (s.stamp.0 == self.publish_no).then_some(s.stamp.1 as usize);
+            if let Some(t) = seen.and_then(|at| self.targets.get_mut(at)) {
+                t.qos = t.qos.max(qos);
+                t.subs.extend(sub);
+                t.retain |= p.retain && member.opts.as_published;
+                continue;
+            }
+            if checks && !self.policy.permit(&s.principal, &Access::Receive(&p.topic)) {
+                continue;
+            }
+            let waits = s.outbox.waiting();
+            if qos > 0 && (waits.0 >= queued_max || waits.1 >= queued_bytes_max) {
+                let bytes = waits.0 < queued_max;
+                self.overfull.push((member.session, bytes));
+                continue;
+            }
+            // Who holds on to a message beyond the turn must not hold on to the read buffer
+            // it came in: that is many times what the meter knows of.
+            self.apart |= s.conn.is_none() || s.lagging;
+            s.stamp = (self.publish_no, self.targets.len() as u32);
+            self.targets.push(Target {
+                session: member.session,
+                owner: s.owner,
+                qos,
+                retain: p.retain && member.opts.as_published,
+                shared,
+                subs: sub.into_iter().collect(),
+            });
         }
     }
 
@@ -164,7 +166,7 @@ impl Hub {
         let (mut leaves, mut chosen) = (Vec::new(), core::mem::take(&mut self.chosen));
         realm.shared.matches(&p.topic, &mut leaves);
         for leaf in leaves {
-            self.choose(p.realm, leaf, &p.topic, from, &mut chosen);
+            self.choose(p.realm, leaf, None, &p.topic, from, &mut chosen);
         }
         self.chosen = chosen;
     }
@@ -383,6 +385,7 @@ impl Hub {
                 retain: t.retain,
                 dup: false,
                 asked: false,
+                shared: t.shared,
                 subs: t.subs,
             };
             let full = attached && t.qos > 0 && s.outbox.in_flight() >= s.inflight_max;

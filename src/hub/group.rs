@@ -2,17 +2,21 @@
 //!
 //! Groups hang in a trie of their own, so that publishing costs nothing more where nobody shares.
 //! Who is connected and has room is preferred to who is not; among equals the strategy chooses. A
-//! choice is final: what a member is owed is not given to another, because it may have been seen.
+//! choice stands as long as the session: what it is owed is not given to another meanwhile.
 //! A reader that would be told anyway is not told twice; its copy carries both subscriptions'
-//! numbers. Absent on purpose: kept values (a group is not told what was, only what is).
+//! numbers. When a member's session ends, what memory still has of its share goes to another
+//! member; what only the journal had ends with the session. Absent on purpose: kept values (a group
+//! is not told what was, only what is).
 
 use bytes::Bytes;
 
 use crate::base::id::{RealmId, SessionId};
 use crate::base::limits;
+use crate::base::stats::Counter;
 use crate::topic::{Filter, LeafId, Topic};
 
 use super::Hub;
+use super::message::Delivery;
 use super::policy::Access;
 use super::realm::Member;
 use super::session::{Share, SubOpts};
@@ -29,11 +33,12 @@ pub struct Group {
 }
 
 impl Hub {
-    /// For each group of this leaf, the member that is told.
+    /// For each group of this leaf, or `only` that one, the member that is told.
     pub(super) fn choose(
         &mut self,
         realm: RealmId,
         leaf: LeafId,
+        only: Option<&Bytes>,
         topic: &Topic,
         from: Option<SessionId>,
         into: &mut Vec<Member>,
@@ -42,6 +47,9 @@ impl Hub {
         let strategy = self.limits.share_strategy;
         let Some(r) = self.realms.get_mut(usize::from(realm.0)) else { return };
         for group in r.shared.leaf_mut(leaf).into_iter().flatten() {
+            if only.is_some_and(|name| *name != group.name) {
+                continue;
+            }
             let n = group.members.len();
             let first = match (strategy, from) {
                 (limits::ShareStrategy::Sticky, Some(id)) => id.index as usize % n.max(1),
@@ -81,6 +89,38 @@ impl Hub {
             if let Some((_, at)) = best {
                 group.turn = at;
                 into.extend(group.members.get(at).copied());
+            }
+        }
+    }
+
+    /// The session ends, and is no member any more: what it was chosen for and did not take goes
+    /// to others of its groups, as a new delivery.
+    pub(crate) fn hand_on(&mut self, id: SessionId, shares: &[Share]) {
+        let Some(s) = self.sessions.get_mut(id) else { return };
+        let (realm, left) = (s.realm, s.outbox.take_shared());
+        for delivery in left {
+            let topic = delivery.message.topic.clone();
+            for share in shares {
+                let Some(r) = self.realm(realm) else { return };
+                let filter = r.shared.filter(share.leaf);
+                if filter.is_none_or(|filter| !filter.matches(&topic)) {
+                    continue;
+                }
+                let mut chosen = Vec::new();
+                self.choose(realm, share.leaf, Some(&share.group), &topic, None, &mut chosen);
+                let Some(member) = chosen.first() else { continue };
+                let subs = (member.opts.id != 0).then_some(member.opts.id);
+                let next = Delivery {
+                    ord: 0,
+                    qos: delivery.message.qos.min(member.opts.qos),
+                    dup: false,
+                    subs: subs.into_iter().collect(),
+                    ..delivery.clone()
+                };
+                if !self.owe_one(member.session, next) {
+                    self.stats.count(Counter::DroppedFull);
+                }
+                self.wake(member.session);
             }
         }
     }

@@ -342,6 +342,28 @@ fn a_group_is_told_once_and_takes_turns() {
 }
 
 #[test]
+fn what_a_member_left_goes_to_another_when_its_session_ends() {
+    let mut b = Bench::new(Limits::default());
+    let one = b.client("one", |a| a.durable = false).session;
+    share(&mut b, one, "g", "a");
+    for body in ["0", "1", "2"] {
+        b.publish("a", body.as_bytes(), 1, false);
+    }
+    let got = b.take(one);
+    assert!(b.hub.puback(one, id_of(got[1].ord)));
+    b.publish("a", b"3", 1, false);
+    let two = b.client("two", |_| ()).session;
+    share(&mut b, two, "g", "a");
+    let other = b.client("other", |_| ()).session;
+    share(&mut b, other, "h", "a");
+    b.detach(one);
+    let mut left = bodies(&b.take_and_settle(two));
+    left.sort();
+    assert_eq!(left, ["0", "2", "3"], "what was acknowledged is not told again");
+    assert!(b.take(other).is_empty(), "another group was told, or was not there");
+}
+
+#[test]
 fn a_group_chooses_as_it_was_told_to() {
     let pick = |strategy| {
         let mut b = Bench::new(Limits { share_strategy: strategy, ..Limits::default() });

@@ -88,6 +88,8 @@ pub struct Delivery {
     /// It was asked for from a queue: the permission to request covers it, whatever the reader
     /// may receive.
     pub asked: bool,
+    /// The reader was chosen for its group: if it ends without taking it, another is.
+    pub shared: bool,
     /// Which of the reader's subscriptions matched.
     pub subs: SubIds,
 }

@@ -518,6 +518,16 @@ impl Outbox {
         self.weigh();
     }
 
+    /// Its reader is gone for good: what it was chosen for, as far as memory has it, and another
+    /// may be told. An exchange of QoS 2 that began is not begun with anybody else.
+    pub fn take_shared(&mut self) -> Vec<Delivery> {
+        let flown = core::mem::take(&mut self.flights).into_iter().filter_map(|f| f.volatile);
+        let flown = flown.filter(|d| d.qos == 1);
+        let waiting = self.fetched.drain(..).chain(self.live.drain(..));
+        let waiting = waiting.filter(|d| d.qos == 1 || (d.qos == 2 && !d.dup));
+        flown.chain(waiting).filter(|d| d.shared).collect()
+    }
+
     /// Owed and not settled, in memory and on disk; what is in flight included.
     #[must_use]
     pub fn owed(&self) -> u64 {

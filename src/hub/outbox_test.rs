@@ -22,6 +22,7 @@ fn delivery() -> Delivery {
         retain: false,
         dup: false,
         asked: false,
+        shared: false,
         subs: SubIds::new(),
     }
 }

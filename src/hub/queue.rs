@@ -385,7 +385,16 @@ impl Hub {
 
 fn item_of(message: std::sync::Arc<super::message::Message>) -> Delivery {
     let subs = SubIds::new();
-    Delivery { message, ord: 0, qos: 1, retain: false, dup: false, asked: true, subs }
+    Delivery {
+        message,
+        ord: 0,
+        qos: 1,
+        retain: false,
+        dup: false,
+        asked: true,
+        shared: false,
+        subs,
+    }
 }
 
 enum Drained {

@@ -21,7 +21,7 @@ use crate::topic::{Cursor, Filter, Tail, Topic, Walk};
 
 use super::backlog::message_of_record;
 use super::fanout::{GRANT_DUP, GRANT_RETAIN};
-use super::message::{Charge, Delivery, Message, SubIds};
+use super::message::{Charge, Delivery, Message};
 use super::outbox::Pushed;
 use super::policy::Access;
 use super::session::SubOpts;
@@ -260,21 +260,32 @@ impl Hub {
 
     /// Owe one kept value to one reader. False: the journal has no room now.
     fn hand_retained(&mut self, id: SessionId, message: &Arc<Message>, replay: &Replay) -> bool {
-        let room = self.session_room();
         let opts = replay.opts;
+        let delivery = Delivery {
+            message: Arc::clone(message),
+            ord: 0,
+            qos: message.qos.min(opts.qos).min(2),
+            retain: true,
+            dup: replay.again,
+            asked: false,
+            shared: false,
+            subs: (opts.id != 0).then_some(opts.id).into_iter().collect(),
+        };
+        self.owe_one(id, delivery)
+    }
+
+    /// Owe one message to one reader, on record if the reader is. False: there is no room now.
+    pub(crate) fn owe_one(&mut self, id: SessionId, delivery: Delivery) -> bool {
+        let room = self.session_room();
         let Some(s) = self.sessions.get_mut(id) else { return true };
-        let qos = message.qos.min(opts.qos).min(2);
-        let subs: SubIds = (opts.id != 0).then_some(opts.id).into_iter().collect();
+        let message = &delivery.message;
         let mut lsn = None;
-        if let (Some(owner), Some(journal), 1..) = (s.owner, &mut self.journal, qos) {
+        if let (Some(owner), Some(journal), 1..) = (s.owner, &mut self.journal, delivery.qos) {
             let mut topic = Vec::new();
             message.topic.encode(&mut topic);
-            let owed = Owed {
-                owner,
-                ord: s.outbox.peek_ordinal(),
-                grant: qos | GRANT_RETAIN | if replay.again { GRANT_DUP } else { 0 },
-                subs: subs.clone(),
-            };
+            let retain = if delivery.retain { GRANT_RETAIN } else { 0 };
+            let grant = delivery.qos | retain | if delivery.dup { GRANT_DUP } else { 0 };
+            let (ord, subs) = (s.outbox.peek_ordinal(), delivery.subs.clone());
             let record = MessageRef {
                 retain: false,
                 qos: message.qos,
@@ -284,7 +295,7 @@ impl Hub {
                 topic: &topic,
                 props: &message.props,
                 body: &message.body,
-                owed: &[owed],
+                owed: &[Owed { owner, ord, grant, subs }],
             };
             match journal.append_message(Class::Growth, &record).map_err(super::held) {
                 Ok(spot) => {
@@ -292,13 +303,10 @@ impl Hub {
                     lsn = Some(spot.lsn);
                 }
                 Err(why) if why.passes() => return false,
-                // A sick disk: the value is handed over, only not promised across a crash.
+                // A sick disk: it is handed over, only not promised across a crash.
                 Err(_) => {}
             }
         }
-        let message = Arc::clone(message);
-        let delivery =
-            Delivery { message, ord: 0, qos, retain: true, dup: replay.again, asked: false, subs };
         if s.outbox.push(delivery, lsn, s.conn.is_some(), room) == Pushed::Dropped {
             self.stats.count(Counter::DroppedFull);
         }
