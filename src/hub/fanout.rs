@@ -233,6 +233,7 @@ impl Hub {
             if rest.is_empty() {
                 if let Some((id, _)) = received {
                     self.add_home(id, spot);
+                    self.note_recorded(id, spot);
                 }
                 return Ok(spots);
             }
@@ -262,6 +263,7 @@ impl Hub {
             let record = Record::Received { owner: entry.owner, packet, held: true };
             if let Some(spot) = self.append(Class::Growth, &record)? {
                 self.add_home(id, spot);
+                self.note_recorded(id, spot);
                 spots.push(spot);
             }
         }

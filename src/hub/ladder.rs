@@ -7,7 +7,7 @@
 //! on purpose: packets, reason codes, and how many may be under way (a peer knows its promises).
 
 use crate::base::id::SessionId;
-use crate::journal::Class;
+use crate::journal::{Class, Spot};
 use crate::journal::record::Record;
 
 use super::message::{Durability, VOLATILE, id_of};
@@ -39,6 +39,7 @@ impl Hub {
             spot = self.append(Class::Relief, &Record::Released { owner, ord })?;
             if let Some(spot) = spot {
                 self.add_home(id, spot);
+                self.note_recorded(id, spot);
             }
         }
         if let Some(s) = self.sessions.get_mut(id) {
@@ -98,10 +99,19 @@ impl Hub {
             spot = self.append(Class::Growth, &record)?;
             if let Some(spot) = spot {
                 self.add_home(id, spot);
+                self.note_recorded(id, spot);
             }
         }
         self.hold_inbound(id, packet);
         Ok(Receipt { after: after(level, spot), matched: 0 })
+    }
+
+    /// What a ladder's next word must not outrun, whichever connection says it.
+    pub(crate) fn note_recorded(&mut self, id: SessionId, spot: Spot) {
+        if let Some(s) = self.sessions.get_mut(id) {
+            let extra = s.extra_mut();
+            extra.recorded = extra.recorded.max(spot.end);
+        }
     }
 
     pub(crate) fn hold_inbound(&mut self, id: SessionId, packet: u16) {

@@ -12,7 +12,7 @@ use crate::base::id::{ConnId, Lsn, OwnerNo, RealmId, SessionId};
 use crate::base::limits::Limit;
 use crate::base::time::{Deadline, Now};
 use crate::journal::record::{OwnerRecord, Record};
-use crate::journal::{Class, Journal, Spot};
+use crate::journal::{Class, Journal, Spot, State};
 
 use super::message::Durability;
 use super::outbox::Outbox;
@@ -203,7 +203,12 @@ impl Hub {
         };
         self.recheck(now, id);
         self.wake(id);
-        let after = after(a.level, spot);
+        // What the last connection did not wait for, this one's welcome waits for: the words of the
+        // ladders come behind it.
+        let recorded = self.sessions.get(id).and_then(|s| Some(s.extra.as_ref()?.recorded));
+        let sick = self.journal.as_ref().is_none_or(|j| matches!(j.state(), State::Failed(_)));
+        let recorded = recorded.filter(|_| a.level == Durability::Disk && !sick);
+        let after = after(a.level, spot).max(recorded.unwrap_or(Lsn::START));
         Ok(Attached { session: id, present: true, resumed, after, yielding })
     }
 
@@ -269,6 +274,13 @@ impl Hub {
             self.rehome(id, Some(Journal::segment_of(spot.lsn)));
         }
         Ok(spot)
+    }
+
+    /// Its owner proved anew who it is.
+    pub fn set_principal(&mut self, id: SessionId, principal: Principal) {
+        if let Some(s) = self.sessions.get_mut(id) {
+            s.principal = principal;
+        }
     }
 
     /// Its owner wants another time to return than it said when it came.

@@ -8,7 +8,7 @@ use std::collections::VecDeque;
 use bytes::Bytes;
 use smallvec::SmallVec;
 
-use crate::base::id::{ConnId, OwnerNo, RealmId, SessionId};
+use crate::base::id::{ConnId, Lsn, OwnerNo, RealmId, SessionId};
 use crate::base::time::Deadline;
 use crate::topic::{Filter, LeafId, Topic};
 
@@ -128,6 +128,8 @@ pub(crate) struct Extra {
     pub(crate) inbound: Vec<u16>,
     /// To be published when its connection is lost.
     pub(crate) will: Option<Will>,
+    /// Where the newest record of its ladders ends.
+    pub(crate) recorded: Lsn,
     /// What the will weighs.
     pub(crate) charge: Option<Charge>,
     /// When its will is carried out, after its connection was lost.

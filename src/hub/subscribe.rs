@@ -1,8 +1,8 @@
 //! Floor 2. Subscribe and unsubscribe: a session's place at a filter's leaf.
 //!
 //! All subscribers of one filter share a leaf; a session knows its leaves, in the order of their
-//! numbers, and its place at each, so nobody looks through a thousand subscriptions for one. A durable session's subscription is on record before it is acknowledged.
-//! Absent on purpose: the text of a filter (dialects spell), and permission (the peer asks first,
+//! numbers, and its place at each, so nobody looks through a thousand subscriptions for one. A
+//! durable session's subscription is on record before it is acknowledged. Absent on purpose: the text of a filter (dialects spell), and permission (the peer asks first,
 //! because the answer is its protocol's).
 
 use bytes::Bytes;

@@ -82,6 +82,18 @@ impl LogObserver {
     }
 }
 
+impl LogObserver {
+    fn on_forwarded(&mut self, conn: ConnId, address: Address) {
+        if let Some(known) = self.open.get_mut(&conn) {
+            log::debug!(
+                target: "spindle::conn",
+                "forwarded conn={} by={} for={address}", Conn(conn), known.address
+            );
+            known.address = address;
+        }
+    }
+}
+
 impl Observer for LogObserver {
     fn see(&mut self, now: Now, event: &Event<'_>) {
         let faulty =
@@ -97,15 +109,7 @@ impl Observer for LogObserver {
                     "New connection from {address} listener={} conn={}", listener.0, Conn(conn)
                 );
             }
-            Event::Forwarded { conn, address } => {
-                if let Some(known) = self.open.get_mut(&conn) {
-                    log::debug!(
-                        target: "spindle::conn",
-                        "forwarded conn={} by={} for={address}", Conn(conn), known.address
-                    );
-                    known.address = address;
-                }
-            }
+            Event::Forwarded { conn, address } => self.on_forwarded(conn, address),
             Event::LoggedIn { conn, protocol, who, client_id } => {
                 self.on_logged_in(conn, protocol, &who.user, client_id);
             }

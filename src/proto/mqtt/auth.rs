@@ -152,6 +152,7 @@ impl Online {
                 line.say(Lsn::START, auth(0, &proof.method, Some(last)));
                 let client_id = core::mem::take(&mut self.who.client_id);
                 self.who = Principal { client_id, ..who };
+                ctx.hub.set_principal(self.session, self.who.clone());
                 Ok(())
             }
             Said::Done(..) => self.disproved(Refusal::Unknown, ctx),
