@@ -7,8 +7,8 @@
 //! on purpose: packets, reason codes, and how many may be under way (a peer knows its promises).
 
 use crate::base::id::SessionId;
-use crate::journal::{Class, Spot};
 use crate::journal::record::Record;
+use crate::journal::{Class, Spot};
 
 use super::message::{Durability, VOLATILE, id_of};
 use super::{Held, Hub, Receipt, after};
