@@ -3,7 +3,7 @@
 //!
 //! Every test has a broker on ports of its own, and ends the processes it started.
 #![cfg(all(feature = "cli", feature = "tls"))]
-#![expect(clippy::disallowed_types, clippy::disallowed_methods, reason = "the test is the world")]
+#![expect(clippy::disallowed_methods, reason = "the test is the world")]
 
 #[path = "links/cast.rs"]
 mod cast;
@@ -152,7 +152,7 @@ fn a_websocket_keeps_its_own_rules() {
     assert_eq!(ends(Message::Text("text".into())), 1003);
     broker.hear("a WebSocket text frame");
     let bare = FrameHeader { opcode: OpCode::Data(Data::Binary), ..FrameHeader::default() };
-    let reserved = FrameHeader { rsv1: true, ..bare.clone() };
+    let reserved = FrameHeader { rsv1: true, ..bare };
     let framed = |header| Message::Frame(Frame::from_payload(header, Bytes::from_static(b"x")));
     assert_eq!(ends(framed(reserved)), 1002);
     let close = CloseFrame { code: CloseCode::Away, reason: "leaving".into() };

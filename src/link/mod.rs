@@ -13,7 +13,7 @@ mod flaw;
 #[cfg(any(test, feature = "testing"))]
 pub mod fuzzing;
 #[cfg(not(feature = "tls"))]
-mod no_tls;
+pub mod no_tls;
 pub mod proxy;
 pub mod sniff;
 #[cfg(feature = "tls")]
@@ -291,7 +291,7 @@ impl Wrapped {
             let max = limits.ws_frame_bytes_max.max(limits.packet_bytes_max.saturating_add(5));
             let asked = ws.unframe.take(chunk, max as u64);
             let asked = asked.inspect_err(|flaw| ws.close = Some(flaw.close_code()))?;
-            ws.pong = asked.ping.or(ws.pong.take());
+            ws.pong = asked.ping.or_else(|| ws.pong.take());
             ws.close = asked.close.or(ws.close);
             heard.ended |= asked.close.is_some();
         }

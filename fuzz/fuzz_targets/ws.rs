@@ -1,0 +1,4 @@
+//! Frames of an open WebSocket, cut at random: what is heard does not depend on the cuts.
+#![no_main]
+
+libfuzzer_sys::fuzz_target!(|data: &[u8]| spindle::link::fuzzing::frames(data));
