@@ -44,7 +44,7 @@ impl Spelling {
     /// The topic's own text, when it is PRX1's spelling of it already: nothing is copied.
     #[must_use]
     pub fn as_spelled<'a>(&self, topic: &'a Topic) -> Option<&'a Bytes> {
-        self.0.as_spelled(topic)
+        self.grammar.as_spelled(topic)
     }
 
     /// Spell a topic into `into`; false when PRX1 has no spelling for it.
