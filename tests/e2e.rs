@@ -132,7 +132,7 @@ fn a_door_open_to_strangers_is_refused_with_the_way_to_open_it() {
     };
     let (code, said) = run(&["--listen", "prx1://0.0.0.0:0"]);
     assert!(code == Some(1) && said.contains("--allow-anonymous"), "{said}");
-    let (code, said) = run(&["--listen", "mqtt://127.0.0.1:0"]);
+    let (code, said) = run(&["--listen", "amqp://127.0.0.1:0"]);
     assert!(code == Some(2) && said.contains("spoken today: prx1"), "{said}");
     let (code, said) = run(&["--listen", "prx1://127.0.0.1:0?durability=perhaps"]);
     assert!(code == Some(2) && said.contains("disk, os or memory"), "{said}");

@@ -3,11 +3,11 @@
 //! Read `users.rs` (the file), `rules.rs` (what a group may do), then this: a login, step by step.
 //! Logins in three steps are in `dialogue.rs`, their keys in `scram.rs`. `throttle.rs` says who
 //! must wait, `verified.rs` who need not be checked again, `line.rs` whose check is next; `mac.rs`
-//! and `until.rs` are what these are made of. What keeps it simple: rules are replaced whole or not at
-//! all, a principal knows which edition of them it was made under, and one made under an older
-//! edition is looked up again by name. Whoever does not exist, has a wrong client id or a wrong
-//! password goes the same way at the same price. Absent on purpose: threads, files, clocks; other
-//! kinds of users file come in as another `Roll`.
+//! and `until.rs` are what these are made of. What keeps it simple: rules are replaced whole or
+//! not at all, a principal knows which edition of them it was made under, and one made under an
+//! older edition is looked up again by name. Whoever does not exist, has a wrong client id or a
+//! wrong password goes the same way at the same price. Absent on purpose: threads, files, clocks;
+//! other kinds of users file come in as another `Roll`.
 
 use std::sync::Arc;
 

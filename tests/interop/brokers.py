@@ -14,7 +14,7 @@ import time
 from dataclasses import dataclass, field
 
 TRANSPORTS = ("tcp", "tls", "ws", "wss")
-START_S = 15
+START_S = 60
 STOP_S = 15
 
 
@@ -82,7 +82,8 @@ class Broker:
         shutil.copy(pair[1], self.key)
 
     def start(self):
-        for _ in range(3):
+        again = bool(self.ports)
+        for _ in range(1 if again else 3):
             self.ports = self.ports or self._free()
             self.write_files()
             with open(self.log, "ab") as log:
@@ -92,7 +93,8 @@ class Broker:
             if self._is_up():
                 return self
             self.kill()
-            self.ports = {}
+            # Somebody else may have taken a port; who comes back needs the ones it had.
+            self.ports = self.ports if again else {}
         raise RuntimeError(f"the broker does not start; its last lines:\n{self.last_lines()}")
 
     def _free(self):
@@ -191,8 +193,8 @@ class Spindle(Broker):
             args += ["--listen", f"{scheme}://127.0.0.1:{port}{tail}"]
         args += ["--listen", f"unix:{self.unix}?speak=mqtt", "--trusted-proxy", "127.0.0.0/8"]
         args += ["--tls-cert", self.cert, "--tls-key", self.key, "--tls-ca", own.ca]
-        if self.setup.certificate_needed:
-            args += ["--tls-client-cert", "required"]
+        needed = "required" if self.setup.certificate_needed else "optional"
+        args += ["--tls-client-cert", needed]
         if self.setup.certificate_names:
             args += ["--tls-identity", "subject"]
         if self.setup.revocations:

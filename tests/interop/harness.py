@@ -12,6 +12,7 @@ import threading
 import time
 import traceback
 from dataclasses import dataclass
+from pathlib import Path
 
 from brokers import Setup
 from clients import Driven, Lines, Paho, Rumqttc, driven_ask
@@ -124,8 +125,6 @@ class World:
 
     @staticmethod
     def peers_folder():
-        from pathlib import Path
-
         return Path(__file__).resolve().parent
 
     def close(self):
@@ -218,13 +217,14 @@ def run_one(world, check):
         try:
             check.run(test, *check.args)
             box.append("")
-        except AssertionError as e:
-            place = traceback.extract_tb(e.__traceback__)
-            lines = [f for f in place if "checks" in f.filename]
+        except Exception as e:  # noqa: BLE001 - whatever it is, the check failed
+            calls = traceback.extract_tb(e.__traceback__)
+            lines = [f for f in calls if "checks" in Path(f.filename).parent.name]
             where = f" (line {lines[-1].lineno} of {lines[-1].name})" if lines else ""
-            box.append(f"{e or 'assertion'}{where}")
-        except Exception as e:  # noqa: BLE001 - any other failure is one as well
-            box.append("".join(traceback.format_exception(e))[-1500:])
+            kind = "" if isinstance(e, AssertionError) else f"{type(e).__name__}: "
+            box.append(f"{kind}{e}{where}")
+            with open(world.folder / "failures.txt", "a") as file:
+                file.write(f"{check.name}\n{''.join(traceback.format_exception(e))}\n")
 
     started = time.monotonic()
     thread = threading.Thread(target=body, daemon=True)

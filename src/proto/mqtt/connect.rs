@@ -132,6 +132,7 @@ impl Peer {
         let durable = expiry_s > 0 || known && !connect.clean;
         if durable && !known && ctx.hub.durables >= ctx.hub.limits.sessions_max as usize {
             // A session that would not be kept must not look like one that is.
+            ctx.hub.limited(ctx.now, &principal.client_id, Limit::sessions_max);
             return Err(FaultKind::MqttBusy.fault());
         }
         let props = match connect.version {
@@ -215,9 +216,6 @@ fn terms(
     let wishes = Wishes::of(&j.connect.props);
     let mut props = needed_terms(j, who, expiry_s, &ctx.hub.limits);
     let needed = props.len();
-    if props.iter().any(|prop| matches!(prop, Prop::ServerKeepAlive(_))) {
-        ctx.hub.limited(ctx.now, &who.client_id, Limit::server_keepalive_s);
-    }
     let limits = &ctx.hub.limits;
     if let Ok(max) = u32::try_from(limits.packet_bytes_max) {
         props.push(Prop::MaximumPacketSize(max));

@@ -317,6 +317,13 @@ fn peek_version(input: &[u8]) -> Option<Version> {
 mod tests {
     use super::*;
 
+    /// Most clients are idle, so what one takes is a promise.
+    #[test]
+    fn an_idle_client_is_small() {
+        let size = size_of::<Peer>() + size_of::<Online>();
+        assert!(size <= 640, "{size} bytes");
+    }
+
     #[test]
     fn a_version_is_seen_in_what_cannot_be_read() {
         for (level, version) in
