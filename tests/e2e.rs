@@ -12,6 +12,7 @@ mod process;
 mod wire;
 
 use std::io::{Read, Write};
+use std::process::Stdio;
 use std::time::{Duration, Instant};
 
 use process::{LONG, Scratch, Spindle, command};
@@ -136,6 +137,47 @@ fn a_door_open_to_strangers_is_refused_with_the_way_to_open_it() {
     assert!(code == Some(2) && said.contains("spoken today: prx1"), "{said}");
     let (code, said) = run(&["--listen", "prx1://127.0.0.1:0?durability=perhaps"]);
     assert!(code == Some(2) && said.contains("disk, os or memory"), "{said}");
+}
+
+#[test]
+fn bounds_are_listed_and_set_by_their_names() {
+    let out = command().arg("limits").output().unwrap();
+    let listed = String::from_utf8_lossy(&out.stdout);
+    assert!(out.status.success() && listed.contains("\nretained_max=1_000_000\n    "), "{listed}");
+    let dir = Scratch::new("limits");
+    let refused = |limit: &str| {
+        let data = dir.join("data");
+        let out = command().args(["serve", "--limit", limit, "--data"]).arg(data).output().unwrap();
+        assert_eq!(out.status.code(), Some(2), "{limit}");
+        String::from_utf8_lossy(&out.stderr).into_owned()
+    };
+    assert!(refused("recieve_max=5").contains("did you mean receive_max?"));
+    assert!(refused("packets_turn=0").contains("at least 1"));
+    assert!(refused("packets_turn").contains("NAME=VALUE"));
+    let broker = Spindle::start(&dir.join("data"), &["--limit", "connections_per_address_max=1"]);
+    let (first, _) = Wire::join(&broker.address, "first", true);
+    let mut second = Wire::open(&broker.address);
+    assert_eq!(second.hear(), None, "one from here is enough");
+    drop(first);
+    broker.stop();
+}
+
+#[test]
+fn a_password_becomes_the_line_of_a_users_file() {
+    let hash = |flags: &[&str], password: &[u8]| {
+        let mut hash = command();
+        hash.arg("hash").args(flags).stdin(Stdio::piped()).stdout(Stdio::piped());
+        let mut child = hash.stderr(Stdio::null()).spawn().unwrap();
+        child.stdin.take().unwrap().write_all(password).unwrap();
+        let out = child.wait_with_output().unwrap();
+        (out.status.success(), String::from_utf8_lossy(&out.stdout).trim().to_owned())
+    };
+    let (done, keys) = hash(&["--scram"], b"pencil\n");
+    assert!(done && spindle::access::scram::matches(b"pencil", &keys), "{keys}");
+    assert_ne!(hash(&["--scram"], b"pencil").1, keys, "the salt is another each time");
+    let (done, bcrypt) = hash(&[], b"pencil");
+    assert!(done && bcrypt.starts_with("$2b$12$"), "{bcrypt}");
+    assert_eq!(hash(&["--scram"], b""), (false, String::new()));
 }
 
 #[test]

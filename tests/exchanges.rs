@@ -5,7 +5,7 @@
 //! that names nothing recorded, or that does not deviate, fails too. Absent on purpose: sockets.
 
 use serde_json::Value;
-use spindle::testing::script::{Fake, Step, Tongue, Users, World, spell};
+use spindle::testing::script::{Door, Fake, Step, Tongue, Users, World, spell};
 use spindle::testing::stage::Stage;
 use spindle::testing::words::unhex;
 
@@ -87,7 +87,7 @@ fn play(exchange: &Value) -> Vec<Receive> {
     for step in exchange["steps"].as_array().expect("steps") {
         let who = text(step, "conn");
         match text(step, "op") {
-            "open" => stage.open(who, Tongue::Prx1, None).expect("a slot"),
+            "open" => stage.open(who, Tongue::Prx1, Door::Own, None).expect("a slot"),
             "send" => stage.say(who, &unhex(text(step, "hex")).expect("hex")).expect("sent"),
             "sleep" => pass(&mut stage, step["s"].as_f64()),
             "recv" => {

@@ -12,6 +12,8 @@ use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
 
+use crate::base::limits::{Limits, Row};
+
 #[derive(Parser, Debug)]
 #[command(
     name = "spindle",
@@ -27,13 +29,15 @@ struct Args {
 #[derive(Subcommand, Debug)]
 enum Verb {
     /// Run the broker in the foreground
-    Serve(serve::Serve),
+    Serve(Box<serve::Serve>),
     /// Read a password from standard input and print its hash for a users file
     Hash {
         /// As keys for logins by SCRAM-SHA-256 (the users file's scram_sha_256)
         #[arg(long)]
         scram: bool,
     },
+    /// List every bound that `serve --limit` can set, with its default and its reason
+    Limits,
     /// Print the version
     Version,
 }
@@ -42,12 +46,18 @@ enum Verb {
 #[must_use]
 pub fn run() -> ExitCode {
     let args = Args::parse();
-    let code = match args.verb.unwrap_or_else(|| Verb::Serve(serve::Serve::default())) {
+    let code = match args.verb.unwrap_or_else(|| Verb::Serve(Box::default())) {
         Verb::Serve(serve) => serve.run(),
         Verb::Hash { scram } => hash::run(scram),
+        Verb::Limits => limits(),
         Verb::Version => say(&format!("spindle {}", env!("CARGO_PKG_VERSION"))),
     };
     ExitCode::from(code)
+}
+
+fn limits() -> u8 {
+    let row = |row: &Row| format!("{}={}\n    {}", row.name, row.default, row.doc);
+    say(&Limits::ALL.iter().map(row).collect::<Vec<_>>().join("\n"))
 }
 
 /// A line on standard output. Nobody listening is no reason to fail loudly.

@@ -4,8 +4,9 @@
 //! from. A place is remembered while it has connections, and after that until its pace is
 //! forgiven, which takes a second; of places in that second no more than a fixed number are kept,
 //! the oldest going first. With both bounds off nothing is kept at all. Roads without addresses
-//! have no place. Absent on purpose: lists of the welcome and the banned (`Policy::accept`), and
-//! failures to log in (`access`).
+//! have no place, and what comes through a trusted proxy is at the place the proxy names. Absent
+//! on purpose: lists of the welcome and the banned (`Policy::accept`), and failures to log in
+//! (`access`).
 
 use std::collections::VecDeque;
 
@@ -16,6 +17,7 @@ use crate::base::map::{Map, Seed};
 use crate::base::stats::Counter;
 use crate::base::time::Now;
 use crate::hub::policy::Address;
+use crate::proto::doom::Doom;
 
 use super::{Engine, NoSlot};
 
@@ -53,23 +55,33 @@ impl Crowd {
         }
     }
 
-    /// Somebody comes: may they? When they may, they are counted until `on_gone`.
-    pub(super) fn on_came(&mut self, now: Now, from: Address) -> Result<(), Limit> {
+    /// Somebody comes: may they? When they may, they are counted until `on_gone`; without a place,
+    /// when they say later where they are from.
+    pub(super) fn on_came(&mut self, now: Now, from: Option<Address>) -> Result<(), Limit> {
         if now.mono < self.pace.ready_at(1) {
             return Err(Limit::connects_s_max);
         }
-        if self.counts && from != Address::Local {
-            self.forget(now);
-            let place = self.places.entry(from.network()).or_insert_with(|| self.fresh.clone());
-            if self.open_max > 0 && place.open >= self.open_max {
-                return Err(Limit::connections_per_address_max);
-            }
-            if !place.pace.take(now.mono, 1) {
-                return Err(Limit::connects_per_address_s_max);
-            }
-            place.open += 1;
+        if let Some(from) = from {
+            self.on_named(now, from)?;
         }
         self.pace.charge(now.mono, 1);
+        Ok(())
+    }
+
+    /// Somebody is from this place: may they come from there?
+    pub(super) fn on_named(&mut self, now: Now, from: Address) -> Result<(), Limit> {
+        if !self.counts || from == Address::Local {
+            return Ok(());
+        }
+        self.forget(now);
+        let place = self.places.entry(from.network()).or_insert_with(|| self.fresh.clone());
+        if self.open_max > 0 && place.open >= self.open_max {
+            return Err(Limit::connections_per_address_max);
+        }
+        if !place.pace.take(now.mono, 1) {
+            return Err(Limit::connects_per_address_s_max);
+        }
+        place.open += 1;
         Ok(())
     }
 
@@ -107,20 +119,35 @@ impl Crowd {
 }
 
 impl Engine {
-    /// Somebody comes from there, or turns out to: are they welcome? Counts them if they are, until
-    /// the connection with this address as its `counted` is buried.
-    pub(super) fn welcome(&mut self, now: Now, from: Address) -> Result<(), NoSlot> {
-        if !self.hub.policy.accept(now, from) {
-            self.hub.stats.count(Counter::PolicyDenied);
-            return Err(NoSlot::Unwelcome);
+    /// Somebody comes from there: are they welcome? A trusted proxy speaks for others, so it is not
+    /// counted itself. The answer is the address under which the connection is counted.
+    pub(super) fn welcome(
+        &mut self,
+        now: Now,
+        from: Address,
+        proxy: bool,
+    ) -> Result<Option<Address>, NoSlot> {
+        self.is_accepted(now, from)?;
+        let place = (!proxy).then_some(from);
+        match self.crowd.on_came(now, place) {
+            Ok(()) => Ok(place),
+            Err(limit) => Err(self.turned_away(now, from, limit)),
         }
-        self.crowd.on_came(now, from).map_err(|limit| {
-            self.hub.limited(now, from.network().to_string().as_bytes(), limit);
-            match limit {
-                Limit::connections_per_address_max => NoSlot::Address,
-                _ => NoSlot::Pace,
-            }
-        })
+    }
+
+    /// A proxy says who is behind it: are they welcome?
+    pub(super) fn on_forwarded(&mut self, now: Now, conn: ConnId, from: Address) {
+        self.uncount(conn);
+        let named = self.is_accepted(now, from).and_then(|()| {
+            let named = self.crowd.on_named(now, from);
+            named.map_err(|limit| self.turned_away(now, from, limit))
+        });
+        if named.is_err() {
+            self.hub.stats.count(Counter::ConnectionsRefused);
+            self.doom(now, conn, Doom::Unwelcome);
+        } else if let Some(c) = self.conns.get_mut(conn) {
+            c.counted = Some(from);
+        }
     }
 
     /// The connection is gone, or is from somewhere else than was thought.
@@ -128,6 +155,22 @@ impl Engine {
         let counted = self.conns.get_mut(conn).and_then(|c| c.counted.take());
         if let Some(address) = counted {
             self.crowd.on_gone(address);
+        }
+    }
+
+    fn is_accepted(&mut self, now: Now, from: Address) -> Result<(), NoSlot> {
+        if self.hub.policy.accept(now, from) {
+            return Ok(());
+        }
+        self.hub.stats.count(Counter::PolicyDenied);
+        Err(NoSlot::Unwelcome)
+    }
+
+    fn turned_away(&mut self, now: Now, from: Address, limit: Limit) -> NoSlot {
+        self.hub.limited(now, from.network().to_string().as_bytes(), limit);
+        match limit {
+            Limit::connections_per_address_max => NoSlot::Address,
+            _ => NoSlot::Pace,
         }
     }
 }
@@ -164,26 +207,26 @@ mod tests {
     fn so_many_from_one_place_and_others_are_not_touched() {
         let mut crowd = crowd(2, 0, 0);
         for _ in 0..2 {
-            crowd.on_came(at(0), host(1)).unwrap();
+            crowd.on_came(at(0), Some(host(1))).unwrap();
         }
         let full = Err(Limit::connections_per_address_max);
-        assert_eq!(crowd.on_came(at(0), host(1)), full);
+        assert_eq!(crowd.on_came(at(0), Some(host(1))), full);
         let mut dressed = [0; 16];
         dressed[10..].copy_from_slice(&[0xff, 0xff, 0, 0, 0, 1]);
-        assert_eq!(crowd.on_came(at(0), Address::V6(dressed)), full, "the same host");
-        crowd.on_came(at(0), host(2)).unwrap();
+        assert_eq!(crowd.on_came(at(0), Some(Address::V6(dressed))), full, "the same host");
+        crowd.on_came(at(0), Some(host(2))).unwrap();
         crowd.on_gone(host(1));
-        crowd.on_came(at(0), host(1)).unwrap();
-        assert_eq!(crowd.on_came(at(0), host(1)), full, "a refusal was not counted");
+        crowd.on_came(at(0), Some(host(1))).unwrap();
+        assert_eq!(crowd.on_came(at(0), Some(host(1))), full, "a refusal was not counted");
         for _ in 0..10 {
-            crowd.on_came(at(0), Address::Local).expect("no address, no place");
+            crowd.on_came(at(0), Some(Address::Local)).expect("no address, no place");
         }
     }
 
     #[test]
     fn so_many_in_a_second_from_one_place_and_from_all() {
         let mut each = crowd(0, 3, 0);
-        let came = |crowd: &mut Crowd, ms, n| crowd.on_came(at(ms), host(n)).is_ok();
+        let came = |crowd: &mut Crowd, ms, n| crowd.on_came(at(ms), Some(host(n))).is_ok();
         assert_eq!((0..10).filter(|_| came(&mut each, 0, 1)).count(), 3);
         assert!(came(&mut each, 0, 2));
         each.on_gone(host(1));
@@ -191,30 +234,30 @@ mod tests {
         assert_eq!((0..100).filter(|i| came(&mut each, 1_000 + 10 * i, 1)).count(), 5);
         let mut all = crowd(0, 0, 5);
         assert_eq!((0..10).filter(|n| came(&mut all, 0, *n)).count(), 5);
-        assert_eq!(all.on_came(at(0), Address::Local), Err(Limit::connects_s_max));
+        assert_eq!(all.on_came(at(0), None), Err(Limit::connects_s_max));
         assert!(came(&mut all, 200, 9));
     }
 
     #[test]
     fn whoever_is_refused_by_its_own_bound_uses_nobody_elses_pace() {
         let mut crowd = crowd(1, 0, 2);
-        crowd.on_came(at(0), host(1)).unwrap();
+        crowd.on_came(at(0), Some(host(1))).unwrap();
         for _ in 0..100 {
-            assert!(crowd.on_came(at(0), host(1)).is_err());
+            assert!(crowd.on_came(at(0), Some(host(1))).is_err());
         }
-        crowd.on_came(at(0), host(2)).expect("the second in this second");
+        crowd.on_came(at(0), Some(host(2))).expect("the second in this second");
     }
 
     #[test]
     fn what_is_remembered_is_bounded_and_fades() {
         let mut crowd = crowd(10, 1, 0);
         for n in 0..1_000_000 {
-            crowd.on_came(at(0), host(n)).unwrap();
+            crowd.on_came(at(0), Some(host(n))).unwrap();
             crowd.on_gone(host(n));
         }
         assert!(crowd.remembered() <= FADING_MAX + FORGET, "{}", crowd.remembered());
         for n in 0..20_000 {
-            crowd.on_came(at(5_000), host(n)).unwrap();
+            crowd.on_came(at(5_000), Some(host(n))).unwrap();
         }
         assert!(crowd.remembered() <= 20_000, "{}", crowd.remembered());
     }
@@ -223,12 +266,12 @@ mod tests {
     fn one_that_comes_and_goes_for_ever_is_remembered_once() {
         let mut busy = crowd(10, 0, 0);
         for _ in 0..1_000 {
-            busy.on_came(at(0), host(1)).unwrap();
+            busy.on_came(at(0), Some(host(1))).unwrap();
             busy.on_gone(host(1));
         }
         assert!(busy.remembered() <= FORGET, "{}", busy.remembered());
         let mut off = crowd(0, 0, 0);
-        off.on_came(at(0), host(1)).unwrap();
+        off.on_came(at(0), Some(host(1))).unwrap();
         assert_eq!(off.remembered(), 0);
     }
 }

@@ -30,11 +30,6 @@ impl Engine {
             return Heard::default();
         };
         let heard = c.link.on_bytes(now, chunk, &mut self.spare, &listener.link, limits);
-        if let Some(ip) = heard.address {
-            (c.address, c.loopback) = (Address::from(ip), is_loopback(ip));
-            let event = Event::Forwarded { conn, address: c.address };
-            self.hub.observer.see(now, &event);
-        }
         if let Some(spoken) = heard.spoken
             && listener.speak == Speak::Any
         {
@@ -44,6 +39,12 @@ impl Engine {
         }
         if c.link.has_words() {
             self.dirty.mark(conn, &mut c.marked);
+        }
+        if let Some(ip) = heard.address {
+            let address = Address::from(ip);
+            (c.address, c.loopback) = (address, is_loopback(ip));
+            self.hub.observer.see(now, &Event::Forwarded { conn, address });
+            self.on_forwarded(now, conn, address);
         }
         heard
     }

@@ -29,6 +29,9 @@ impl Observer for Quiet {
 /// Lets everybody in whose address is the forwarded one, or who is asked nothing.
 struct Expects(Option<Address>);
 impl Policy for Expects {
+    fn accept(&mut self, _: Now, address: Address) -> bool {
+        address != BANNED
+    }
     fn admit(&mut self, _: Now, login: &Login<'_>) -> Admit {
         let expected = self.0.is_none_or(|it| it == login.address && !login.loopback);
         assert!(expected, "{:?} {}", login.address, login.loopback);
@@ -53,6 +56,7 @@ const ANY: u16 = 1;
 const PROXIED: u16 = 2;
 const HERE: Address = Address::V4([127, 0, 0, 1]);
 const THERE: Address = Address::V4([203, 0, 113, 9]);
+const BANNED: Address = Address::V4([203, 0, 113, 66]);
 
 struct Bench {
     engine: Engine,
@@ -61,8 +65,12 @@ struct Bench {
 
 impl Bench {
     fn new(expected: Option<Address>) -> Self {
+        Self::bounded(expected, Limits::default())
+    }
+
+    fn bounded(expected: Option<Address>, limits: Limits) -> Self {
         let parts = Parts {
-            limits: Limits::default(),
+            limits,
             seed: 7,
             realms: vec!["main".into()],
             policy: Box::new(Expects(expected)),
@@ -195,6 +203,31 @@ fn a_trusted_proxy_speaks_for_somebody_else() {
     bench.give(conn, &[&request[..], &frame(0x82, &connect("guest"))].concat());
     assert!(!bench.heard(conn).is_empty());
     assert_eq!(bench.end(), None);
+}
+
+#[test]
+fn whom_a_proxy_names_is_counted_where_it_is_from() {
+    let limits = Limits { connections_per_address_max: 1, ..Limits::default() };
+    let mut bench = Bench::bounded(None, limits);
+    let named = |bench: &mut Bench, from: u8| {
+        let conn = bench.open(PROXIED);
+        let header = format!("PROXY TCP4 203.0.113.{from} 127.0.0.1 5 6\r\n");
+        bench.give(conn, &[header.as_bytes(), &connect("guest")].concat());
+        conn
+    };
+    let first = named(&mut bench, 9);
+    assert!(!bench.heard(first).is_empty());
+    let second = named(&mut bench, 9);
+    assert_eq!(bench.end(), Some((Doom::Unwelcome, Vec::new())), "one from there is enough");
+    assert!(bench.heard(second).is_empty());
+    let other = named(&mut bench, 10);
+    assert!(!bench.heard(other).is_empty(), "the proxy itself is not counted");
+    named(&mut bench, 66);
+    assert_eq!(bench.end(), Some((Doom::Unwelcome, Vec::new())), "the policy said no");
+    bench.engine.on_closed(bench.now, first, true);
+    assert_eq!(bench.end().map(|(doom, _)| doom), Some(Doom::Reset));
+    let third = named(&mut bench, 9);
+    assert!(!bench.heard(third).is_empty(), "whoever goes makes room");
 }
 
 #[test]

@@ -203,15 +203,18 @@ impl Engine {
         address: Address,
         loopback: bool,
     ) -> Result<ConnId, NoSlot> {
-        if let Err(why) = self.on_knock(now, listener, address) {
-            self.hub.stats.count(Counter::ConnectionsRefused);
-            return Err(why);
-        }
+        let counted = match self.on_knock(now, listener, address) {
+            Ok(counted) => counted,
+            Err(why) => {
+                self.hub.stats.count(Counter::ConnectionsRefused);
+                return Err(why);
+            }
+        };
         let Some(l) = self.listeners.get(usize::from(listener)) else {
             return Err(NoSlot::Stopping);
         };
         let Ok(link) = Link::new(&l.link, address.ip()) else {
-            self.crowd.on_gone(address);
+            counted.inspect(|address| self.crowd.on_gone(*address));
             self.hub.stats.count(Counter::ConnectionsRefused);
             return Err(NoSlot::Link);
         };
@@ -220,7 +223,7 @@ impl Engine {
         let place = Place { listener, address, loopback };
         let conn = self.conns.insert_with(|_| Conn::new(peer, link, place, now));
         if let Some(c) = self.conns.get_mut(conn) {
-            c.counted = Some(address);
+            c.counted = counted;
         }
         self.strangers += 1;
         self.hub.stats.count(Counter::ConnectionsOpened);
@@ -229,8 +232,14 @@ impl Engine {
         Ok(conn)
     }
 
-    /// Is there room for one more, and is it welcome? From then on it is counted.
-    fn on_knock(&mut self, now: Now, listener: u16, from: Address) -> Result<(), NoSlot> {
+    /// Is there room for one more, and is it welcome? The answer says under which address it is
+    /// counted from then on.
+    fn on_knock(
+        &mut self,
+        now: Now,
+        listener: u16,
+        from: Address,
+    ) -> Result<Option<Address>, NoSlot> {
         let Some(listener) = self.listeners.get(usize::from(listener)) else {
             return Err(NoSlot::Stopping);
         };
@@ -243,9 +252,10 @@ impl Engine {
             (NoSlot::Strangers, Limit::strangers_max)
         } else if listener.speak == Speak::Local {
             // The embedding program does not come from anywhere.
-            return Ok(());
+            return Ok(None);
         } else {
-            return self.welcome(now, from);
+            let proxy = from.ip().is_some_and(|ip| listener.link.trusts(ip));
+            return self.welcome(now, from, proxy);
         };
         self.hub.limited(now, from.network().to_string().as_bytes(), limit);
         Err(why)

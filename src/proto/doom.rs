@@ -35,6 +35,8 @@ pub enum Doom {
     StorageFailed,
     /// An operator or the embedder closed it.
     Kicked,
+    /// The address that a proxy named may not come in, or not so often.
+    Unwelcome,
 }
 
 impl Doom {
@@ -56,6 +58,7 @@ impl Doom {
             Self::Stopping => "stopping",
             Self::StorageFailed => "storage_failed",
             Self::Kicked => "kicked",
+            Self::Unwelcome => "unwelcome",
         }
     }
 }

@@ -24,6 +24,7 @@ use crate::hub::{Hub, Parts};
 use crate::journal::job::{DiskDone, DiskJob};
 use crate::journal::record::Record;
 use crate::journal::{Journal, Options, Spot, perform};
+use crate::link::{self, Inside, Spoken};
 use crate::proto::{Listener, Speak};
 use crate::topic::Filter;
 
@@ -34,6 +35,10 @@ const TALES_MAX: usize = 64;
 
 /// The listener that speaks MQTT.
 pub const MQTT: u16 = 2;
+/// The listener that speaks WebSocket, and inside of it what the client asks for.
+pub const WS: u16 = 3;
+/// The listener that speaks whatever comes.
+pub const ANY: u16 = 4;
 
 /// What a broker is made of, each time it starts.
 #[derive(Clone, Debug)]
@@ -208,15 +213,24 @@ impl Rig {
         if setup.level != Durability::Memory {
             recover(&mut hub, setup, disk, now)?;
         }
-        let listener = |no, speak| Listener {
+        let listener = |no, speak, inside| Listener {
             no: ListenerNo(no),
             speak,
             realm: RealmId(0),
             level: setup.level,
-            link: crate::link::Terms::default(),
+            link: link::Terms {
+                inside,
+                speaks: vec![Spoken::Mqtt, Spoken::Prx1],
+                ..link::Terms::default()
+            },
         };
-        let listeners =
-            vec![listener(0, Speak::Prx1), listener(1, Speak::Local), listener(MQTT, Speak::Mqtt)];
+        let listeners = vec![
+            listener(0, Speak::Prx1, Inside::Bare),
+            listener(1, Speak::Local, Inside::Bare),
+            listener(MQTT, Speak::Mqtt, Inside::Bare),
+            listener(WS, Speak::Any, Inside::Ws),
+            listener(ANY, Speak::Any, Inside::Any),
+        ];
         let mut rig = Self {
             engine: Engine::new(hub, listeners, setup.seed),
             disk: disk.clone(),

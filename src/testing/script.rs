@@ -13,7 +13,7 @@
 //!
 //! speak: mqtt 5                              what peers speak: prx1 (default), mqtt 3, 4 or 5
 //!
-//! a: open [prx1 | mqtt 4] [from 10.0.0.7] | close | reset | deaf | hear
+//! a: open [prx1 | mqtt 4] [at ws | any | any-ws] [from 10.0.0.7] | close | reset | deaf | hear
 //! a> 20 01 'text' "text"*1000 00*5           bytes in: hex and text, or a packet in words:
 //! a> connect user=test [pass=P] [nopass] [cid=C] [noid] [keepalive=S] [clean] [version=V]
 //! a> sub|unsub [q1 id=N] [dup] TOPIC ; pub [q1 id=N] TOPIC "body" [retain] [dup] ; puback N
@@ -33,6 +33,11 @@
 //! a<~ pub c/d "x"                            this, though others come before it
 //! a>*100 ping ; a<*100 pong                  a hundred times
 //!
+//! At a WebSocket packets go in binary frames, and there is (`words_ws`):
+//! a> upgrade /mqtt mqtt ["Header: value"] ; a< switched mqtt | status 400
+//! a> frame bin|text|cont|close|ping|pong|op3 [more] [bare] [rsv=4] [len=N] BYTES ; a> raw BYTES
+//! a< frame close 1002 ; a< frame pong 'x'
+//!
 //! clock +5s | clock +250ms
 //! disk hold | sync | go | full | room | fail | break
 //! verify yes | no | hold | first yes         first: only the one that waits longest
@@ -47,6 +52,7 @@ use std::collections::BTreeMap;
 use super::rig::Setup;
 use super::talk_mqtt::{Phrase, Talk};
 use super::words::{SAMPLES, bytes_of};
+use super::words_ws::{Heard, frame, upgrade};
 use crate::hub::message::Durability;
 
 /// Who there is.
@@ -96,11 +102,25 @@ pub enum Tongue {
     Mqtt(u8),
 }
 
+/// Where a peer comes in.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+pub enum Door {
+    /// Where its protocol is spoken.
+    #[default]
+    Own,
+    /// At a WebSocket.
+    Ws,
+    /// Where the first bytes tell what is spoken.
+    Any,
+    /// There, and the first bytes are those of a WebSocket.
+    AnyWs,
+}
+
 /// One statement.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub enum Step {
     /// Connect, from an address if it matters.
-    Open(String, Tongue, Option<[u8; 4]>),
+    Open(String, Tongue, Door, Option<[u8; 4]>),
     /// The client closes; `true`: with a reset.
     Close(String, bool),
     /// The client stops reading, or reads again.
@@ -115,6 +135,8 @@ pub enum Step {
     Tell(String, Phrase),
     /// A packet of MQTT out.
     Heed(String, Phrase),
+    /// Something of a WebSocket out.
+    Ws(String, Heard),
     /// Hung up on, for this reason.
     End(String, String),
     /// Only the fake world can.
@@ -140,8 +162,14 @@ pub struct Script {
 
 /// Where a script is performed.
 pub trait World {
-    /// A client connects, to where this is spoken.
-    fn open(&mut self, who: &str, tongue: Tongue, from: Option<[u8; 4]>) -> Result<(), String>;
+    /// A client that speaks this connects, through this door.
+    fn open(
+        &mut self,
+        who: &str,
+        tongue: Tongue,
+        door: Door,
+        from: Option<[u8; 4]>,
+    ) -> Result<(), String>;
     /// It closes.
     fn close(&mut self, who: &str, reset: bool) -> Result<(), String>;
     /// It sends.
@@ -208,7 +236,7 @@ impl Script {
     pub fn runs_anywhere(&self) -> bool {
         let anywhere = |step: &Step| match step {
             Step::Fake(_) | Step::Deaf(..) | Step::Close(_, true) => false,
-            Step::Open(_, _, from) => from.is_none(),
+            Step::Open(.., from) => from.is_none(),
             _ => true,
         };
         !self.tuned && self.steps.iter().all(|(_, step)| anywhere(step))
@@ -257,13 +285,13 @@ impl Script {
         Ok(())
     }
 
-    /// What this peer speaks, by what it said when it came.
-    fn tongue_of(&self, who: &str) -> Tongue {
+    /// What this peer speaks and where, by what it said when it came.
+    fn manner_of(&self, who: &str) -> (Tongue, Door) {
         let said = self.steps.iter().rev().find_map(|(_, step)| match step {
-            Step::Open(name, tongue, _) if name == who => Some(*tongue),
+            Step::Open(name, tongue, door, _) if name == who => Some((*tongue, *door)),
             _ => None,
         });
-        said.unwrap_or(self.tongue)
+        said.unwrap_or((self.tongue, Door::Own))
     }
 
     fn setting(&mut self, statement: &str) -> Result<bool, String> {
@@ -336,14 +364,20 @@ impl Script {
             Some((sign, times)) => (sign, times.parse().map_err(|_| "how many times?")?),
             None => (sign, 1),
         };
-        match (sign, rest, self.tongue_of(name)) {
-            (">", _, Tongue::Mqtt(level)) => {
-                Ok(Step::Tell(who, Phrase::parse(rest, level, times, false)?))
-            }
+        let (tongue, door) = self.manner_of(name);
+        let framed = matches!(door, Door::Ws | Door::AnyWs);
+        let level = if let Tongue::Mqtt(level) = tongue { level } else { 4 };
+        if framed && let Some(step) = ws_step(sign, &who, rest, level)? {
+            return Ok(step);
+        }
+        let phrase = || {
+            let phrase = Phrase::parse(rest, level, times, sign == "<~")?;
+            Ok::<Phrase, String>(Phrase { framed, ..phrase })
+        };
+        match (sign, rest, tongue) {
+            (">", _, Tongue::Mqtt(_)) => Ok(Step::Tell(who, phrase()?)),
             ("<", "" | "...", _) | (":" | "!", ..) => self.plain_step(sign, who, rest),
-            ("<" | "<~", _, Tongue::Mqtt(level)) => {
-                Ok(Step::Heed(who, Phrase::parse(rest, level, times, sign == "<~")?))
-            }
+            ("<" | "<~", _, Tongue::Mqtt(_)) => Ok(Step::Heed(who, phrase()?)),
             _ if times == 1 => self.plain_step(sign, who, rest),
             _ => Err("only packets of MQTT are said many times".into()),
         }
@@ -355,20 +389,7 @@ impl Script {
             (":", "reset") => Step::Close(who, true),
             (":", "deaf") => Step::Deaf(who, true),
             (":", "hear") => Step::Deaf(who, false),
-            (":", rest) => {
-                let Some(rest) = rest.strip_prefix("open") else {
-                    return Err(format!("`{rest}` is nothing a client does"));
-                };
-                let (spoken, from) = match rest.split_once("from ") {
-                    Some((spoken, from)) => (spoken, Some(ipv4(from)?)),
-                    None => (rest, None),
-                };
-                let spoken = match spoken.trim() {
-                    "" => self.tongue,
-                    spoken => tongue(spoken)?,
-                };
-                Step::Open(who, spoken, from)
-            }
+            (":", rest) => self.open(who, rest)?,
             (">", rest) => Step::Say(who, bytes_of(rest)?),
             ("<", "...") => Step::HearAny(who),
             ("<", rest) => Step::Hear(who, bytes_of(rest)?),
@@ -376,6 +397,48 @@ impl Script {
             _ => return Err(format!("`{sign}` means nothing")),
         })
     }
+
+    /// `open [TONGUE] [at DOOR] [from ADDRESS]`.
+    fn open(&self, who: String, words: &str) -> Result<Step, String> {
+        let Some(words) = words.strip_prefix("open") else {
+            return Err(format!("`{words}` is nothing a client does"));
+        };
+        let (words, from) = match words.split_once("from ") {
+            Some((words, from)) => (words, Some(ipv4(from)?)),
+            None => (words, None),
+        };
+        let (spoken, door) = match words.split_once("at ") {
+            Some((spoken, door)) => (spoken, door.trim()),
+            None => (words, ""),
+        };
+        let door = match door {
+            "" => Door::Own,
+            "ws" => Door::Ws,
+            "any" => Door::Any,
+            "any-ws" => Door::AnyWs,
+            other => return Err(format!("`{other}` is no door")),
+        };
+        let spoken = match spoken.trim() {
+            "" => self.tongue,
+            spoken => tongue(spoken)?,
+        };
+        Ok(Step::Open(who, spoken, door, from))
+    }
+}
+
+/// What only WebSockets have.
+fn ws_step(sign: &str, who: &str, rest: &str, level: u8) -> Result<Option<Step>, String> {
+    let who = who.to_owned();
+    let (first, words) = rest.split_once(' ').unwrap_or((rest, ""));
+    Ok(match (sign, first) {
+        (">", "upgrade") => Some(Step::Say(who, upgrade(words)?)),
+        (">", "frame") => Some(Step::Say(who, frame(words, level)?)),
+        (">", "raw") => {
+            Some(Step::Say(who, Phrase::parse(words, level, 1, false)?.bytes_as_they_are()?))
+        }
+        ("<", _) => Heard::parse(rest, level)?.map(|heard| Step::Ws(who, heard)),
+        _ => None,
+    })
 }
 
 fn tongue(text: &str) -> Result<Tongue, String> {
@@ -407,10 +470,13 @@ fn duration(text: &str) -> Result<u64, String> {
 impl Step {
     fn perform(&self, world: &mut dyn World, talk: &mut Talk) -> Result<(), String> {
         match self {
-            Self::Open(who, tongue, from) => {
+            Self::Open(who, tongue, door, from) => {
                 talk.forget(who);
-                world.open(who, *tongue, *from)
+                world.open(who, *tongue, *door, *from)
             }
+            Self::Ws(who, heard) => heard
+                .perform(&mut |n| world.hear(who, n))
+                .map_err(|why| format!("{who} should hear {heard:?}: {why}")),
             Self::Tell(who, phrase) => talk.say(world, who, phrase),
             Self::Heed(who, phrase) => talk.hear(world, who, phrase),
             Self::Hear(who, _) | Self::End(who, _) if !talk.is_done(who) => {

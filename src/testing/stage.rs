@@ -14,8 +14,8 @@ use crate::hub::policy::{Address, Principal};
 use crate::proto::local::Verb;
 
 use super::disk::FakeDisk;
-use super::rig::{Rig, Setup};
-use super::script::{Fake, Step, Tongue, World};
+use super::rig::{self, Rig, Setup};
+use super::script::{Door, Fake, Step, Tongue, World};
 
 /// Turns after which a broker that still has something to do is taken for one that never rests.
 const TURNS_MAX: usize = 20_000;
@@ -154,8 +154,19 @@ impl Stage {
 }
 
 impl World for Stage {
-    fn open(&mut self, who: &str, tongue: Tongue, from: Option<[u8; 4]>) -> Result<(), String> {
-        let listener = if tongue == Tongue::Prx1 { 0 } else { super::rig::MQTT };
+    fn open(
+        &mut self,
+        who: &str,
+        tongue: Tongue,
+        door: Door,
+        from: Option<[u8; 4]>,
+    ) -> Result<(), String> {
+        let listener = match (door, tongue) {
+            (Door::Own, Tongue::Prx1) => 0,
+            (Door::Own, Tongue::Mqtt(_)) => rig::MQTT,
+            (Door::Ws, _) => rig::WS,
+            (Door::Any | Door::AnyWs, _) => rig::ANY,
+        };
         let address = Address::V4(from.unwrap_or([10, 0, 0, 1]));
         let conn =
             self.rig()?.open_at(listener, address).map_err(|why| format!("no slot: {why:?}"))?;

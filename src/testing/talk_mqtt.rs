@@ -11,6 +11,7 @@ use crate::access::scram::client_final;
 use super::heard_mqtt::{Vars, agree, describe, fill, missing};
 use super::script::{World, spell};
 use super::words_mqtt::{Line, encode, lossy};
+use super::words_ws::{NO_FRAME, binary, server_frame};
 
 /// Something said or expected, perhaps many times.
 #[derive(Clone, PartialEq, Eq, Debug)]
@@ -23,12 +24,16 @@ pub struct Phrase {
     pub times: usize,
     /// Others may come before it, and are kept.
     pub among: bool,
+    /// It goes in a binary frame of a WebSocket.
+    pub framed: bool,
 }
 
 /// What was heard and not expected yet, and the names given so far.
 #[derive(Debug, Default)]
 pub struct Talk {
     kept: BTreeMap<String, VecDeque<Vec<u8>>>,
+    /// What came out of frames and is not a whole packet yet.
+    unframed: BTreeMap<String, Vec<u8>>,
     vars: Vars,
 }
 
@@ -52,7 +57,12 @@ impl Phrase {
             tried.push("id", "1");
         }
         encode(&tried, level).map_err(|why| format!("`{text}`: {why}"))?;
-        Ok(Self { line, level, times, among })
+        Ok(Self { line, level, times, among, framed: false })
+    }
+
+    /// Its bytes, without a frame around them.
+    pub fn bytes_as_they_are(&self) -> Result<Vec<u8>, String> {
+        encode(&self.line, self.level)
     }
 }
 
@@ -60,11 +70,13 @@ impl Talk {
     /// Nothing is left over from this peer.
     pub fn is_done(&self, who: &str) -> bool {
         self.kept.get(who).is_none_or(VecDeque::is_empty)
+            && self.unframed.get(who).is_none_or(Vec::is_empty)
     }
 
     /// Forget what this peer has heard so far: it begins anew, or whatever it was was expected.
     /// True: there was something.
     pub fn forget(&mut self, who: &str) -> bool {
+        self.unframed.remove(who);
         self.kept.remove(who).is_some_and(|kept| !kept.is_empty())
     }
 
@@ -73,8 +85,8 @@ impl Talk {
         let mut line = phrase.line.clone();
         fill(&mut line, &self.vars, None);
         self.prove(&mut line)?;
-        let bytes = encode(&line, phrase.level)?;
-        world.say(who, &bytes.repeat(phrase.times))
+        let bytes = encode(&line, phrase.level)?.repeat(phrase.times);
+        world.say(who, &if phrase.framed { binary(&bytes) } else { bytes })
     }
 
     /// `scram="SECRET,BARE"` is the last word of a SCRAM login that began with BARE and was
@@ -108,7 +120,7 @@ impl Talk {
                 let kept = self.kept.get_mut(who).and_then(VecDeque::pop_front);
                 let heard = match kept {
                     Some(packet) => packet,
-                    None => packet(world, who)?,
+                    None => self.next(world, who, phrase.framed)?,
                 };
                 self.compare(&heard, phrase).map_err(|why| {
                     let wanted = &phrase.line;
@@ -128,7 +140,7 @@ impl Talk {
             return Ok(());
         }
         loop {
-            let heard = packet(world, who)?;
+            let heard = self.next(world, who, phrase.framed)?;
             if heard.is_empty() {
                 let others: Vec<String> = kept.iter().map(|heard| tell(heard, phrase)).collect();
                 let wanted = &phrase.line;
@@ -140,6 +152,30 @@ impl Talk {
             }
             kept.push_back(heard);
         }
+    }
+
+    /// The next packet, or as much of one as comes; empty: silence.
+    fn next(&mut self, world: &mut dyn World, who: &str, framed: bool) -> Result<Vec<u8>, String> {
+        if !framed {
+            return packet(&mut |n| world.hear(who, n));
+        }
+        let mut stream = self.unframed.remove(who).unwrap_or_default();
+        let heard = packet(&mut |n| {
+            while stream.len() < n {
+                let (first, payload) = match server_frame(&mut |n| world.hear(who, n)) {
+                    Err(why) if why == NO_FRAME => break,
+                    other => other?,
+                };
+                // A server may send a message in pieces; all of them are data.
+                match first {
+                    0x82 | 0x02 | 0x80 | 0x00 => stream.extend(payload),
+                    _ => return Err(format!("a frame {first:#04x}: {}", spell(&payload))),
+                }
+            }
+            Ok(stream.drain(..n.min(stream.len())).collect())
+        })?;
+        self.unframed.insert(who.to_owned(), stream);
+        Ok(heard)
     }
 
     fn compare(&mut self, heard: &[u8], phrase: &Phrase) -> Result<(), String> {
@@ -156,15 +192,14 @@ impl Talk {
     }
 }
 
-/// The next packet, or as much of one as comes; empty: silence.
-fn packet(world: &mut dyn World, who: &str) -> Result<Vec<u8>, String> {
+fn packet(hear: &mut dyn FnMut(usize) -> Result<Vec<u8>, String>) -> Result<Vec<u8>, String> {
     let mut heard = Vec::new();
     loop {
         let more = missing(&heard)?;
         if more == 0 {
             return Ok(heard);
         }
-        let piece = world.hear(who, more)?;
+        let piece = hear(more)?;
         if piece.is_empty() {
             return Ok(heard);
         }

@@ -15,8 +15,8 @@ use std::time::{Duration, Instant};
 use spindle::access::{Access, Terms};
 use spindle::broker::Error;
 use spindle::testing::rig::Setup;
-use spindle::testing::script::{Step, Tongue, World};
-use spindle::{Broker, Durability, Handle, Speak};
+use spindle::testing::script::{Door, Step, Tongue, World};
+use spindle::{Broker, Durability, Handle, Listen, Speak};
 
 /// Longer than anything takes on a busy machine.
 const LONG: Duration = Duration::from_secs(20);
@@ -28,8 +28,8 @@ const QUESTIONS: usize = 3;
 
 /// A broker on a port of its own choice, and the names of its clients.
 pub(crate) struct Sockets {
-    /// Where PRX1 is spoken, and where MQTT.
-    addresses: [SocketAddr; 2],
+    /// Where PRX1 is spoken, where MQTT, where WebSocket, and where whatever comes.
+    addresses: [SocketAddr; 4],
     handle: Handle,
     running: Option<JoinHandle<Result<(), Error>>>,
     data: PathBuf,
@@ -49,6 +49,8 @@ impl Sockets {
         let mut builder = Broker::builder()
             .listen("127.0.0.1:0", Speak::Prx1)
             .listen("127.0.0.1:0", Speak::Mqtt)
+            .listen_to(Listen::new("127.0.0.1:0", Speak::Any).websocket())
+            .listen("127.0.0.1:0", Speak::Any)
             .limits(setup.limits.clone())
             .workers(1);
         if let Some(text) = &setup.users {
@@ -60,7 +62,7 @@ impl Sockets {
         }
         let broker = builder.build().map_err(|why| why.to_string())?;
         let address = |no| broker.local_addr(no).ok_or("it listens nowhere");
-        let addresses = [address(0)?, address(1)?];
+        let addresses = [address(0)?, address(1)?, address(2)?, address(3)?];
         let handle = broker.handle();
         let running = Some(std::thread::spawn(move || broker.run()));
         Ok(Self { addresses, handle, running, data, clients: BTreeMap::new() })
@@ -127,8 +129,19 @@ impl Client {
 }
 
 impl World for Sockets {
-    fn open(&mut self, who: &str, tongue: Tongue, _: Option<[u8; 4]>) -> Result<(), String> {
-        let address = self.addresses[usize::from(tongue != Tongue::Prx1)];
+    fn open(
+        &mut self,
+        who: &str,
+        tongue: Tongue,
+        door: Door,
+        _: Option<[u8; 4]>,
+    ) -> Result<(), String> {
+        let address = self.addresses[match (door, tongue) {
+            (Door::Own, Tongue::Prx1) => 0,
+            (Door::Own, Tongue::Mqtt(_)) => 1,
+            (Door::Ws, _) => 2,
+            (Door::Any | Door::AnyWs, _) => 3,
+        }];
         let stream = TcpStream::connect(address).map_err(|e| e.to_string())?;
         stream.set_nodelay(true).map_err(|e| e.to_string())?;
         stream.set_write_timeout(Some(LONG)).map_err(|e| e.to_string())?;

@@ -222,6 +222,7 @@ fn reason_of(doom: &Doom) -> Option<(u8, &'static str)> {
             (fault::reason(&why.fault()), why.text())
         }
         Doom::Kicked => (code::ADMINISTRATIVE, "closed by an operator"),
+        Doom::Unwelcome => (code::BANNED, "nobody may come from there now"),
     })
 }
 
@@ -294,6 +295,7 @@ mod tests {
             Doom::Stopping,
             Doom::StorageFailed,
             Doom::Kicked,
+            Doom::Unwelcome,
         ];
         for doom in faults.chain(others) {
             for version in [Version::V31, Version::V311, Version::V5] {
