@@ -27,7 +27,7 @@ pub(super) struct Serve {
     data: PathBuf,
     /// Where to listen, as protocol://host:port[?durability=disk|os|memory&proxy=on] or unix:/path;
     /// protocols: mqtt, mqtts, ws, wss, prx1, prx1s, any, anys; may be repeated
-    #[arg(long, value_name = "URL", default_values = [LISTEN])]
+    #[arg(long, value_name = "URL", default_values = LISTEN)]
     listen: Vec<String>,
     /// Users, groups and rules; without one every login is accepted, on loopback only
     #[arg(long, value_name = "FILE")]
@@ -111,7 +111,7 @@ impl Default for Serve {
     fn default() -> Self {
         Self {
             data: DATA.into(),
-            listen: vec![LISTEN.into()],
+            listen: LISTEN.map(Into::into).to_vec(),
             users: None,
             allow_anonymous: false,
             durability: Level::Disk,
@@ -307,5 +307,5 @@ fn limits(given: &[String]) -> Result<Limits, String> {
 
 /// In the current directory, where a newcomer finds it.
 const DATA: &str = "spindle-data";
-/// The port the protocol has always had.
-const LISTEN: &str = "prx1://127.0.0.1:52909";
+/// The ports the protocols have always had.
+const LISTEN: [&str; 2] = ["prx1://127.0.0.1:52909", "mqtt://127.0.0.1:1883"];
