@@ -260,7 +260,10 @@ impl Hub {
         let Some(_) = self.realms.get(usize::from(owner.realm.0)) else { return };
         let unknown =
             Principal { user: detail.user.clone(), durable: true, ..Principal::default() };
-        let principal = self.policy.recall(&detail.user).unwrap_or(unknown);
+        let mut principal = self.policy.recall(&detail.user).unwrap_or(unknown);
+        if kind == Kind::Mqtt {
+            principal.client_id = owner.name.clone();
+        }
         let subs = draft.subs.clone();
         let homes = draft.homes.clone();
         for home in &homes {

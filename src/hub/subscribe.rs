@@ -2,8 +2,9 @@
 //!
 //! All subscribers of one filter share a leaf; a session knows its leaves, in the order of their
 //! numbers, and its place at each, so nobody looks through a thousand subscriptions for one. A
-//! durable session's subscription is on record before it is acknowledged. Absent on purpose: the text of a filter (dialects spell), and permission (the peer asks first,
-//! because the answer is its protocol's).
+//! durable session's subscription is on record before it is acknowledged. Absent on purpose: the
+//! text of a filter (dialects spell), and permission (the peer asks first, because the answer is
+//! its protocol's).
 
 use bytes::Bytes;
 
