@@ -51,7 +51,10 @@ pub struct Outbox {
     live_bytes: usize,
     fetched: VecDeque<Delivery>,
     flights: VecDeque<Flight>,
+    /// How many of them are not settled.
+    aloft: usize,
     /// Released before this connection and not taken up by it.
+    #[expect(clippy::box_collection, reason = "most sessions have none: a word, not four")]
     released: Option<Box<VecDeque<u64>>>,
     /// What the durable debts weigh, as far as they were owed by this process.
     waiting_bytes: usize,
@@ -129,6 +132,7 @@ impl Default for Outbox {
             live_bytes: 0,
             fetched: VecDeque::new(),
             flights: VecDeque::new(),
+            aloft: 0,
             released: None,
             waiting_bytes: 0,
             next: 1,
@@ -311,7 +315,7 @@ impl Outbox {
         let kin = |f: &&Flight| f.ord & VOLATILE == ord & VOLATILE;
         let first = self.flights.iter().find(kin).map_or(ord, |f| f.ord.min(ord));
         let last = self.flights.iter().rev().find(kin).map_or(ord, |f| f.ord.max(ord));
-        self.flights.len() < inflight_max && last - first < SPAN_MAX
+        self.aloft < inflight_max && last - first < SPAN_MAX
     }
 
     /// The disk's turn? Skips ordinals that were settled or never durable.
@@ -369,6 +373,7 @@ impl Outbox {
         // Volatile debts may fly after younger durable ones: keep the order by ordinal.
         let at = self.flights.partition_point(|f| f.ord < flight.ord);
         self.flights.insert(at, flight);
+        self.aloft += 1;
     }
 
     /// The first delivery that was released before this connection, to be released again.
@@ -484,6 +489,7 @@ impl Outbox {
             return false;
         }
         flight.settled = true;
+        self.aloft -= 1;
         self.waiting_bytes = self.waiting_bytes.saturating_sub(flight.weight as usize);
         self.live_bytes -= flight.volatile.take().map_or(0, |d| d.message.weight());
         while self.flights.front().is_some_and(|f| f.settled) {
@@ -492,10 +498,10 @@ impl Outbox {
         true
     }
 
-    /// Unacknowledged, including settled ones behind an unsettled one.
+    /// Handed to the present connection and not settled.
     #[must_use]
     pub fn in_flight(&self) -> usize {
-        self.flights.len()
+        self.aloft
     }
 
     /// The connection is gone: what flew is owed again, references are let go.
@@ -504,6 +510,7 @@ impl Outbox {
         self.hint = Hint::default();
         self.fetched.clear();
         let flown = core::mem::take(&mut self.flights);
+        self.aloft = 0;
         self.restore_released(flown.iter().filter(|f| f.released && !f.settled).map(|f| f.ord));
         let again = |f: Flight| f.volatile.map(|d| Delivery { dup: true, ..d });
         let mut live: VecDeque<Delivery> = flown.into_iter().filter_map(again).collect();
@@ -521,6 +528,7 @@ impl Outbox {
     /// Its reader is gone for good: what it was chosen for, as far as memory has it, and another
     /// may be told. An exchange of QoS 2 that began is not begun with anybody else.
     pub fn take_shared(&mut self) -> Vec<Delivery> {
+        self.aloft = 0;
         let flown = core::mem::take(&mut self.flights).into_iter().filter_map(|f| f.volatile);
         let flown = flown.filter(|d| d.qos == 1);
         let waiting = self.fetched.drain(..).chain(self.live.drain(..));

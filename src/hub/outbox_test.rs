@@ -51,6 +51,19 @@ fn ids_in_flight_are_never_so_far_apart_that_they_could_be_taken_for_each_other(
 }
 
 #[test]
+fn an_answer_out_of_order_makes_room_too() {
+    let mut outbox = Outbox::default();
+    for _ in 0..10 {
+        outbox.push(delivery(), None, true, ROOM);
+    }
+    assert_eq!(hand_out(&mut outbox, 2), 2);
+    assert_eq!(outbox.settle(id_of(2)), Some(2));
+    assert_eq!(hand_out(&mut outbox, 2), 1, "one is open, so one more may fly");
+    assert_eq!(outbox.settle(id_of(2)), None, "once");
+    assert_eq!(outbox.in_flight(), 2);
+}
+
+#[test]
 fn no_more_fly_than_the_window_has() {
     let mut outbox = Outbox::default();
     for _ in 0..10 {

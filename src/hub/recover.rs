@@ -66,10 +66,19 @@ impl Draft {
     }
 }
 
+/// A kept value as recorded.
+#[derive(Debug)]
+struct Value {
+    lsn: Lsn,
+    len: u32,
+    expires: u64,
+    message: Option<MessageRecord>,
+}
+
 /// What the records say, before it becomes sessions.
 pub struct Recovery {
     drafts: Map<OwnerNo, Draft>,
-    retained: Map<(RealmId, Bytes), (Lsn, u32, u64, Option<MessageRecord>)>,
+    retained: Map<(RealmId, Bytes), Value>,
     order: Vec<OwnerNo>,
     names: Map<(u8, RealmId, Bytes), OwnerNo>,
     inline_max: usize,
@@ -169,7 +178,8 @@ impl Recovery {
             self.retained.remove(&(m.realm, apart(&m.topic)));
         } else if m.retain {
             let value = (m.body.len() <= self.inline_max).then(|| detached(m));
-            self.retained.insert((m.realm, apart(&m.topic)), (lsn, len, m.expires, value));
+            let value = Value { lsn, len, expires: m.expires, message: value };
+            self.retained.insert((m.realm, apart(&m.topic)), value);
         }
     }
 
@@ -222,10 +232,10 @@ impl Hub {
         }
         self.next_owner = self.next_owner.max(highest + 1);
         let mut kept: Vec<_> = told.retained.into_iter().collect();
-        kept.sort_by_key(|(_, (lsn, ..))| *lsn);
-        kept.retain(|(_, (_, _, expires, _))| *expires == 0 || *expires > now.wall);
-        for ((realm, topic), (lsn, len, expires, value)) in kept {
-            self.recover_value(realm, topic, lsn, len, expires, value);
+        kept.sort_by_key(|(_, value)| value.lsn);
+        kept.retain(|(_, value)| value.expires == 0 || value.expires > now.wall);
+        for ((realm, topic), value) in kept {
+            self.recover_value(realm, topic, value);
         }
     }
 
@@ -336,18 +346,11 @@ impl Hub {
         }
     }
 
-    fn recover_value(
-        &mut self,
-        realm: RealmId,
-        topic: Bytes,
-        lsn: Lsn,
-        len: u32,
-        expires: u64,
-        value: Option<MessageRecord>,
-    ) {
+    fn recover_value(&mut self, realm: RealmId, topic: Bytes, value: Value) {
+        let Value { lsn, len, expires, message } = value;
         let Some(name) = Topic::decode(topic) else { return };
-        let value = value.filter(|_| !self.storage_is_short());
-        let message = value.and_then(|v| message_of_record(&v, &self.stored));
+        let message = message.filter(|_| !self.storage_is_short());
+        let message = message.and_then(|v| message_of_record(&v, &self.stored));
         let message = message.map(std::sync::Arc::new);
         let charge = self.stored.charge(name.text().len() + KEPT_BYTES);
         self.fading += usize::from(expires != 0);

@@ -319,7 +319,7 @@ impl Record {
                 kind::SETTLE
             }
             Self::Mark { owner, attached, quiet, sent, at, expiry_s } => {
-                draft.flags = u8::from(*attached) * ATTACHED | u8::from(*quiet) * QUIET;
+                draft.flags = (u8::from(*attached) * ATTACHED) | (u8::from(*quiet) * QUIET);
                 put_owner(out, *owner);
                 for number in [sent, at, expiry_s] {
                     out.extend_from_slice(&number.to_be_bytes());
