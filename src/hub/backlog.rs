@@ -9,7 +9,7 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 
-use crate::base::id::{OwnerNo, RealmId, SessionId};
+use crate::base::id::{Lsn, OwnerNo, RealmId, SessionId};
 use crate::base::stats::Counter;
 use crate::base::time::Now;
 use crate::journal::job::{DiskDone, Fetch, Fetched, FetchedItem};
@@ -18,7 +18,7 @@ use crate::journal::{News, State};
 use crate::topic::Topic;
 
 use super::fanout::{GRANT_ASKED, GRANT_DUP, GRANT_RETAIN};
-use super::message::{Delivery, Message, Meter};
+use super::message::{Delivery, Durability, Message, Meter};
 use super::outbox::{Hint, Next, Outbox, Want};
 use super::policy::{Access, Event};
 use super::{Hub, READS_MAX, Reader};
@@ -43,6 +43,9 @@ impl Hub {
         loop {
             let replayed = self.replay_some(now, id);
             let short = self.reads_are_short();
+            if self.waits_for_disk(id) {
+                return None;
+            }
             let s = self.sessions.get_mut(id)?;
             match s.outbox.next(s.inflight_max) {
                 // What was sent once is sent again, however late (mqtt5 4.3.3-7).
@@ -78,6 +81,30 @@ impl Hub {
                 Next::Nothing if replayed => {}
                 Next::Nothing => return None,
             }
+        }
+    }
+
+    /// Must what comes next wait for the disk? Its session is woken when the disk has moved on.
+    fn waits_for_disk(&mut self, id: SessionId) -> bool {
+        let Some(journal) = self.journal.as_ref() else { return false };
+        // A sick disk promises nothing, and what it owes need not wait for it.
+        let sick = matches!(journal.state(), State::Failed(_));
+        let synced = if sick { Lsn(u64::MAX) } else { journal.synced() };
+        let Some(s) = self.sessions.get_mut(id) else { return false };
+        let waits = s.level == Durability::Disk && s.outbox.waits_for_disk(synced);
+        if waits && !s.outbox.hold_up(true) {
+            self.held_up.push(id);
+        }
+        waits
+    }
+
+    /// The disk has moved on, or never will.
+    fn let_go(&mut self) {
+        for id in core::mem::take(&mut self.held_up) {
+            if let Some(s) = self.sessions.get_mut(id) {
+                s.outbox.hold_up(false);
+            }
+            self.wake(id);
         }
     }
 
@@ -181,6 +208,7 @@ impl Hub {
             None => Stir::Quiet,
             Some(News::Synced(_)) => {
                 self.stats.count(Counter::JournalSyncs);
+                self.let_go();
                 Stir::Synced
             }
             Some(News::Fetched(fetched)) => {
@@ -210,6 +238,7 @@ impl Hub {
             }
             Some(News::Failed(why)) => {
                 self.tell_storage(now, "failed", &why.to_string());
+                self.let_go();
                 Stir::Failed
             }
         }

@@ -91,11 +91,12 @@ fn ids_are_the_same_after_a_restart_and_what_was_sent_is_marked() {
     assert_eq!(bodies(&got), expected);
     let ords: Vec<u64> = got.iter().map(|d| d.ord).collect();
     assert_eq!(ords[..4], [2, 3, 5, 6], "each keeps its number, and so its id");
-    assert!(got[..3].iter().all(|d| d.dup), "these were sent");
-    assert!(!got[10].dup, "this cannot have been");
+    assert!(got.iter().all(|d| d.dup), "each may have been sent, for all a journal can tell");
     assert!(b.take(back.session).is_empty());
     b.publish("a/b", b"new", 1, false);
-    assert!(b.take(back.session)[0].ord > 20, "no number is used twice");
+    let new = b.take(back.session);
+    assert!(new[0].ord > 20, "no number is used twice");
+    assert!(!new[0].dup, "this cannot have been");
 }
 
 #[test]

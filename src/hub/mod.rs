@@ -142,6 +142,8 @@ pub struct Hub {
     pub(crate) reads: Map<u64, Reader>,
     pub(crate) next_read: u64,
     pub(crate) hungry: VecDeque<SessionId>,
+    /// Sessions whose next delivery waits for the disk.
+    pub(crate) held_up: Vec<SessionId>,
     pub(crate) draining: VecDeque<(RealmId, Bytes)>,
     pub(crate) timers: Vec<(Deadline, SessionId)>,
     pub(crate) wills: VecDeque<will::Due>,
@@ -204,6 +206,7 @@ impl Hub {
             reads: Map::with_hasher(seed.clone()),
             next_read: 1,
             hungry: VecDeque::new(),
+            held_up: Vec::new(),
             draining: VecDeque::new(),
             timers: Vec::new(),
             wills: VecDeque::new(),

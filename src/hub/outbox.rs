@@ -10,7 +10,8 @@
 //! are in `live`; volatile debts beside a ledger are numbered apart. `flights` is ordered by
 //! ordinal; the span of each kind stays under [`SPAN_MAX`], so packet ids are unique. A delivery of
 //! QoS 2 that its reader received is settled for the journal and flies on, `released`, until the
-//! reader ends the exchange; what was released before this connection comes first of all.
+//! reader ends the exchange; what was released before this connection comes first of all. None
+//! goes out before its record is on the disk.
 //! Absent on purpose: sockets, wire formats, clocks, and the journal itself (it is asked for by
 //! the hub; this file only says what it needs).
 
@@ -65,6 +66,12 @@ pub struct Outbox {
     sent: u64,
     asked: Option<u64>,
     hint: Hint,
+    /// Debts of QoS 2 whose records may not be on the disk, and where those stand. A reader keeps
+    /// the number of such a delivery: one that a loss of power took back, and whose number another
+    /// gets, would make it take that other for a copy.
+    unsynced: Option<Box<VecDeque<(u64, Lsn)>>>,
+    /// It waits for the disk.
+    held_up: bool,
 }
 
 /// How much an outbox may hold in memory.
@@ -142,6 +149,8 @@ impl Default for Outbox {
             sent: 0,
             asked: None,
             hint: Hint::default(),
+            unsynced: None,
+            held_up: false,
         }
     }
 }
@@ -204,6 +213,9 @@ impl Outbox {
         };
         delivery.ord = self.take_ordinal();
         let ord = delivery.ord;
+        if delivery.qos == 2 && attached {
+            self.unsynced.get_or_insert_default().push_back((ord, lsn));
+        }
         if let Some(ledger) = &mut self.ledger {
             if ledger.is_empty() {
                 self.waiting_bytes = 0;
@@ -296,6 +308,27 @@ impl Outbox {
                 None => Next::Nothing,
             },
         }
+    }
+
+    /// Is what comes next of QoS 2 and not on the disk, which is synced up to there? To a returning
+    /// reader the welcome has waited for it; what comes later waits here.
+    pub fn waits_for_disk(&mut self, synced: Lsn) -> bool {
+        let Some(unsynced) = &mut self.unsynced else { return false };
+        while unsynced.front().is_some_and(|(_, lsn)| *lsn < synced) {
+            unsynced.pop_front();
+        }
+        if unsynced.is_empty() {
+            self.unsynced = None;
+            return false;
+        }
+        let live = if self.cursor < self.spilled { None } else { self.live.front() };
+        let next = self.fetched.front().or(live).filter(|d| d.qos == 2);
+        next.is_some_and(|d| unsynced.binary_search_by_key(&d.ord, |(ord, _)| *ord).is_ok())
+    }
+
+    /// It waits for the disk from now on, or no longer; how it was before.
+    pub fn hold_up(&mut self, waits: bool) -> bool {
+        core::mem::replace(&mut self.held_up, waits)
     }
 
     /// Nothing is owed. A burst that is over must not keep the memory it took.
@@ -568,6 +601,7 @@ impl Outbox {
         (self.live.capacity() + self.fetched.capacity()) * size_of::<Delivery>()
             + self.flights.capacity() * size_of::<Flight>()
             + self.released.as_ref().map_or(0, |all| all.capacity() * size_of::<u64>())
+            + self.unsynced.as_ref().map_or(0, |all| all.capacity() * size_of::<(u64, Lsn)>())
             + self.ledger.as_ref().map_or(0, |l| size_of::<Ledger>() + l.heap())
     }
 }

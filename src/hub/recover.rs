@@ -2,9 +2,10 @@
 //!
 //! Records are applied in the order they were written. Owners are drafts until the end, because a
 //! compaction may have moved an owner's full record behind messages that are owed to it. What an
-//! owner that was connected at the end may have seen is not known, so as much as could have been
-//! in flight counts as sent: it will be marked when it is sent again. Absent on purpose: reading
-//! segments, and deciding what damage means (`journal`).
+//! owner that was connected at the end may have seen is not known (a loss of power takes back
+//! acknowledgements that made room for more), so everything it was owed counts as sent: it will be
+//! marked when it is sent again. Absent on purpose: reading segments, and deciding what damage
+//! means (`journal`).
 
 use std::collections::BTreeSet;
 
@@ -248,7 +249,7 @@ impl Hub {
 
     fn recover_queue(&mut self, owner: &OwnerRecord, draft: Draft) {
         let home = draft.homes.first().copied().unwrap_or(0);
-        let outbox = outbox_of(draft, 0);
+        let outbox = outbox_of(Draft { attached: false, ..draft });
         self.own_all(&outbox);
         self.own(home, 1);
         let queue = Queue {
@@ -279,7 +280,7 @@ impl Hub {
         for home in &homes {
             self.own(*home, 1);
         }
-        let flying = if draft.attached { detail.inflight_max as u64 } else { 0 };
+        let attached = draft.attached;
         // Whoever was connected lost its connection now; who was not has waited since then.
         let away_since = if draft.attached { now.wall } else { draft.away_since.min(now.wall) };
         let waited = now.wall - away_since;
@@ -292,7 +293,7 @@ impl Hub {
         extra.will_at = delay.map(|ms| now.after_ms(ms.saturating_sub(waited)));
         extra.charge = extra.will.as_ref().map(|will| self.stored.charge(will.weight()));
         let rare = extra.will.is_some() || !extra.inbound.is_empty();
-        let outbox = outbox_of(draft, flying);
+        let outbox = outbox_of(draft);
         self.own_all(&outbox);
         let (realm, name) = (owner.realm, owner.name.clone());
         let id = self.sessions.insert_with(|id| Session {
@@ -331,6 +332,10 @@ impl Hub {
         for sub in subs {
             self.recover_sub(id, realm, sub);
         }
+        if attached {
+            // It has been away since now, also when the next stop comes before it does.
+            self.mark_away(now, id);
+        }
     }
 
     fn recover_sub(&mut self, id: SessionId, realm: RealmId, sub: DraftSub) {
@@ -364,35 +369,16 @@ impl Hub {
     }
 }
 
-/// `flying`: how many deliveries may have been under way when the journal ends.
-fn outbox_of(mut draft: Draft, flying: u64) -> Outbox {
+fn outbox_of(mut draft: Draft) -> Outbox {
     draft.ledger.recovered(draft.next.max(1));
     let mut outbox = Outbox::durable();
     let next = draft.next.max(1);
-    let last = draft.next.saturating_sub(1);
-    let flown = nth_owed(&draft.ledger, flying).unwrap_or(last);
-    let sent = if flying > 0 { draft.sent.max(flown.min(last)) } else { draft.sent };
+    let sent = if draft.attached { draft.sent.max(next - 1) } else { draft.sent };
     outbox.ledger = Some(Box::new(draft.ledger));
     outbox.restore_released(draft.released.into_iter());
     outbox.restore(next, sent);
     outbox.ground();
     outbox
-}
-
-/// An ordinal with at least `n` owed ones up to it; nothing when fewer are owed.
-fn nth_owed(ledger: &Ledger, n: u64) -> Option<u64> {
-    // Settled ordinals inside the runs count as if they were owed, so allow for them.
-    let mut left = n + ledger.extras().count() as u64;
-    let mut at = ledger.floor() + 1;
-    while let Some(run) = ledger.run_at(at) {
-        let len = run.hi - run.lo + 1;
-        if left <= len {
-            return Some(run.lo + left.saturating_sub(1));
-        }
-        left -= len;
-        at = run.hi + 1;
-    }
-    None
 }
 
 fn apart(bytes: &Bytes) -> Bytes {

@@ -330,7 +330,7 @@ impl Hub {
         }
     }
 
-    fn mark_away(&mut self, now: Now, id: SessionId) {
+    pub(crate) fn mark_away(&mut self, now: Now, id: SessionId) {
         let Some(s) = self.sessions.get(id) else { return };
         if let Some(mark) = s.owner.map(|no| mark_of(no, false, s, now)) {
             let _ = self.append(Class::Relief, &mark);

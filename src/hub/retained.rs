@@ -316,9 +316,11 @@ impl Hub {
     /// Everything was handed over: the record of the subscription need not say "replaying".
     fn end_replay(&mut self, id: SessionId, replay: &Replay) {
         let Some(owner) = self.sessions.get(id).and_then(|s| s.owner) else { return };
+        // What the subscription asks for may have changed since the replay began.
+        let Some(opts) = self.opts_of(id, &replay.filter) else { return };
+        let options = Bytes::copy_from_slice(&opts.encode(false));
         let mut filter = Vec::new();
         replay.filter.encode(&mut filter);
-        let options = Bytes::copy_from_slice(&replay.opts.encode(false));
         let (group, filter) = (Bytes::new(), Bytes::from(filter));
         let record = Record::Subscribe { owner, group, filter, options };
         // Without room the flag stays: after a crash the values come once more, marked so.

@@ -69,9 +69,10 @@ impl Hub {
             self.limited(now, &who, Limit::subscriptions_max);
             return Ok(Subscribed::TooMany);
         }
+        let going = replays == Replays::IfNew && s.replays.iter().any(|r| r.is_for(filter));
         let mut spot = None;
         if let Some(owner) = owner {
-            let options = Bytes::copy_from_slice(&opts.encode(replay));
+            let options = Bytes::copy_from_slice(&opts.encode(replay || going && group.is_none()));
             let (filter, group) = (Bytes::from(text), group.cloned().unwrap_or_default());
             let record = Record::Subscribe { owner, group, filter, options };
             spot = self.append(Class::Growth, &record)?;
@@ -99,6 +100,13 @@ impl Hub {
         }
         self.wake(id);
         Ok(Subscribed::Yes(Receipt { after: after(level, spot), matched: 0 }))
+    }
+
+    /// What the session asks for under this filter, on its own.
+    pub(crate) fn opts_of(&self, id: SessionId, filter: &Filter) -> Option<SubOpts> {
+        let s = self.session(id)?;
+        let leaf = self.realm(s.realm)?.topics.find(filter)?;
+        s.subs.iter().find(|sub| sub.leaf == leaf).map(|sub| sub.opts)
     }
 
     fn is_subscribed(&self, id: SessionId, filter: &Filter, group: Option<&Bytes>) -> bool {

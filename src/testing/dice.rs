@@ -4,7 +4,7 @@
 //! have run out answer 0, the dullest choice. A swarm is a set of habits drawn once per world:
 //! most worlds do only some of what can be done, which finds more than doing everything always.
 
-use crate::base::limits::Limits;
+use crate::base::limits::{Limits, ShareStrategy};
 use crate::base::rng::Rng;
 use crate::hub::message::Durability;
 
@@ -99,6 +99,19 @@ pub struct Habits {
     pub failing: u64,
     /// Longest payload but for a few.
     pub payload: u64,
+    /// MQTT clients.
+    pub devices: usize,
+    /// Weights of what an MQTT client does next: subscribe, share a subscription, unsubscribe,
+    /// publish, retain, clear, ping, say goodbye, vanish, hang up.
+    pub mqtt: [u64; 10],
+    /// Its publishes at QoS 2; the rest is as often QoS 1 as 0.
+    pub qos2: u64,
+    /// Its connections that leave a will.
+    pub wills: u64,
+    /// Its publishes that expire.
+    pub fading: u64,
+    /// The clocks jump, in parts of a thousand turns.
+    pub jumps: u64,
 }
 
 impl Habits {
@@ -115,6 +128,11 @@ impl Habits {
         let (clean, qos1, slow, lazy) = (often(30), 100 - often(70), often(40), often(60));
         let (cuts, kills, failing) = (often(12), often(12), often(4));
         let (sluggish, full) = (often(70), often(20));
+        let mqtt = [10, often(6), often(4), 24, often(6), often(3), often(8), often(4), often(4)];
+        let (hang_up, qos2, wills) = (often(4), 100 - often(90), often(60));
+        let (fading, jumps) = (often(20), often(16));
+        let mut acts = [hang_up; 10];
+        acts[..9].copy_from_slice(&mqtt);
         Self {
             users: dice.between(2, 6) as usize,
             peers: dice.between(2, 10) as usize,
@@ -131,6 +149,12 @@ impl Habits {
             full,
             failing,
             payload: dice.between(1, 600),
+            devices: dice.below(6) as usize,
+            mqtt: acts,
+            qos2,
+            wills,
+            fading,
+            jumps,
         }
     }
 }
@@ -159,11 +183,22 @@ pub fn draw_setup(dice: &mut Dice, habits: &Habits) -> Setup {
         verify_queue_max: dice.between(2, 8) as usize,
         stuck_ms_max: 5_000,
         packet_ms_max: 5_000,
+        session_s_max: 40_000_000,
+        receive_max: dice.between(1, 40) as u16,
+        alias_max: dice.below(4) as u16,
+        share_strategy: match dice.below(3) {
+            0 => ShareStrategy::RoundRobin,
+            1 => ShareStrategy::Sticky,
+            _ => ShareStrategy::LeastOwed,
+        },
         ..Limits::default()
     };
     let seed = dice.below(u64::MAX);
     Setup { limits, level, users: users(habits), seed }
 }
+
+/// Passwords of MQTT clients are numbered from here.
+pub(super) const DEVICES: usize = 50;
 
 /// The hash that stands for the password of a user; the world knows what it means.
 #[must_use]
@@ -181,12 +216,13 @@ fn users(habits: &Habits) -> Option<String> {
     };
     let mut text =
         format!("mode = \"strict\"\n[groups.User]\ntype = \"exclusive\"\nrules = [{rules}]\n");
-    for user in 0..=habits.users {
+    let devices = (0..habits.devices).map(|no| (format!("m{no}"), DEVICES + no));
+    for (name, seat) in (0..=habits.users).map(|no| (format!("u{no}"), no)).chain(devices) {
         let proof = match habits.hashed {
-            true => format!("password_hash = \"{}\"", hash_of(user)),
-            false => format!("shared_secret = \"pass{user}\""),
+            true => format!("password_hash = \"{}\"", hash_of(seat)),
+            false => format!("shared_secret = \"pass{seat}\""),
         };
-        text += &format!("[[users]]\nname = \"u{user}\"\n{proof}\n");
+        text += &format!("[[users]]\nname = \"{name}\"\n{proof}\n");
     }
     Some(text)
 }

@@ -14,6 +14,8 @@ use crate::journal::storage::{DiskError, SegmentFile, Slate, Storage};
 
 /// What of a segment the power cut may tear: nothing smaller.
 const SECTOR: usize = 512;
+/// Records stand behind this; what stands before it is about them, and no promise waits for it.
+const PAGE: usize = 4_096;
 
 /// One segment, seen twice.
 #[derive(Clone, Debug, Default)]
@@ -22,9 +24,11 @@ struct Plate {
     device: Vec<u8>,
     /// Sectors written since the device last had them.
     dirty: Vec<u32>,
+    /// The number of the first record written since the last sync.
+    unsynced: Option<u64>,
 }
 
-#[derive(Debug, Default)]
+#[derive(Clone, Debug, Default)]
 struct Disk {
     plates: BTreeMap<u32, Plate>,
     aside: u32,
@@ -32,6 +36,7 @@ struct Disk {
     failing: bool,
     unreadable: bool,
     calls: u64,
+    writes: u64,
     fail_at: Option<u64>,
 }
 
@@ -47,8 +52,13 @@ struct FakeSlate {
 impl Slate for FakeSlate {
     fn write(&mut self, at: u32, bytes: &[u8]) {
         let mut disk = self.disk.lock();
+        disk.writes += 1;
+        let write = disk.writes;
         let Some(plate) = disk.plates.get_mut(&self.no) else { return };
         let at = at as usize;
+        if at >= PAGE {
+            plate.unsynced.get_or_insert(write);
+        }
         let Some(room) = plate.cached.get_mut(at..at + bytes.len()) else {
             panic!("a write of {} bytes at {at} leaves segment {}", bytes.len(), self.no);
         };
@@ -125,6 +135,7 @@ impl FakeDisk {
                 }
             }
             plate.cached = plate.device.clone();
+            plate.unsynced = None;
         }
         (disk.full, disk.failing, disk.unreadable, disk.fail_at) = (false, false, false, None);
     }
@@ -134,6 +145,7 @@ impl FakeDisk {
         let mut disk = self.lock();
         for plate in disk.plates.values_mut() {
             plate.dirty.clear();
+            plate.unsynced = None;
             plate.cached = plate.device.clone();
         }
     }
@@ -145,7 +157,7 @@ impl FakeDisk {
         if rng.chance(1, 2) && bytes.len() >= header.len() {
             bytes[..header.len()].copy_from_slice(header);
         }
-        let plate = Plate { cached: bytes.clone(), device: bytes, dirty: Vec::new() };
+        let plate = Plate { cached: bytes.clone(), device: bytes, ..Plate::default() };
         self.lock().plates.entry(no).or_insert(plate);
     }
 
@@ -159,6 +171,26 @@ impl FakeDisk {
     #[must_use]
     pub fn calls(&self) -> u64 {
         self.lock().calls
+    }
+
+    /// How many writes there were: the number of the last one.
+    #[must_use]
+    pub fn writes(&self) -> u64 {
+        self.lock().writes
+    }
+
+    /// Every record up to that write was synced, or its segment is gone. What reached the device
+    /// on its own does not count.
+    #[must_use]
+    pub fn is_synced(&self, write: u64) -> bool {
+        self.lock().plates.values().all(|plate| plate.unsynced.is_none_or(|first| first > write))
+    }
+
+    /// A disk like this one, which nothing that happens to this one changes.
+    #[must_use]
+    pub fn frozen(&self) -> Self {
+        let disk = self.lock().clone();
+        Self(Arc::new(Mutex::new(disk)))
     }
 
     /// The segments as a reader sees them, for comparing and for looking at failures.
@@ -215,7 +247,7 @@ impl Storage for FakeDisk {
         }
         let mut bytes = vec![0; (len as usize).max(header.len())];
         bytes[..header.len()].copy_from_slice(header);
-        let plate = Plate { cached: bytes.clone(), device: bytes, dirty: Vec::new() };
+        let plate = Plate { cached: bytes.clone(), device: bytes, ..Plate::default() };
         disk.plates.insert(no, plate);
         drop(disk);
         Ok(Box::new(FakeSlate { disk: self.clone(), no }))
@@ -235,6 +267,7 @@ impl Storage for FakeDisk {
         for sector in core::mem::take(&mut plate.dirty) {
             plate.write_back(sector);
         }
+        plate.unsynced = None;
         Ok(())
     }
 

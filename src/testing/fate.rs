@@ -37,17 +37,28 @@ impl World {
         let mut now = rig.now;
         now.mono += self.dice.between(1, 5_000) * MS;
         now.wall += self.dice.between(0, 5_000);
+        let sick = self.is_sick_in(&rig);
+        let exact = !power && !sick && self.setup.level != Durability::Memory;
         drop(rig);
-        self.stop(power);
+        // What a power cut takes is what was not synced before it.
+        let disk = self.disk.frozen();
+        self.stop(power, exact);
         if self.dice.chance(1, 4) {
             self.crash_again(power)?;
         }
         self.end.restarts += 1;
         self.start(now)?;
-        self.compare(power)
+        self.compare(power)?;
+        // What was to be written while the disk was sick was not.
+        let healthy = self.healthy;
+        let synced = |written: u64| written < healthy && disk.is_synced(written);
+        self.healthy = u64::MAX;
+        self.compare_rooms(power, exact, &synced)?;
+        self.take_in()?;
+        self.check()
     }
 
-    fn stop(&mut self, power: bool) {
+    fn stop(&mut self, power: bool, exact: bool) {
         match power {
             true => self.disk.cut_power(&mut self.dice.rng()),
             false => self.disk.heal(),
@@ -55,7 +66,11 @@ impl World {
         self.clients.clear();
         self.speaking.clear();
         let forgets = self.setup.level == Durability::Memory;
-        self.model.crashed(self.promises(power), forgets);
+        self.calls.clear();
+        self.released_at.clear();
+        self.devices.iter_mut().flat_map(|d| &mut d.out).for_each(|sent| sent.freed = None);
+        self.model.crashed(self.promises(power), exact, forgets);
+        self.rooms.crashed(self.promises(power), exact);
     }
 
     /// It stops once more, after the journal was read and before anything was served.
@@ -103,7 +118,7 @@ impl World {
             self.note("-", &format!("u{user} comes back with {subs:?}"));
             self.model.recovered(user, subs.as_ref(), promises)?;
         }
-        self.check()
+        Ok(())
     }
 
     /// Heal everything, let everybody listen, and ask what is missing.
@@ -122,10 +137,22 @@ impl World {
                 wire.fin = Some(true);
             }
         }
+        for call in &mut self.calls {
+            call.vanished = true;
+            if let Some(wire) = self.rig.as_mut().and_then(|rig| rig.wires.get_mut(&call.conn)) {
+                wire.fin = Some(true);
+            }
+        }
         self.rest("everybody left")?;
         for user in 0..self.habits.users {
             self.arrive(user)?;
             // One by one: the line for password checks may be short.
+            for _ in 0..6 {
+                self.once()?;
+            }
+        }
+        for device in 0..self.devices.len() {
+            self.call_in(device)?;
             for _ in 0..6 {
                 self.once()?;
             }
@@ -139,9 +166,23 @@ impl World {
         if self.setup.level != Durability::Memory || dropped == 0 {
             self.model.missing()?;
             self.model.missing_items(&self.gone)?;
+            self.rooms.missing(&self.model.messages)?;
         }
+        self.no_ladder_stands()?;
         self.look_at_values()?;
         self.look_at_leftovers()
+    }
+
+    /// Everything that was begun at QoS 1 and 2 has ended, on both sides.
+    fn no_ladder_stands(&self) -> Result<(), Wrong> {
+        for (no, device) in self.devices.iter().enumerate() {
+            let half = device.out.len() + device.received.len();
+            if half > 0 {
+                let (out, received) = (&device.out, &device.received);
+                return Err(format!("m{no} is left half way with {out:?} and {received:?}"));
+            }
+        }
+        Ok(())
     }
 
     fn dropped(&mut self) -> Result<u64, Wrong> {
@@ -165,13 +206,20 @@ impl World {
                 && rig.checks.is_empty()
                 && rig.engine.dirty_len() == 0
                 && rig.wires.values().all(|wire| wire.inward.is_empty() && wire.rest.is_empty())
-                && self.clients.iter().all(|client| client.outward.is_empty());
+                && self.clients.iter().all(|client| client.outward.is_empty())
+                && self.calls.iter().all(|call| call.outward.is_empty());
             quiet = if idle && before == self.end.hash { quiet + 1 } else { 0 };
             if quiet > 30 {
                 self.note("-", what);
                 return Ok(());
             }
         }
+        let rig = self.rig()?;
+        let stuck = rig.wires.iter().filter(|(_, w)| !w.rest.is_empty() || !w.inward.is_empty());
+        let stuck: Vec<_> = stuck.map(|(conn, w)| (*conn, w.inward.len(), w.resting())).collect();
+        let state = rig.engine.hub().journal().map(|j| j.state().clone());
+        let (jobs, dirty) = (rig.jobs.len(), rig.engine.dirty_len());
+        let what = format!("{what}: {jobs} jobs, {dirty} dirty, {stuck:?} {state:?}");
         Err(format!("no rest after {what}"))
     }
 

@@ -8,14 +8,18 @@
 //! one connection. Absent on purpose: real sockets, files, clocks and threads, and anything that
 //! floors 0 to 4 would have to know about.
 
+mod deeds;
+mod device;
 pub mod dice;
 pub mod disk;
 mod fate;
 pub mod fuzzing;
 pub mod heard_mqtt;
+mod heed;
 pub mod model;
 pub mod net;
 pub mod rig;
+mod rooms;
 pub mod script;
 pub mod stage;
 pub mod talk_mqtt;

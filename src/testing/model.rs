@@ -43,6 +43,12 @@ pub struct Message {
     pub len: usize,
     /// How it came to be.
     pub kind: Kind,
+    /// It is of use for so many seconds.
+    pub expiry_s: Option<u32>,
+    /// Until this wall-clock millisecond, once it was taken in.
+    pub expires: Option<u64>,
+    /// How many writes the disk had seen at the end of the turn that took it in.
+    pub written: u64,
     /// Its place among all that the broker took in.
     pub taken: Option<u64>,
     /// Its sender has heard the acknowledgement.
@@ -50,7 +56,7 @@ pub struct Message {
     /// Whom it is owed to, at which quality, and in which life of what they are owed.
     owed: BTreeMap<usize, (u8, u32)>,
     /// A crash may have lost it.
-    lost: bool,
+    pub lost: bool,
     /// Who has heard it live.
     heard: BTreeSet<usize>,
     /// Who has acknowledged it for sure, since the last crash.
@@ -59,22 +65,46 @@ pub struct Message {
     heard_at: u32,
 }
 
-/// One user and filter: the state at the last start, and what happened since.
-#[derive(Clone, Debug, Default)]
-struct History {
-    base: Option<u8>,
-    ops: Vec<(Option<u8>, bool)>,
+/// One reader and filter: the state at the last start, and what happened since.
+#[derive(Clone, Debug)]
+pub(super) struct History<T> {
+    base: Option<T>,
+    ops: Vec<(Option<T>, bool)>,
 }
 
-impl History {
-    fn now(&self) -> Option<u8> {
+impl<T> Default for History<T> {
+    fn default() -> Self {
+        Self { base: None, ops: Vec::new() }
+    }
+}
+
+impl<T: Copy> History<T> {
+    /// It came back like this.
+    pub(super) fn of(base: Option<T>) -> Self {
+        Self { base, ops: Vec::new() }
+    }
+
+    pub(super) fn now(&self) -> Option<T> {
         self.ops.last().map_or(self.base, |(state, _)| *state)
     }
 
+    /// This happened; its number.
+    pub(super) fn push(&mut self, state: Option<T>) -> usize {
+        self.ops.push((state, false));
+        self.ops.len() - 1
+    }
+
+    /// The acknowledgement of that operation was heard.
+    pub(super) fn acked(&mut self, op: usize) {
+        if let Some(op) = self.ops.get_mut(op) {
+            op.1 = true;
+        }
+    }
+
     /// States that a crash may leave.
-    fn legal(&self, promises: bool) -> Vec<Option<u8>> {
+    pub(super) fn legal(&self, promises: bool) -> Vec<Option<T>> {
         let acked = self.ops.iter().rposition(|(_, acked)| *acked && promises);
-        let mut all: Vec<Option<u8>> = self.ops.iter().map(|(state, _)| *state).collect();
+        let mut all: Vec<Option<T>> = self.ops.iter().map(|(state, _)| *state).collect();
         match acked {
             Some(at) => all.drain(..at).for_each(drop),
             None => all.push(self.base),
@@ -85,7 +115,7 @@ impl History {
 
 #[derive(Clone, Debug, Default)]
 struct User {
-    subs: BTreeMap<String, History>,
+    subs: BTreeMap<String, History<u8>>,
     /// Every filter ever subscribed to.
     ever: BTreeSet<String>,
     life: u32,
@@ -131,6 +161,9 @@ impl Model {
             retain,
             len: 0,
             kind,
+            expiry_s: None,
+            expires: None,
+            written: 0,
             taken: None,
             acked: false,
             owed: BTreeMap::new(),
@@ -170,26 +203,36 @@ impl Model {
 
     fn operate(&mut self, user: usize, filter: &str, state: Option<u8>) -> usize {
         let history = self.users[user].subs.entry(filter.to_owned()).or_default();
-        history.ops.push((state, false));
-        history.ops.len() - 1
+        history.push(state)
     }
 
     /// A client heard the acknowledgement of that operation.
     pub fn operation_acked(&mut self, user: usize, filter: &str, op: usize) {
-        let history = self.users[user].subs.get_mut(filter);
-        if let Some(op) = history.and_then(|h| h.ops.get_mut(op)) {
-            op.1 = true;
+        if let Some(history) = self.users[user].subs.get_mut(filter) {
+            history.acked(op);
         }
     }
 
-    /// The broker took in a publish.
-    pub fn published(&mut self, no: usize) -> Result<(), Wrong> {
+    /// How many were taken in so far.
+    #[must_use]
+    pub fn taken(&self) -> u64 {
+        self.taken
+    }
+
+    /// The broker took in a publish, at this time of the wall clock and number of writes.
+    pub fn published(&mut self, no: usize, wall: u64, written: u64) -> Result<(), Wrong> {
         self.taken += 1;
         let m = &mut self.messages[no];
-        if m.kind != Kind::Published || m.taken.is_some() {
+        // What is sent until it was received may be taken in again when it was lost.
+        if m.kind != Kind::Published || m.taken.is_some() && !m.lost {
             return Err(format!("message {no} was taken in, and should not be"));
         }
         m.taken = Some(self.taken);
+        m.expires = m.expiry_s.map(|s| wall + (u64::from(s) * 1_000).max(1));
+        (m.lost, m.written) = (false, written);
+        m.owed.clear();
+        m.heard.clear();
+        m.settled.clear();
         for (who, user) in self.users.iter().enumerate() {
             let grants = user.subs.iter().filter(|(filter, _)| matches(filter, &m.topic));
             let best = grants.filter_map(|(_, history)| history.now()).max();
@@ -215,6 +258,8 @@ impl Model {
             return Err(format!("message {no} is acknowledged and was never taken in"));
         }
         m.acked = true;
+        // Who says so now has it.
+        m.lost &= m.qos < 2;
         Ok(())
     }
 
@@ -273,12 +318,14 @@ impl Model {
         self.messages[no].settled.insert(user);
     }
 
-    /// The broker stopped. `promises`: what it acknowledged survives; `forgets`: nothing does.
-    pub fn crashed(&mut self, promises: bool, forgets: bool) {
+    /// The broker stopped. `promises`: what it acknowledged survives; `exact`: so does everything
+    /// else it took in; `forgets`: nothing does.
+    pub fn crashed(&mut self, promises: bool, exact: bool, forgets: bool) {
         self.crashes += 1;
         for m in &mut self.messages {
             m.settled.clear();
-            m.lost |= !(m.acked && promises) || forgets;
+            let kept = m.acked && promises || exact && m.taken.is_some() && m.qos > 0;
+            m.lost |= !kept || forgets;
         }
         for user in &mut self.users {
             user.wiped_at = None;
@@ -318,7 +365,7 @@ impl Model {
             if !legal.contains(&now) && (promises || now.is_some()) {
                 return Err(format!("u{user} {filter} is {now:?} after a crash, not in {legal:?}"));
             }
-            *history = History { base: now, ops: Vec::new() };
+            *history = History::of(now);
         }
         Ok(())
     }
@@ -329,6 +376,7 @@ impl Model {
             for (user, (qos, life)) in &m.owed {
                 // What has no body has no number to be known by.
                 let due = *qos > 0 && m.len > 0 && !m.lost && self.users[*user].life == *life;
+                let due = due && m.expires.is_none();
                 if due && !m.heard.contains(user) {
                     let acked = if m.acked { "acknowledged " } else { "" };
                     return Err(format!("{acked}message {no} never came to u{user}"));
@@ -354,10 +402,11 @@ impl Model {
 
     /// What a late subscriber to everything was given must be what is kept.
     pub fn kept(&self, given: &BTreeMap<String, usize>) -> Result<(), Wrong> {
+        let fades = |no: &Option<usize>| no.is_some_and(|no| self.messages[no].expires.is_some());
         for (topic, values) in &self.values {
             let now = given.get(topic).copied();
             let legal: Vec<_> = values.ops[values.from..].iter().map(|op| op.0).collect();
-            if !legal.contains(&now) {
+            if !legal.contains(&now) && !(now.is_none() && legal.iter().any(fades)) {
                 return Err(format!("{topic} keeps {now:?}, and should one of {legal:?}"));
             }
         }

@@ -33,6 +33,9 @@ use super::disk::FakeDisk;
 /// Events of the disk kept for whoever asks; older ones are forgotten.
 const TALES_MAX: usize = 64;
 
+/// Reasons not to owe somebody a message at all.
+const FULL: [&str; 3] = ["outbox full", "offline queue full", "as much as it may be owed"];
+
 /// The listener that speaks MQTT.
 pub const MQTT: u16 = 2;
 /// The listener that speaks WebSocket, and inside of it what the client asks for.
@@ -120,6 +123,10 @@ impl Wire {
 pub enum Seen {
     /// A login succeeded.
     LoggedIn(ConnId),
+    /// A connection ended, for this reason.
+    Closed(ConnId, &'static str),
+    /// What a reader (its name) was to be told of this topic is not owed: it is owed too much.
+    Dropped(Bytes, Bytes),
     /// A subscription began or changed, by this user.
     Subscribed(Bytes, Filter),
     /// A subscription ended.
@@ -157,6 +164,11 @@ impl Observer for Witness {
                 return;
             }
             Event::LoggedIn { conn, .. } => Seen::LoggedIn(*conn),
+            Event::Closed { conn, reason } => Seen::Closed(*conn, reason),
+            Event::Dropped { user, topic, reason } if FULL.contains(reason) => {
+                let text: &[u8] = topic.spelled_with(b'/').map_or(&[], |text| text);
+                Seen::Dropped(own(user), own(text))
+            }
             Event::Subscribed { who, filter } => {
                 Seen::Subscribed(own(&who.user), filter.detached())
             }
@@ -195,6 +207,9 @@ pub struct Rig {
     pub read_most: usize,
     /// Verdicts to be told in the next turn.
     pub verdicts: Vec<(Ticket, bool)>,
+    /// Writes of the disk when the work of the last turn was handed out: what is said later in a
+    /// turn is written later, and nobody was promised it then.
+    pub written: u64,
     witness: Witness,
     out: Outbound,
 }
@@ -202,7 +217,17 @@ pub struct Rig {
 impl Rig {
     /// Start a broker on this disk; the refusal of its journal in words.
     pub fn start(setup: &Setup, disk: &FakeDisk, now: Now) -> Result<Self, String> {
+        Self::begin(setup, disk, now, false)
+    }
+
+    /// The same, and everything that happens from the first moment is written down.
+    pub fn start_watched(setup: &Setup, disk: &FakeDisk, now: Now) -> Result<Self, String> {
+        Self::begin(setup, disk, now, true)
+    }
+
+    fn begin(setup: &Setup, disk: &FakeDisk, now: Now, watched: bool) -> Result<Self, String> {
         let witness = Witness::default();
+        witness.notes().watching = watched;
         let mut hub = Hub::new(Parts {
             limits: setup.limits.clone(),
             seed: setup.seed,
@@ -241,6 +266,7 @@ impl Rig {
             disk_jobs: usize::MAX,
             read_most: setup.limits.read_bytes_turn,
             verdicts: Vec::new(),
+            written: 0,
             witness,
             out: Outbound::default(),
         };
@@ -272,6 +298,7 @@ impl Rig {
         busy |= self.arrivals();
         self.engine.on_time(self.now);
         self.engine.commit();
+        self.written = self.disk.writes();
         busy |= self.effects();
         busy |= self.speak();
         busy | self.bury()
@@ -290,11 +317,6 @@ impl Rig {
     pub fn pass(&mut self, ms: u64) {
         self.now.mono += ms * MS;
         self.now.wall += ms;
-    }
-
-    /// From now on everything that happens is written down.
-    pub fn watch(&mut self) {
-        self.witness.notes().watching = true;
     }
 
     /// What was written down since the last time.

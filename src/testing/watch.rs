@@ -12,7 +12,7 @@ use crate::topic::{Cursor, Filter, Walk};
 
 use super::model::{Kind, Wrong};
 use super::net::{Acks, Client};
-use super::rig::Seen;
+use super::rig::{Rig, Seen};
 use super::world::World;
 
 /// Memory above the budget that is no fault: one fan-out, and reads that were under way.
@@ -22,7 +22,15 @@ impl World {
     /// The broker has taken something in.
     pub(super) fn saw(&mut self, event: Seen) -> Result<(), Wrong> {
         match event {
+            Seen::Closed(conn, why) => self.saw_mqtt_end(conn, why),
+            Seen::Dropped(name, topic) => {
+                self.saw_drop(&name, &topic);
+                Ok(())
+            }
             Seen::LoggedIn(conn) => {
+                if let Some(at) = self.call_at(conn) {
+                    return self.saw_mqtt_login(at);
+                }
                 let Some(client) = self.clients.iter().find(|c| c.conn == conn) else {
                     return Err("somebody logged in who never came".into());
                 };
@@ -36,6 +44,12 @@ impl World {
             Seen::Subscribed(name, filter) => self.saw_subscription(&name, &filter, true),
             Seen::Unsubscribed(name, filter) => self.saw_subscription(&name, &filter, false),
             Seen::Published(name, topic, len, qos, retain) => {
+                if let Some(device) = self.device_of(&name) {
+                    let what = (&topic[..], len);
+                    let (no, from) = self.saw_mqtt_publish(device, what, (qos, retain))?;
+                    self.note("-", &format!("takes in #{no}"));
+                    return self.taken_in(no, from);
+                }
                 let at = self.speaker(&name)?;
                 let no = self.clients[at].publishes.pop_front();
                 let no = no.ok_or("a publish was taken in that nobody sent")?;
@@ -44,7 +58,7 @@ impl World {
                 if !same || m.qos.min(1) != qos || m.retain != retain {
                     return Err(format!("message {no} was taken in as something else"));
                 }
-                self.model.published(no)
+                self.taken_in(no, None)
             }
         }
     }
@@ -55,6 +69,9 @@ impl World {
         filter: &Filter,
         begins: bool,
     ) -> Result<(), Wrong> {
+        if let Some(device) = self.device_of(name) {
+            return self.saw_wish(device, filter, begins);
+        }
         let known = self.filters.iter().find(|(known, _)| known == filter);
         let text = known.map(|(_, text)| *text).ok_or("a filter that nobody asked for")?;
         let at = self.speaker(name)?;
@@ -116,6 +133,7 @@ impl World {
                 self.note(&who, &format!("PubAck of #{no}"));
                 if !sick {
                     self.model.acked(no)?;
+                    self.written_down(no)?;
                 }
             }
             Packet::SubAck(id) | Packet::UnsubAck(id) => {
@@ -261,7 +279,11 @@ impl World {
 
     /// Nothing is promised, because the disk failed.
     pub(super) fn is_sick(&self) -> bool {
-        let journal = self.rig.as_ref().and_then(|rig| rig.engine.hub().journal());
+        self.rig.as_ref().is_some_and(|rig| self.is_sick_in(rig))
+    }
+
+    pub(super) fn is_sick_in(&self, rig: &Rig) -> bool {
+        let journal = rig.engine.hub().journal();
         journal.is_some_and(|journal| matches!(journal.state(), State::Failed(_)))
     }
 

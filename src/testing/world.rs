@@ -9,7 +9,7 @@
 //! of user 2; `-`: the world), what. Numbers behind `#` are messages, as their bodies begin.
 //! Absent on purpose: threads, and any knowledge of how the broker does it.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
 use bytes::Bytes;
 
@@ -17,13 +17,16 @@ use crate::base::id::ConnId;
 use crate::base::time::{MS, Now};
 use crate::hub::policy::Address;
 use crate::proto::prx1::{Action, Packet};
-use crate::topic::{Dialect, Filter, Match, Star};
+use crate::topic::{Dialect, Filter, Match, Plus, Star};
 
-use super::dice::{Dice, Habits, draw_setup, hash_of};
+use super::deeds::MQTT_FILTERS;
+use super::device::{Call, Device};
+use super::dice::{DEVICES, Dice, Habits, draw_setup, hash_of};
 use super::disk::FakeDisk;
 use super::model::{Kind, Model, Wrong};
 use super::net::{Acks, Client};
-use super::rig::{Rig, Setup};
+use super::rig::{Rig, Setup, Wire};
+use super::rooms::Rooms;
 
 pub(super) const TOPICS: [&str; 8] = ["a", "a/b", "a/c", "a/b/c", "b", "b/c", "b/c/d", "c"];
 pub(super) const FILTERS: [&str; 12] =
@@ -53,6 +56,16 @@ pub struct World {
     pub(super) disk: FakeDisk,
     pub(super) rig: Option<Rig>,
     pub(super) clients: Vec<Client>,
+    pub(super) devices: Vec<Device>,
+    pub(super) calls: Vec<Call>,
+    pub(super) rooms: Rooms,
+    pub(super) mqtt_filters: Vec<(Filter, &'static str)>,
+    /// Who has no place for a message of this topic that is about to be taken in.
+    pub(super) dropped: Vec<(usize, Vec<u8>)>,
+    /// Numbers of deliveries to each client id that are released, and the writes then.
+    pub(super) released_at: BTreeMap<(usize, u16), u64>,
+    /// Writes of the disk before it failed.
+    pub(super) healthy: u64,
     pub(super) model: Model,
     pub(super) speaking: BTreeMap<usize, ConnId>,
     pub(super) filters: Vec<(Filter, &'static str)>,
@@ -76,6 +89,11 @@ impl World {
             let filter = star.filter(&Bytes::from_static(text.as_bytes()), Match::Native);
             filter.ok().map(|filter| (filter, text))
         };
+        let plus = Plus { levels_max: 128 };
+        let read = |text: &'static str| {
+            let filter = plus.filter(&Bytes::from_static(text.as_bytes()), Match::Native);
+            filter.ok().map(|filter| (filter, text))
+        };
         let mut world = Self {
             model: Model::new(habits.users + 1),
             dice,
@@ -84,6 +102,13 @@ impl World {
             disk: FakeDisk::default(),
             rig: None,
             clients: Vec::new(),
+            devices: Vec::new(),
+            calls: Vec::new(),
+            rooms: Rooms::default(),
+            mqtt_filters: MQTT_FILTERS.iter().filter_map(|text| read(text)).collect(),
+            dropped: Vec::new(),
+            released_at: BTreeMap::new(),
+            healthy: u64::MAX,
             speaking: BTreeMap::new(),
             filters: FILTERS.iter().filter_map(|text| parsed(text)).collect(),
             gone: BTreeSet::new(),
@@ -95,6 +120,8 @@ impl World {
             given: None,
         };
         world.note("-", &format!("{:?}", world.habits.clone()));
+        world.note("-", &format!("{:?}", world.setup.level));
+        world.draw_devices();
         let now = Now { mono: 1_000 * MS, wall: 1_700_000_000_000 };
         world.start(now)?;
         Ok(world)
@@ -138,9 +165,7 @@ impl World {
     }
 
     pub(super) fn start(&mut self, now: Now) -> Result<(), Wrong> {
-        let mut rig = Rig::start(&self.setup, &self.disk, now)?;
-        rig.watch();
-        self.rig = Some(rig);
+        self.rig = Some(Rig::start_watched(&self.setup, &self.disk, now)?);
         Ok(())
     }
 
@@ -165,14 +190,25 @@ impl World {
     pub(super) fn once(&mut self) -> Result<(), Wrong> {
         self.carry()?;
         self.judge()?;
-        let rig = self.rig()?;
-        rig.turn();
-        let seen = rig.seen();
-        for event in seen {
+        let written = self.disk.writes();
+        self.rig()?.turn();
+        if self.is_sick() {
+            self.healthy = self.healthy.min(written);
+        }
+        self.take_in()?;
+        self.listen()?;
+        self.listen_calls()?;
+        self.check()
+    }
+
+    /// What the broker did, and whether it may have.
+    pub(super) fn take_in(&mut self) -> Result<(), Wrong> {
+        for event in self.rig()?.seen() {
             self.saw(event)?;
         }
-        self.listen()?;
-        self.check()
+        self.check_rooms()?;
+        self.note_released();
+        Ok(())
     }
 
     /// What the disk and the clock are like for now.
@@ -194,6 +230,10 @@ impl World {
             self.note("-", "the disk will fail");
         }
         let Some(rig) = &mut self.rig else { return };
+        if self.dice.chance(self.habits.jumps, 1_000) {
+            let ms = self.dice.between(5, 20_000) * 1_000;
+            rig.pass(ms);
+        }
         let ms = match self.dice.below(40) {
             39 => self.dice.between(1_000, 4_000),
             30..=38 => self.dice.between(20, 300),
@@ -204,6 +244,9 @@ impl World {
 
     /// Somebody does something.
     fn deed(&mut self) -> Result<(), Wrong> {
+        if !self.devices.is_empty() && self.dice.chance(1, 2) {
+            return self.mqtt_deed();
+        }
         let wanted = self.clients.len() < self.habits.peers;
         if wanted && (self.clients.is_empty() || self.dice.chance(1, 5)) {
             let user = self.dice.below(self.habits.users as u64) as usize;
@@ -353,24 +396,16 @@ impl World {
 
     /// The network carries some bytes both ways.
     fn carry(&mut self) -> Result<(), Wrong> {
-        for at in 0..self.clients.len() {
-            let calm = self.calm;
-            let client = &mut self.clients[at];
-            let waiting = client.outward.len() as u64;
-            let moved = match calm || self.dice.chance(1, 2) {
-                true => waiting,
-                false if waiting > 0 => self.dice.below(waiting + 1),
-                false => 0,
-            };
-            let pace = client.pace;
-            let Some(rig) = &mut self.rig else { continue };
+        let Some(rig) = &mut self.rig else { return Ok(()) };
+        let (calm, dice) = (self.calm, &mut self.dice);
+        for client in &mut self.clients {
             let Some(wire) = rig.wires.get_mut(&client.conn) else { continue };
-            wire.inward.extend(client.outward.drain(..moved as usize));
-            wire.room = match client.vanished {
-                true => wire.room.min(4_096),
-                false if pace > 0 && !calm => pace,
-                false => usize::MAX,
-            };
+            let habits = (client.pace, client.vanished, calm);
+            carry_some(dice, &mut client.outward, wire, habits);
+        }
+        for call in &mut self.calls {
+            let Some(wire) = rig.wires.get_mut(&call.conn) else { continue };
+            carry_some(dice, &mut call.outward, wire, (call.pace, call.vanished, calm));
         }
         Ok(())
     }
@@ -383,7 +418,8 @@ impl World {
         while at < rig.checks.len() {
             if calm || self.dice.chance(1, 4) {
                 let check = rig.checks.remove(at);
-                let right = (0..=self.habits.users).any(|user| {
+                let devices = DEVICES..DEVICES + self.habits.devices;
+                let right = (0..=self.habits.users).chain(devices).any(|user| {
                     *check.hash == *hash_of(user)
                         && check.secret == format!("pass{user}").as_bytes()
                 });
@@ -394,4 +430,25 @@ impl World {
         }
         Ok(())
     }
+}
+
+/// Some of what is on its way out arrives; `(pace, vanished, calm)` says what the other end takes.
+fn carry_some(
+    dice: &mut Dice,
+    outward: &mut VecDeque<u8>,
+    wire: &mut Wire,
+    (pace, vanished, calm): (usize, bool, bool),
+) {
+    let waiting = outward.len() as u64;
+    let moved = match calm || dice.chance(1, 2) {
+        true => waiting,
+        false if waiting > 0 => dice.below(waiting + 1),
+        false => 0,
+    };
+    wire.inward.extend(outward.drain(..moved as usize));
+    wire.room = match vanished {
+        true => wire.room.min(4_096),
+        false if pace > 0 && !calm => pace,
+        false => usize::MAX,
+    };
 }
