@@ -69,6 +69,7 @@ pub struct Outbox {
     /// Debts of QoS 2 whose records may not be on the disk, and where those stand. A reader keeps
     /// the number of such a delivery: one that a loss of power took back, and whose number another
     /// gets, would make it take that other for a copy.
+    #[expect(clippy::box_collection, reason = "most sessions have none: a word, not four")]
     unsynced: Option<Box<VecDeque<(u64, Lsn)>>>,
     /// It waits for the disk.
     held_up: bool,

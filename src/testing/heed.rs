@@ -205,7 +205,7 @@ impl World {
             let inbound = rig.engine.hub().sessions().find(mine).map_or(&[][..], Session::inbound);
             for sent in device.out.iter_mut().filter(|sent| sent.step == Step::Received) {
                 let free = !inbound.contains(&sent.id);
-                sent.freed = sent.freed.or(free.then_some(written));
+                sent.freed = sent.freed.or_else(|| free.then_some(written));
             }
         }
     }

@@ -406,7 +406,7 @@ impl Model {
         for (topic, values) in &self.values {
             let now = given.get(topic).copied();
             let legal: Vec<_> = values.ops[values.from..].iter().map(|op| op.0).collect();
-            if !legal.contains(&now) && !(now.is_none() && legal.iter().any(fades)) {
+            if !(legal.contains(&now) || now.is_none() && legal.iter().any(fades)) {
                 return Err(format!("{topic} keeps {now:?}, and should one of {legal:?}"));
             }
         }

@@ -280,6 +280,11 @@ impl Rig {
         }
     }
 
+    /// From now on everything that happens is written down.
+    pub fn watch(&mut self) {
+        self.witness.notes().watching = true;
+    }
+
     /// A client connects to the first listener, which speaks PRX1.
     pub fn open(&mut self, from: Address) -> Result<ConnId, NoSlot> {
         self.open_at(0, from)

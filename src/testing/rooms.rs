@@ -107,8 +107,11 @@ struct Debt {
 /// A group that is owed a message: one of its members.
 #[derive(Clone, Debug)]
 struct Pool {
+    key: Key,
     members: Vec<(usize, usize, Opts)>,
     taker: Option<(usize, usize)>,
+    /// Who it was handed on to, when the session of one before ended.
+    heirs: BTreeSet<(usize, usize)>,
 }
 
 /// Who is owed a message, and who has it.
@@ -465,7 +468,12 @@ impl Rooms {
                     continue;
                 }
                 if !key.0.is_empty() {
-                    let blank = || Pool { members: Vec::new(), taker: None };
+                    let blank = || Pool {
+                        key: key.clone(),
+                        members: Vec::new(),
+                        taker: None,
+                        heirs: BTreeSet::new(),
+                    };
                     let pool = pools.entry(key.clone()).or_insert_with(blank);
                     pool.members.push((at, life, opts));
                     continue;
@@ -495,6 +503,9 @@ impl Rooms {
         let (room, life) = (h.room, h.joined.life);
         let me = (room, life);
         let place = m.taken.ok_or_else(|| format!("message {no} was never taken in"))?;
+        if self.handed_on(no, m, h)? {
+            return Ok(false);
+        }
         let post = self.posts.entry(no).or_default();
         let debt = post.debts.get(&room).filter(|debt| debt.life == life);
         let due = |debt: &Debt| debt.retain && debt.qos == h.qos && debt.ids.is_subset(h.ids);
@@ -554,6 +565,40 @@ impl Rooms {
             return Err(format!("message {no} is taken in twice by m{room} at QoS 2"));
         }
         Ok(true)
+    }
+
+    /// Is it what another member of a group left, whose session has ended? Such a delivery is new,
+    /// and stands behind all that its reader is owed.
+    fn handed_on(&mut self, no: usize, m: &Message, h: &Hearing<'_>) -> Result<bool, Wrong> {
+        let me = (h.room, h.joined.life);
+        let lives = |(room, life): (usize, usize)| self.rooms[room].now == Some(life);
+        let (Some(post), [id]) = (self.posts.get_mut(&no), &h.ids.iter().collect::<Vec<_>>()[..])
+        else {
+            return Ok(false);
+        };
+        for pool in &mut post.pools {
+            let mine = self.rooms[me.0].lives[me.1].subs.get(&pool.key);
+            let opts = mine.and_then(History::now).filter(|opts| opts.id == **id);
+            if opts.is_none_or(|opts| h.qos != m.qos.min(opts.qos)) {
+                continue;
+            }
+            if pool.heirs.contains(&me) && h.dup {
+                return Ok(true);
+            }
+            let held = pool.taker.is_some_and(lives);
+            let ended = pool.members.iter().any(|(room, life, _)| !lives((*room, *life)));
+            let first = pool.members.iter().any(|(room, life, _)| (*room, *life) == me);
+            // Who was a member all along may have been the one from the first.
+            if held || !ended || first && pool.taker.is_none() && !post.done.contains_key(&me) {
+                continue;
+            }
+            if !pool.heirs.insert(me) {
+                return Err(format!("message {no} is handed on twice to m{}", h.room));
+            }
+            pool.taker = Some(me);
+            return Ok(true);
+        }
+        Ok(false)
     }
 
     /// The broker has surely seen this reader's acknowledgement.
