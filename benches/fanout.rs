@@ -1,8 +1,8 @@
 //! Floor 6. One publish to many readers: owing it, handing it out, settling it.
 //!
-//! Throughput is in deliveries, and a delivery includes `next`. QoS 1 includes the reader's
-//! acknowledgement; the durable kind also its record, the settling record and a sync that costs
-//! nothing. Absent on purpose: encoding (`encode`) and the engine around it (`turn`).
+//! Throughput is in deliveries, and a delivery includes `next`. QoS 1 and 2 include the
+//! reader's acknowledgements; the durable kind also its record, the settling records and a sync
+//! that costs nothing. Absent on purpose: encoding (`encode`) and the engine around it (`turn`).
 
 #[path = "support/report.rs"]
 mod report;
@@ -31,6 +31,8 @@ const WAYS: &[(&str, u8, Durability)] = &[
     ("q0", 0, Durability::Memory),
     ("q1 volatile", 1, Durability::Memory),
     ("q1 durable", 1, Durability::Disk),
+    ("q2 volatile", 2, Durability::Memory),
+    ("q2 durable", 2, Durability::Disk),
 ];
 
 struct Crowd {
@@ -96,8 +98,15 @@ impl Crowd {
             while let Some(delivery) = hub.next(now, id) {
                 taken += 1;
                 each(u64::from(conn.index) << 32 | delivery.ord);
-                if delivery.qos > 0 {
-                    assert!(hub.settle(id, id_of(delivery.ord)));
+                let packet = id_of(delivery.ord);
+                match delivery.qos {
+                    0 => {}
+                    1 => assert!(hub.puback(id, packet)),
+                    _ => {
+                        let received = hub.pubrec(id, packet, self.level);
+                        assert!(matches!(received, Ok(Some(_))));
+                        assert!(hub.pubcomp(id, packet));
+                    }
                 }
             }
         }

@@ -15,9 +15,9 @@ mod report;
 mod rig;
 
 use rig::Rig;
+use spindle::Broker;
 use spindle::hub::message::Durability;
-use spindle::testing::workload;
-use spindle::{Broker, Speak};
+use spindle::testing::workload::{self, Tongue};
 use std::io::{BufRead, BufReader, Read, Write};
 use std::net::TcpStream;
 use std::process::{Child, Command, Stdio};
@@ -25,45 +25,51 @@ use std::process::{Child, Command, Stdio};
 /// Debug builds are tests.
 const HELD: usize = if cfg!(debug_assertions) { 500 } else { 10_000 };
 const PROMISED: usize = 2_048;
+/// Protocols, and what they are called here. MQTT 3.1.1 also has sessions that stay.
+const TONGUES: [(&str, Tongue); 3] =
+    [("prx1", Tongue::Prx1), ("mqtt3", Tongue::Mqtt3), ("mqtt5", Tongue::Mqtt5)];
 /// The word by which this program knows that it is to be the clients.
 const CLIENTS: &str = "as-clients-of";
 
 fn main() {
     let mut args = std::env::args().skip_while(|arg| arg != CLIENTS).skip(1);
-    if let Some(address) = args.next() {
-        return be_clients(&address);
+    if let (Some(name), Some(address)) = (args.next(), args.next()) {
+        let known = TONGUES.iter().find(|(known, _)| *known == name);
+        return be_clients(known.expect("a protocol").1, &address);
     }
-    on_the_engine();
-    over_loopback();
+    for (name, tongue) in TONGUES {
+        on_the_engine(name, tongue);
+        over_loopback(name, tongue);
+    }
 }
 
-fn on_the_engine() {
+fn on_the_engine(name: &str, tongue: Tongue) {
     let mut rig = Rig::new(Durability::Memory, rig::patient());
     let (heap, rss) = (alloc::bytes(), resident());
     for i in 0..HELD {
-        let conn = rig.accept();
-        rig.say(conn, &workload::login(&format!("client{i}"), ""));
-        rig.say(conn, &workload::subscribe(&workload::topic(i), 1, 1));
+        let conn = rig.accept(tongue.speak());
+        rig.say(conn, &tongue.login(&format!("client{i}"), ""));
+        rig.say(conn, &tongue.subscribe(&workload::topic(i), 1, 1));
         rig.quiet();
     }
     let audit = rig.engine.audit().expect("the machine is well");
     assert_eq!((audit.connections, audit.subscriptions), (HELD, HELD));
-    judge("engine", alloc::bytes() - heap, resident().saturating_sub(rss));
     let known = audit.heap / HELD;
-    report::say(&format!("idle engine, connections and sessions: {known} B of that"));
+    report::say(&format!("idle {name} engine, connections and sessions: {known} B of heap each"));
+    judge(&format!("{name} engine"), alloc::bytes() - heap, resident().saturating_sub(rss));
 }
 
-fn over_loopback() {
-    let broker = Broker::builder().listen("127.0.0.1:0", Speak::Prx1).memory();
+fn over_loopback(name: &str, tongue: Tongue) {
+    let broker = Broker::builder().listen("127.0.0.1:0", tongue.speak()).memory();
     let broker = broker.allow_anonymous(true).limits(rig::patient()).build().expect("a broker");
     let address = broker.local_addr(0).expect("bound").to_string();
     let handle = broker.handle();
     let thread = std::thread::spawn(move || broker.run());
     // The loop's own buffers are there once somebody has been served.
-    let mut first = clients(&address, 1);
+    let mut first = clients(name, &address, 1);
     let (heap, rss) = (alloc::bytes(), resident());
-    let mut rest = clients(&address, HELD);
-    judge("broker", alloc::bytes() - heap, resident().saturating_sub(rss));
+    let mut rest = clients(name, &address, HELD);
+    judge(&format!("{name} broker"), alloc::bytes() - heap, resident().saturating_sub(rss));
     for child in [&mut first, &mut rest] {
         drop(child.stdin.take());
         assert!(child.wait().is_ok_and(|status| status.success()), "the clients ended well");
@@ -79,10 +85,10 @@ fn judge(what: &str, heap: usize, rss: usize) {
 }
 
 /// Start a process with that many clients, and wait until all of them have subscribed.
-fn clients(address: &str, count: usize) -> Child {
+fn clients(name: &str, address: &str, count: usize) -> Child {
     let program = std::env::current_exe().expect("this program");
     let mut child = Command::new(program)
-        .args([CLIENTS, address, &count.to_string()])
+        .args([CLIENTS, name, address, &count.to_string()])
         .stdin(Stdio::piped())
         .stdout(Stdio::piped())
         .spawn()
@@ -94,16 +100,20 @@ fn clients(address: &str, count: usize) -> Child {
 }
 
 /// Log in, subscribe, say so, and hold until our input ends.
-fn be_clients(address: &str) {
+fn be_clients(tongue: Tongue, address: &str) {
     let count: usize = std::env::args().next_back().and_then(|n| n.parse().ok()).expect("a number");
     let mut held = Vec::with_capacity(count);
     for i in 0..count {
         let mut stream = TcpStream::connect(address).expect("the broker is there");
-        let mut words = workload::login(&format!("client{count}-{i}"), "");
-        words.extend(workload::subscribe(&workload::topic(i), 1, 1));
+        let mut words = tongue.login(&format!("client{count}-{i}"), "");
+        words.extend(tongue.subscribe(&workload::topic(i), 1, 1));
         stream.write_all(&words).expect("it listens");
-        // A ConnAck of three bytes, a SubAck of four.
-        stream.read_exact(&mut [0; 7]).expect("it answers");
+        // A welcome and the answer to the subscription: a type, a short length, a body.
+        for _ in 0..2 {
+            let mut head = [0; 2];
+            stream.read_exact(&mut head).expect("it answers");
+            stream.read_exact(&mut vec![0; usize::from(head[1])]).expect("all of it");
+        }
         held.push(stream);
     }
     let mut out = std::io::stdout();

@@ -25,7 +25,7 @@ impl Observer for Nobody {
     fn see(&mut self, _: Now, _: &Event<'_>) {}
 }
 
-/// An engine with one PRX1 listener.
+/// An engine with a listener for each protocol.
 pub(crate) struct Rig {
     pub(crate) engine: Engine,
     pub(crate) now: Now,
@@ -56,15 +56,16 @@ pub(crate) fn hub(now: Now, level: Durability, limits: Limits, disk: &mut Memory
     hub
 }
 
-/// The listener of a rig.
-pub(crate) fn listener(level: Durability) -> Listener {
-    Listener {
-        no: ListenerNo(0),
-        speak: Speak::Prx1,
+/// The listeners of a rig.
+fn listeners(level: Durability) -> Vec<Listener> {
+    let listener = |(no, speak)| Listener {
+        no: ListenerNo(no),
+        speak,
         realm: RealmId(0),
         level,
         link: Terms::default(),
-    }
+    };
+    (0..).zip([Speak::Prx1, Speak::Mqtt]).map(listener).collect()
 }
 
 impl Rig {
@@ -73,7 +74,7 @@ impl Rig {
         let now = Now { mono: MS, wall: 1_700_000_000_000 };
         let mut disk = Memory::default();
         let hub = hub(now, level, limits, &mut disk);
-        let engine = Engine::new(hub, vec![listener(level)], 7);
+        let engine = Engine::new(hub, listeners(level), 7);
         let (out, chunk) = (Outbound::default(), BytesMut::with_capacity(64 << 10));
         let mut rig = Self { engine, now, disk, out, chunk };
         rig.quiet();
@@ -81,8 +82,9 @@ impl Rig {
     }
 
     /// Somebody connects.
-    pub(crate) fn accept(&mut self) -> ConnId {
-        let accepted = self.engine.on_accept(self.now, 0, Address::V4([127, 0, 0, 1]), true);
+    pub(crate) fn accept(&mut self, speak: Speak) -> ConnId {
+        let place = u16::from(speak == Speak::Mqtt);
+        let accepted = self.engine.on_accept(self.now, place, Address::V4([127, 0, 0, 1]), true);
         accepted.expect("there is a slot")
     }
 

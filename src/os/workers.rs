@@ -97,7 +97,7 @@ impl Drop for Workers {
 }
 
 fn work<A: Fn(Verified)>(jobs: &Receiver<VerifyJob>, closing: &AtomicBool, answer: &A) {
-    sys::be_nice(NICE);
+    step_back();
     for VerifyJob { ticket, secret, hash } in jobs {
         if closing.load(Ordering::Relaxed) {
             continue;
@@ -109,6 +109,11 @@ fn work<A: Fn(Verified)>(jobs: &Receiver<VerifyJob>, closing: &AtomicBool, answe
             log::error!("the answer to a password check was lost to a panic");
         }
     }
+}
+
+/// Leave the cores to others first, as a worker does: for the calling thread, and for ever.
+pub fn step_back() {
+    sys::be_nice(NICE);
 }
 
 fn guarded<T>(run: impl FnOnce() -> T) -> Option<T> {

@@ -10,6 +10,8 @@ use bytes::Bytes;
 
 use crate::base::rng::Rng;
 use crate::hub::message::id_of;
+use crate::proto::Speak;
+use crate::proto::mqtt::{self, Version};
 use crate::proto::prx1::{Connect, Packet, Publish, Subscribe, encode_vec};
 
 /// Payload sizes: a reading, a small object, a page of JSON, a picture's row.
@@ -101,6 +103,122 @@ pub fn full_read(len: usize, qos: u8) -> (Vec<u8>, usize) {
     }
 }
 
+/// In which protocol the workload is said.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Tongue {
+    /// PRX1.
+    Prx1,
+    /// MQTT 3.1.1; its sessions outlive their connections.
+    Mqtt3,
+    /// MQTT 5.0; its sessions do not.
+    Mqtt5,
+}
+
+/// The steps by which a message is acknowledged, as MQTT's first bytes.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Step {
+    /// QoS 1: here it is.
+    Ack = 0x40,
+    /// QoS 2: here it is.
+    Rec = 0x50,
+    /// QoS 2: forget it.
+    Rel = 0x62,
+    /// QoS 2: forgotten.
+    Comp = 0x70,
+}
+
+impl Tongue {
+    /// What a listener must speak.
+    #[must_use]
+    pub fn speak(self) -> Speak {
+        match self {
+            Self::Prx1 => Speak::Prx1,
+            Self::Mqtt3 | Self::Mqtt5 => Speak::Mqtt,
+        }
+    }
+
+    /// Which MQTT, if it is one.
+    #[must_use]
+    pub fn version(self) -> Version {
+        match self {
+            Self::Prx1 | Self::Mqtt3 => Version::V311,
+            Self::Mqtt5 => Version::V5,
+        }
+    }
+
+    /// Log in with a name, and a password unless it is empty; no sign of life is promised.
+    #[must_use]
+    pub fn login(self, name: &str, password: &str) -> Vec<u8> {
+        if self == Self::Prx1 {
+            return login(name, password);
+        }
+        let text = |text: &str| Bytes::copy_from_slice(text.as_bytes());
+        let secret = (!password.is_empty()).then(|| text(password));
+        self.mqtt(&mqtt::Packet::Connect(Box::new(mqtt::Connect {
+            version: self.version(),
+            bridge: false,
+            clean: self == Self::Mqtt5,
+            keep_alive: 0,
+            client_id: text(name),
+            will: None,
+            username: secret.is_some().then(|| text(name)),
+            password: secret,
+            props: mqtt::Props::none(),
+        })))
+    }
+
+    /// Listen. It is answered.
+    #[must_use]
+    pub fn subscribe(self, filter: &Bytes, qos: u8, id: u16) -> Vec<u8> {
+        if self == Self::Prx1 {
+            return subscribe(filter, qos.max(1), id);
+        }
+        let asked = mqtt::Asked {
+            filter: filter.clone(),
+            qos,
+            no_local: false,
+            as_published: false,
+            handling: 0,
+        };
+        let filters = core::iter::once(asked).collect();
+        let props = mqtt::Props::none();
+        self.mqtt(&mqtt::Packet::Subscribe(mqtt::Subscribe { id, props, filters }))
+    }
+
+    /// Publish.
+    #[must_use]
+    pub fn publish(self, topic: &Bytes, body: &Bytes, qos: u8, id: u16, keep: bool) -> Vec<u8> {
+        let (topic, payload) = (topic.clone(), body.clone());
+        if self == Self::Prx1 {
+            let retain = keep;
+            let publish = Publish { qos, id, topic, payload, retain, ..Publish::default() };
+            return packet(&Packet::Publish(publish));
+        }
+        let (dup, retain, props) = (false, keep, mqtt::Props::none());
+        let publish = mqtt::Publish { dup, qos, retain, topic, id, props, payload };
+        self.mqtt(&mqtt::Packet::Publish(publish))
+    }
+
+    /// `count` publishes to the topic of one device, ids from 1.
+    #[must_use]
+    pub fn burst(self, device: usize, count: usize, len: usize, qos: u8) -> Vec<u8> {
+        let (topic, payload) = (topic(device), payload(len));
+        let one = |id| self.publish(&topic, &payload, qos, id as u16, false);
+        (1..=count).flat_map(one).collect()
+    }
+
+    /// Append a step of the acknowledgement of the packet with this id.
+    pub fn put_step(self, step: Step, id: u16, into: &mut Vec<u8>) {
+        let [high, low] = id.to_be_bytes();
+        let first = if self == Self::Prx1 { 0x60 } else { step as u8 };
+        into.extend_from_slice(&[first, 2, high, low]);
+    }
+
+    fn mqtt(self, packet: &mqtt::Packet) -> Vec<u8> {
+        mqtt::encode_vec(packet, self.version()).unwrap_or_default()
+    }
+}
+
 /// What a run produced, in eight digits.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
 pub struct Fingerprint {
@@ -173,6 +291,30 @@ mod tests {
         put_ack(3, &mut bytes);
         let mut input = BytesMut::from(&bytes[..]);
         assert_eq!(next(&mut input, READ), Ok(Some(Packet::PubAck(3))));
+    }
+
+    #[test]
+    fn every_tongue_says_what_its_protocol_reads() {
+        let (name, body) = (topic(1), payload(64));
+        for tongue in [Tongue::Mqtt3, Tongue::Mqtt5] {
+            let mut words = tongue.login("somebody", "a secret");
+            words.extend(tongue.subscribe(&name, 2, 1));
+            words.extend(tongue.publish(&name, &body, 2, 2, true));
+            tongue.put_step(Step::Rel, 2, &mut words);
+            let mut input = BytesMut::from(&words[..]);
+            let mut version = None;
+            let mut read = || {
+                let packet = mqtt::next(&mut input, version, mqtt::Sender::Client, READ);
+                version = Some(tongue.version());
+                packet.expect("well formed").expect("whole")
+            };
+            assert!(matches!(read(), mqtt::Packet::Connect(c) if c.password.is_some()));
+            assert!(matches!(read(), mqtt::Packet::Subscribe(s) if s.filters[0].filter == name));
+            assert!(matches!(read(), mqtt::Packet::Publish(p) if p.retain && p.payload == body));
+            assert!(matches!(read(), mqtt::Packet::PubRel(ack) if ack.id == 2));
+        }
+        assert_eq!(Tongue::Prx1.login("a", "b"), login("a", "b"));
+        assert_eq!(Tongue::Prx1.burst(1, 2, 64, 1), burst(1, 2, 64, 1));
     }
 
     #[test]
