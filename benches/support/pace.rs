@@ -29,6 +29,8 @@ const EVERY: u64 = 1_000_000;
 pub(crate) const PASSWORD: &str = "a password";
 /// Threads that are looked at; the broker's loop must have this name.
 const THREADS: [&str; 4] = ["loop", "talk", "hear", "verify-0"];
+/// The first of the devices whose topics clients at work use.
+const APART: usize = 900_000;
 /// The longest packet.
 const LONGEST: usize = 1 << 20;
 
@@ -152,9 +154,14 @@ pub(crate) fn welcome(tongue: Tongue, stream: &mut std::net::TcpStream) {
 fn worker(tongue: Tongue, address: SocketAddr, i: usize) -> std::net::TcpStream {
     let mut stream = connect(tongue, address, &format!("work{i}"));
     welcome(tongue, &mut stream);
-    stream.write_all(&tongue.subscribe(&workload::topic(i), 1, 1)).expect("a listener");
+    stream.write_all(&tongue.subscribe(&topic(i), 1, 1)).expect("a listener");
     read_short(&mut stream);
     stream
+}
+
+/// The topic of a client at work; nobody else uses it.
+fn topic(i: usize) -> Bytes {
+    workload::topic(APART + i)
 }
 
 /// Publish on time, whatever happens: every message carries when it was due, when it was sent, and
@@ -174,7 +181,7 @@ fn talk(tongue: Tongue, mut near: Vec<std::net::TcpStream>, clock: Clock) -> u64
         body[8..16].copy_from_slice(&clock.now().mono.to_be_bytes());
         body[16..20].copy_from_slice(&window.to_be_bytes());
         let body = Bytes::copy_from_slice(&body);
-        let words = tongue.publish(&workload::topic(who), &body, 0, 0, false);
+        let words = tongue.publish(&topic(who), &body, 0, 0, false);
         near[who].write_all(&words).expect("the broker reads");
         sent += 1;
     }
