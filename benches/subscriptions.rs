@@ -200,10 +200,10 @@ fn compare(few: (Hub, Vec<SessionId>), few_len: usize, many: (Hub, Vec<SessionId
     let [a, b, c, d] = [0, 1, 2, 3].map(|i| median(&|row: &[f64; 4]| row[i]));
     let (times, whole) = (median(&|row| row[1] / row[0]), median(&|row| row[3] / row[2]));
     report::say(&format!(
-        "subscriptions match: {a:.0} ns among {few_len}, {b:.0} ns among {many_len}: {times:.2} times"
+        "subscriptions match: {a:.0} ns among {few_len}, {b:.0} among {many_len}: {times:.2} times"
     ));
     report::say(&format!(
-        "subscriptions publish: {c:.0} ns among {few_len}, {d:.0} ns among {many_len}: {whole:.2} times"
+        "subscriptions publish: {c:.0} ns of {few_len}, {d:.0} of {many_len}: {whole:.2} times"
     ));
     assert!(SMALL || times < PROMISED, "a match costs {times:.2} times as much");
 }

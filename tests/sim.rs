@@ -2,8 +2,9 @@
 //!
 //! `SPINDLE_SEEDS` says how many (60 unless told otherwise), `SPINDLE_SEED` names one to live
 //! through alone, `SPINDLE_TURNS` how long each lives; with `SPINDLE_DEVICES=1` MQTT clients live
-//! beside the PRX1 users, which about one world in two hundred does not survive yet. A failure prints the seed and the log of its
-//! last events; the columns are explained at the top of `testing/world.rs`.
+//! beside the PRX1 users, which about one world in two hundred does not survive yet. A failure
+//! prints the seed and the log of its last events; the columns are explained at the top of
+//! `testing/world.rs`.
 
 use std::sync::atomic::{AtomicU64, Ordering};
 

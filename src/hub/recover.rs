@@ -266,6 +266,16 @@ impl Hub {
         self.owners.insert(owner.owner, Owner::Queue(owner.realm, owner.name.clone()));
     }
 
+    /// What the session has that most have not; `waited`: milliseconds since somebody was there.
+    fn extra_of(&self, now: Now, waited: u64, draft: &Draft, will: Option<Will>) -> Extra {
+        let mut extra = Extra { will, ..Extra::default() };
+        extra.inbound.extend(draft.inbound.iter().copied());
+        let delay = extra.will.as_ref().map(|will| u64::from(will.delay_s) * 1_000);
+        extra.will_at = delay.map(|ms| now.after_ms(ms.saturating_sub(waited)));
+        extra.charge = extra.will.as_ref().map(|will| self.stored.charge(will.weight()));
+        extra
+    }
+
     fn recover_session(&mut self, now: Now, kind: Kind, owner: &OwnerRecord, draft: Draft) {
         let Some(detail) = decode_detail(&owner.detail) else { return };
         let Some(_) = self.realms.get(usize::from(owner.realm.0)) else { return };
@@ -286,12 +296,8 @@ impl Hub {
         let waited = now.wall - away_since;
         let expiry_s = draft.expiry_s.unwrap_or(detail.expiry_s);
         let expires = now.after_ms(expiry_s.saturating_mul(1_000).saturating_sub(waited));
-        let mut extra = Extra::default();
-        extra.inbound.extend(draft.inbound.iter().copied());
-        extra.will = detail.will.filter(|_| !draft.quiet);
-        let delay = extra.will.as_ref().map(|will| u64::from(will.delay_s) * 1_000);
-        extra.will_at = delay.map(|ms| now.after_ms(ms.saturating_sub(waited)));
-        extra.charge = extra.will.as_ref().map(|will| self.stored.charge(will.weight()));
+        let will = detail.will.filter(|_| !draft.quiet);
+        let extra = self.extra_of(now, waited, &draft, will);
         let rare = extra.will.is_some() || !extra.inbound.is_empty();
         let outbox = outbox_of(draft);
         self.own_all(&outbox);

@@ -158,7 +158,9 @@ impl Hub {
         filter.encode(&mut text);
         let len = (text.len() + SUB_BYTES) as u32;
         s.subs_bytes += len;
+        grow(&mut s.subs);
         s.subs.insert(at, Sub { leaf, slot: members.len() as u32, opts, len });
+        grow(members);
         members.push(Member { session: id, opts });
     }
 
@@ -264,4 +266,12 @@ impl Hub {
 /// Where the subscription at this leaf stands, or would stand.
 fn place_of(subs: &[Sub], leaf: LeafId) -> Result<usize, usize> {
     subs.binary_search_by_key(&leaf, |sub| sub.leaf)
+}
+
+/// Room for one more, and at first for no more than that: most sessions have one subscription, and
+/// most filters one reader.
+fn grow<T>(list: &mut Vec<T>) {
+    if list.len() == list.capacity() {
+        list.reserve_exact(list.len().max(1));
+    }
 }

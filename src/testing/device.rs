@@ -345,8 +345,8 @@ impl Call {
         Ok(device.out.remove(at.ok_or("a PUBCOMP for nothing that was given free here")?))
     }
 
-    /// PUBREL: forget the number, which may have been forgotten before; true when our PUBREC on this connection asked
-    /// for it.
+    /// PUBREL: forget the number, which may have been forgotten before; true when our PUBREC on
+    /// this connection asked for it.
     pub(super) fn on_rel(&mut self, a: &Ack, device: &Device) -> Result<bool, Wrong> {
         let asked = self.recs.remove(&a.id);
         let half = self.half.remove(&a.id);
