@@ -48,6 +48,10 @@ impl<K: Key, T> Default for Slab<K, T> {
 impl<K: Key, T> Slab<K, T> {
     /// Seat an occupant; the key is made before it, for occupants that know their own name.
     pub fn insert_with(&mut self, make: impl FnOnce(K) -> T) -> K {
+        if self.slots.len() == self.slots.capacity() {
+            // By a quarter: doubled, the empty seats would weigh as much as those who sit.
+            self.slots.reserve_exact((self.slots.len() / 4).max(16));
+        }
         let entry = self.slots.vacant_entry();
         let index = entry.key();
         if self.lives.len() <= index {
