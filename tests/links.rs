@@ -9,7 +9,7 @@
 mod cast;
 #[path = "links/mqtt.rs"]
 mod mqtt;
-#[allow(dead_code, reason = "another test uses all of it")]
+#[expect(dead_code, reason = "another test uses all of it")]
 #[path = "e2e/process.rs"]
 mod process;
 

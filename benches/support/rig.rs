@@ -122,7 +122,6 @@ impl Rig {
     }
 
     /// Do what the disk thread would do.
-    #[allow(dead_code, reason = "each bench uses what it needs")]
     pub(crate) fn work(&mut self) {
         while let Some(effect) = self.engine.poll_effect(self.now) {
             let Effect::Disk(job) = effect else { panic!("nobody has a password here") };

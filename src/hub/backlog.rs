@@ -43,7 +43,7 @@ impl Hub {
         loop {
             let replayed = self.replay_some(now, id);
             let short = self.reads_are_short();
-            if self.waits_for_disk(id) {
+            if self.sessions.get(id)?.outbox.has_unsynced() && self.waits_for_disk(id) {
                 return None;
             }
             let s = self.sessions.get_mut(id)?;

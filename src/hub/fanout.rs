@@ -127,10 +127,11 @@ impl Hub {
             if checks && !self.policy.permit(&s.principal, &Access::Receive(&p.topic)) {
                 continue;
             }
-            let waits = s.outbox.waiting();
-            if qos > 0 && (waits.0 >= queued_max || waits.1 >= queued_bytes_max) {
-                let bytes = waits.0 < queued_max;
-                self.overfull.push((member.session, bytes));
+            if qos > 0
+                && let (count, bytes) = s.outbox.waiting()
+                && (count >= queued_max || bytes >= queued_bytes_max)
+            {
+                self.overfull.push((member.session, count < queued_max));
                 continue;
             }
             // Who holds on to a message beyond the turn must not hold on to the read buffer

@@ -311,6 +311,12 @@ impl Outbox {
         }
     }
 
+    /// Is anything owed that may have to wait for the disk? Nearly never: asked before the rest is.
+    #[must_use]
+    pub fn has_unsynced(&self) -> bool {
+        self.unsynced.is_some()
+    }
+
     /// Is what comes next of QoS 2 and not on the disk, which is synced up to there? To a returning
     /// reader the welcome has waited for it; what comes later waits here.
     pub fn waits_for_disk(&mut self, synced: Lsn) -> bool {
