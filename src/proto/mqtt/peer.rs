@@ -230,7 +230,8 @@ impl Protocol for Peer {
         if self.line.replies.is_gated() {
             return self.line.replies.waits_for().is_some_and(|at| at <= synced);
         }
-        while out.len() < budget {
+        let share = hub.share(online.session, budget);
+        while out.len() < share {
             if !online.deliver(now, &self.line, hub, out) {
                 return false;
             }

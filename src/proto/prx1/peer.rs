@@ -626,7 +626,8 @@ impl Protocol for Peer {
         if self.replies.is_gated() {
             return self.replies.waits_for().is_some_and(|at| at <= synced);
         }
-        while out.len() < budget {
+        let share = hub.share(online.session, budget);
+        while out.len() < share {
             let Some(delivery) = hub.next(now, online.session) else { return false };
             self.put_delivery(now, &delivery, online, hub, out);
         }
