@@ -237,7 +237,11 @@ impl Hub {
 
     /// Large values came back from disk.
     pub(crate) fn on_picked(&mut self, now: Now, picked: Picked) {
-        let Some(Reader::Replay(id)) = self.reads.remove(&picked.token) else { return };
+        let id = match self.reads.remove(&picked.token) {
+            Some(Reader::Replay(id)) => id,
+            Some(Reader::Asked(conn)) => return self.on_asked(conn, picked),
+            _ => return,
+        };
         let mut unreadable = None;
         let meter = self.meter.clone();
         let Some(s) = self.sessions.get_mut(id) else { return };
@@ -310,6 +314,7 @@ impl Hub {
             }
         }
         if s.outbox.push(delivery, lsn, s.conn.is_some(), room) == Pushed::Dropped {
+            s.dropped = s.dropped.saturating_add(1);
             self.stats.count(Counter::DroppedFull);
         }
         true

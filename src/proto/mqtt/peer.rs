@@ -14,6 +14,7 @@ use crate::base::outbound::Outbound;
 use crate::base::stats::Counter;
 use crate::base::time::{Deadline, MS, Now};
 use crate::hub::Hub;
+use crate::hub::admin::About;
 use crate::hub::policy::{Claim, Dialogue, Principal};
 use crate::proto::doom::Doom;
 use crate::proto::fault::{Fault, FaultKind};
@@ -283,6 +284,20 @@ impl Protocol for Peer {
 
     fn is_stranger(&self) -> bool {
         !matches!(self.state, State::Online(_) | State::Over)
+    }
+
+    fn about(&self) -> About {
+        let protocol = match self.line.version {
+            Some(Version::V31) => "mqtt31",
+            Some(Version::V311) => "mqtt311",
+            Some(Version::V5) => "mqtt5",
+            None => "mqtt",
+        };
+        let (keepalive_s, clean) = match &self.state {
+            State::Online(online) => (online.idle_ms / 1_500, online.ends),
+            _ => (0, false),
+        };
+        About { protocol, keepalive_s, clean }
     }
 
     fn heap(&self) -> usize {
