@@ -8,6 +8,7 @@ pub mod dirty;
 pub mod id;
 pub mod limits;
 pub mod map;
+pub mod near;
 pub mod outbound;
 pub mod reader;
 pub mod rng;

@@ -7,7 +7,7 @@
 
 use std::fmt;
 use std::io;
-use std::net::ToSocketAddrs;
+use std::net::{IpAddr, ToSocketAddrs};
 use std::path::PathBuf;
 use std::str::FromStr;
 
@@ -30,6 +30,9 @@ pub struct Listen {
     level: Option<Durability>,
     paths: Vec<String>,
     proxy: bool,
+    most: u32,
+    #[cfg(feature = "tls")]
+    own: Option<super::Tls>,
 }
 
 /// Where.
@@ -65,14 +68,39 @@ impl Listen {
 
     fn at(at: At, speak: Speak) -> Self {
         let inside = if speak == Speak::Any { Inside::Any } else { Inside::Bare };
-        let (tls, level, paths, proxy) = (false, None, Vec::new(), false);
-        Self { at, speak, inside, tls, level, paths, proxy }
+        Self {
+            at,
+            speak,
+            inside,
+            tls: false,
+            level: None,
+            paths: Vec::new(),
+            proxy: false,
+            most: 0,
+            #[cfg(feature = "tls")]
+            own: None,
+        }
     }
 
     /// Within TLS, by the broker's certificate.
     #[must_use]
     pub fn tls(mut self) -> Self {
         self.tls = true;
+        self
+    }
+
+    /// Within TLS, by a certificate of its own.
+    #[cfg(feature = "tls")]
+    #[must_use]
+    pub fn tls_by(mut self, tls: super::Tls) -> Self {
+        (self.tls, self.own) = (true, Some(tls));
+        self
+    }
+
+    /// No more connections than this at it; 0: no bound of its own.
+    #[must_use]
+    pub fn connections(mut self, most: u32) -> Self {
+        self.most = most;
         self
     }
 
@@ -123,17 +151,71 @@ impl Listen {
         }
     }
 
+    /// What it does TLS by.
+    pub(super) fn wrap(&self, shared: Option<&Config>) -> Result<Option<Config>, Error> {
+        #[cfg(feature = "tls")]
+        if let Some(own) = &self.own {
+            return own.load().map(Some);
+        }
+        match shared {
+            _ if !self.tls => Ok(None),
+            Some(shared) => Ok(Some(shared.clone())),
+            None => Err(Error::NoTls { address: self.place() }),
+        }
+    }
+
     /// Does it need a certificate?
-    pub(super) fn wants_tls(&self) -> bool {
+    pub(crate) fn wants_tls(&self) -> bool {
         self.tls
     }
 
     /// Where it is, in words.
-    pub(super) fn place(&self) -> String {
+    pub(crate) fn place(&self) -> String {
         self.at.to_string()
     }
 
-    fn option(self, name: &str, value: &str) -> Result<Self, &'static str> {
+    /// Are both at the same place? A port that the system chooses is nobody else's.
+    pub(crate) fn is_at(&self, other: &Self) -> bool {
+        match (&self.at, &other.at) {
+            (At::Net(a), At::Net(b)) => a == b && !a.ends_with(":0"),
+            (At::File(a, _), At::File(b, _)) => a == b,
+            _ => false,
+        }
+    }
+
+    /// Can others than this machine reach it, as far as its name tells?
+    pub(crate) fn is_reachable(&self) -> bool {
+        let At::Net(address) = &self.at else { return false };
+        let host = address.rsplit_once(':').map_or(address.as_str(), |(host, _)| host);
+        let host = host.trim_start_matches('[').trim_end_matches(']');
+        match host.parse::<IpAddr>() {
+            Ok(ip) => !ip.to_canonical().is_loopback(),
+            // What other names stand for is known when they are bound.
+            Err(_) => host.is_empty(),
+        }
+    }
+
+    /// Are both at the same place, whatever port the system may have chosen?
+    pub(super) fn is_like_at(&self, other: &Self) -> bool {
+        self.at == other.at
+    }
+
+    /// Do both say the same to who comes? Certificates may differ.
+    pub(super) fn is_alike(&self, other: &Self) -> bool {
+        let terms = |it: &Self| {
+            let Self { at, speak, inside, tls, level, paths, proxy, most, .. } = it.clone();
+            (at, speak, inside, tls, level, paths, proxy, most)
+        };
+        terms(self) == terms(other)
+    }
+
+    /// Connections at it; 0: no bound of its own.
+    pub(super) fn most(&self) -> u32 {
+        self.most
+    }
+
+    /// One more thing to say about it.
+    pub(crate) fn option(self, name: &str, value: &str) -> Result<Self, &'static str> {
         match (name, value) {
             ("durability", "disk") => Ok(self.level(Durability::Disk)),
             ("durability", "os") => Ok(self.level(Durability::Os)),
@@ -189,7 +271,7 @@ pub(super) fn bind(listen: &[Listen], loopback_only: bool) -> Result<Vec<Door>, 
 pub(super) fn listeners(
     listen: &[Listen],
     level: impl Fn(Option<Durability>) -> Durability,
-    tls: Option<&Config>,
+    wraps: &[Option<Config>],
     trusted: &[Cidr],
 ) -> Vec<Listener> {
     let locally = Listen::new("", Speak::Local);
@@ -200,7 +282,7 @@ pub(super) fn listeners(
         realm: RealmId::default(),
         level: level(it.level),
         link: Terms {
-            tls: tls.filter(|_| it.tls).cloned(),
+            tls: wraps.get(no).cloned().flatten(),
             inside: it.inside,
             speaks: it.speaks(),
             paths: it.paths.clone(),

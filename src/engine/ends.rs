@@ -81,6 +81,9 @@ impl Engine {
     /// Free the slot: from now on its id finds nobody.
     pub fn bury(&mut self, conn: ConnId) {
         self.uncount(conn);
+        if let Some(place) = self.conns.get(conn).map(|c| c.listener) {
+            self.left_from(place);
+        }
         self.conns.remove(conn);
     }
 

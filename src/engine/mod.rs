@@ -13,6 +13,7 @@ mod ends;
 mod limited;
 mod links;
 mod local;
+mod renewal;
 mod verify;
 
 #[cfg(test)]
@@ -27,7 +28,7 @@ use std::sync::Arc;
 
 use bytes::BytesMut;
 
-use crate::access::line::{Line, Places};
+use crate::access::line::Line;
 use crate::base::dirty::Dirty;
 use crate::base::id::{ConnId, Lsn, SessionId, Ticket};
 use crate::base::limits::{Limit, Limits};
@@ -117,6 +118,7 @@ pub struct Engine {
     conns: Slab<ConnId, Conn>,
     hub: Hub,
     listeners: Vec<Listener>,
+    held: Vec<renewal::Held>,
     wheel: Wheel<Timer>,
     dirty: Dirty<ConnId>,
     ready: VecDeque<ConnId>,
@@ -138,16 +140,12 @@ impl Engine {
     /// Put the machine around a hub that is new or was recovered.
     #[must_use]
     pub fn new(hub: Hub, listeners: Vec<Listener>, seed: u64) -> Self {
-        let places = Places {
-            all: hub.limits.verify_queue_max,
-            per_network: hub.limits.verify_per_address_max,
-            at_once: hub.limits.verify_at_once,
-        };
-        let line = Line::new(places, Seed::with_seed(seed));
+        let line = Line::new(renewal::places(&hub.limits), Seed::with_seed(seed));
         let crowd = Crowd::new(&hub.limits, Seed::with_seed(seed));
         Self {
             conns: Slab::default(),
             hub,
+            held: vec![renewal::Held::default(); listeners.len()],
             listeners,
             wheel: Wheel::default(),
             dirty: Dirty::default(),
@@ -226,6 +224,7 @@ impl Engine {
             c.counted = counted;
         }
         self.strangers += 1;
+        self.came_to(listener);
         self.hub.stats.count(Counter::ConnectionsOpened);
         self.hub.observer.see(now, &Event::Opened { conn, listener: no, address });
         self.settle(now, conn);
@@ -234,15 +233,11 @@ impl Engine {
 
     /// Is there room for one more, and is it welcome? The answer says under which address it is
     /// counted from then on.
-    fn on_knock(
-        &mut self,
-        now: Now,
-        listener: u16,
-        from: Address,
-    ) -> Result<Option<Address>, NoSlot> {
-        let Some(listener) = self.listeners.get(usize::from(listener)) else {
+    fn on_knock(&mut self, now: Now, no: u16, from: Address) -> Result<Option<Address>, NoSlot> {
+        let Some(listener) = self.listeners.get(usize::from(no)) else {
             return Err(NoSlot::Stopping);
         };
+        self.knock_at(no)?;
         let limits = &self.hub.limits;
         let (why, limit) = if self.stopping {
             return Err(NoSlot::Stopping);

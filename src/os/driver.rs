@@ -20,6 +20,7 @@ use super::linger::Linger;
 use super::listener::Door;
 use super::local::{Command, Control, Locals};
 use super::poller::{self, Poller, Ready, Whom};
+use super::reload::{Asker, Reloads, Renew, Street};
 use super::signal::{Signal, Signals};
 use super::socket::{Drained, Fill, Socket};
 use super::stream::Stream;
@@ -54,13 +55,10 @@ pub struct Parts {
     /// Caught signals, for a program of our own.
     pub signals: Option<Signals>,
     /// What to do when the files should be read again.
-    pub reload: Option<Reload>,
+    pub reload: Option<Box<dyn Renew>>,
     /// Keys the maps.
     pub seed: u64,
 }
-
-/// Reads files again and tells the engine.
-pub type Reload = Box<dyn FnMut(Now, &mut Engine) + Send>;
 
 /// How the loop ended.
 #[derive(Clone, PartialEq, Eq, Debug)]
@@ -90,7 +88,7 @@ pub struct Driver {
     disk: Option<Disk>,
     workers: Workers,
     signals: Option<Signals>,
-    reload: Option<Reload>,
+    reloads: Reloads,
     out: Outbound,
     chunk: BytesMut,
     through: Box<[u8]>,
@@ -119,9 +117,10 @@ impl Driver {
             let super::workers::Verified { ticket, ok } = verified;
             tell_verified(Completion::Verified { ticket, ok });
         })?;
-        for door in &mut doors {
-            door.register(&poller)?;
+        for (name, door) in doors.iter_mut().enumerate() {
+            door.register(&poller, name as u32)?;
         }
+        let reloads = Reloads::new(parts.reload, poller.waker());
         if let Some(signals) = &parts.signals {
             signals.register(&poller)?;
         }
@@ -142,7 +141,7 @@ impl Driver {
             disk,
             workers,
             signals: parts.signals,
-            reload: parts.reload,
+            reloads,
             out: Outbound::default(),
             chunk: BytesMut::with_capacity(read),
             through: vec![0; read].into_boxed_slice(),
@@ -207,6 +206,10 @@ impl Driver {
         if let Some(disk) = &mut self.disk {
             disk.pass_on();
         }
+        let (engine, doors, poller) = (&mut self.engine, &mut self.doors, &self.poller);
+        if self.stopping.is_none() {
+            self.reloads.on_prepared(now, Street { engine, doors, poller });
+        }
         while let Ok(control) = self.controls.try_recv() {
             if let Control::Stop = control {
                 self.stop(now);
@@ -217,8 +220,13 @@ impl Driver {
             if !self.locals.has_room() {
                 break;
             }
-            let Ok(command) = self.commands.try_recv() else { break };
-            self.locals.on_command(now, &mut self.engine, command);
+            match self.commands.try_recv() {
+                Ok(Command::Reload { done }) => {
+                    self.reloads.ask(now, Asker::Program(done), &mut self.engine);
+                }
+                Ok(command) => self.locals.on_command(now, &mut self.engine, command),
+                Err(_) => break,
+            }
         }
     }
 
@@ -260,8 +268,8 @@ impl Driver {
                     self.flush(now, conn);
                 }
             }
-            Whom::Listener(place) => {
-                let door = self.doors.iter_mut().find(|d| u32::from(d.place) == place);
+            Whom::Listener(name) => {
+                let door = self.doors.iter_mut().find(|d| d.name == name);
                 if let Some(door) = door {
                     door.on_ready();
                 }
@@ -455,11 +463,7 @@ impl Driver {
                     log::info!("asked to stop: saying goodbye to {}", self.engine.connections());
                     self.stop(now);
                 }
-                Signal::Reload => {
-                    if let Some(reload) = &mut self.reload {
-                        reload(now, &mut self.engine);
-                    }
-                }
+                Signal::Reload => self.reloads.ask(now, Asker::Nobody, &mut self.engine),
                 Signal::Reopen => log::info!("there is no log file to be opened again"),
                 Signal::Print => print(&self.engine),
             }
