@@ -20,7 +20,6 @@ use crate::access::{Access, Mode, Note, Terms};
 use crate::base::cidr::Cidr;
 use crate::base::id::ConnId;
 use crate::base::limits::Limits;
-use crate::base::time::Now;
 use crate::engine::Engine;
 use crate::hub::bans;
 use crate::hub::gate::Admins;
@@ -30,25 +29,32 @@ use crate::hub::recover::Recovery;
 use crate::hub::{self, Hub};
 use crate::journal::storage::{DiskError, Storage};
 use crate::journal::{Journal, Options, Refusal, Report, State, perform};
-use crate::link::tls::Config;
 use crate::os::clock::Clock;
-use crate::os::driver::{Driver, End, Parts, Reload};
+use crate::os::driver::{Driver, End, Parts};
 use crate::os::listener::Local;
 use crate::os::local::{Command, Control, Verdict};
 use crate::os::log_observer::LogObserver;
 use crate::os::mmap::{Directory, Unusable};
 use crate::os::poller::Poller;
+use crate::os::reload::Renew;
 use crate::os::signal::Signals;
 use crate::os::sys;
 use crate::proto::Speak;
 use crate::topic::{Dialect, Star};
 
 mod admin;
+mod configured;
 mod listen;
+mod renew;
 #[cfg(feature = "tls")]
 mod tls;
 mod users;
 
+use renew::Renewer;
+
+pub use renew::{Reloader, Renewed};
+
+pub use configured::{doubts, try_files};
 pub use listen::{Listen, NoListen};
 #[cfg(feature = "tls")]
 pub use tls::Tls;
@@ -176,6 +182,8 @@ pub struct Builder {
     workers: Option<usize>,
     signals: Option<Signals>,
     admins: Admins,
+    shown: Bytes,
+    reloader: Option<Reloader>,
 }
 
 impl Builder {
@@ -286,18 +294,28 @@ impl Builder {
         self
     }
 
+    /// How to know what the broker is to be when a reload is asked for; without it, the same files
+    /// are read again.
+    #[must_use]
+    pub fn reloader(mut self, reloader: Reloader) -> Self {
+        self.reloader = Some(reloader);
+        self
+    }
+
     /// Do everything that can be refused. Raises this process' number of descriptors as far as
     /// the system lets it.
     pub fn build(mut self) -> Result<Broker, Error> {
         let clock = Clock::start();
         let [seed, salt, key_a, key_b] = entropy()?;
-        let (policy, users, open) = self.decides([key_a, key_b])?;
-        let (tls, reload) = self.wraps(users)?;
+        let plan = self.plan();
+        let (policy, open) = self.decides([key_a, key_b])?;
+        let wraps = plan.wraps()?;
         // First of all, so that a second process is told what is wrong and not a consequence.
         let data = self.journal.as_deref().map(Directory::open).transpose().map_err(Error::Data)?;
         let doors = listen::bind(&self.listen, open && !self.anonymous)?;
         let workers = self.workers.unwrap_or_else(spare_cores);
         let limits = bounded_by_system(self.limits, workers)?;
+        let bounds = limits.clone();
         let observer = self.observer.unwrap_or_else(|| Box::new(LogObserver::new(seed)));
         let options = Options { segment_bytes: limits.segment_bytes, salt, salvage: self.salvage };
         let realms = vec!["default".to_owned(), bans::KEPT_REALM.to_owned()];
@@ -309,14 +327,30 @@ impl Builder {
             true => own.unwrap_or(self.level),
             false => Durability::Memory,
         };
-        let listeners = listen::listeners(&self.listen, level, tls.as_ref(), &self.trusted);
+        let listeners = listen::listeners(&self.listen, level, &wraps, &self.trusted);
         let (commands, asked) = bounded(QUESTIONS);
         let (controls, reported) = bounded(REPORTS);
         let poller = Poller::new()?;
         let handle = Handle { commands, controls, waker: poller.waker() };
         let mut engine = Engine::new(hub, listeners, seed);
         engine.set_admins(self.admins);
-        engine.set_places(doors.iter().map(|door| door.local.to_string()).collect());
+        engine.set_config(self.shown);
+        engine.set_places(renew::places(&engine, &doors));
+        for (place, it) in plan.listen.iter().enumerate() {
+            engine.bound_listener(place as u16, it.most());
+        }
+        let own = plan.clone();
+        let reload: Box<dyn Renew> = Box::new(Renewer {
+            from: self.reloader.unwrap_or_else(|| Box::new(move || Ok(own.clone()))),
+            standing: renew::standing(&plan.listen, &doors),
+            trusted: plan.trusted,
+            users: plan.users,
+            open,
+            level: storage.is_some().then_some(self.level),
+            limits: bounds,
+            workers,
+            ready: None,
+        });
         let parts = Parts {
             engine,
             clock,
@@ -327,48 +361,38 @@ impl Builder {
             commands: asked,
             controls: reported,
             signals: self.signals,
-            reload,
+            reload: Some(reload),
             seed,
         };
         Ok(Broker { parts, handle, report })
     }
 
-    /// How TLS is done, and how to read that again together with the users.
-    #[cfg(feature = "tls")]
-    fn wraps(&mut self, users: Option<Reload>) -> Result<(Option<Config>, Option<Reload>), Error> {
-        let Some(files) = self.tls.take() else { return self.unwrapped(users) };
-        let config = files.load()?;
-        let mut users = users;
-        let both = move |now, engine: &mut Engine| {
-            if let Some(users) = &mut users {
-                users(now, engine);
-            }
-            files.again(engine);
-        };
-        Ok((Some(config), Some(Box::new(both))))
-    }
-
-    #[cfg(not(feature = "tls"))]
-    fn wraps(&mut self, users: Option<Reload>) -> Result<(Option<Config>, Option<Reload>), Error> {
-        self.unwrapped(users)
-    }
-
-    /// Without a certificate nobody may ask for TLS.
-    fn unwrapped(&self, users: Option<Reload>) -> Result<(Option<Config>, Option<Reload>), Error> {
-        match self.listen.iter().find(|listen| listen.wants_tls()) {
-            Some(listen) => Err(Error::NoTls { address: listen.place() }),
-            None => Ok((None, users)),
+    /// What a reload that nobody configures would find again.
+    fn plan(&self) -> Renewed {
+        Renewed {
+            listen: self.listen.clone(),
+            trusted: self.trusted.clone(),
+            #[cfg(feature = "tls")]
+            tls: self.tls.clone(),
+            users: self.users.clone().filter(|_| self.policy.is_none()),
+            anonymous: self.anonymous,
+            limits: self.limits.clone(),
+            log: None,
+            admins: self.admins.clone(),
+            shown: self.shown.clone(),
+            told: Vec::new(),
+            taken: Arc::default(),
         }
     }
 
-    /// The policy, how to read it again, and whether it welcomes everybody.
+    /// The policy, and whether it welcomes everybody.
     fn decides(&mut self, key: [u64; 2]) -> Result<users::Decides, Error> {
         if let Some(policy) = self.policy.take() {
-            return Ok((policy, None, false));
+            return Ok((policy, false));
         }
         match self.users.take() {
             Some(path) => users::decides(path, key),
-            None => Ok((Box::new(Open), None, true)),
+            None => Ok((Box::new(Open), true)),
         }
     }
 }
@@ -400,6 +424,8 @@ impl Broker {
             workers: None,
             signals: None,
             admins: Admins::default(),
+            shown: Bytes::new(),
+            reloader: None,
         }
     }
 
@@ -422,7 +448,8 @@ impl Broker {
     /// The same, wherever it is.
     #[must_use]
     pub fn local(&self, place: usize) -> Option<&Local> {
-        self.parts.doors.get(place).map(|door| &door.local)
+        let door = self.parts.doors.iter().find(|door| usize::from(door.place) == place);
+        door.map(|door| &door.local)
     }
 
     /// What was found in the journal, if there is one.
@@ -515,6 +542,15 @@ impl Handle {
         self.ask(Command::Subscribe { name, filter, qos, messages, full: shared, done })?;
         let conn = answer.recv().map_err(|_| Refused::Stopped)?.map_err(Refused::Because)?;
         Ok(Subscription { inbox, full, conn, held: 0, handle: self.clone() })
+    }
+
+    /// Have everything read again that a reload can change, and taken over if all of it is good.
+    /// Returns when that is done: what is another now, or why everything stays as it was.
+    pub fn reload(&self) -> Result<String, String> {
+        let ended = || Refused::Stopped.to_string();
+        let (done, answer) = bounded(1);
+        self.ask(Command::Reload { done }).map_err(|_| ended())?;
+        answer.recv().map_err(|_| ended())?
     }
 
     /// Ask the broker to come to an end.

@@ -28,7 +28,7 @@
 //!
 //! | floor | rooms | what may be there |
 //! |---|---|---|
-//! | 6 | this file, [`broker`], `cli` | the street: embedders and the command line |
+//! | 6 | this file, [`broker`], [`config`], `cli` | the street: embedders and the command line |
 //! | 5 | [`os`], [`client`] | all that touches the world: sockets, threads, files, the clock |
 //! | 4 | [`engine`] | the broker as a value: bytes and time in, bytes and work out |
 //! | 3 | [`proto`], [`access`] | one folder per protocol; who may do what |
@@ -48,6 +48,8 @@ pub mod broker;
 pub mod cli;
 #[cfg(feature = "os")]
 pub mod client;
+#[cfg(feature = "os")]
+pub mod config;
 pub mod engine;
 pub mod hub;
 pub mod journal;

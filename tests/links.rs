@@ -237,7 +237,7 @@ fn a_certificate_is_a_user_until_it_is_revoked_and_ours_is_changed_under_open_co
 
     std::fs::write(dir.join("broker.key"), "nothing").unwrap();
     broker.signal("HUP");
-    let said = broker.hear("TLS stays as it was");
+    let said = broker.hear("everything stays as it was");
     assert!(said.contains("broker.key") && said.contains("BEGIN PRIVATE KEY"), "{said}");
     let mut later = tls(&house, Some(&bob), &at[0]);
     later.join("later");

@@ -428,6 +428,26 @@ fn the_chapter_of_routes_is_written() {
     std::fs::write(path, spindle::proto::http::openapi::chapter()).expect("it can be written");
 }
 
+#[cfg(feature = "os")]
+const KEYS: &str = "src/manual/configuration.md";
+
+#[cfg(feature = "os")]
+#[test]
+fn the_chapter_of_keys_is_what_the_table_makes_of_it() {
+    let now = spindle::config::chapter();
+    let why = "`cargo test --test tidy -- --ignored` writes it anew";
+    assert!(PROJECT.text(KEYS) == Some(now.as_str()), "{KEYS} is not the table's: {why}");
+}
+
+/// Not a test: writes the chapter anew.
+#[cfg(feature = "os")]
+#[test]
+#[ignore = "writes src/manual/configuration.md"]
+fn the_chapter_of_keys_is_written() {
+    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join(KEYS);
+    std::fs::write(path, spindle::config::chapter()).expect("the chapter can be written");
+}
+
 #[test]
 fn the_lexer_knows_code_from_text() {
     let raw = "fn a<'x>(s: &'x str) -> char { /* one /* two */ \" */\n\

@@ -15,7 +15,8 @@ use bytes::Bytes;
 
 use crate::base::time::Now;
 use crate::hub::policy::{
-    self, Admit, Changes, Claim, Dialogue, Login, Policy, Principal, Refusal, Secret,
+    self, Admit, Changes, Claim, Dialogue, Login, Policy, Principal, Reader, Refusal, Secret,
+    Understood,
 };
 
 mod cost;
@@ -31,6 +32,7 @@ mod verified;
 pub mod fuzzing;
 pub mod gate;
 pub mod line;
+pub mod salted;
 pub mod scram;
 
 #[cfg(test)]
@@ -105,6 +107,10 @@ impl Access {
     /// changed, are the caller's to end.
     pub fn reload(&mut self, text: &str) -> Result<Diff, Note> {
         let roll = Roll::parse(text, self.mac, self.rounds, Some(&self.roll))?;
+        Ok(self.replace(roll))
+    }
+
+    fn replace(&mut self, roll: Roll) -> Diff {
         let diff = self.difference(&roll);
         // Subscriptions made under the old rules may match what the new ones forbid, so from the
         // first narrowing change on deliveries are looked at one by one.
@@ -114,7 +120,7 @@ impl Access {
         self.edition = self.edition.wrapping_add(1);
         self.verified.flush();
         self.throttle.forget_friends();
-        Ok(diff)
+        diff
     }
 
     /// The mode of the file.
@@ -170,7 +176,7 @@ impl Access {
 
     /// Everybody is welcome: the file says so and names nobody.
     fn is_open(&self) -> bool {
-        self.roll.mode == Mode::None && self.roll.users.is_empty()
+        self.roll.is_open()
     }
 
     fn principal(&self, name: &Bytes, user: &User, client_id: &[u8]) -> Principal {
@@ -247,6 +253,14 @@ impl Access {
                 },
             },
         }
+    }
+}
+
+impl From<Diff> for Changes {
+    fn from(diff: Diff) -> Self {
+        let Diff { added, removed, changed, rules, warnings } = diff;
+        let warnings = warnings.iter().map(ToString::to_string).collect();
+        Self { added, removed, changed, rules, warnings }
     }
 }
 
@@ -372,10 +386,22 @@ impl Policy for Access {
     }
 
     fn reload(&mut self, text: &str) -> Result<Changes, String> {
-        let Diff { added, removed, changed, rules, warnings } =
-            Self::reload(self, text).map_err(|note| note.to_string())?;
-        let warnings = warnings.iter().map(ToString::to_string).collect();
-        Ok(Changes { added, removed, changed, rules, warnings })
+        Self::reload(self, text).map(Changes::from).map_err(|note| note.to_string())
+    }
+
+    fn reader(&self) -> Option<Reader> {
+        let (mac, rounds, old) = (self.mac, self.rounds, Arc::clone(&self.roll));
+        Some(Box::new(move |text| {
+            let roll = Roll::parse(text, mac, rounds, Some(&old));
+            let roll = roll.map_err(|note| note.to_string())?;
+            let warnings = roll.warnings.iter().map(ToString::to_string).collect();
+            Ok(Understood { open: roll.is_open(), warnings, inner: Box::new(roll) })
+        }))
+    }
+
+    fn renew(&mut self, understood: Understood) -> Option<Changes> {
+        let roll = understood.inner.downcast::<Roll>().ok()?;
+        Some(self.replace(*roll).into())
     }
 
     fn checks_receive(&self) -> bool {
@@ -394,6 +420,12 @@ fn fits(user: &User, login: &Login<'_>) -> bool {
 /// No client writes where the broker writes.
 fn reserved(access: &policy::Access<'_>) -> bool {
     matches!(access, policy::Access::Publish(topic) if topic.is_hidden())
+}
+
+/// What keeps a text from being a bcrypt hash that may be used.
+#[must_use]
+pub fn hash_flaw(hash: &str) -> Option<&'static str> {
+    cost::Cost::of(hash).err()
 }
 
 /// More than this bcrypt does not look at.

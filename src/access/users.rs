@@ -19,6 +19,7 @@ use crate::base::map::{Map, Seed};
 use super::cost::{Cost, decoy};
 use super::mac::{Mac, Purpose};
 use super::rules::{Group, Kind, Rule};
+use super::salted::{self, Salted};
 use super::scram::{self, Keys};
 
 /// How strict the file is meant to be.
@@ -57,7 +58,7 @@ impl std::error::Error for Note {}
 pub(super) enum Proof {
     /// The digest of what must be sent, byte for byte.
     Secret(u128),
-    /// The hash of what must be sent: bcrypt, or SCRAM keys in their text form.
+    /// The hash of what must be sent: bcrypt, one of mosquitto's, or SCRAM keys in text form.
     Hash(Arc<str>),
     /// None that could be sent: a certificate is the only way in.
     Certificate,
@@ -176,6 +177,8 @@ struct Reading<'a> {
     /// against as well.
     rounds: BTreeMap<u32, usize>,
     slow: BTreeMap<u32, usize>,
+    /// How many hashes of mosquitto there are of each cost.
+    salted: BTreeMap<u32, usize>,
     salts: Salts,
     /// Rounds of keys that are made here.
     made: u32,
@@ -209,6 +212,7 @@ impl Roll {
             costs: BTreeMap::new(),
             rounds: BTreeMap::new(),
             slow: BTreeMap::new(),
+            salted: BTreeMap::new(),
             salts: Salts::of(&file.users, mac),
             made: rounds,
             old,
@@ -221,6 +225,11 @@ impl Roll {
             reading.user(user)?;
         }
         reading.finish()
+    }
+
+    /// Is everybody welcome? The file says so and names nobody.
+    pub(super) fn is_open(&self) -> bool {
+        self.mode == Mode::None && self.users.is_empty()
     }
 
     /// Can anybody come in by SCRAM?
@@ -396,6 +405,11 @@ impl Reading<'_> {
         let Value::String(hash) = hash.into_inner() else {
             return Err(wrong("must be a string"));
         };
+        if salted::is_salted(&hash) {
+            let cost = Salted::parse(&hash).map_err(wrong)?.cost();
+            *self.salted.entry(cost).or_default() += 1;
+            return Ok(Proof::Hash(hash.into()));
+        }
         let Cost(cost) = Cost::of(&hash).map_err(wrong)?;
         if cost < COST_WEAK {
             let text = format!("user {user}: a hash of cost {cost} is weak; 12 is usual");
@@ -413,9 +427,13 @@ impl Reading<'_> {
         }
         let doubts = [
             (self.mode == Mode::Dynamic && self.users.is_empty(), "no users: nobody can log in"),
+            (
+                self.salted.keys().any(|cost| *cost < ROUNDS_WEAK),
+                "hashes of mosquitto with few rounds are weak: `spindle hash` makes better ones",
+            ),
             (self.mode == Mode::None && !self.groups.is_empty(), "mode none: no rule is asked"),
             (
-                self.costs.len() + self.slow.len() > 1,
+                self.costs.len() + self.slow.len() + self.salted.len() > 1,
                 "hashes of different cost: how long a refusal takes can tell who exists",
             ),
         ];
@@ -428,7 +446,8 @@ impl Reading<'_> {
             most.map(|(cost, _)| *cost)
         };
         let slow = most(&self.slow).map(slow_decoy);
-        let decoy = most(&self.costs).map(decoy).or(slow).map(Arc::from);
+        let salted = most(&self.salted).map(salted::decoy);
+        let decoy = most(&self.costs).map(decoy).or(slow).or(salted).map(Arc::from);
         let rounds = most(&self.rounds);
         let Self { mode, groups, users, warnings, salts, .. } = self;
         Ok(Roll { mode, groups, users, decoy, warnings, salts, rounds })
@@ -464,4 +483,6 @@ const DEFAULT_GROUP: &str = "User";
 /// What a length of two bytes can say; no protocol could carry more.
 const FIELD_MAX: usize = 65_535;
 /// Below this a warning is due.
+const ROUNDS_WEAK: u32 = 1_000;
+/// The same for bcrypt.
 const COST_WEAK: u32 = 10;

@@ -8,6 +8,8 @@
 
 use std::fmt;
 
+use super::near::near;
+
 /// One row of the table, for whoever lists it.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct Row {
@@ -307,34 +309,10 @@ impl Value for ShareStrategy {
 
 /// There is no bound of this name; is there one of nearly this name?
 fn unknown(name: &str) -> String {
-    // Longer than any name: nothing is near, and measuring would cost for nothing.
-    let near = Some(name).filter(|name| name.len() <= 64).and_then(|name| {
-        let all = Limits::ALL.iter().map(|row| (distance(name, row.name), row.name));
-        all.min().filter(|(far, like)| *far <= 2.max(like.len() / 3))
-    });
-    match near {
-        Some((_, like)) => format!("there is no limit {name:?}; did you mean {like}?"),
+    match near(name, Limits::ALL.iter().map(|row| row.name)) {
+        Some(like) => format!("there is no limit {name:?}; did you mean {like}?"),
         None => format!("there is no limit {name:?}"),
     }
-}
-
-/// How many letters must be put in, left out or changed to make one of the other.
-fn distance(a: &str, b: &str) -> usize {
-    let mut row: Vec<usize> = (0..=b.len()).collect();
-    for (i, x) in a.bytes().enumerate() {
-        let mut corner = i;
-        let mut left = i + 1;
-        for (above, y) in row.iter_mut().skip(1).zip(b.bytes()) {
-            let changed = corner + usize::from(x != y);
-            corner = *above;
-            left = changed.min(corner + 1).min(left + 1);
-            *above = left;
-        }
-        if let Some(first) = row.first_mut() {
-            *first = i + 1;
-        }
-    }
-    row.last().copied().unwrap_or_default()
 }
 
 #[cfg(test)]
@@ -383,14 +361,5 @@ mod tests {
             assert_eq!(limits.set(name, value), Err(why.to_owned()));
         }
         assert!(limits.set(&"a".repeat(100_000), "1").is_err());
-    }
-
-    #[test]
-    fn distances() {
-        for (a, b, far) in [("", "", 0), ("ab", "ab", 0), ("ab", "ba", 2), ("abc", "", 3)] {
-            assert_eq!(distance(a, b), far, "{a} {b}");
-            assert_eq!(distance(b, a), far, "{b} {a}");
-        }
-        assert_eq!(distance("kitten", "sitting"), 3);
     }
 }

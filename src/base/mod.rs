@@ -10,6 +10,7 @@ pub mod id;
 pub mod json;
 pub mod limits;
 pub mod map;
+pub mod near;
 pub mod outbound;
 pub mod reader;
 pub mod rng;

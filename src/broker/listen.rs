@@ -7,7 +7,7 @@
 
 use std::fmt;
 use std::io;
-use std::net::ToSocketAddrs;
+use std::net::{IpAddr, ToSocketAddrs};
 use std::path::PathBuf;
 use std::str::FromStr;
 
@@ -31,6 +31,10 @@ pub struct Listen {
     paths: Vec<String>,
     proxy: bool,
     admin: bool,
+    dispensable: bool,
+    most: u32,
+    #[cfg(feature = "tls")]
+    own: Option<super::Tls>,
 }
 
 /// Where.
@@ -66,14 +70,41 @@ impl Listen {
 
     fn at(at: At, speak: Speak) -> Self {
         let inside = if speak == Speak::Any { Inside::Any } else { Inside::Bare };
-        let (tls, level, paths, proxy, admin) = (false, None, Vec::new(), false, false);
-        Self { at, speak, inside, tls, level, paths, proxy, admin }
+        Self {
+            at,
+            speak,
+            inside,
+            tls: false,
+            level: None,
+            paths: Vec::new(),
+            proxy: false,
+            admin: false,
+            dispensable: false,
+            most: 0,
+            #[cfg(feature = "tls")]
+            own: None,
+        }
     }
 
     /// Within TLS, by the broker's certificate.
     #[must_use]
     pub fn tls(mut self) -> Self {
         self.tls = true;
+        self
+    }
+
+    /// Within TLS, by a certificate of its own.
+    #[cfg(feature = "tls")]
+    #[must_use]
+    pub fn tls_by(mut self, tls: super::Tls) -> Self {
+        (self.tls, self.own) = (true, Some(tls));
+        self
+    }
+
+    /// No more connections than this at it; 0: no bound of its own.
+    #[must_use]
+    pub fn connections(mut self, most: u32) -> Self {
+        self.most = most;
         self
     }
 
@@ -105,6 +136,18 @@ impl Listen {
         self
     }
 
+    /// A broker without it is one too: where it cannot be, that is said and nothing more.
+    #[must_use]
+    pub(super) fn dispensable(mut self) -> Self {
+        self.dispensable = true;
+        self
+    }
+
+    /// Is it for administrators?
+    pub(crate) fn is_admin(&self) -> bool {
+        self.speak == Speak::Http
+    }
+
     /// Acknowledgements wait for this here.
     #[must_use]
     pub fn level(mut self, level: Durability) -> Self {
@@ -133,17 +176,71 @@ impl Listen {
         }
     }
 
+    /// What it does TLS by.
+    pub(super) fn wrap(&self, shared: Option<&Config>) -> Result<Option<Config>, Error> {
+        #[cfg(feature = "tls")]
+        if let Some(own) = &self.own {
+            return own.load().map(Some);
+        }
+        match shared {
+            _ if !self.tls => Ok(None),
+            Some(shared) => Ok(Some(shared.clone())),
+            None => Err(Error::NoTls { address: self.place() }),
+        }
+    }
+
     /// Does it need a certificate?
-    pub(super) fn wants_tls(&self) -> bool {
+    pub(crate) fn wants_tls(&self) -> bool {
         self.tls
     }
 
     /// Where it is, in words.
-    pub(super) fn place(&self) -> String {
+    pub(crate) fn place(&self) -> String {
         self.at.to_string()
     }
 
-    fn option(self, name: &str, value: &str) -> Result<Self, &'static str> {
+    /// Are both at the same place? A port that the system chooses is nobody else's.
+    pub(crate) fn is_at(&self, other: &Self) -> bool {
+        match (&self.at, &other.at) {
+            (At::Net(a), At::Net(b)) => a == b && !a.ends_with(":0"),
+            (At::File(a, _), At::File(b, _)) => a == b,
+            _ => false,
+        }
+    }
+
+    /// Can others than this machine reach it, as far as its name tells?
+    pub(crate) fn is_reachable(&self) -> bool {
+        let At::Net(address) = &self.at else { return false };
+        let host = address.rsplit_once(':').map_or(address.as_str(), |(host, _)| host);
+        let host = host.trim_start_matches('[').trim_end_matches(']');
+        match host.parse::<IpAddr>() {
+            Ok(ip) => !ip.to_canonical().is_loopback(),
+            // What other names stand for is known when they are bound.
+            Err(_) => host.is_empty(),
+        }
+    }
+
+    /// Are both at the same place, whatever port the system may have chosen?
+    pub(super) fn is_like_at(&self, other: &Self) -> bool {
+        self.at == other.at
+    }
+
+    /// Do both say the same to who comes? Certificates may differ.
+    pub(super) fn is_alike(&self, other: &Self) -> bool {
+        let terms = |it: &Self| {
+            let Self { at, speak, inside, tls, level, paths, proxy, admin, most, .. } = it.clone();
+            (at, speak, inside, tls, level, paths, proxy, admin, most)
+        };
+        terms(self) == terms(other)
+    }
+
+    /// Connections at it; 0: no bound of its own.
+    pub(super) fn most(&self) -> u32 {
+        self.most
+    }
+
+    /// One more thing to say about it.
+    pub(crate) fn option(self, name: &str, value: &str) -> Result<Self, &'static str> {
         match (name, value) {
             ("durability", "disk") => Ok(self.level(Durability::Disk)),
             ("durability", "os") => Ok(self.level(Durability::Os)),
@@ -179,32 +276,37 @@ impl Listen {
 pub(super) fn bind(listen: &[Listen], loopback_only: bool) -> Result<Vec<Door>, Error> {
     let mut doors = Vec::with_capacity(listen.len());
     for (place, it) in listen.iter().enumerate() {
-        let wrong = |error| Error::Listen { address: it.at.to_string(), error };
-        let address = match &it.at {
-            At::Net(address) => address,
-            At::File(path, mode) => {
-                doors.push(Door::bind_file(path, *mode, place as u16).map_err(wrong)?);
-                continue;
-            }
-        };
-        let resolved = address.to_socket_addrs().map_err(wrong)?.next();
-        let nothing = || wrong(io::Error::other("the name stands for no address"));
-        let to = resolved.ok_or_else(nothing)?;
-        // Administrators show who they are, whoever else may come in.
-        let open = loopback_only && it.speak != Speak::Http;
-        if open && !to.ip().to_canonical().is_loopback() {
-            return Err(Error::Exposed { address: address.clone() });
+        match bind_one(it, place as u16, loopback_only) {
+            Ok(door) => doors.push(door),
+            Err(e) if it.dispensable => log::warn!("{e}; administrators do not come in there"),
+            Err(e) => return Err(e),
         }
-        doors.push(Door::bind(to, place as u16).map_err(wrong)?);
     }
     Ok(doors)
+}
+
+fn bind_one(it: &Listen, place: u16, loopback_only: bool) -> Result<Door, Error> {
+    let wrong = |error| Error::Listen { address: it.at.to_string(), error };
+    let address = match &it.at {
+        At::Net(address) => address,
+        At::File(path, mode) => return Door::bind_file(path, *mode, place).map_err(wrong),
+    };
+    let resolved = address.to_socket_addrs().map_err(wrong)?.next();
+    let nothing = || wrong(io::Error::other("the name stands for no address"));
+    let to = resolved.ok_or_else(nothing)?;
+    // Administrators show who they are, whoever else may come in.
+    let open = loopback_only && it.speak != Speak::Http;
+    if open && !to.ip().to_canonical().is_loopback() {
+        return Err(Error::Exposed { address: address.clone() });
+    }
+    Door::bind(to, place).map_err(wrong)
 }
 
 /// As configured, and one for the embedding program.
 pub(super) fn listeners(
     listen: &[Listen],
     level: impl Fn(Option<Durability>) -> Durability,
-    tls: Option<&Config>,
+    wraps: &[Option<Config>],
     trusted: &[Cidr],
 ) -> Vec<Listener> {
     let locally = Listen::new("", Speak::Local);
@@ -215,7 +317,7 @@ pub(super) fn listeners(
         realm: RealmId::default(),
         level: level(it.level),
         link: Terms {
-            tls: tls.filter(|_| it.tls).cloned(),
+            tls: wraps.get(no).cloned().flatten(),
             inside: it.inside,
             speaks: it.speaks(),
             paths: it.paths.clone(),

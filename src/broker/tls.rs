@@ -6,7 +6,6 @@
 use std::path::{Path, PathBuf};
 
 use super::Error;
-use crate::engine::Engine;
 use crate::link::certificate::Named;
 use crate::link::tls::{ClientCert, Config, Materials, Unusable};
 
@@ -74,19 +73,6 @@ impl Tls {
             };
             Error::Tls { path: path.clone(), why }
         })
-    }
-
-    /// Read them again, for all listeners that do TLS.
-    pub(super) fn again(&self, engine: &mut Engine) {
-        match self.load() {
-            Ok(config) => {
-                let all = engine.listeners().len();
-                let done = (0..all).filter(|place| engine.rewrap(*place as u16, config.clone()));
-                let listeners = done.count();
-                log::info!("certificate and key read again listeners={listeners}");
-            }
-            Err(e) => log::error!("{e}; TLS stays as it was"),
-        }
     }
 }
 

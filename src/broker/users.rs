@@ -1,18 +1,17 @@
-//! Floor 6. A users file as a policy that can be read again while the broker runs.
+//! Floor 6. A users file as a policy, and what follows when another takes its place.
 //!
-//! The engine owns the policy; reading again happens on the loop too, so nothing is shared. A file
-//! with an error changes nothing; whoever is not who they were is shown out.
-//! Absent on purpose: watching the file.
+//! The engine owns the policy. A file with an error changes nothing; whoever is not who they were
+//! is shown out. Absent on purpose: watching the file.
 
 use std::path::Path;
 
 use super::*;
+use crate::base::time::Now;
 use crate::hub::policy::Changes;
-use crate::os::driver::Reload;
 use crate::proto::doom::Doom;
 
-/// A policy, how to read it again, and whether it welcomes everybody.
-pub(super) type Decides = (Box<dyn Policy>, Option<Reload>, bool);
+/// A policy, and whether it welcomes everybody.
+pub(super) type Decides = (Box<dyn Policy>, bool);
 
 /// Read the file.
 pub(super) fn decides(path: PathBuf, key: [u64; 2]) -> Result<Decides, Error> {
@@ -23,39 +22,47 @@ pub(super) fn decides(path: PathBuf, key: [u64; 2]) -> Result<Decides, Error> {
         log::warn!("{}: {warning}", path.display());
     }
     let open = access.mode() == Mode::None && access.users() == 0;
-    let reload = Box::new(move |now, engine: &mut Engine| again(&path, now, engine));
-    Ok((Box::new(access), Some(reload), open))
+    Ok((Box::new(access), open))
 }
 
-fn read(path: &Path) -> Result<String, Error> {
+/// What keeps the file from being used.
+pub(super) fn try_file(path: &Path) -> Option<Error> {
+    let text = match read(path) {
+        Ok(text) => text,
+        Err(e) => return Some(e),
+    };
+    let note = Access::new(&text, [0; 2], Terms::default()).err()?;
+    Some(Error::Users { path: path.to_owned(), note })
+}
+
+/// What is doubtful in it.
+pub(super) fn doubts(path: &Path) -> Vec<String> {
+    let Ok(text) = read(path) else { return Vec::new() };
+    let Ok(access) = Access::new(&text, [0; 2], Terms::default()) else { return Vec::new() };
+    let lines = access.warnings().iter().map(|note| format!("{}: {note}", path.display()));
+    lines.collect()
+}
+
+/// The text of the file.
+pub(super) fn read(path: &Path) -> Result<String, Error> {
     let wrong = |error| Error::UsersFile { path: path.to_owned(), error };
     std::fs::read_to_string(path).map_err(wrong)
 }
 
-fn again(path: &Path, now: Now, engine: &mut Engine) {
-    let text = match read(path) {
-        Ok(text) => text,
-        Err(e) => return log::error!("{e}; the old users stay"),
-    };
-    match engine.hub_mut().policy.reload(&text) {
-        Ok(changes) => {
-            for warning in &changes.warnings {
-                log::warn!("{}: {warning}", path.display());
-            }
-            let ended = end(&changes, now, engine);
-            if changes.rules {
-                engine.hub_mut().recheck_all(now);
-            }
-            log::info!(
-                "users file read again added={} removed={} changed={} rules={} ended={ended}",
-                changes.added.len(),
-                changes.removed.len(),
-                changes.changed.len(),
-                changes.rules
-            );
-        }
-        Err(why) => log::error!("{}: {why}; the old users stay", path.display()),
+/// Other users and rules hold from now on: show out who is not who they were, and look at every
+/// subscription again. In words, what is another.
+pub(super) fn follow(changes: &Changes, now: Now, engine: &mut Engine) -> String {
+    let ended = end(changes, now, engine);
+    if changes.rules {
+        engine.hub_mut().recheck_all(now);
     }
+    format!(
+        "users file read again added={} removed={} changed={} rules={} ended={ended}",
+        changes.added.len(),
+        changes.removed.len(),
+        changes.changed.len(),
+        changes.rules
+    )
 }
 
 /// Whoever is not who they were must come in again.

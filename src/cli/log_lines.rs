@@ -1,26 +1,65 @@
 //! Floor 6. How a line of the log looks: time, level, target, text.
 //!
-//! Time is UTC with milliseconds, so that lines of two machines can be laid side by side. Absent
-//! on purpose: colours, files, rotation; whoever started the program owns its standard error.
+//! Time is UTC with milliseconds, so that lines of two machines can be laid side by side; journald
+//! knows the time itself. Absent on purpose: colours and rotation.
 
 use std::fmt;
+use std::fs::File;
 use std::io::Write;
 
 use env_logger::{Builder, Target};
-use log::LevelFilter;
+use log::{Level, LevelFilter, Record};
 
+use crate::config::value::quoted;
+use crate::config::{Format, Log};
 use crate::os::clock::Clock;
 
-/// Write the log to standard error, up to this level.
-pub(super) fn start(level: LevelFilter) {
+/// Write the log as it is configured. How much of it can be changed later.
+pub(super) fn start(to: &Log) -> Result<(), String> {
     let clock = Clock::start();
     let mut builder = Builder::new();
-    builder.filter_level(level).target(Target::Stderr).format(move |f, record| {
+    let form = to.format;
+    builder.filter_level(LevelFilter::Trace).target(Target::Stderr).format(move |f, record| {
         let at = Utc(clock.now().wall);
-        writeln!(f, "{at} {:5} {} {}", record.level(), record.target(), record.args())
+        match form {
+            Format::Text => {
+                writeln!(f, "{at} {:5} {} {}", record.level(), record.target(), record.args())
+            }
+            Format::Json => writeln!(f, "{}", json(&at, record)),
+            Format::Journald => {
+                let priority = priority(record.level());
+                writeln!(f, "<{priority}>{} {}", record.target(), record.args())
+            }
+        }
     });
+    if let Some(path) = &to.file {
+        let file = File::options().append(true).create(true).open(path);
+        let file = file.map_err(|e| format!("{}: {e}", path.display()))?;
+        builder.target(Target::Pipe(Box::new(file)));
+    }
     // A second start in one process keeps the first.
     let _ = builder.try_init();
+    log::set_max_level(to.level);
+    Ok(())
+}
+
+fn json(at: &Utc, record: &Record<'_>) -> String {
+    format!(
+        "{{\"time\":\"{at}\",\"level\":\"{}\",\"target\":{},\"text\":{}}}",
+        record.level().as_str().to_ascii_lowercase(),
+        quoted(record.target()),
+        quoted(&record.args().to_string())
+    )
+}
+
+/// As `syslog` counts them.
+fn priority(level: Level) -> u8 {
+    match level {
+        Level::Error => 3,
+        Level::Warn => 4,
+        Level::Info => 6,
+        Level::Debug | Level::Trace => 7,
+    }
 }
 
 /// Milliseconds since 1970, spelled as RFC 3339 wants it.

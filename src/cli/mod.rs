@@ -1,27 +1,45 @@
 //! Floor 6. The command line: one verb per file, and the log lines of the program.
 //!
-//! Without a verb it serves, with defaults that reach nobody but this machine. Exit codes: 0 done,
-//! 1 cannot start or the disk failed, 2 a wrong command line, 3 the journal is damaged. Absent on
-//! purpose: configuration files, and the environment.
+//! Without a verb it serves, with defaults that reach nobody but this machine. What an exit code
+//! means stands in one table of the manual's chapter on operating. Absent on purpose: what a
+//! configuration means (`config`).
 
+mod check;
+mod config;
+mod flags;
 mod hash;
+mod import;
 mod log_lines;
 mod serve;
 
+use std::path::PathBuf;
 use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
 
 use crate::base::limits::{Limits, Row};
+use crate::config::Wrong;
+use flags::Flags;
 
 #[derive(Parser, Debug)]
 #[command(
     name = "spindle",
     version,
     about = "A message broker for one machine",
-    after_help = "Without a command it serves: PRX1 on 127.0.0.1:52909, data in ./spindle-data."
+    args_conflicts_with_subcommands = true,
+    after_help = "Without a command it serves: PRX1 on 127.0.0.1:52909, MQTT on 127.0.0.1:1883, \
+                  data in ./spindle-data."
 )]
 struct Args {
+    /// The configuration file to serve, or to check
+    #[arg(short, long, value_name = "FILE")]
+    config: Option<PathBuf>,
+    /// Check the configuration and stop, as `spindle check`
+    #[arg(short, long, visible_alias = "check-config")]
+    test_config: bool,
+    /// Findings as JSON
+    #[arg(long, requires = "test_config")]
+    json: bool,
     #[command(subcommand)]
     verb: Option<Verb>,
 }
@@ -29,7 +47,25 @@ struct Args {
 #[derive(Subcommand, Debug)]
 enum Verb {
     /// Run the broker in the foreground
-    Serve(Box<serve::Serve>),
+    Serve(Flags),
+    /// Check a configuration, all files that it names included; touches nothing
+    Check {
+        /// Findings as JSON
+        #[arg(long)]
+        json: bool,
+        #[command(flatten)]
+        flags: Flags,
+    },
+    /// Show what is configured, or what could be
+    Config {
+        #[command(subcommand)]
+        verb: config::Verb,
+    },
+    /// Bring along what another broker was configured with
+    Import {
+        #[command(subcommand)]
+        verb: import::Verb,
+    },
     /// Read a password from standard input and print its hash for a users file
     Hash {
         /// As keys for logins by SCRAM-SHA-256 (the users file's scram_sha_256)
@@ -46,11 +82,17 @@ enum Verb {
 #[must_use]
 pub fn run() -> ExitCode {
     let args = Args::parse();
-    let code = match args.verb.unwrap_or_else(|| Verb::Serve(Box::default())) {
-        Verb::Serve(serve) => serve.run(),
-        Verb::Hash { scram } => hash::run(scram),
-        Verb::Limits => limits(),
-        Verb::Version => say(&format!("spindle {}", env!("CARGO_PKG_VERSION"))),
+    let file = Flags::file(args.config.as_deref());
+    let code = match args.verb {
+        None if args.test_config => check::run(&file, args.json),
+        None => serve::run(&file),
+        Some(Verb::Serve(flags)) => serve::run(&flags),
+        Some(Verb::Check { json, flags }) => check::run(&flags, json),
+        Some(Verb::Config { verb }) => verb.run(),
+        Some(Verb::Import { verb }) => verb.run(),
+        Some(Verb::Hash { scram }) => hash::run(scram),
+        Some(Verb::Limits) => limits(),
+        Some(Verb::Version) => say(&format!("spindle {}", env!("CARGO_PKG_VERSION"))),
     };
     ExitCode::from(code)
 }
@@ -76,9 +118,28 @@ fn complain(line: &str, code: u8) -> u8 {
     code
 }
 
-/// Cannot start, or the disk failed.
+/// Lines on standard error that begin with their place, so that an editor can go there.
+fn complain_lines(lines: &str) {
+    use std::io::Write;
+
+    // Where complaints cannot be written, the code still says it.
+    let _ = writeln!(std::io::stderr(), "{lines}");
+}
+
+/// There is no configuration: why, and the code for it.
+fn complain_of(wrong: &Wrong) -> u8 {
+    match wrong {
+        Wrong::Unread(text) => complain(text, FAILED),
+        Wrong::Faults(_) => {
+            complain_lines(&wrong.to_string());
+            USAGE
+        }
+    }
+}
+
+/// Cannot start, cannot read, or the disk failed.
 const FAILED: u8 = 1;
-/// The command line is wrong.
+/// The command line or the configuration is wrong.
 const USAGE: u8 = 2;
 /// The journal is damaged.
 const DAMAGED: u8 = 3;

@@ -55,6 +55,15 @@ impl Crowd {
         }
     }
 
+    /// Other bounds; whoever is here stays.
+    pub(super) fn set_limits(&mut self, limits: &Limits) {
+        let rate = u64::from(limits.connects_per_address_s_max);
+        let all = u64::from(limits.connects_s_max);
+        (self.pace, self.fresh.pace) = (Bucket::new(all, all), Bucket::new(rate, rate));
+        self.open_max = limits.connections_per_address_max;
+        self.counts = rate > 0 || self.open_max > 0;
+    }
+
     /// Somebody comes: may they? When they may, they are counted until `on_gone`; without a place,
     /// when they say later where they are from.
     pub(super) fn on_came(&mut self, now: Now, from: Option<Address>) -> Result<(), Limit> {

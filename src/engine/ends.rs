@@ -92,9 +92,8 @@ impl Engine {
     /// Free the slot: from now on its id finds nobody.
     pub fn bury(&mut self, conn: ConnId) {
         self.uncount(conn);
-        let listener = self.conns.get(conn).map(|c| usize::from(c.listener));
-        if let Some((open, _)) = listener.and_then(|no| self.taken.get_mut(no)) {
-            *open = open.saturating_sub(1);
+        if let Some(place) = self.conns.get(conn).map(|c| c.listener) {
+            self.left_from(place);
         }
         self.conns.remove(conn);
     }

@@ -14,6 +14,7 @@ mod ends;
 mod limited;
 mod links;
 mod local;
+mod renewal;
 mod verify;
 
 #[cfg(test)]
@@ -29,7 +30,7 @@ use std::sync::Arc;
 use bytes::BytesMut;
 
 use crate::access::gate::AdminGate;
-use crate::access::line::{Line, Places};
+use crate::access::line::Line;
 use crate::base::dirty::Dirty;
 use crate::base::id::{ConnId, Lsn, SessionId, Ticket};
 use crate::base::limits::{Limit, Limits};
@@ -136,6 +137,7 @@ pub struct Engine {
     conns: Slab<ConnId, Conn>,
     hub: Hub,
     listeners: Vec<Listener>,
+    held: Vec<renewal::Held>,
     wheel: Wheel<Timer>,
     dirty: Dirty<ConnId>,
     ready: VecDeque<ConnId>,
@@ -153,8 +155,6 @@ pub struct Engine {
     inside: Outbound,
     /// When it was first told the time.
     started: Option<Now>,
-    /// Connections at each listener: open, and ever.
-    taken: Vec<(u32, u64)>,
     /// Where the listeners are.
     places: Vec<String>,
     /// What operators want of whoever drives the machine.
@@ -167,22 +167,17 @@ impl Engine {
     /// Put the machine around a hub that is new or was recovered.
     #[must_use]
     pub fn new(mut hub: Hub, listeners: Vec<Listener>, seed: u64) -> Self {
-        let places = Places {
-            all: hub.limits.verify_queue_max,
-            per_network: hub.limits.verify_per_address_max,
-            at_once: hub.limits.verify_at_once,
-        };
-        let line = Line::new(places, Seed::with_seed(seed));
+        let line = Line::new(renewal::places(&hub.limits), Seed::with_seed(seed));
         if listeners.iter().any(|l| l.speak == Speak::Http) {
             hub.observer.remember(hub.limits.history_clients_max);
         }
         hub.recall_bans();
         hub.gate = Box::new(AdminGate::new([seed, seed.rotate_left(32) ^ GATE]));
-        let taken = vec![(0, 0); listeners.len()];
         let crowd = Crowd::new(&hub.limits, Seed::with_seed(seed));
         Self {
             conns: Slab::default(),
             hub,
+            held: vec![renewal::Held::default(); listeners.len()],
             listeners,
             wheel: Wheel::default(),
             dirty: Dirty::default(),
@@ -199,7 +194,6 @@ impl Engine {
             spare: BytesMut::new(),
             inside: Outbound::default(),
             started: None,
-            taken,
             places: Vec::new(),
             operations: VecDeque::new(),
             closed: false,
@@ -266,9 +260,7 @@ impl Engine {
             c.counted = counted;
         }
         self.strangers += 1;
-        if let Some((open, ever)) = self.taken.get_mut(usize::from(listener)) {
-            (*open, *ever) = (*open + 1, *ever + 1);
-        }
+        self.came_to(listener);
         self.hub.stats.count(Counter::ConnectionsOpened);
         self.hub.observer.see(now, &Event::Opened { conn, listener: no, address });
         self.settle(now, conn);
@@ -277,15 +269,11 @@ impl Engine {
 
     /// Is there room for one more, and is it welcome? The answer says under which address it is
     /// counted from then on.
-    fn on_knock(
-        &mut self,
-        now: Now,
-        listener: u16,
-        from: Address,
-    ) -> Result<Option<Address>, NoSlot> {
-        let Some(listener) = self.listeners.get(usize::from(listener)) else {
+    fn on_knock(&mut self, now: Now, no: u16, from: Address) -> Result<Option<Address>, NoSlot> {
+        let Some(listener) = self.listeners.get(usize::from(no)) else {
             return Err(NoSlot::Stopping);
         };
+        self.knock_at(no)?;
         let limits = &self.hub.limits;
         let shut = self.closed && !matches!(listener.speak, Speak::Http | Speak::Local);
         let (why, limit) = if self.stopping || shut {

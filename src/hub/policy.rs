@@ -7,6 +7,7 @@
 //! can provoke looks the same from outside; the differences named here are for the log. Absent on
 //! purpose: any particular rule, users file or hash.
 
+use core::any::Any;
 use core::net::IpAddr;
 use std::fmt;
 use std::sync::Arc;
@@ -287,6 +288,19 @@ pub struct Changes {
     pub warnings: Vec<String>,
 }
 
+/// A text that a policy's reader understood, to be taken over by that policy.
+pub struct Understood {
+    /// What only the policy knows.
+    pub inner: Box<dyn Any + Send>,
+    /// By it, everybody is welcome.
+    pub open: bool,
+    /// What is doubtful in it.
+    pub warnings: Vec<String>,
+}
+
+/// Understands a text away from the policy: on another thread, if it takes long.
+pub type Reader = Box<dyn FnOnce(&str) -> Result<Understood, String> + Send>;
+
 /// Decides. Asked before anything happens; must not block.
 pub trait Policy: Send {
     /// Is somebody from there welcome at all? Asked before a connection costs anything, and before
@@ -334,6 +348,17 @@ pub trait Policy: Send {
     /// connections of whoever is not who they were is the caller's.
     fn reload(&mut self, _: &str) -> Result<Changes, String> {
         Err("this policy is not read from a text".into())
+    }
+
+    /// How to understand another text as this policy would, elsewhere; the answer goes to `renew`.
+    fn reader(&self) -> Option<Reader> {
+        None
+    }
+
+    /// Take over what a reader of this policy understood, as `reload` does; nothing when it is
+    /// somebody else's.
+    fn renew(&mut self, _: Understood) -> Option<Changes> {
+        None
     }
 
     /// Must `Access::Receive` be asked for every delivery? When not, the permission to subscribe

@@ -20,11 +20,12 @@ use super::linger::Linger;
 use super::listener::Door;
 use super::local::{Command, Control, Locals};
 use super::poller::{self, Poller, Ready, Whom};
+use super::reload::{Asker, Reloads, Renew, Street, Told};
 use super::signal::{Signal, Signals};
 use super::socket::{Drained, Fill, Socket};
 use super::stream::Stream;
 use super::workers::{VerifyJob, Workers};
-use crate::base::id::ConnId;
+use crate::base::id::{ConnId, Ticket};
 use crate::base::outbound::Outbound;
 use crate::base::time::{Deadline, Now};
 use crate::engine::{Completion, Effect, Engine};
@@ -55,13 +56,10 @@ pub struct Parts {
     /// Caught signals, for a program of our own.
     pub signals: Option<Signals>,
     /// What to do when the files should be read again.
-    pub reload: Option<Reload>,
+    pub reload: Option<Box<dyn Renew>>,
     /// Keys the maps.
     pub seed: u64,
 }
-
-/// Reads files again and tells the engine.
-pub type Reload = Box<dyn FnMut(Now, &mut Engine) + Send>;
 
 /// How the loop ended.
 #[derive(Clone, PartialEq, Eq, Debug)]
@@ -91,7 +89,7 @@ pub struct Driver {
     disk: Option<Disk>,
     workers: Workers,
     signals: Option<Signals>,
-    reload: Option<Reload>,
+    reloads: Reloads,
     out: Outbound,
     chunk: BytesMut,
     through: Box<[u8]>,
@@ -124,9 +122,10 @@ impl Driver {
             let super::workers::Verified { ticket, ok } = verified;
             tell_verified(Completion::Verified { ticket, ok });
         })?;
-        for door in &mut doors {
-            door.register(&poller)?;
+        for (name, door) in doors.iter_mut().enumerate() {
+            door.register(&poller, name as u32)?;
         }
+        let reloads = Reloads::new(parts.reload, poller.waker());
         if let Some(signals) = &parts.signals {
             signals.register(&poller)?;
         }
@@ -147,7 +146,7 @@ impl Driver {
             disk,
             workers,
             signals: parts.signals,
-            reload: parts.reload,
+            reloads,
             out: Outbound::default(),
             chunk: BytesMut::with_capacity(read),
             through: vec![0; read].into_boxed_slice(),
@@ -221,6 +220,10 @@ impl Driver {
         if let Some(disk) = &mut self.disk {
             disk.pass_on();
         }
+        let (engine, doors, poller) = (&mut self.engine, &mut self.doors, &self.poller);
+        if self.stopping.is_none() {
+            self.reloads.on_prepared(now, Street { engine, doors, poller });
+        }
         while let Ok(control) = self.controls.try_recv() {
             if let Control::Stop = control {
                 self.stop(now);
@@ -231,8 +234,13 @@ impl Driver {
             if !self.locals.has_room() {
                 break;
             }
-            let Ok(command) = self.commands.try_recv() else { break };
-            self.locals.on_command(now, &mut self.engine, command);
+            match self.commands.try_recv() {
+                Ok(Command::Reload { done }) => {
+                    self.reloads.ask(now, Asker::Program(done), &mut self.engine);
+                }
+                Ok(command) => self.locals.on_command(now, &mut self.engine, command),
+                Err(_) => break,
+            }
         }
     }
 
@@ -274,8 +282,8 @@ impl Driver {
                     self.flush(now, conn);
                 }
             }
-            Whom::Listener(place) => {
-                let door = self.doors.iter_mut().find(|d| u32::from(d.place) == place);
+            Whom::Listener(name) => {
+                let door = self.doors.iter_mut().find(|d| d.name == name);
                 if let Some(door) = door {
                     door.on_ready();
                 }
@@ -369,8 +377,9 @@ impl Driver {
                     }
                 }
                 Effect::Operate { ticket, what } => {
-                    let result = self.operate(now, &what);
-                    self.engine.on_completion(now, Completion::Operated { ticket, result });
+                    if let Some(result) = self.operate(now, ticket, &what) {
+                        self.engine.on_completion(now, Completion::Operated { ticket, result });
+                    }
                 }
                 Effect::Verify { ticket, secret, hash } => {
                     let job = VerifyJob { ticket, secret, hash };
@@ -473,27 +482,23 @@ impl Driver {
                     log::info!("asked to stop: saying goodbye to {}", self.engine.connections());
                     self.stop(now);
                 }
-                Signal::Reload => {
-                    if let Some(reload) = &mut self.reload {
-                        reload(now, &mut self.engine);
-                    }
-                }
+                Signal::Reload => self.reloads.ask(now, Asker::Nobody, &mut self.engine),
                 Signal::Reopen => log::info!("there is no log file to be opened again"),
                 Signal::Print => print(&self.engine),
             }
         }
     }
 
-    /// What an operator wants of us, and what there is to say about it.
-    fn operate(&mut self, now: Now, what: &Operation) -> Result<String, String> {
-        match what {
-            Operation::Reload => match &mut self.reload {
-                Some(reload) => {
-                    reload(now, &mut self.engine);
-                    Ok("read again; the log says what changed".into())
-                }
-                None => Err("there is nothing to read again".into()),
-            },
+    /// What an operator wants of us, and what there is to say about it; of a reload, later.
+    fn operate(&mut self, now: Now, ticket: Ticket, what: &Operation) -> Option<Told> {
+        Some(match what {
+            Operation::Reload => {
+                let tell = move |now, engine: &mut Engine, result| {
+                    engine.on_completion(now, Completion::Operated { ticket, result });
+                };
+                self.reloads.ask(now, Asker::Within(Box::new(tell)), &mut self.engine);
+                return None;
+            }
             Operation::Drain => {
                 self.engine.drain();
                 Ok("nobody new is let in".into())
@@ -505,15 +510,18 @@ impl Driver {
             }
             Operation::Reopen => Ok("there is no log file to be opened again".into()),
             Operation::LogLevel { target, level, for_s } => {
-                let all = target.is_empty();
-                let level = level.parse().ok().filter(|_| all);
-                let level: log::LevelFilter = level.ok_or("only the level of all can be set")?;
-                let usual = self.loud.map_or_else(log::max_level, |(_, usual)| usual);
-                self.loud = Some((now.after_ms(for_s.saturating_mul(1_000)), usual));
-                log::set_max_level(level);
-                Ok(format!("the log says {level} for {for_s} s, then {usual}"))
+                self.set_level(now, target, level, *for_s)
             }
-        }
+        })
+    }
+
+    fn set_level(&mut self, now: Now, target: &str, level: &str, for_s: u64) -> Told {
+        let level = level.parse().ok().filter(|_| target.is_empty());
+        let level: log::LevelFilter = level.ok_or("only the level of all can be set")?;
+        let usual = self.loud.map_or_else(log::max_level, |(_, usual)| usual);
+        self.loud = Some((now.after_ms(for_s.saturating_mul(1_000)), usual));
+        log::set_max_level(level);
+        Ok(format!("the log says {level} for {for_s} s, then {usual}"))
     }
 
     /// Nobody new, last words for everybody, and the journal to the disk.

@@ -23,8 +23,10 @@ use crate::hub::policy::Address;
 #[derive(Debug)]
 pub struct Door {
     listener: Listener,
-    /// Its place in the configuration.
+    /// The place of the listener whose terms hold for who comes.
     pub place: u16,
+    /// The name under which it is registered; stays, whatever the terms.
+    pub name: u32,
     /// Where it is bound.
     pub local: Local,
     waiting: bool,
@@ -46,6 +48,17 @@ pub enum Local {
     File(PathBuf),
 }
 
+impl Local {
+    /// Nobody but this machine comes from there.
+    #[must_use]
+    pub fn is_loopback(&self) -> bool {
+        match self {
+            Self::Net(address) => address.ip().to_canonical().is_loopback(),
+            Self::File(_) => true,
+        }
+    }
+}
+
 impl fmt::Display for Local {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
@@ -61,7 +74,7 @@ impl Door {
         let listener = TcpListener::bind(address)?;
         sys::listen(listener.as_fd(), BACKLOG)?;
         let local = Local::Net(listener.local_addr()?);
-        Ok(Self { listener: Listener::Tcp(listener), place, local, waiting: false, rests: None })
+        Ok(Self::new(Listener::Tcp(listener), place, local))
     }
 
     /// Bind to a name in the file system, open to whom `mode` says. A socket that nobody listens
@@ -73,8 +86,7 @@ impl Door {
         let listener = UnixListener::bind(path)?;
         let local = Local::File(path.to_owned());
         // From here on the file goes with the door.
-        let listener = Listener::Unix(listener);
-        let door = Self { listener, place, local, waiting: false, rests: None };
+        let door = Self::new(Listener::Unix(listener), place, local);
         std::fs::set_permissions(path, std::fs::Permissions::from_mode(mode))?;
         if let Listener::Unix(listener) = &door.listener {
             sys::listen(listener.as_fd(), BACKLOG)?;
@@ -82,9 +94,15 @@ impl Door {
         Ok(door)
     }
 
-    /// Hear about arrivals.
-    pub fn register(&mut self, poller: &Poller) -> io::Result<()> {
-        let whom = Whom::Listener(u32::from(self.place));
+    fn new(listener: Listener, place: u16, local: Local) -> Self {
+        let name = u32::from(place);
+        Self { listener, place, name, local, waiting: false, rests: None }
+    }
+
+    /// Hear about arrivals, under this name.
+    pub fn register(&mut self, poller: &Poller, name: u32) -> io::Result<()> {
+        self.name = name;
+        let whom = Whom::Listener(name);
         match &mut self.listener {
             Listener::Tcp(listener) => poller.register(listener, whom),
             Listener::Unix(listener) => poller.register(listener, whom),

@@ -11,6 +11,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use bytes::Bytes;
 use crossbeam_channel::Sender;
 
+use super::reload::Told;
 use crate::base::id::ConnId;
 use crate::base::map::{Map, Seed};
 use crate::base::time::Now;
@@ -53,6 +54,11 @@ pub enum Command {
         full: Arc<AtomicBool>,
         /// Told who it is, and when the subscription is there.
         done: Sender<Result<ConnId, &'static str>>,
+    },
+    /// Read everything again.
+    Reload {
+        /// Told how it went.
+        done: Sender<Told>,
     },
 }
 
@@ -129,6 +135,8 @@ impl Locals {
                 let no = self.ask(Asker::Subscribe(done));
                 engine.on_verb(now, conn, Verb::Subscribe { no, filter, qos });
             }
+            // Not about messages: the loop itself takes it.
+            Command::Reload { .. } => {}
         }
     }
 

@@ -14,6 +14,7 @@ pub mod local;
 pub mod log_observer;
 pub mod mmap;
 pub mod poller;
+pub mod reload;
 pub mod signal;
 pub mod socket;
 pub mod stream;

@@ -15,7 +15,7 @@ use std::thread::{self, JoinHandle};
 
 use crossbeam_channel::{Receiver, Sender, bounded};
 
-use crate::access::scram;
+use crate::access::{salted, scram};
 use crate::base::id::Ticket;
 use crate::hub::policy::Secret;
 
@@ -28,7 +28,7 @@ pub struct VerifyJob {
     pub ticket: Ticket,
     /// The password.
     pub secret: Secret,
-    /// The hash: bcrypt, or SCRAM keys.
+    /// The hash: bcrypt, one of mosquitto's, or SCRAM keys.
     pub hash: Arc<str>,
 }
 
@@ -128,6 +128,9 @@ fn matches(secret: &[u8], hash: &str) -> bool {
     }
     if scram::is_scram(hash) {
         return scram::matches(secret, hash);
+    }
+    if salted::is_salted(hash) {
+        return salted::matches(secret, hash);
     }
     let answer = if secret.len() == BCRYPT_BYTES {
         // Exactly what bcrypt looks at: nothing is cut off, though the careful function, which

@@ -93,8 +93,8 @@ impl Engine {
 
     pub(super) fn snapshot(&self, now: Now) -> Snapshot {
         let started = self.started.unwrap_or(now);
-        let rows = self.listeners.iter().zip(&self.taken).enumerate();
-        let listeners = rows.map(|(no, (l, (open, ever)))| ListenerRow {
+        let held = |no: usize| self.held.get(no).map_or((0, 0), |held| (held.open, held.ever));
+        let listeners = self.listeners.iter().enumerate().map(|(no, l)| ListenerRow {
             no: no as u16,
             speaks: l.speak.name(),
             address: self.places.get(no).cloned().unwrap_or_default(),
@@ -110,8 +110,8 @@ impl Engine {
                 Durability::Os => "os",
                 Durability::Disk => "disk",
             },
-            connections: *open,
-            accepted: *ever,
+            connections: held(no).0,
+            accepted: held(no).1,
         });
         Snapshot {
             started: started.wall,

@@ -1,0 +1,85 @@
+//! Floor 6. `spindle import`: what another broker was configured with, as a configuration of ours.
+//!
+//! The configuration goes to standard output, what could not be brought along to its end as
+//! comments and to standard error. Nothing that exists is overwritten. Absent on purpose: other
+//! brokers than mosquitto.
+
+use std::fs::{self, File};
+use std::io::Write;
+use std::os::unix::fs::OpenOptionsExt;
+use std::path::{Path, PathBuf};
+
+use clap::Subcommand;
+
+use super::{FAILED, USAGE, complain, complain_lines, say};
+use crate::config::mosquitto::{Files, Imported, import};
+use crate::config::value::quoted;
+
+/// The verbs of `import`.
+#[derive(Subcommand, Clone, Debug)]
+pub(super) enum Verb {
+    /// Translate a mosquitto.conf, its password file and its ACL file
+    Mosquitto {
+        /// The configuration of mosquitto
+        file: PathBuf,
+        /// Where to write the users file that its users and rules become; must not exist
+        #[arg(long, value_name = "FILE")]
+        users_out: Option<PathBuf>,
+    },
+}
+
+/// The disk.
+struct Disk;
+
+impl Files for Disk {
+    fn text(&mut self, path: &str) -> Result<String, String> {
+        fs::read_to_string(path).map_err(|e| format!("{path}: {e}"))
+    }
+
+    fn folder(&mut self, path: &str) -> Result<Vec<String>, String> {
+        let entries = fs::read_dir(path).map_err(|e| format!("{path}: {e}"))?;
+        let paths = entries.filter_map(|entry| entry.ok().map(|entry| entry.path()));
+        let ours = paths.filter(|path| path.extension().is_some_and(|end| end == "conf"));
+        let mut names: Vec<String> = ours.map(|path| path.display().to_string()).collect();
+        names.sort();
+        Ok(names)
+    }
+}
+
+impl Verb {
+    pub(super) fn run(self) -> u8 {
+        let Self::Mosquitto { file, users_out } = self;
+        let name = file.display().to_string();
+        let text = match fs::read_to_string(&file) {
+            Ok(text) => text,
+            Err(e) => return complain(&format!("{name}: {e}"), FAILED),
+        };
+        let imported = import(&name, &text, &mut Disk);
+        let line = match users(&imported, users_out.as_deref()) {
+            Ok(line) => line,
+            Err((why, code)) => return complain(&why, code),
+        };
+        let mut out = format!("# Brought along from {name}.\n{line}{}", imported.toml);
+        if !imported.notes.is_empty() {
+            out += "\n# Not brought along, or not the same here:\n";
+            imported.notes.iter().for_each(|note| out += &format!("# {note}\n"));
+            complain_lines(&imported.notes.join("\n"));
+        }
+        say(out.trim_end())
+    }
+}
+
+/// Write the users file; the line that names it.
+fn users(imported: &Imported, to: Option<&Path>) -> Result<String, (String, u8)> {
+    let Some(text) = &imported.users else { return Ok(String::new()) };
+    let Some(to) = to else {
+        let why = "there are users or rules: say where their file goes (--users-out FILE)";
+        return Err((why.into(), USAGE));
+    };
+    let wrong = |e: std::io::Error| (format!("{}: {e}", to.display()), FAILED);
+    // Hashes are nobody else's business.
+    let made: Result<File, _> = File::options().write(true).create_new(true).mode(0o600).open(to);
+    made.and_then(|mut file| file.write_all(text.as_bytes())).map_err(wrong)?;
+    let whole = fs::canonicalize(to).map_err(wrong)?;
+    Ok(format!("users = {}\n", quoted(&whole.display().to_string())))
+}

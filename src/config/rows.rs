@@ -1,0 +1,228 @@
+//! Floor 6. The rows of the table of keys: one for each key but the bounds.
+//!
+//! What a row says here is said everywhere. Absent on purpose: anything but rows.
+
+use super::keys::Key;
+use super::keys::Section::{Admin, AdminToken, AdminUser, Listener, Log, Root, Tls};
+use super::value::Kind::{Flag, Number, Path, Secret, Text, Texts, Word};
+
+/// Levels of durability.
+const DURABILITY: &[&str] = &["disk", "os", "memory"];
+/// Must clients have a certificate?
+const CLIENT_CERT: &[&str] = &["optional", "required"];
+/// Which name of a certificate is the user's?
+const IDENTITY: &[&str] = &["subject", "san"];
+const LEVEL: &[&str] = &["error", "warn", "info", "debug", "trace"];
+const FORMAT: &[&str] = &["text", "json", "journald"];
+const ROLE: &[&str] = &["viewer", "operator"];
+
+/// All keys but the bounds.
+pub(super) const KEYS: &[Key] = &[
+    Key::new(Root, "data", Path, "\"spindle-data\"", "Where the journal is kept.")
+        .flag("data")
+        .like(&["persistence_location"])
+        .restart(),
+    Key::new(
+        Root,
+        "durability",
+        Word(DURABILITY),
+        "\"disk\"",
+        "What an acknowledgement waits for: the device, the operating system, or nothing; with \
+         memory no journal is kept.",
+    )
+    .flag("durability")
+    .restart(),
+    Key::new(
+        Root,
+        "users",
+        Path,
+        "",
+        "Users, groups and rules; without such a file every login is accepted, on loopback only. \
+         Another file is taken over by a reload; having one at all needs a restart.",
+    )
+    .flag("users"),
+    Key::new(
+        Root,
+        "allow_anonymous",
+        Flag,
+        "false",
+        "Without a users file: accept every login from other machines too.",
+    )
+    .flag("allow-anonymous")
+    .like(&["allow_anonymous"]),
+    Key::new(
+        Root,
+        "salvage",
+        Flag,
+        "false",
+        "Keep what can be kept of a damaged journal, instead of refusing it. For one start; not \
+         for a file that stays.",
+    )
+    .flag("salvage")
+    .restart(),
+    Key::new(
+        Root,
+        "listen",
+        Texts,
+        "\"prx1://127.0.0.1:52909,mqtt://127.0.0.1:1883\"",
+        "Listeners as URLs, instead of those in files: protocol://host:port[?durability=...&\
+         proxy=on] or unix:/path; protocols: mqtt, mqtts, ws, wss, prx1, prx1s, any, anys.",
+    )
+    .flag("listen")
+    .unfiled(),
+    Key::new(
+        Root,
+        "trusted_proxies",
+        Texts,
+        "[]",
+        "Proxies whose word about addresses is taken (PROXY header, X-Forwarded-For), as \
+         addresses or blocks of them.",
+    )
+    .flag("trusted-proxy"),
+    Key::new(
+        Root,
+        "workers",
+        Number,
+        "0",
+        "Threads that compare passwords with hashes; 0: as many as cores, but one.",
+    )
+    .flag("workers")
+    .restart(),
+    Key::new(
+        Root,
+        "sys_interval",
+        Number,
+        "10",
+        "Seconds between two reports of the broker about itself under $SYS; 0: none.",
+    )
+    .flag("sys-interval")
+    .like(&["sys_interval"])
+    .restart(),
+    Key::new(Listener, "url", Text, "", "All in one: protocol://host:port/path, or unix:/path."),
+    Key::new(
+        Listener,
+        "protocol",
+        Text,
+        "",
+        "mqtt, mqtts, ws, wss, prx1, prx1s, prx1+ws, prx1+wss, any or anys; instead of a url.",
+    )
+    .like(&["protocol"]),
+    Key::new(
+        Listener,
+        "host",
+        Text,
+        "\"127.0.0.1\"",
+        "The address to listen at; 0.0.0.0 and [::] are all of this machine.",
+    )
+    .like(&["bind_address"]),
+    Key::new(Listener, "port", Number, "", "The port; without one, the protocol's own.")
+        .like(&["port"]),
+    Key::new(
+        Listener,
+        "paths",
+        Texts,
+        "[]",
+        "Where a WebSocket is; without any, at / and at the protocol's name.",
+    ),
+    Key::new(Listener, "mode", Text, "", "Who may use a socket in the file system, as in \"660\"."),
+    Key::new(
+        Listener,
+        "durability",
+        Word(DURABILITY),
+        "",
+        "What acknowledgements wait for here; without it, what they wait for everywhere.",
+    ),
+    Key::new(
+        Listener,
+        "proxy",
+        Flag,
+        "false",
+        "Trusted proxies say with a PROXY header for whom they speak.",
+    )
+    .like(&["enable_proxy_protocol"]),
+    Key::new(
+        Listener,
+        "max_connections",
+        Number,
+        "0",
+        "Connections at this listener; 0: no bound of its own.",
+    )
+    .like(&["max_connections"]),
+    Key::new(Listener, "cert", Path, "", "Certificate chain of this listener (PEM).")
+        .like(&["certfile"]),
+    Key::new(Listener, "key", Path, "", "Its private key (PEM).").like(&["keyfile"]),
+    Key::new(Listener, "ca", Path, "", "Issuers of its clients' certificates (PEM).")
+        .like(&["cafile"]),
+    Key::new(Listener, "crl", Path, "", "Revoked client certificates (PEM).").like(&["crlfile"]),
+    Key::new(Listener, "client_cert", Word(CLIENT_CERT), "", "Must clients have a certificate?"),
+    Key::new(
+        Listener,
+        "identity",
+        Word(IDENTITY),
+        "",
+        "Which name of a client's certificate is the user's.",
+    ),
+    Key::new(Tls, "cert", Path, "", "Certificate chain (PEM).").flag("tls-cert"),
+    Key::new(Tls, "key", Path, "", "Private key of the certificate (PEM).").flag("tls-key"),
+    Key::new(
+        Tls,
+        "ca",
+        Path,
+        "",
+        "Issuers of client certificates (PEM); clients are asked for one.",
+    )
+    .flag("tls-ca"),
+    Key::new(Tls, "crl", Path, "", "Revoked client certificates (PEM).").flag("tls-crl"),
+    Key::new(
+        Tls,
+        "client_cert",
+        Word(CLIENT_CERT),
+        "",
+        "Must clients have a certificate? With a ca and no word here, they must.",
+    )
+    .flag("tls-client-cert"),
+    Key::new(
+        Tls,
+        "identity",
+        Word(IDENTITY),
+        "",
+        "Which name of a client's certificate is the user's: its subject's common name, or its \
+         first alternative name.",
+    )
+    .flag("tls-identity"),
+    Key::new(Log, "level", Word(LEVEL), "\"info\"", "How much the log says.").flag("log"),
+    Key::new(
+        Log,
+        "format",
+        Word(FORMAT),
+        "\"text\"",
+        "Lines for people, one JSON object a line, or what journald takes.",
+    )
+    .flag("log-format")
+    .restart(),
+    Key::new(Log, "file", Path, "", "Write the log there; without it, to standard error.")
+        .flag("log-file")
+        .restart(),
+    Key::new(
+        Admin,
+        "listen",
+        Text,
+        "\"http://127.0.0.1:18083\"",
+        "Where administrators come in; empty: nowhere but at the socket in the data folder.",
+    )
+    .flag("admin-listen")
+    .restart(),
+    Key::new(
+        Admin,
+        "hosts",
+        Texts,
+        "[]",
+        "Names by which the admin listener may be called, besides its address.",
+    ),
+    Key::new(AdminUser, "name", Text, "", "The name to log in by."),
+    Key::new(AdminUser, "password", Secret, "", "A bcrypt hash of the password (`spindle hash`)."),
+    Key::new(AdminUser, "role", Word(ROLE), "\"viewer\"", "May it operate, or only look?"),
+    Key::new(AdminToken, "name", Text, "", "What the token is called in the log."),
+    Key::new(AdminToken, "sha256", Secret, "", "The SHA-256 of the token, 64 hexadecimal digits."),
+    Key::new(AdminToken, "role", Word(ROLE), "\"viewer\"", "May it operate, or only look?"),
+];
