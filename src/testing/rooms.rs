@@ -318,7 +318,7 @@ impl Room {
             }
         }
         for will in &mut self.wills {
-            will.late = matches!(will.fate, Fate::Due(at) if at <= now.mono);
+            will.late = matches!(will.fate, Fate::Due(at) if at + 10 * MS < now.mono);
             match will.fate {
                 Fate::Due(at) if at + 10 * MS < now.mono && !waiting => {
                     return Err(format!("will {} is due and was not published", will.no));
@@ -441,10 +441,12 @@ impl Room {
             let decided = safe(will.since);
             will.fate = match will.fate {
                 Fate::Done | Fate::Void if decided => will.fate,
-                _ if came.is_none() || !same && came != Some(will.life) => match will.fate {
-                    Fate::Done => Fate::Done,
-                    _ => Fate::Void,
+                // A session that has ended may have left one that waits for room.
+                _ if came != Some(will.life) => match will.fate {
+                    Fate::Armed | Fate::Void => Fate::Void,
+                    _ => Fate::Maybe(now.mono),
                 },
+                _ if will.late && will.delay_s > 0 => Fate::Maybe(now.mono),
                 Fate::Armed if !loose && (decided || will.told) => Fate::Due(due),
                 Fate::Due(_) if !loose && decided && sure => Fate::Due(due),
                 _ => Fate::Maybe(now.mono),
