@@ -61,11 +61,16 @@ impl Hub {
         extra.will_at = None;
         let Some(will) = extra.will.take() else { return false };
         extra.due.push(Due { will, charge: extra.charge.take() });
-        if extra.due.len() > WAITING_MAX {
+        let many = extra.due.len() > WAITING_MAX;
+        if many {
             extra.due.remove(0);
             self.stats.count(Counter::DroppedFull);
         }
         self.wills.push_back(id);
+        if many {
+            // Those that are said are counted from the first on record.
+            let _ = self.write_owner(id, Class::Relief);
+        }
         true
     }
 
