@@ -377,6 +377,7 @@ impl Hub {
             queued_read: false,
             unmarked: false,
             ended,
+            dropped: 0,
         });
         self.owners.insert(owner.owner, Owner::Session(id));
         self.bring_back(id, subs);

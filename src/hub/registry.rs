@@ -510,6 +510,7 @@ fn blank(a: Attach, durable: bool) -> Session {
         queued_read: false,
         unmarked: false,
         ended: false,
+        dropped: 0,
     }
 }
 

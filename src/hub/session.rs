@@ -196,6 +196,8 @@ pub struct Session {
     pub unmarked: bool,
     /// It has ended, and stays for the sake of a will that waits for room.
     pub ended: bool,
+    /// Deliveries given up because there was no room for them.
+    pub dropped: u32,
 }
 
 impl Session {

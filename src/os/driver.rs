@@ -28,6 +28,7 @@ use crate::base::id::ConnId;
 use crate::base::outbound::Outbound;
 use crate::base::time::{Deadline, Now};
 use crate::engine::{Completion, Effect, Engine};
+use crate::hub::admin::Operation;
 use crate::hub::policy::Event;
 use crate::journal::State;
 use crate::journal::storage::Storage;
@@ -99,6 +100,10 @@ pub struct Driver {
     stopping: Option<Deadline>,
     /// Nothing more is waited for.
     at_once: bool,
+    /// An operator wants the end.
+    asked_to_stop: bool,
+    /// Until when the log says more or less than usual, and what is usual.
+    loud: Option<(Deadline, log::LevelFilter)>,
 }
 
 impl Driver {
@@ -149,6 +154,8 @@ impl Driver {
             events: Vec::with_capacity(1_024),
             stopping: None,
             at_once: false,
+            asked_to_stop: false,
+            loud: None,
         })
     }
 
@@ -174,6 +181,12 @@ impl Driver {
         self.commit(now);
         self.speak(now);
         self.bury(now);
+        if let Some((_, usual)) = self.loud.take_if(|(until, _)| now.reached(*until)) {
+            log::set_max_level(usual);
+        }
+        if std::mem::take(&mut self.asked_to_stop) {
+            self.stop(now);
+        }
         self.resume();
         Ok(())
     }
@@ -184,7 +197,8 @@ impl Driver {
         let limit = if !self.ready.is_empty() || self.has_questions() {
             Some(Duration::ZERO)
         } else {
-            let dues = [self.engine.poll_deadline(), self.linger.deadline(), self.stopping];
+            let loud = self.loud.map(|(until, _)| until);
+            let dues = [self.engine.poll_deadline(), self.linger.deadline(), self.stopping, loud];
             let doors = self.doors.iter().map(Door::deadline);
             let due = dues.into_iter().chain(doors).flatten().min();
             // Rounded up to a millisecond, or the last one would be spent spinning.
@@ -354,6 +368,10 @@ impl Driver {
                         disk.submit(job);
                     }
                 }
+                Effect::Operate { ticket, what } => {
+                    let result = self.operate(now, &what);
+                    self.engine.on_completion(now, Completion::Operated { ticket, result });
+                }
                 Effect::Verify { ticket, secret, hash } => {
                     let job = VerifyJob { ticket, secret, hash };
                     if let Err(VerifyJob { ticket, .. }) = self.workers.submit(job) {
@@ -462,6 +480,38 @@ impl Driver {
                 }
                 Signal::Reopen => log::info!("there is no log file to be opened again"),
                 Signal::Print => print(&self.engine),
+            }
+        }
+    }
+
+    /// What an operator wants of us, and what there is to say about it.
+    fn operate(&mut self, now: Now, what: &Operation) -> Result<String, String> {
+        match what {
+            Operation::Reload => match &mut self.reload {
+                Some(reload) => {
+                    reload(now, &mut self.engine);
+                    Ok("read again; the log says what changed".into())
+                }
+                None => Err("there is nothing to read again".into()),
+            },
+            Operation::Drain => {
+                self.engine.drain();
+                Ok("nobody new is let in".into())
+            }
+            Operation::Stop => {
+                // After this turn, so that whoever asked hears of it.
+                self.asked_to_stop = true;
+                Ok("the broker comes to its end".into())
+            }
+            Operation::Reopen => Ok("there is no log file to be opened again".into()),
+            Operation::LogLevel { target, level, for_s } => {
+                let all = target.is_empty();
+                let level = level.parse().ok().filter(|_| all);
+                let level: log::LevelFilter = level.ok_or("only the level of all can be set")?;
+                let usual = self.loud.map_or_else(log::max_level, |(_, usual)| usual);
+                self.loud = Some((now.after_ms(for_s.saturating_mul(1_000)), usual));
+                log::set_max_level(level);
+                Ok(format!("the log says {level} for {for_s} s, then {usual}"))
             }
         }
     }
