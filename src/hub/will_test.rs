@@ -4,11 +4,13 @@ use bytes::Bytes;
 
 use crate::base::id::SessionId;
 use crate::base::limits::Limits;
+use crate::base::time::Now;
 use crate::topic::Dialect;
 
 use super::Held;
 use super::bench_test::{Bench, STAR};
-use super::message::Durability;
+use super::message::{Durability, id_of};
+use super::policy::{Access, Admit, Claim, Login, Policy, Principal, Refusal};
 use super::registry::{Attach, Fresh};
 use super::session::Will;
 
@@ -234,4 +236,68 @@ fn that_somebody_left_is_written_down_as_soon_as_there_is_room() {
     let mut b = b.restart();
     b.sleep(1_000);
     assert!(heard(&mut b).is_empty(), "it had said goodbye");
+}
+
+/// Nobody may publish any more, once it is said so.
+struct Strict(std::sync::Arc<std::sync::atomic::AtomicBool>);
+
+impl Policy for Strict {
+    fn admit(&mut self, _: Now, _: &Login<'_>) -> Admit {
+        Admit::Busy
+    }
+
+    fn verified(&mut self, _: Now, _: &Claim, _: bool) -> Result<Principal, Refusal> {
+        Err(Refusal::Unknown)
+    }
+
+    fn permit(&mut self, _: &Principal, access: &Access<'_>) -> bool {
+        let strict = self.0.load(std::sync::atomic::Ordering::Relaxed);
+        !(strict && matches!(access, Access::Publish(_)))
+    }
+
+    fn explain(&self, _: &Principal, _: &Access<'_>) -> String {
+        String::new()
+    }
+
+    fn recall(&self, _: &Bytes) -> Option<Principal> {
+        None
+    }
+}
+
+#[test]
+fn a_will_that_the_rules_no_longer_allow_is_not_said_now_or_after_a_crash() {
+    let mut b = bench();
+    let strict = std::sync::Arc::<std::sync::atomic::AtomicBool>::default();
+    b.hub.policy = Box::new(Strict(std::sync::Arc::clone(&strict)));
+    let id = b.client("owner", |a| a.will = will("gone", 0)).session;
+    strict.store(true, std::sync::atomic::Ordering::Relaxed);
+    b.detach(id);
+    assert!(heard(&mut b).is_empty() && b.hub.wills_waiting() == 0);
+    b.pump();
+    let mut b = b.restart();
+    b.sleep(1_000);
+    assert!(heard(&mut b).is_empty(), "that it was not said is on record");
+}
+
+#[test]
+fn the_welcome_waits_for_the_ladders_even_if_it_has_no_record_of_its_own() {
+    let mut b = bench();
+    let id = b.client("reader", |_| ()).session;
+    let other = b.client("other", |_| ()).session;
+    b.subscribe(id, "two", 2);
+    b.publish("two", b"x", 2, false);
+    let got = b.take(id);
+    fill(&mut b);
+    let packet = id_of(got[0].ord);
+    let receipt = b.hub.pubrec(id, packet, Durability::Disk).expect("room").expect("in flight");
+    let room = |b: &Bench| {
+        let journal = b.hub.journal().expect("a journal");
+        journal.room_for(crate::journal::Class::Relief, 64)
+    };
+    while room(&b) {
+        b.detach(other);
+        b.client("other", |_| ());
+    }
+    let again = b.client("reader", |_| ());
+    assert!(receipt.after > b.hub.synced() && again.after >= receipt.after);
 }
