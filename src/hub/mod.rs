@@ -46,6 +46,8 @@ mod outbox_test;
 mod policy_test;
 #[cfg(test)]
 mod retained_test;
+#[cfg(test)]
+mod will_test;
 
 use std::collections::VecDeque;
 use std::sync::Arc;
@@ -156,6 +158,7 @@ pub struct Hub {
     pub(crate) stored: Meter,
     pub(crate) awake: Vec<ConnId>,
     pub(crate) unrecorded: Vec<SessionId>,
+    pub(crate) unmarked: VecDeque<SessionId>,
     pub(crate) unrecorded_queues: Vec<(RealmId, Bytes)>,
     pub(crate) reads: Map<u64, Reader>,
     pub(crate) next_read: u64,
@@ -164,7 +167,8 @@ pub struct Hub {
     pub(crate) held_up: Vec<SessionId>,
     pub(crate) draining: VecDeque<(RealmId, Bytes)>,
     pub(crate) timers: Vec<(Deadline, SessionId)>,
-    pub(crate) wills: VecDeque<will::Due>,
+    /// Whose will is said next; each as often as it has one that is due.
+    pub(crate) wills: VecDeque<SessionId>,
     /// Sessions that may outlive their connection.
     pub(crate) durables: usize,
     /// Kept values that expire: the tree is swept while there are some.
@@ -225,6 +229,7 @@ impl Hub {
             meter,
             awake: Vec::new(),
             unrecorded: Vec::new(),
+            unmarked: VecDeque::new(),
             unrecorded_queues: Vec::new(),
             reads: Map::with_hasher(seed.clone()),
             next_read: 1,
@@ -374,6 +379,7 @@ impl Hub {
 
     /// The end of a turn: one cumulative record for whatever was settled in it.
     pub fn commit(&mut self) {
+        self.write_marks();
         let mut left = Vec::new();
         while let Some(id) = self.unrecorded.pop() {
             let Some(s) = self.sessions.get_mut(id) else { continue };

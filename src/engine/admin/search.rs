@@ -93,6 +93,7 @@ impl Engine {
             c.is_some_and(|c| c.address == address)
         };
         (s.kind != Kind::Local || !s.name.is_empty())
+            && !s.ended
             && wanted.online.is_none_or(|online| online == s.conn.is_some())
             && wanted.kind.is_none_or(|kind| kind == s.kind)
             && wanted.name.as_ref().is_none_or(|name| *name == s.name)
