@@ -4,9 +4,19 @@
 //! 1 cannot start or the disk failed, 2 a wrong command line, 3 the journal is damaged. Absent on
 //! purpose: configuration files, and the environment.
 
+mod context;
+mod exit;
+mod format;
 mod hash;
+mod json;
+mod link;
 mod log_lines;
+mod property;
+mod publish;
 mod serve;
+mod subscribe;
+mod url;
+mod words;
 
 use std::process::ExitCode;
 
@@ -36,6 +46,19 @@ enum Verb {
         #[arg(long)]
         scram: bool,
     },
+    /// Publish a message, or one for each line (the letters of mosquitto_pub)
+    #[command(disable_help_flag = true)]
+    Pub(Box<publish::Pub>),
+    /// Subscribe, and print what arrives (the letters of mosquitto_sub)
+    #[command(disable_help_flag = true)]
+    Sub(Box<subscribe::Sub>),
+    /// Name brokers, so that their addresses and passwords need not be typed
+    Context {
+        #[command(subcommand)]
+        verb: context::Verb,
+    },
+    /// List what every exit code means
+    ExitCodes,
     /// List every bound that `serve --limit` can set, with its default and its reason
     Limits,
     /// Print the version
@@ -45,14 +68,31 @@ enum Verb {
 /// Do what the command line says.
 #[must_use]
 pub fn run() -> ExitCode {
-    let args = Args::parse();
+    let args = match Args::try_parse() {
+        Ok(args) => args,
+        Err(error) => return misread(&error),
+    };
     let code = match args.verb.unwrap_or_else(|| Verb::Serve(Box::default())) {
         Verb::Serve(serve) => serve.run(),
         Verb::Hash { scram } => hash::run(scram),
+        Verb::Pub(it) => it.run(),
+        Verb::Sub(it) => it.run(),
+        Verb::Context { verb } => verb.run(),
+        Verb::ExitCodes => say(&exit::text()),
         Verb::Limits => limits(),
         Verb::Version => say(&format!("spindle {}", env!("CARGO_PKG_VERSION"))),
     };
     ExitCode::from(code)
+}
+
+/// A command line that cannot be read, or one that asked for help. Clients answer as mosquitto's.
+fn misread(error: &clap::Error) -> ExitCode {
+    // Where it cannot be printed, the code still says it.
+    let _ = error.print();
+    #[expect(clippy::disallowed_methods, reason = "the command line itself")]
+    let verb = std::env::args().nth(1).unwrap_or_default();
+    let client = matches!(verb.as_str(), "pub" | "sub" | "request" | "reply");
+    ExitCode::from(if client && error.use_stderr() { exit::CLIENT } else { error.exit_code() as u8 })
 }
 
 fn limits() -> u8 {
