@@ -14,6 +14,7 @@ use clap::{Args, Subcommand};
 use serde::Deserialize;
 
 use super::link::complain;
+use super::passwd::quoted;
 use super::{FAILED, USAGE, say};
 
 /// What a context says.
@@ -246,19 +247,6 @@ fn spelled(what: &Chosen, veiled: bool) -> String {
         text += "insecure = true\n";
     }
     text
-}
-
-/// A text as TOML has it.
-fn quoted(text: &str) -> String {
-    let mut out = "\"".to_owned();
-    for c in text.chars() {
-        match c {
-            '"' | '\\' => out.extend(['\\', c]),
-            c if c.is_control() => out += &format!("\\u{:04X}", u32::from(c)),
-            c => out.push(c),
-        }
-    }
-    out + "\""
 }
 
 #[cfg(test)]

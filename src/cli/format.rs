@@ -222,9 +222,7 @@ fn field(
             Some(value) => out.extend(value.print(pretty)),
             None => {
                 let topic = String::from_utf8_lossy(&message.topic);
-                return Err(format!(
-                    "Error: Message payload is not valid JSON on topic {topic}."
-                ));
+                return Err(format!("Error: Message payload is not valid JSON on topic {topic}."));
             }
         },
         other => property(unit, other, message, out),

@@ -183,6 +183,11 @@ pub(super) fn complain(text: &str) {
 }
 
 impl Link {
+    /// Only 5.0 has what is wanted.
+    pub(super) fn need_v5(&mut self) {
+        self.protocol_version = Some("5".to_owned());
+    }
+
     /// Judge the flags. An error is a sentence for standard error.
     pub(super) fn plan(&self) -> Result<Plan, String> {
         let chosen = if self.no_context {
@@ -209,15 +214,16 @@ impl Link {
         if password.is_some() && user.is_none() && version < Version::V5 {
             return Err("Error: Problem setting username and/or password.".to_owned());
         }
-        let road = if url.scheme == Scheme::Prx1 {
-            Road::Prx1(Box::new(self.prx1(&url, user, password)?))
-        } else {
-            let builder = self.mqtt(&url, version, &props, &chosen)?;
-            Road::Mqtt(Box::new(builder.login(
-                user.as_deref().map(str::as_bytes),
-                password.as_deref().map(str::as_bytes),
-            )))
-        };
+        let road =
+            if url.scheme == Scheme::Prx1 {
+                Road::Prx1(Box::new(self.prx1(&url, user, password)?))
+            } else {
+                let builder = self.mqtt(&url, version, &props, &chosen)?;
+                Road::Mqtt(Box::new(builder.login(
+                    user.as_deref().map(str::as_bytes),
+                    password.as_deref().map(str::as_bytes),
+                )))
+            };
         Ok(Plan { road, version, qos, quiet, debug, topic, props })
     }
 
@@ -305,9 +311,10 @@ impl Link {
             }
             (_, Some(prefix)) => Ok(format!("{prefix}-{pid}")),
             (Some(id), None) => Ok(id.clone()),
-            (None, None) if self.disable_clean_session => Err(
-                "Error: You must provide a client id if you are using the -c option.".to_owned(),
-            ),
+            (None, None) if self.disable_clean_session => {
+                Err("Error: You must provide a client id if you are using the -c option."
+                    .to_owned())
+            }
             // 3.1 has no empty client ids.
             (None, None) if version == Version::V31 => Ok(format!("spindle-{pid}")),
             (None, None) => Ok(String::new()),
@@ -332,9 +339,10 @@ impl Link {
 
     fn in_flight(&self) -> Result<u16, String> {
         let Some(text) = &self.max_inflight else { return Ok(20) };
-        text.parse().ok().filter(|n| *n > 0).ok_or_else(|| {
-            "Error: Maximum inflight messages must be greater than 0.\n".to_owned()
-        })
+        text.parse()
+            .ok()
+            .filter(|n| *n > 0)
+            .ok_or_else(|| "Error: Maximum inflight messages must be greater than 0.\n".to_owned())
     }
 
     fn expiry(&self) -> Result<Option<u32>, String> {
@@ -414,8 +422,9 @@ impl TlsFlags {
             Some("tlsv1.2") => Some(TlsVersion::V12),
             Some("tlsv1.3") => Some(TlsVersion::V13),
             Some(_) => {
-                return Err("Error: Problem setting TLS options, check the options are valid."
-                    .to_owned());
+                return Err(
+                    "Error: Problem setting TLS options, check the options are valid.".to_owned()
+                );
             }
         };
         Ok(Some(Tls {
@@ -439,7 +448,10 @@ fn trace(id: Option<&str>, sent: bool, packet: &Packet) {
         (_, Packet::Publish(p)) => {
             let topic = String::from_utf8_lossy(&p.topic);
             let (dup, retain, len) = (u8::from(p.dup), u8::from(p.retain), p.payload.len());
-            format!("PUBLISH (d{dup}, q{}, r{retain}, m{}, '{topic}', ... ({len} bytes))", p.qos, p.id)
+            format!(
+                "PUBLISH (d{dup}, q{}, r{retain}, m{}, '{topic}', ... ({len} bytes))",
+                p.qos, p.id
+            )
         }
         (true, Packet::PubAck(a)) => format!("PUBACK (m{}, rc{})", a.id, a.reason),
         (false, Packet::PubAck(a)) => format!("PUBACK (Mid: {}, RC:{})", a.id, a.reason),
@@ -470,9 +482,8 @@ fn trace(id: Option<&str>, sent: bool, packet: &Packet) {
 
 fn asked(id: Option<&str>, subscribe: &crate::proto::mqtt::Subscribe) {
     for asked in &subscribe.filters {
-        let options = u8::from(asked.no_local) << 2
-            | u8::from(asked.as_published) << 3
-            | asked.handling << 4;
+        let options =
+            u8::from(asked.no_local) << 2 | u8::from(asked.as_published) << 3 | asked.handling << 4;
         let topic = String::from_utf8_lossy(&asked.filter);
         let text = format!(
             "SUBSCRIBE (Mid: {}, Topic: {topic}, QoS: {}, Options: 0x{options:02x})",

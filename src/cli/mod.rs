@@ -4,20 +4,29 @@
 //! 1 cannot start or the disk failed, 2 a wrong command line, 3 the journal is damaged. Absent on
 //! purpose: configuration files, and the environment.
 
+mod acl;
+mod admin;
+mod certs;
 mod context;
+mod ctl;
+mod docs;
 mod exit;
 mod format;
 mod hash;
 mod json;
 mod link;
 mod log_lines;
+mod passwd;
 mod property;
 mod publish;
+mod request;
 mod serve;
 mod subscribe;
+mod top;
 mod url;
 mod words;
 
+use std::path::PathBuf;
 use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
@@ -52,6 +61,37 @@ enum Verb {
     /// Subscribe, and print what arrives (the letters of mosquitto_sub)
     #[command(disable_help_flag = true)]
     Sub(Box<subscribe::Sub>),
+    /// Ask a question over MQTT 5.0, and print the answer
+    #[command(disable_help_flag = true)]
+    Request(Box<request::Request>),
+    /// Answer questions
+    #[command(disable_help_flag = true)]
+    Reply(Box<request::Reply>),
+    /// Add, change or delete a user of a users file (the letters of mosquitto_passwd)
+    Passwd(passwd::Passwd),
+    /// What a users file allows, and which rule says so
+    Acl {
+        #[command(subcommand)]
+        verb: acl::Verb,
+    },
+    /// Look into certificates
+    Certs {
+        #[command(subcommand)]
+        verb: certs::Verb,
+    },
+    /// Look at a running broker, and tell it what to do
+    Ctl {
+        #[command(flatten)]
+        place: admin::Where,
+        #[command(subcommand)]
+        verb: ctl::Verb,
+    },
+    /// Watch a running broker and its busiest clients
+    Top(top::Top),
+    /// Watch what happens to one client, topic or address
+    Trace(top::Trace),
+    /// Let the log of a running broker say more or less for a time
+    Log(top::Log),
     /// Name brokers, so that their addresses and passwords need not be typed
     Context {
         #[command(subcommand)]
@@ -59,6 +99,19 @@ enum Verb {
     },
     /// List what every exit code means
     ExitCodes,
+    /// Print what a shell completes by
+    Completions { shell: clap_complete::Shell },
+    /// Print a man page
+    Man {
+        /// Of this command; without it the program's own
+        command: Option<String>,
+        /// Write all of them into this folder
+        #[arg(long, value_name = "DIR", conflicts_with = "command")]
+        out: Option<PathBuf>,
+        /// Print the manual's chapter on the command line instead
+        #[arg(long, conflicts_with_all = ["command", "out"])]
+        markdown: bool,
+    },
     /// List every bound that `serve --limit` can set, with its default and its reason
     Limits,
     /// Print the version
@@ -78,7 +131,19 @@ pub fn run() -> ExitCode {
         Verb::Pub(it) => it.run(),
         Verb::Sub(it) => it.run(),
         Verb::Context { verb } => verb.run(),
+        Verb::Request(it) => it.run(),
+        Verb::Reply(it) => it.run(),
+        Verb::Passwd(it) => it.run(),
+        Verb::Acl { verb } => verb.run(),
+        Verb::Certs { verb } => verb.run(),
+        Verb::Ctl { place, verb } => verb.run(&place),
+        Verb::Top(it) => it.run(),
+        Verb::Trace(it) => it.run(),
+        Verb::Log(it) => it.run(),
         Verb::ExitCodes => say(&exit::text()),
+        Verb::Completions { shell } => docs::completions(shell),
+        Verb::Man { markdown: true, .. } => say(docs::chapter().trim_end()),
+        Verb::Man { command, out, .. } => docs::man(command.as_deref(), out.as_deref()),
         Verb::Limits => limits(),
         Verb::Version => say(&format!("spindle {}", env!("CARGO_PKG_VERSION"))),
     };
@@ -92,7 +157,11 @@ fn misread(error: &clap::Error) -> ExitCode {
     #[expect(clippy::disallowed_methods, reason = "the command line itself")]
     let verb = std::env::args().nth(1).unwrap_or_default();
     let client = matches!(verb.as_str(), "pub" | "sub" | "request" | "reply");
-    ExitCode::from(if client && error.use_stderr() { exit::CLIENT } else { error.exit_code() as u8 })
+    ExitCode::from(if client && error.use_stderr() {
+        exit::CLIENT
+    } else {
+        error.exit_code() as u8
+    })
 }
 
 fn limits() -> u8 {

@@ -18,12 +18,11 @@ impl Properties {
         let mut all = Vec::new();
         let mut words = words.iter().map(String::as_str);
         while let Some(command) = words.next() {
-            let place = place(command)
-                .ok_or("Error: Invalid command given in --property argument.\n")?;
+            let place =
+                place(command).ok_or("Error: Invalid command given in --property argument.\n")?;
             let name = words.next().unwrap_or_default();
             let row = props::TABLE.iter().find(|row| spelled(row.name) == name);
-            let row =
-                row.ok_or("Error: Invalid property name given in --property argument.\n")?;
+            let row = row.ok_or("Error: Invalid property name given in --property argument.\n")?;
             if !row.may_stand(place) {
                 return Err(format!(
                     "Error: {name} property not allowed for {command} in --property argument.\n"
@@ -105,7 +104,8 @@ mod tests {
 
     #[test]
     fn properties_are_for_the_packet_they_name() {
-        let all = parse("publish user-property k v connect receive-maximum 5 publish topic-alias 3");
+        let all =
+            parse("publish user-property k v connect receive-maximum 5 publish topic-alias 3");
         let all = all.unwrap();
         assert_eq!(all.of(Place::Connect), [Prop::ReceiveMax(5)]);
         assert_eq!(all.of(Place::PublishUp).len(), 2);

@@ -129,7 +129,17 @@ impl Sub {
         }
         let clock = Clock::start();
         let until = within.map_or(Deadline::NEVER, |s| clock.now().after_ms(s * 1_000));
-        Ok(Run { sub: self, plan, filters, count, until, clock, seen: 0, out: Vec::new(), rows: Vec::new() })
+        Ok(Run {
+            sub: self,
+            plan,
+            filters,
+            count,
+            until,
+            clock,
+            seen: 0,
+            out: Vec::new(),
+            rows: Vec::new(),
+        })
     }
 }
 
@@ -277,11 +287,7 @@ impl Run<'_> {
         Ok(())
     }
 
-    fn follow(
-        &mut self,
-        client: &mut Client,
-        signals: &mut Option<Signals>,
-    ) -> Result<End, Error> {
+    fn follow(&mut self, client: &mut Client, signals: &mut Option<Signals>) -> Result<End, Error> {
         loop {
             let event = match client.wait(Some(Duration::ZERO))? {
                 Some(event) => Some(event),
@@ -314,6 +320,10 @@ impl Run<'_> {
                     }
                 }
                 Some(_) | None => {}
+            }
+            // Packets are printed as they come, so messages must not lag behind them.
+            if self.plan.debug && self.flush().is_err() {
+                return Ok(End::Unheard);
             }
             if let Some(end) = self.is_over(signals) {
                 return Ok(end);
@@ -519,9 +529,14 @@ mod tests {
 
     #[test]
     fn wildcards_stand_alone() {
-        for (filter, yes) in
-            [("a/+/b", true), ("#", true), ("a/#", true), ("", false), ("a#", false), ("#/a", false)]
-        {
+        for (filter, yes) in [
+            ("a/+/b", true),
+            ("#", true),
+            ("a/#", true),
+            ("", false),
+            ("a#", false),
+            ("#/a", false),
+        ] {
             assert_eq!(is_filter(filter), yes, "{filter}");
         }
     }

@@ -164,10 +164,7 @@ fn what_the_broker_does_not_take_is_not_sent() {
         &[Prop::MaximumQos(1), Prop::RetainAvailable(false), Prop::MaximumPacketSize(20)],
     ));
     assert!(matches!(desk.publish(message(2, 0)), Err(Error::Qos)));
-    assert!(matches!(
-        desk.publish(Publish { retain: true, ..message(0, 0) }),
-        Err(Error::Retain)
-    ));
+    assert!(matches!(desk.publish(Publish { retain: true, ..message(0, 0) }), Err(Error::Retain)));
     let payload = Bytes::from_static(&[0; 30]);
     assert!(matches!(desk.publish(Publish { payload, ..message(0, 0) }), Err(Error::TooLarge)));
     assert!(said(&mut desk).is_empty());
@@ -176,11 +173,8 @@ fn what_the_broker_does_not_take_is_not_sent() {
 #[test]
 fn an_answer_nobody_asked_for_is_a_fault() {
     let mut desk = desk(10, 10);
-    let codes = |id| crate::proto::mqtt::Codes {
-        id,
-        props: Props::none(),
-        codes: smallvec::smallvec![0],
-    };
+    let codes =
+        |id| crate::proto::mqtt::Codes { id, props: Props::none(), codes: smallvec::smallvec![0] };
     let id = desk.ask().unwrap();
     desk.on_packet(Packet::SubAck(codes(id))).unwrap();
     assert!(matches!(desk.on_packet(Packet::SubAck(codes(id))), Err(Error::Unexpected)));
