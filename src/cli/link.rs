@@ -4,6 +4,7 @@
 //! default. Everything is checked before anybody is dialled. Absent on purpose: SOCKS proxies,
 //! pre-shared keys and SRV records, which neither side of this broker speaks.
 
+use std::cell::Cell;
 use std::net::IpAddr;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
@@ -13,6 +14,7 @@ use clap::{ArgAction, Args};
 
 use crate::client::mqtt::{Builder, Client, Tls, TlsVersion};
 use crate::client::prx1;
+use crate::os::sys;
 use crate::proto::mqtt::props::Place;
 use crate::proto::mqtt::{Packet, Prop, Props, Version, Will};
 
@@ -80,7 +82,8 @@ pub(super) struct Link {
     #[arg(short = 'A', long, value_name = "ADDRESS")]
     bind: Option<IpAddr>,
     /// A property, MQTT 5.0: command, name, value (user-property: name and value)
-    #[arg(short = 'D', long, num_args = 3..=4, value_names = ["COMMAND", "NAME", "VALUE", "VALUE2"])]
+    #[arg(short = 'D', long, num_args = 3..=4)]
+    #[arg(value_names = ["COMMAND", "NAME", "VALUE", "VALUE2"])]
     property: Vec<String>,
     /// How many messages may be unacknowledged [default: 20]
     #[arg(short = 'M', long, value_name = "MESSAGES", allow_hyphen_values = true)]
@@ -276,8 +279,8 @@ impl Link {
         if ws {
             builder = builder.websocket(&self.ws_path);
         }
-        if let Some(address) = self.bind {
-            builder = builder.bind(address);
+        if let Some(own) = self.bind {
+            builder = builder.dial_by(move |to| sys::dial_from(own, to));
         }
         if let Some(will) = self.will(version, props)? {
             builder = builder.will(will);
@@ -287,7 +290,8 @@ impl Link {
         }
         if self.debug {
             let id = self.id.clone();
-            builder = builder.trace(move |sent, packet| trace(id.as_deref(), sent, packet));
+            let last = Cell::new(0);
+            builder = builder.trace(move |sent, packet| trace(id.as_deref(), &last, sent, packet));
         }
         Ok(builder)
     }
@@ -440,18 +444,18 @@ impl TlsFlags {
     }
 }
 
-/// A line for a packet, as -d prints them.
-fn trace(id: Option<&str>, sent: bool, packet: &Packet) {
+/// A line for a packet, as -d prints them: messages of QoS 0 are numbered there too.
+fn trace(id: Option<&str>, last: &Cell<u16>, sent: bool, packet: &Packet) {
     let text = match (sent, packet) {
         (true, Packet::Connect(_)) => "CONNECT".to_owned(),
         (false, Packet::ConnAck(p)) => format!("CONNACK ({})", p.code),
         (_, Packet::Publish(p)) => {
             let topic = String::from_utf8_lossy(&p.topic);
             let (dup, retain, len) = (u8::from(p.dup), u8::from(p.retain), p.payload.len());
-            format!(
-                "PUBLISH (d{dup}, q{}, r{retain}, m{}, '{topic}', ... ({len} bytes))",
-                p.qos, p.id
-            )
+            let number = if sent && p.id == 0 { last.get().wrapping_add(1) } else { p.id };
+            last.set(if sent { number } else { last.get() });
+            let qos = p.qos;
+            format!("PUBLISH (d{dup}, q{qos}, r{retain}, m{number}, '{topic}', ... ({len} bytes))")
         }
         (true, Packet::PubAck(a)) => format!("PUBACK (m{}, rc{})", a.id, a.reason),
         (false, Packet::PubAck(a)) => format!("PUBACK (Mid: {}, RC:{})", a.id, a.reason),

@@ -207,14 +207,23 @@ fn splice(text: &str, block: &Block, new: &str) -> String {
     format!("{before}{new}{behind}")
 }
 
+/// How long a table is up to its last key; what follows may be a comment on the next one.
+fn keys_len(text: &str) -> usize {
+    let (mut at, mut end) = (0, 0);
+    for line in text.split_inclusive('\n') {
+        at += line.len();
+        if !line.trim().is_empty() && !line.trim_start().starts_with('#') {
+            end = at;
+        }
+    }
+    end
+}
+
 fn without(old: &str, user: &str) -> Result<String, No> {
     let blocks = blocks(old)?;
     let block = blocks.iter().find(|block| block.user.name == user);
     let block = block.ok_or_else(|| No(format!("there is no user {user}"), FAILED))?;
-    // What stands below the last key may be a comment on the next table.
-    let keys = block.text.trim_end_matches(|c: char| c.is_whitespace());
-    let own = keys.rsplit_once("\n#").map_or(keys, |(own, _)| own);
-    let rest = block.text.get(own.len()..).unwrap_or_default();
+    let rest = block.text.get(keys_len(&block.text)..).unwrap_or_default();
     Ok(splice(old, block, rest.trim_start_matches('\n')))
 }
 
@@ -345,6 +354,9 @@ mod tests {
         let new = without(FILE, "b").map_err(|no| no.0).unwrap();
         assert!(new.contains("plain") && !new.contains("$2b$04$"), "{new}");
         assert!(without(FILE, "c").is_err());
+        let inner =
+            "mode = \"none\"\n[[users]]\n# old\nname = \"a\"\n# why\nshared_secret = \"x\"\n";
+        assert_eq!(without(inner, "a").map_err(|no| no.0).unwrap(), "mode = \"none\"\n");
     }
 
     #[test]

@@ -342,7 +342,12 @@ impl Client {
         if self.input.len() > INPUT_MAX || self.desk.is_crowded() {
             return Ok(());
         }
+        let before = self.input.len();
         let open = self.with_wire(|wire, input| wire.receive(input))?;
+        if self.input.len() > before {
+            // Any word is a sign of life; the answer to the ping may stand behind it.
+            self.asked = None;
+        }
         if open {
             return Ok(());
         }
@@ -367,6 +372,10 @@ impl Client {
                     Ok(()) => self.send_due()?,
                     Err(error) => return self.fail(error),
                 },
+            }
+            // One at a time: whoever traces sees packets and events in one order.
+            if self.desk.has_events() {
+                break;
             }
         }
         Ok(())

@@ -4,8 +4,10 @@
 //! is used by the next connection. Absent on purpose: the environment, and configuration files.
 
 use std::fmt;
-use std::net::IpAddr;
+use std::io;
+use std::net::{SocketAddr, TcpStream};
 use std::path::PathBuf;
+use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -25,7 +27,7 @@ pub(super) enum Target {
 #[derive(Clone, Debug)]
 pub(super) struct Plan {
     pub(super) target: Target,
-    pub(super) bind: Option<IpAddr>,
+    pub(super) dial: Option<Dial>,
     pub(super) tls: Option<Tls>,
     /// The path of the WebSocket.
     pub(super) ws: Option<String>,
@@ -34,6 +36,26 @@ pub(super) struct Plan {
     pub(super) in_flight: u16,
     pub(super) queue: (usize, usize),
     pub(super) packet_max: usize,
+}
+
+/// Makes connections.
+#[derive(Clone)]
+pub(super) struct Dial(Arc<Dialler>);
+
+type Dialler = dyn Fn(SocketAddr) -> io::Result<TcpStream> + Send + Sync;
+
+impl std::ops::Deref for Dial {
+    type Target = Dialler;
+
+    fn deref(&self) -> &Dialler {
+        &*self.0
+    }
+}
+
+impl fmt::Debug for Dial {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Dial")
+    }
 }
 
 /// Told of every packet, sent (true) or received.
@@ -105,7 +127,7 @@ impl Default for Builder {
         };
         let plan = Plan {
             target: Target::Tcp("localhost".to_owned(), 1883),
-            bind: None,
+            dial: None,
             tls: None,
             ws: None,
             connect,
@@ -133,10 +155,14 @@ impl Builder {
         self
     }
 
-    /// Dial from this address.
+    /// Make the connection so, where the usual way will not do: from a certain address, through a
+    /// proxy. It is asked for every address of the name in turn.
     #[must_use]
-    pub fn bind(mut self, address: IpAddr) -> Self {
-        self.plan.bind = Some(address);
+    pub fn dial_by(
+        mut self,
+        dial: impl Fn(SocketAddr) -> io::Result<TcpStream> + Send + Sync + 'static,
+    ) -> Self {
+        self.plan.dial = Some(Dial(Arc::new(dial)));
         self
     }
 

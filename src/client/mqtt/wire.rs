@@ -114,12 +114,15 @@ impl Wire {
         }
         self.flush()?;
         let mut framed = core::mem::take(&mut self.framed);
+        let before = framed.len();
         let open = self.unseal(&mut framed);
+        // What has come may be all that is waited for.
+        let heard = framed.len() > before;
         self.framed = framed;
-        if !open? {
+        if !open? && !heard {
             return Err(ended);
         }
-        let waits = self.tls.as_ref().is_none_or(Session::is_handshaking);
+        let waits = !heard && self.tls.as_ref().is_none_or(Session::is_handshaking);
         if waits && !self.readable {
             self.flush()?;
             self.wait(Some(left))?;
@@ -309,9 +312,9 @@ fn dial(
         if left.is_zero() {
             return Err(Error::TimedOut);
         }
-        let dialled = match plan.bind {
+        let dialled = match &plan.dial {
             None => TcpStream::connect_timeout(&address, left),
-            Some(own) => crate::os::sys::dial_from(own, address),
+            Some(dial) => dial(address),
         };
         match dialled {
             Ok(stream) => {
