@@ -38,6 +38,6 @@ pub(super) fn run(by_scram: bool) -> u8 {
 }
 
 /// What bcrypt looks at.
-const MAX: usize = 72;
+pub(super) const MAX: usize = 72;
 /// A quarter of a second on a small machine.
-const COST: u32 = 12;
+pub(super) const COST: u32 = 12;

@@ -4,13 +4,31 @@
 //! means stands in one table of the manual's chapter on operating. Absent on purpose: what a
 //! configuration means (`config`).
 
+mod acl;
+mod admin;
+mod certs;
 mod check;
 mod config;
+mod context;
+mod ctl;
+mod docs;
+mod exit;
 mod flags;
+mod format;
 mod hash;
 mod import;
+mod json;
+mod link;
 mod log_lines;
+mod passwd;
+mod property;
+mod publish;
+mod request;
 mod serve;
+mod subscribe;
+mod top;
+mod url;
+mod words;
 
 use std::path::PathBuf;
 use std::process::ExitCode;
@@ -72,6 +90,63 @@ enum Verb {
         #[arg(long)]
         scram: bool,
     },
+    /// Publish a message, or one for each line (the letters of mosquitto_pub)
+    #[command(disable_help_flag = true)]
+    Pub(Box<publish::Pub>),
+    /// Subscribe, and print what arrives (the letters of mosquitto_sub)
+    #[command(disable_help_flag = true)]
+    Sub(Box<subscribe::Sub>),
+    /// Ask a question over MQTT 5.0, and print the answer
+    #[command(disable_help_flag = true)]
+    Request(Box<request::Request>),
+    /// Answer questions
+    #[command(disable_help_flag = true)]
+    Reply(Box<request::Reply>),
+    /// Add, change or delete a user of a users file (the letters of mosquitto_passwd)
+    Passwd(passwd::Passwd),
+    /// What a users file allows, and which rule says so
+    Acl {
+        #[command(subcommand)]
+        verb: acl::Verb,
+    },
+    /// Look into certificates
+    Certs {
+        #[command(subcommand)]
+        verb: certs::Verb,
+    },
+    /// Look at a running broker, and tell it what to do
+    Ctl {
+        #[command(flatten)]
+        place: admin::Where,
+        #[command(subcommand)]
+        verb: ctl::Verb,
+    },
+    /// Watch a running broker and its busiest clients
+    Top(top::Top),
+    /// Watch what happens to one client, topic or address
+    Trace(top::Trace),
+    /// Let the log of a running broker say more or less for a time
+    Log(top::Log),
+    /// Name brokers, so that their addresses and passwords need not be typed
+    Context {
+        #[command(subcommand)]
+        verb: context::Verb,
+    },
+    /// List what every exit code means
+    ExitCodes,
+    /// Print what a shell completes by
+    Completions { shell: clap_complete::Shell },
+    /// Print a man page
+    Man {
+        /// Of this command; without it the program's own
+        command: Option<String>,
+        /// Write all of them into this folder
+        #[arg(long, value_name = "DIR", conflicts_with = "command")]
+        out: Option<PathBuf>,
+        /// Print the manual's chapter on the command line instead
+        #[arg(long, conflicts_with_all = ["command", "out"])]
+        markdown: bool,
+    },
     /// List every bound that `serve --limit` can set, with its default and its reason
     Limits,
     /// Print the version
@@ -81,20 +156,61 @@ enum Verb {
 /// Do what the command line says.
 #[must_use]
 pub fn run() -> ExitCode {
-    let args = Args::parse();
+    let args = match Args::try_parse() {
+        Ok(args) => args,
+        Err(error) => return misread(&error),
+    };
     let file = Flags::file(args.config.as_deref());
     let code = match args.verb {
         None if args.test_config => check::run(&file, args.json),
         None => serve::run(&file),
-        Some(Verb::Serve(flags)) => serve::run(&flags),
-        Some(Verb::Check { json, flags }) => check::run(&flags, json),
-        Some(Verb::Config { verb }) => verb.run(),
-        Some(Verb::Import { verb }) => verb.run(),
-        Some(Verb::Hash { scram }) => hash::run(scram),
-        Some(Verb::Limits) => limits(),
-        Some(Verb::Version) => say(&format!("spindle {}", env!("CARGO_PKG_VERSION"))),
+        Some(verb) => verb.run(),
     };
     ExitCode::from(code)
+}
+
+impl Verb {
+    fn run(self) -> u8 {
+        match self {
+            Self::Serve(flags) => serve::run(&flags),
+            Self::Check { json, flags } => check::run(&flags, json),
+            Self::Config { verb } => verb.run(),
+            Self::Import { verb } => verb.run(),
+            Self::Hash { scram } => hash::run(scram),
+            Self::Pub(it) => it.run(),
+            Self::Sub(it) => it.run(),
+            Self::Context { verb } => verb.run(),
+            Self::Request(it) => it.run(),
+            Self::Reply(it) => it.run(),
+            Self::Passwd(it) => it.run(),
+            Self::Acl { verb } => verb.run(),
+            Self::Certs { verb } => verb.run(),
+            Self::Ctl { place, verb } => verb.run(&place),
+            Self::Top(it) => it.run(),
+            Self::Trace(it) => it.run(),
+            Self::Log(it) => it.run(),
+            Self::ExitCodes => say(&exit::text()),
+            Self::Completions { shell } => docs::completions(shell),
+            Self::Man { markdown: true, .. } => say(docs::chapter().trim_end()),
+            Self::Man { command, out, .. } => docs::man(command.as_deref(), out.as_deref()),
+            Self::Limits => limits(),
+            Self::Version => say(&format!("spindle {}", env!("CARGO_PKG_VERSION"))),
+        }
+    }
+}
+
+/// A command line that cannot be read, or one that asked for help. Clients answer as mosquitto's.
+fn misread(error: &clap::Error) -> ExitCode {
+    // Where it cannot be printed, the code still says it.
+    let _ = error.print();
+    #[expect(clippy::disallowed_methods, reason = "the command line itself")]
+    let verb = std::env::args().nth(1).unwrap_or_default();
+    let client = matches!(verb.as_str(), "pub" | "sub" | "request" | "reply");
+    ExitCode::from(if client && error.use_stderr() {
+        exit::CLIENT
+    } else {
+        error.exit_code() as u8
+    })
 }
 
 fn limits() -> u8 {

@@ -3,4 +3,5 @@
 //! A client speaks one protocol and owns a fixed number of threads, whatever it is asked to do.
 //! Absent on purpose: async, and anything of the broker but its codecs.
 
+pub mod mqtt;
 pub mod prx1;

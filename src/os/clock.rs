@@ -1,7 +1,7 @@
 //! Floor 5. The only clock: read once per turn, handed down as a value.
 //!
 //! Monotonic time counts from the start of the process, so that it fits a number; the wall is what
-//! the machine believes. Absent on purpose: sleeping, and any reading besides `now`.
+//! the machine believes. Absent on purpose: sleeping, and readings that are handed to nobody.
 #![expect(clippy::disallowed_types, reason = "the one place where time is read")]
 
 use std::time::{Instant, SystemTime};
@@ -27,5 +27,12 @@ impl Clock {
         let mono = u64::try_from(self.start.elapsed().as_nanos()).unwrap_or(u64::MAX);
         let wall = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();
         Now { mono, wall: u64::try_from(wall.as_millis()).unwrap_or(u64::MAX) }
+    }
+
+    /// Nanoseconds since 1970, for those who print them.
+    #[must_use]
+    pub fn wall_nanos(&self) -> u64 {
+        let wall = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();
+        u64::try_from(wall.as_nanos()).unwrap_or(u64::MAX)
     }
 }

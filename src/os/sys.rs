@@ -77,3 +77,99 @@ pub fn signals(wanted: &[i32]) -> io::Result<File> {
         Ok(File::from(OwnedFd::from_raw_fd(fd)))
     }
 }
+
+/// A moment (seconds since 1970) as this machine's time zone and language spell it, by the letters
+/// of `strftime`. Empty when it takes more than 256 bytes, or when there is no such moment.
+#[must_use]
+pub fn local_time(format: &std::ffi::CStr, seconds: i64) -> Vec<u8> {
+    let mut parts = core::mem::MaybeUninit::<libc::tm>::uninit();
+    let mut text = [0u8; 256];
+    #[cfg_attr(target_env = "musl", allow(deprecated, reason = "the width of time_t is musl's"))]
+    let at: libc::time_t = seconds as _;
+    // SAFETY: both pointers are to locals; `localtime_r` fills the second before it returns it,
+    // and nothing is read when it returns null.
+    #[expect(unsafe_code, reason = "std knows no time zones")]
+    let filled = unsafe { !libc::localtime_r(&raw const at, parts.as_mut_ptr()).is_null() };
+    if !filled {
+        return Vec::new();
+    }
+    // SAFETY: the text has the length that is said, the format ends with a NUL, and the parts were
+    // filled above; on success that many bytes were written.
+    #[expect(unsafe_code, reason = "std spells no time")]
+    let len = unsafe {
+        libc::strftime(text.as_mut_ptr().cast(), text.len(), format.as_ptr(), parts.as_ptr())
+    };
+    text.get(..len).unwrap_or_default().to_vec()
+}
+
+/// Dial from an address of this machine. Waits for as long as the system does.
+pub fn dial_from(
+    own: std::net::IpAddr,
+    to: std::net::SocketAddr,
+) -> io::Result<std::net::TcpStream> {
+    use std::net::SocketAddr;
+    use std::os::fd::{FromRawFd, OwnedFd};
+
+    let domain = if to.is_ipv4() { libc::AF_INET } else { libc::AF_INET6 };
+    // SAFETY: `socket` takes numbers; a descriptor it returns is ours and open.
+    #[expect(unsafe_code, reason = "std cannot bind before it connects")]
+    let socket = unsafe {
+        let fd = libc::socket(domain, libc::SOCK_STREAM | libc::SOCK_CLOEXEC, 0);
+        if fd < 0 {
+            return Err(io::Error::last_os_error());
+        }
+        OwnedFd::from_raw_fd(fd)
+    };
+    let call = |how: SocketCall, address: SocketAddr| -> io::Result<()> {
+        let (name, len) = spelled(address);
+        // SAFETY: the name is a local of the size that is said, and is only read.
+        #[expect(unsafe_code, reason = "std cannot bind before it connects")]
+        let result = unsafe { how(socket.as_raw_fd(), (&raw const name).cast(), len) };
+        if result == 0 { Ok(()) } else { Err(io::Error::last_os_error()) }
+    };
+    call(libc::bind, SocketAddr::new(own, 0))?;
+    call(libc::connect, to)?;
+    Ok(std::net::TcpStream::from(socket))
+}
+
+type SocketCall =
+    unsafe extern "C" fn(libc::c_int, *const libc::sockaddr, libc::socklen_t) -> libc::c_int;
+
+/// An address as the system spells it, and how long it is.
+fn spelled(address: std::net::SocketAddr) -> (libc::sockaddr_storage, libc::socklen_t) {
+    // SAFETY: a storage of zeros is a valid one, of no family.
+    #[expect(unsafe_code, reason = "the type has private padding")]
+    let mut storage: libc::sockaddr_storage = unsafe { core::mem::zeroed() };
+    let len = match address {
+        std::net::SocketAddr::V4(v4) => {
+            let name = libc::sockaddr_in {
+                sin_family: libc::AF_INET as libc::sa_family_t,
+                sin_port: v4.port().to_be(),
+                sin_addr: libc::in_addr { s_addr: u32::from_ne_bytes(v4.ip().octets()) },
+                sin_zero: [0; 8],
+            };
+            // SAFETY: a storage is large enough and aligned for every kind of address.
+            #[expect(unsafe_code, reason = "addresses of several kinds share a storage")]
+            unsafe {
+                (&raw mut storage).cast::<libc::sockaddr_in>().write(name);
+            }
+            size_of::<libc::sockaddr_in>()
+        }
+        std::net::SocketAddr::V6(v6) => {
+            let name = libc::sockaddr_in6 {
+                sin6_family: libc::AF_INET6 as libc::sa_family_t,
+                sin6_port: v6.port().to_be(),
+                sin6_flowinfo: v6.flowinfo(),
+                sin6_addr: libc::in6_addr { s6_addr: v6.ip().octets() },
+                sin6_scope_id: v6.scope_id(),
+            };
+            // SAFETY: as above.
+            #[expect(unsafe_code, reason = "addresses of several kinds share a storage")]
+            unsafe {
+                (&raw mut storage).cast::<libc::sockaddr_in6>().write(name);
+            }
+            size_of::<libc::sockaddr_in6>()
+        }
+    };
+    (storage, len as libc::socklen_t)
+}

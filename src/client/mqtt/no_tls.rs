@@ -1,0 +1,55 @@
+//! Floor 5. The client's TLS in a build without it: it says so.
+//!
+//! Absent on purpose: everything else.
+
+use std::io::{Read, Write};
+
+use bytes::BytesMut;
+
+use super::Error;
+use super::setup::Tls;
+
+/// Cannot be had.
+#[derive(Debug)]
+pub(super) enum Session {}
+
+impl Session {
+    pub(super) fn new(_: &Tls, _: &str) -> Result<Self, Error> {
+        Err(Error::Tls("this program was built without it".to_owned()))
+    }
+
+    pub(super) fn wants_write(&self) -> bool {
+        match *self {}
+    }
+
+    pub(super) fn is_handshaking(&self) -> bool {
+        match *self {}
+    }
+
+    pub(super) fn seal(&mut self, _: &[u8]) -> Result<(), Error> {
+        match *self {}
+    }
+
+    pub(super) fn write_to(&mut self, _: &mut impl Write) -> std::io::Result<usize> {
+        match *self {}
+    }
+
+    pub(super) fn read_from(
+        &mut self,
+        _: &mut impl Read,
+        _: &mut BytesMut,
+    ) -> Result<usize, Broken> {
+        match *self {}
+    }
+
+    pub(super) fn close(&mut self) {
+        match *self {}
+    }
+}
+
+/// Why nothing was read.
+#[derive(Debug)]
+pub(super) enum Broken {
+    Io(std::io::Error),
+    Tls(Error),
+}
