@@ -5,6 +5,7 @@ pub mod base64;
 pub mod bucket;
 pub mod cidr;
 pub mod dirty;
+pub mod hist;
 pub mod id;
 pub mod limits;
 pub mod map;
@@ -15,3 +16,6 @@ pub mod slab;
 pub mod stats;
 pub mod time;
 pub mod wheel;
+
+#[cfg(test)]
+mod hist_test;
