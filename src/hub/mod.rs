@@ -3,9 +3,9 @@
 //! Reading order: `message`, `outbox`, `session`, `realm`, then the verbs: `registry` (attach,
 //! detach), `subscribe`, `group` (turns), `fanout` (publish), `backlog` (next, settle, read back),
 //! `ladder` (QoS 2), `will`, `retained`, `queue`, and what the journal needs: `recover` and
-//! `compact`. `policy` has the two traits that others implement. Nothing here encodes, reads a
-//! clock or touches the world: time comes in as an argument, disk work goes out as jobs. Absent on
-//! purpose: any wire format.
+//! `compact`. `policy` has the two traits that others implement; `timings` and `sys` are what the
+//! hub knows about itself. Nothing here encodes, reads a clock or touches the world: time comes in
+//! as an argument, disk work goes out as jobs. Absent on purpose: any wire format.
 
 pub mod backlog;
 pub mod compact;
@@ -24,6 +24,8 @@ pub mod registry;
 pub mod retained;
 pub mod session;
 pub mod subscribe;
+pub mod sys;
+pub mod timings;
 pub mod unspelled;
 pub mod will;
 
@@ -41,6 +43,10 @@ mod outbox_test;
 mod policy_test;
 #[cfg(test)]
 mod retained_test;
+#[cfg(test)]
+mod sys_test;
+#[cfg(test)]
+mod timings_test;
 
 use std::collections::VecDeque;
 
@@ -125,6 +131,8 @@ pub struct Hub {
     pub limits: Limits,
     /// What was counted.
     pub stats: Stats,
+    /// How long things took.
+    pub timings: timings::Timings,
     /// Decides.
     pub policy: Box<dyn Policy>,
     /// Watches.
@@ -149,12 +157,16 @@ pub struct Hub {
     pub(crate) wills: VecDeque<will::Due>,
     /// Sessions that may outlive their connection.
     pub(crate) durables: usize,
+    /// Subscriptions of all sessions, and memberships of groups.
+    pub(crate) subs: usize,
+    pub(crate) shares: usize,
     /// Kept values that expire: the tree is swept while there are some.
     pub(crate) fading: usize,
     pub(crate) sweep: crate::topic::Cursor,
     pub(crate) sweep_realm: u16,
     pub(crate) sweep_at: u64,
     told: limited::Told,
+    sys: sys::Sys,
     publish_no: u64,
     /// Some reader of the publication at hand will hold it beyond the turn.
     apart: bool,
@@ -191,6 +203,7 @@ impl Hub {
         Self {
             limits: parts.limits,
             stats: Stats::default(),
+            timings: timings::Timings::default(),
             policy: parts.policy,
             observer: parts.observer,
             sessions: Slab::default(),
@@ -211,11 +224,14 @@ impl Hub {
             timers: Vec::new(),
             wills: VecDeque::new(),
             durables: 0,
+            subs: 0,
+            shares: 0,
             fading: 0,
             sweep: crate::topic::Cursor::default(),
             sweep_realm: 0,
             sweep_at: 0,
             told: limited::Told::new(seed.clone()),
+            sys: sys::Sys::default(),
             publish_no: 0,
             apart: false,
             matches: Vec::new(),
