@@ -17,7 +17,8 @@ use crate::base::id::{ListenerNo, RealmId};
 use crate::hub::message::Durability;
 use crate::link::tls::Config;
 use crate::link::{Inside, Spoken, Terms};
-use crate::os::listener::Door;
+use crate::os::listener::{Door, Local};
+use crate::os::passed::Passed;
 use crate::proto::{Listener, Speak};
 
 /// A listener, as it is to be.
@@ -123,6 +124,18 @@ impl Listen {
         }
     }
 
+    /// The scheme of a URL that would make it.
+    #[must_use]
+    pub fn scheme(&self) -> &'static str {
+        let like = |s: &&Scheme| {
+            s.1 == self.speak && s.2 == (self.inside == Inside::Ws) && s.3 == self.tls
+        };
+        match self.at {
+            At::File(..) => "unix",
+            At::Net(_) => SCHEMES.iter().find(like).map_or("", |scheme| scheme.0),
+        }
+    }
+
     /// Does it need a certificate?
     pub(super) fn wants_tls(&self) -> bool {
         self.tls
@@ -162,11 +175,29 @@ impl Listen {
     }
 }
 
-/// Bind them all; those that others could reach are refused when only this machine may come in.
-pub(super) fn bind(listen: &[Listen], loopback_only: bool) -> Result<Vec<Door>, Error> {
+/// Bind them all, but those whose socket was passed on; those that others could reach are refused
+/// when only this machine may come in.
+pub(super) fn bind(
+    listen: &[Listen],
+    mut passed: Vec<Passed>,
+    loopback_only: bool,
+) -> Result<Vec<Door>, Error> {
     let mut doors = Vec::with_capacity(listen.len());
     for (place, it) in listen.iter().enumerate() {
         let wrong = |error| Error::Listen { address: it.at.to_string(), error };
+        let named = passed.iter().position(|socket| socket.name == it.scheme());
+        if let Some(at) = named {
+            let door = Door::adopt(passed.remove(at).fd, place as u16).map_err(wrong)?;
+            let near = |local: &Local| match local {
+                Local::Net(address) => address.ip().to_canonical().is_loopback(),
+                Local::File(_) => true,
+            };
+            if loopback_only && !near(&door.local) {
+                return Err(Error::Exposed { address: door.local.to_string() });
+            }
+            doors.push(door);
+            continue;
+        }
         let address = match &it.at {
             At::Net(address) => address,
             At::File(path, mode) => {
@@ -181,6 +212,10 @@ pub(super) fn bind(listen: &[Listen], loopback_only: bool) -> Result<Vec<Door>, 
             return Err(Error::Exposed { address: address.clone() });
         }
         doors.push(Door::bind(to, place as u16).map_err(wrong)?);
+    }
+    for socket in passed {
+        // Closed, so that nobody waits in front of it.
+        log::warn!(name:% = socket.name; "a socket was passed on, and no listener has its name");
     }
     Ok(doors)
 }
@@ -316,6 +351,9 @@ mod tests {
         let any = Listen::new("[::]:7", Speak::Any).proxied().level(Durability::Os);
         assert_eq!(listen("any://[::]:7?durability=os&proxy=on"), any);
         assert_eq!(any.inside, Inside::Any);
+        for (scheme, ..) in SCHEMES {
+            assert_eq!(listen(&format!("{scheme}://h:1")).scheme(), scheme);
+        }
         let unix = Listen::unix("/run/x", Speak::Any);
         assert_eq!(listen("unix:/run/x"), unix);
         assert_eq!(listen("unix:///run/x?mode=600"), unix.mode(0o600));

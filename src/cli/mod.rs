@@ -7,6 +7,7 @@
 mod hash;
 mod log_lines;
 mod serve;
+mod unit;
 
 use std::process::ExitCode;
 
@@ -52,6 +53,7 @@ pub fn run() -> ExitCode {
         Verb::Limits => limits(),
         Verb::Version => say(&format!("spindle {}", env!("CARGO_PKG_VERSION"))),
     };
+    crate::os::logging::flush();
     ExitCode::from(code)
 }
 

@@ -9,7 +9,7 @@ use std::path::PathBuf;
 use clap::{Args, ValueEnum};
 use log::LevelFilter;
 
-use super::{DAMAGED, FAILED, USAGE, complain, log_lines};
+use super::{DAMAGED, FAILED, USAGE, complain, log_lines, unit};
 use crate::base::cidr::Cidr;
 use crate::base::limits::Limits;
 #[cfg(feature = "tls")]
@@ -17,6 +17,7 @@ use crate::broker::Tls;
 use crate::broker::{Broker, Builder, Error};
 use crate::hub::message::Durability;
 use crate::journal::{Report, Why};
+use crate::os::logging::Form;
 use crate::os::signal::Signals;
 
 /// Flags of `serve`.
@@ -74,6 +75,34 @@ pub(super) struct Serve {
     /// How much the log says: error, warn, info, debug or trace
     #[arg(long, value_name = "LEVEL", default_value = "info")]
     log: LevelFilter,
+    /// How a line of the log looks; without one, as the journal of systemd wants it if the log goes
+    /// there, else as text
+    #[arg(long, value_enum, value_name = "FORM")]
+    log_format: Option<LogForm>,
+    /// Where the log goes instead of standard error; opened again on SIGUSR1
+    #[arg(long, value_name = "FILE")]
+    log_file: Option<PathBuf>,
+}
+
+/// The flag's spelling of how lines look.
+#[derive(ValueEnum, Clone, Copy, PartialEq, Eq, Debug)]
+enum LogForm {
+    /// Time, level, target, text and key=value
+    Text,
+    /// An object in each line
+    Json,
+    /// As the journal of systemd reads it
+    Journald,
+}
+
+impl From<LogForm> for Form {
+    fn from(form: LogForm) -> Self {
+        match form {
+            LogForm::Text => Self::Text,
+            LogForm::Json => Self::Json,
+            LogForm::Journald => Self::Journald,
+        }
+    }
 }
 
 /// The flag's spelling of a durability.
@@ -131,6 +160,8 @@ impl Default for Serve {
             tls_identity: None,
             trusted_proxy: Vec::new(),
             log: LevelFilter::Info,
+            log_format: None,
+            log_file: None,
         }
     }
 }
@@ -142,7 +173,10 @@ impl Serve {
             Ok(signals) => signals,
             Err(e) => return complain(&format!("cannot catch signals: {e}"), FAILED),
         };
-        log_lines::start(self.log);
+        let (form, file) = (self.log_format.map(Into::into), self.log_file.clone());
+        if let Err(why) = log_lines::start(self.log, form, file) {
+            return complain(&why, FAILED);
+        }
         let limits = match limits(&self.limits) {
             Ok(limits) => limits,
             Err(why) => return complain(&why, USAGE),
@@ -170,6 +204,10 @@ impl Serve {
         if let Some(users) = &self.users {
             builder = builder.users(users);
         }
+        builder = match unit::of_systemd(builder) {
+            Ok(builder) => builder,
+            Err(why) => return complain(&why, FAILED),
+        };
         match builder.build() {
             Ok(broker) => self.serve(broker),
             Err(e) => failed(&e),

@@ -180,6 +180,10 @@ impl Driver {
     /// Turn until asked to stop.
     pub fn run(mut self) -> io::Result<End> {
         self.tell_ready();
+        // What is said regularly begins now, not with the first who comes.
+        let now = Deadline(self.clock.now().mono);
+        self.sys_at = Some(now);
+        self.alive_at = self.notify.as_ref().and_then(Notify::every_ms).map(|_| now);
         loop {
             self.turn()?;
             if let Some(end) = self.end() {
