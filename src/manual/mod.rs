@@ -1,7 +1,7 @@
 //! Floor 6. The manual: chapters in markdown, mounted so that they stand beside the code.
 //!
 //! Reading order: [`architecture`], [`style`], [`adding_a_protocol`], [`journal`], [`operating`],
-//! [`mqtt_clauses`].
+//! [`service`], [`mqtt_clauses`].
 //! A chapter is a file that a pull request changes together with the code it speaks of; some are
 //! compared with it by `tests/tidy.rs`. Absent on purpose: code. Nothing here runs.
 
@@ -19,6 +19,9 @@ pub mod journal {}
 
 #[doc = include_str!("operating.md")]
 pub mod operating {}
+
+#[doc = include_str!("service.md")]
+pub mod service {}
 
 #[doc = include_str!("mqtt_clauses.md")]
 pub mod mqtt_clauses {}
