@@ -96,10 +96,10 @@ impl Engine {
         self.stopping = true;
     }
 
-    /// Somebody waits for an answer that waits for the disk, or has something to be told.
+    /// Somebody waits for an answer that waits for the disk.
     #[must_use]
     pub fn owes_answers(&self) -> bool {
-        !self.waiting.is_empty() || !self.dirty.is_empty()
+        !self.waiting.is_empty()
     }
 
     /// The broker goes down: nobody new, and everybody is let go with their protocol's words.
