@@ -22,6 +22,8 @@ use crate::base::id::ConnId;
 use crate::base::limits::Limits;
 use crate::base::time::Now;
 use crate::engine::Engine;
+use crate::hub::bans;
+use crate::hub::gate::Admins;
 use crate::hub::message::{Delivery, Durability};
 use crate::hub::policy::{Observer, Open, Policy};
 use crate::hub::recover::Recovery;
@@ -43,6 +45,7 @@ use crate::os::sys;
 use crate::proto::Speak;
 use crate::topic::{Dialect, Star};
 
+mod admin;
 mod listen;
 #[cfg(feature = "tls")]
 mod tls;
@@ -176,6 +179,7 @@ pub struct Builder {
     signals: Option<Signals>,
     notify: Option<Notify>,
     passed: Vec<Passed>,
+    admins: Admins,
 }
 
 impl Builder {
@@ -315,7 +319,7 @@ impl Builder {
         let limits = bounded_by_system(self.limits, workers)?;
         let observer = self.observer.unwrap_or_else(|| Box::new(LogObserver::new(seed)));
         let options = Options { segment_bytes: limits.segment_bytes, salt, salvage: self.salvage };
-        let realms = vec!["default".to_owned()];
+        let realms = vec!["default".to_owned(), bans::KEPT_REALM.to_owned()];
         let mut hub = Hub::new(hub::Parts { limits, seed, realms, policy, observer });
         let opened = data.map(|data| open_journal(data, options, &mut hub, seed, &clock));
         let opened = opened.transpose()?;
@@ -329,8 +333,11 @@ impl Builder {
         let (controls, reported) = bounded(REPORTS);
         let poller = Poller::new()?;
         let handle = Handle { commands, controls, waker: poller.waker() };
+        let mut engine = Engine::new(hub, listeners, seed);
+        engine.set_admins(self.admins);
+        engine.set_places(doors.iter().map(|door| door.local.to_string()).collect());
         let parts = Parts {
-            engine: Engine::new(hub, listeners, seed),
+            engine,
             clock,
             poller,
             doors,
@@ -414,6 +421,7 @@ impl Broker {
             signals: None,
             notify: None,
             passed: Vec::new(),
+            admins: Admins::default(),
         }
     }
 

@@ -29,6 +29,7 @@ mod verified;
 
 #[cfg(feature = "testing")]
 pub mod fuzzing;
+pub mod gate;
 pub mod line;
 pub mod scram;
 

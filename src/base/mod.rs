@@ -3,10 +3,12 @@
 
 pub mod base64;
 pub mod bucket;
+pub mod calendar;
 pub mod cidr;
 pub mod dirty;
 pub mod hist;
 pub mod id;
+pub mod json;
 pub mod limits;
 pub mod map;
 pub mod outbound;

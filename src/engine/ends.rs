@@ -8,7 +8,7 @@ use crate::base::stats::Counter;
 use crate::base::time::Now;
 use crate::hub::policy::Event;
 use crate::proto::doom::Doom;
-use crate::proto::{Ctx, Protocol};
+use crate::proto::{Ctx, Peer, Protocol};
 
 use super::{Engine, limited};
 
@@ -33,6 +33,8 @@ impl Engine {
         };
         // Afterwards nobody knows its name.
         let who = reached.map(|_| limited::label(c, ctx.hub));
+        let session = c.peer.session().and_then(|id| ctx.hub.session(id));
+        let name = session.map(|s| s.label().clone()).unwrap_or_default();
         c.peer.on_doom(&doom, &mut ctx);
         if c.stranger {
             c.stranger = false;
@@ -44,6 +46,7 @@ impl Engine {
         self.line.leave(conn);
         self.doomed.push_back(conn);
         self.hub.stats.count(Counter::ConnectionsClosed);
+        self.hub.observer.ended(now, conn, &name, doom.name());
         self.hub.observer.see(now, &Event::Closed { conn, reason: doom.name() });
         self.gather_awake();
     }
@@ -67,6 +70,14 @@ impl Engine {
         }
     }
 
+    /// Whoever has heard its last answer is let go.
+    pub(super) fn end_if_over(&mut self, now: Now, conn: ConnId) {
+        let c = self.conns.get(conn).filter(|c| c.doom.is_none());
+        if c.is_some_and(|c| matches!(&c.peer, Peer::Http(peer) if peer.is_over())) {
+            self.doom(now, conn, Doom::Left);
+        }
+    }
+
     /// A connection to be closed: take its last words with `poll_transmit`, write what the socket
     /// takes, then `bury` it.
     pub fn poll_doomed(&mut self) -> Option<(ConnId, Doom)> {
@@ -81,6 +92,10 @@ impl Engine {
     /// Free the slot: from now on its id finds nobody.
     pub fn bury(&mut self, conn: ConnId) {
         self.uncount(conn);
+        let listener = self.conns.get(conn).map(|c| usize::from(c.listener));
+        if let Some((open, _)) = listener.and_then(|no| self.taken.get_mut(no)) {
+            *open = open.saturating_sub(1);
+        }
         self.conns.remove(conn);
     }
 
@@ -92,7 +107,7 @@ impl Engine {
 
     /// The broker is about to go down: nobody new comes in and nobody is read from any more, but
     /// answers that wait for the disk still go out.
-    pub fn drain(&mut self) {
+    pub fn fall_silent(&mut self) {
         self.stopping = true;
     }
 

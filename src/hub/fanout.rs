@@ -158,6 +158,9 @@ impl Hub {
     fn tell_overfull(&mut self, now: Now, p: &Publication) {
         for (id, bytes) in core::mem::take(&mut self.overfull) {
             self.stats.count(Counter::DroppedFull);
+            if let Some(s) = self.sessions.get_mut(id) {
+                s.dropped = s.dropped.saturating_add(1);
+            }
             let user = self.label_of(Some(id));
             let limit = if bytes { Limit::queued_bytes_max } else { Limit::queued_max };
             self.limited(now, &user, limit);
@@ -399,6 +402,7 @@ impl Hub {
             let held = s.outbox.held();
             if s.outbox.push(delivery, lsn, attached, room) == Pushed::Dropped {
                 self.stats.count(Counter::DroppedFull);
+                s.dropped = s.dropped.saturating_add(1);
                 let user = s.label().clone();
                 let reason = if attached { "outbox full" } else { "offline queue full" };
                 let event = Event::Dropped { user: &user, topic: &p.topic, reason };

@@ -7,10 +7,14 @@
 //! hub knows about itself. Nothing here encodes, reads a clock or touches the world: time comes in
 //! as an argument, disk work goes out as jobs. Absent on purpose: any wire format.
 
+pub mod admin;
 pub mod backlog;
+pub mod bans;
 pub mod compact;
 pub mod fanout;
+pub mod gate;
 pub mod group;
+pub mod kept;
 pub mod ladder;
 mod limited;
 mod memo;
@@ -27,6 +31,7 @@ pub mod subscribe;
 pub mod sys;
 pub mod timings;
 pub mod unspelled;
+pub mod watch;
 pub mod will;
 
 #[cfg(test)]
@@ -49,6 +54,7 @@ mod sys_test;
 mod timings_test;
 
 use std::collections::VecDeque;
+use std::sync::Arc;
 
 use bytes::Bytes;
 
@@ -68,6 +74,7 @@ use outbox::{Room, Want};
 use policy::{Event, Observer, Policy};
 use realm::Realm;
 use session::Session;
+use watch::Watch;
 
 /// Reads of the journal that may be under way at once.
 const READS_MAX: usize = 64;
@@ -114,6 +121,8 @@ pub(crate) enum Reader {
     Queue(RealmId, Bytes, Want, u32),
     /// Retained payloads for a session.
     Replay(SessionId),
+    /// A kept value for whoever administers.
+    Asked(ConnId),
 }
 
 /// Whom the journal owes.
@@ -136,7 +145,16 @@ pub struct Hub {
     /// Decides.
     pub policy: Box<dyn Policy>,
     /// Watches.
-    pub observer: Box<dyn Observer>,
+    pub observer: Watch,
+    /// Decides who may administer.
+    pub gate: Box<dyn gate::Gate>,
+    /// The configuration in force, as whoever runs the machine tells it: JSON, or nothing.
+    pub config: Bytes,
+    /// Those who watch live events.
+    pub viewers: usize,
+    pub(crate) bans: bans::Bans,
+    /// Kept values that were read for whoever asked.
+    pub(crate) picked: Vec<(ConnId, Option<Arc<message::Message>>)>,
     pub(crate) sessions: Slab<SessionId, Session>,
     pub(crate) realms: Vec<Realm>,
     pub(crate) journal: Option<Journal>,
@@ -205,7 +223,12 @@ impl Hub {
             stats: Stats::default(),
             timings: timings::Timings::default(),
             policy: parts.policy,
-            observer: parts.observer,
+            observer: Watch::new(parts.observer, seed.clone()),
+            gate: Box::new(gate::Shut),
+            config: Bytes::new(),
+            viewers: 0,
+            bans: bans::Bans::default(),
+            picked: Vec::new(),
             sessions: Slab::default(),
             realms: parts.realms.iter().map(|name| Realm::new(name, seed.clone())).collect(),
             journal: None,
@@ -253,6 +276,18 @@ impl Hub {
     /// All sessions.
     pub fn sessions(&self) -> impl Iterator<Item = &Session> {
         self.sessions.iter().map(|(_, s)| s)
+    }
+
+    /// How many sessions there are, connected or not.
+    #[must_use]
+    pub fn sessions_len(&self) -> usize {
+        self.sessions.len()
+    }
+
+    /// How many of them may outlive their connection.
+    #[must_use]
+    pub fn durables(&self) -> usize {
+        self.durables
     }
 
     /// A namespace.

@@ -328,6 +328,7 @@ impl Hub {
             settled: false,
             homes,
             queued_read: false,
+            dropped: 0,
         });
         self.durables += 1;
         self.arm(id);

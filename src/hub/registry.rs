@@ -443,6 +443,7 @@ fn blank(a: Attach, durable: bool) -> Session {
         settled: false,
         homes: smallvec::SmallVec::new(),
         queued_read: false,
+        dropped: 0,
     }
 }
 

@@ -189,6 +189,8 @@ pub struct Session {
     pub homes: SmallVec<[u32; 2]>,
     /// Waits for room to read ahead.
     pub queued_read: bool,
+    /// Deliveries given up because there was no room for them.
+    pub dropped: u32,
 }
 
 impl Session {

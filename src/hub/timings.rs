@@ -8,8 +8,9 @@
 
 use std::collections::VecDeque;
 
-use crate::base::hist::Windows;
+use crate::base::hist::{Hist, Windows};
 use crate::base::id::Lsn;
+use crate::base::json::Writer;
 use crate::base::time::Now;
 
 use super::message::Durability;
@@ -103,6 +104,19 @@ impl Timings {
     /// Every row with its durations.
     pub fn iter(&self) -> impl Iterator<Item = (&'static Row, &Windows)> {
         TIMINGS.iter().zip(&self.windows)
+    }
+
+    /// Every row as members of an object: since the start, and of the last minute and quarter of
+    /// an hour.
+    pub fn write(&self, json: &mut Writer) {
+        for (row, windows) in self.iter() {
+            let level = row.durability.map(|level| format!("_{level}")).unwrap_or_default();
+            json.object(&format!("{}{level}", row.label), |json| {
+                write(windows.all(), json);
+                json.object("minute", |json| write(&windows.minute(), json));
+                json.object("quarter", |json| write(&windows.quarter(), json));
+            });
+        }
     }
 
     /// It took so many microseconds.
@@ -219,6 +233,16 @@ impl Timings {
         let asked = self.asked.map(|(_, oldest)| oldest);
         asked.or(self.oldest).map_or(0, |since| micros(since, now.mono))
     }
+}
+
+fn write(hist: &Hist, json: &mut Writer) {
+    json.field("count", hist.count()).field("sum_us", hist.sum());
+    for (name, of) in
+        [("p50_us", 50_000), ("p90_us", 90_000), ("p99_us", 99_000), ("p999_us", 99_900)]
+    {
+        json.field(name, hist.percentile(of));
+    }
+    json.field("max_us", hist.max());
 }
 
 fn micros(from: u64, to: u64) -> u64 {

@@ -31,6 +31,7 @@ use crate::base::id::ConnId;
 use crate::base::outbound::Outbound;
 use crate::base::time::{Deadline, Now};
 use crate::engine::{Completion, Effect, Engine};
+use crate::hub::admin::Operation;
 use crate::hub::policy::Event;
 use crate::hub::sys::Outside;
 use crate::hub::timings::Timing;
@@ -118,6 +119,8 @@ pub struct Driver {
     notify: Option<Notify>,
     /// When it must hear from us again.
     alive_at: Option<Deadline>,
+    /// An operator wants the end.
+    asked_to_stop: bool,
 }
 
 impl Driver {
@@ -174,6 +177,7 @@ impl Driver {
             at_once: false,
             notify: parts.notify,
             alive_at: None,
+            asked_to_stop: false,
         })
     }
 
@@ -207,6 +211,9 @@ impl Driver {
         self.speak(now);
         self.drain(now);
         self.bury(now);
+        if std::mem::take(&mut self.asked_to_stop) {
+            self.stop(now);
+        }
         self.resume();
         Ok(())
     }
@@ -436,6 +443,10 @@ impl Driver {
                         disk.submit(job);
                     }
                 }
+                Effect::Operate { ticket, what } => {
+                    let result = self.operate(now, &what);
+                    self.engine.on_completion(now, Completion::Operated { ticket, result });
+                }
                 Effect::Verify { ticket, secret, hash } => {
                     let job = VerifyJob { ticket, secret, hash };
                     if let Err(VerifyJob { ticket, .. }) = self.workers.submit(job) {
@@ -580,6 +591,31 @@ impl Driver {
         }
     }
 
+    /// What an operator wants of us, and what there is to say about it.
+    fn operate(&mut self, now: Now, what: &Operation) -> Result<String, String> {
+        match what {
+            Operation::Reload if self.reload.is_some() => {
+                self.read_again(now);
+                Ok("read again; the log says what changed".into())
+            }
+            Operation::Reload => Err("there is nothing to read again".into()),
+            Operation::Drain => {
+                self.engine.drain();
+                Ok("nobody new is let in".into())
+            }
+            Operation::Stop => {
+                // After this turn, so that whoever asked hears of it.
+                self.asked_to_stop = true;
+                Ok("the broker comes to its end".into())
+            }
+            Operation::Reopen if logging::reopen() => Ok("the log file is opened again".into()),
+            Operation::Reopen => Ok("there is no log file to be opened again".into()),
+            Operation::LogLevel { target, level, for_s } => {
+                logging::set_level_named(target, level, *for_s)
+            }
+        }
+    }
+
     /// Nobody new, and no more questions; what was asked is still answered.
     fn stop(&mut self, now: Now) {
         if self.stopping.is_some() {
@@ -591,7 +627,7 @@ impl Driver {
         self.stopping = Some(now.after_ms(STOP_MS));
         self.draining = Some(now.after_ms(DRAIN_MS));
         self.doors.clear();
-        self.engine.drain();
+        self.engine.fall_silent();
     }
 
     /// Once everybody has an answer: last words for everybody, and the journal to the disk.

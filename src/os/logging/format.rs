@@ -9,6 +9,8 @@ use std::fmt::{self, Write};
 use log::kv::{self, Key, Value, VisitSource};
 use log::{Level, Record};
 
+use crate::base::calendar::rfc3339;
+
 /// How lines look.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
 pub enum Form {
@@ -36,7 +38,7 @@ pub(super) fn line(form: Form, wall: u64, record: &Record<'_>) -> String {
 
 fn text(wall: Option<u64>, record: &Record<'_>, line: &mut String) -> fmt::Result {
     match wall {
-        Some(wall) => write!(line, "{} {:5} ", Utc(wall), record.level())?,
+        Some(wall) => write!(line, "{} {:5} ", rfc3339(wall), record.level())?,
         None => write!(line, "<{}>", priority(record.level()))?,
     }
     write!(line, "{} ", record.target())?;
@@ -48,7 +50,7 @@ fn text(wall: Option<u64>, record: &Record<'_>, line: &mut String) -> fmt::Resul
 
 fn json(wall: u64, record: &Record<'_>, line: &mut String) -> fmt::Result {
     let level = record.level().as_str().to_ascii_lowercase();
-    write!(line, "{{\"time\":\"{}\",\"level\":\"{level}\",\"target\":", Utc(wall))?;
+    write!(line, "{{\"time\":\"{}\",\"level\":\"{level}\",\"target\":", rfc3339(wall))?;
     quoted(record.target(), line)?;
     line.push_str(",\"message\":");
     quoted(&cut(record.args()), line)?;
@@ -210,32 +212,6 @@ impl fmt::Display for Plain<'_> {
     }
 }
 
-/// Milliseconds since 1970, spelled as RFC 3339 wants it.
-struct Utc(u64);
-
-impl fmt::Display for Utc {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let (seconds, ms) = (self.0 / 1_000, self.0 % 1_000);
-        let (days, time) = (seconds / 86_400, seconds % 86_400);
-        let (year, month, day) = date(days);
-        let (h, m, s) = (time / 3_600, time / 60 % 60, time % 60);
-        write!(f, "{year:04}-{month:02}-{day:02}T{h:02}:{m:02}:{s:02}.{ms:03}Z")
-    }
-}
-
-/// Year, month and day of a day counted from 1970. Years begin in March here, so that the leap day
-/// is the last of its year; 400 of them have always the same number of days.
-fn date(days: u64) -> (u64, u64, u64) {
-    let days = days + 719_468;
-    let (era, day) = (days / 146_097, days % 146_097);
-    let year = (day - day / 1_460 + day / 36_524 - day / 146_096) / 365;
-    let of_year = day - (365 * year + year / 4 - year / 100);
-    let march = (5 * of_year + 2) / 153;
-    let of_month = of_year - (153 * march + 2) / 5 + 1;
-    let month = if march < 10 { march + 3 } else { march - 9 };
-    (era * 400 + year + u64::from(month <= 2), month, of_month)
-}
-
 /// Bytes of a text or a value in a line.
 const TEXT_MAX: usize = 4_096;
 /// Bytes shown of a text that somebody else made.
@@ -244,17 +220,6 @@ const SHOWN_MAX: usize = 200;
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn dates_are_those_of_the_calendar() {
-        let at = |s: u64| Utc(s * 1_000 + 7).to_string();
-        assert_eq!(at(0), "1970-01-01T00:00:00.007Z");
-        assert_eq!(at(951_782_400), "2000-02-29T00:00:00.007Z");
-        assert_eq!(at(951_868_799), "2000-02-29T23:59:59.007Z");
-        assert_eq!(at(1_709_251_200), "2024-03-01T00:00:00.007Z");
-        assert_eq!(at(1_798_761_599), "2026-12-31T23:59:59.007Z");
-        assert_eq!(at(4_107_542_400), "2100-03-01T00:00:00.007Z");
-    }
 
     #[test]
     fn no_line_is_forged_and_none_is_long() {

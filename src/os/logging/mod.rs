@@ -76,6 +76,21 @@ pub fn set_level(target: &str, level: LevelFilter, for_s: u64) -> Result<(), Unk
     Ok(())
 }
 
+/// The same with the level in words, and what there is to say about it.
+pub fn set_level_named(target: &str, level: &str, for_s: u64) -> Result<String, String> {
+    if LOGGER.get().is_none() {
+        return Err("the log is not ours: whoever embeds the broker writes it".into());
+    }
+    let known = level.parse::<LevelFilter>();
+    let known = known.map_err(|_| "a level is off, error, warn, info, debug or trace")?;
+    let target = if target.is_empty() { "all" } else { target };
+    set_level(target, known, for_s).map_err(|e| e.to_string())?;
+    Ok(match for_s {
+        0 => format!("the log says {level} of {target}"),
+        _ => format!("the log says {level} of {target} for {for_s} s"),
+    })
+}
+
 /// What is said about which targets: name, level, and for how many more seconds.
 #[must_use]
 pub fn levels() -> Vec<(String, LevelFilter, Option<u64>)> {
