@@ -35,6 +35,8 @@ use crate::os::listener::Local;
 use crate::os::local::{Command, Control, Verdict};
 use crate::os::log_observer::LogObserver;
 use crate::os::mmap::{Directory, Unusable};
+use crate::os::notify::Notify;
+use crate::os::passed::Passed;
 use crate::os::poller::Poller;
 use crate::os::reload::Renew;
 use crate::os::signal::Signals;
@@ -181,6 +183,8 @@ pub struct Builder {
     limits: Limits,
     workers: Option<usize>,
     signals: Option<Signals>,
+    notify: Option<Notify>,
+    passed: Vec<Passed>,
     admins: Admins,
     shown: Bytes,
     reloader: Option<Reloader>,
@@ -302,6 +306,21 @@ impl Builder {
         self
     }
 
+    /// Tell whoever started us how we are.
+    #[must_use]
+    pub fn notify(mut self, notify: Notify) -> Self {
+        self.notify = Some(notify);
+        self
+    }
+
+    /// Use these sockets instead of binding: each for the first listener left that has its name as
+    /// a scheme.
+    #[must_use]
+    pub fn passed(mut self, sockets: Vec<Passed>) -> Self {
+        self.passed = sockets;
+        self
+    }
+
     /// Do everything that can be refused. Raises this process' number of descriptors as far as
     /// the system lets it.
     pub fn build(mut self) -> Result<Broker, Error> {
@@ -312,7 +331,7 @@ impl Builder {
         let wraps = plan.wraps()?;
         // First of all, so that a second process is told what is wrong and not a consequence.
         let data = self.journal.as_deref().map(Directory::open).transpose().map_err(Error::Data)?;
-        let doors = listen::bind(&self.listen, open && !self.anonymous)?;
+        let doors = listen::bind(&self.listen, self.passed, open && !self.anonymous)?;
         let workers = self.workers.unwrap_or_else(spare_cores);
         let limits = bounded_by_system(self.limits, workers)?;
         let bounds = limits.clone();
@@ -361,6 +380,7 @@ impl Builder {
             commands: asked,
             controls: reported,
             signals: self.signals,
+            notify: self.notify,
             reload: Some(reload),
             seed,
         };
@@ -423,6 +443,8 @@ impl Broker {
             limits: Limits::default(),
             workers: None,
             signals: None,
+            notify: None,
+            passed: Vec::new(),
             admins: Admins::default(),
             shown: Bytes::new(),
             reloader: None,
@@ -720,7 +742,14 @@ fn open_journal(
 fn bounded_by_system(mut limits: Limits, workers: usize) -> Result<Limits, Error> {
     let descriptors = sys::raise_descriptors()?;
     let connections = u32::try_from(descriptors.saturating_sub(KEPT)).unwrap_or(u32::MAX);
+    if connections < limits.connections_max {
+        log::warn!(
+            descriptors, connections_max = limits.connections_max, connections;
+            "fewer connections than wanted: every one needs a descriptor (LimitNOFILE=, ulimit -n)"
+        );
+    }
     limits.connections_max = limits.connections_max.min(connections.max(1));
+    log::info!(descriptors, connections_max = limits.connections_max; "bounds of the system");
     limits.verify_at_once = workers;
     Ok(limits)
 }

@@ -12,6 +12,10 @@ mod kill_mqtt;
 mod mqtt;
 #[path = "e2e/process.rs"]
 mod process;
+#[path = "e2e/service.rs"]
+mod service;
+#[path = "e2e/sys.rs"]
+mod sys;
 #[path = "e2e/wire.rs"]
 mod wire;
 
@@ -239,6 +243,9 @@ fn signals_print_the_counters_and_end_the_broker() {
     let counters: serde_json::Value = serde_json::from_slice(&line).unwrap();
     assert_eq!(counters["connections"], 1);
     assert_eq!(counters["logins_accepted_total"], 1);
+    let turns = &counters["timings"]["event_loop_turn"];
+    assert!(turns["count"].as_u64() > Some(0) && turns["max_us"].is_u64(), "{turns}");
+    assert!(turns["minute"]["p99_us"].is_u64() && turns["quarter"]["p99_us"].is_u64(), "{turns}");
     assert_eq!(broker.stop(), 0);
     assert_eq!(guest.hear(), None, "everybody is let go");
     assert!(!dir.join("data").exists(), "memory leaves nothing behind");

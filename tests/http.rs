@@ -194,12 +194,23 @@ fn numbers_are_what_prometheus_reads() {
         } else {
             let (series, value) = line.rsplit_once(' ').expect("a sample");
             let name = series.split('{').next().expect("a name");
-            assert_eq!(name, open.0, "{line}");
+            let parts = ["_bucket", "_sum", "_count"];
+            let part = parts.iter().find_map(|part| name.strip_suffix(part));
+            let family = part.filter(|_| open.1 == "histogram").unwrap_or(name);
+            assert_eq!(family, open.0, "{line}");
             assert!(value.parse::<f64>().is_ok(), "{line}");
             assert!(name.starts_with("spindle_"), "{line}");
         }
     }
-    for wanted in ["spindle_build_info", "spindle_connections", "spindle_messages_dropped_total"] {
+    let ends = "spindle_publish_to_ack_seconds_bucket{durability=\"disk\",le=\"+Inf\"} ";
+    assert!(said.text().contains(ends), "{}", said.text());
+    for wanted in [
+        "spindle_build_info",
+        "spindle_connections",
+        "spindle_messages_dropped_total",
+        "spindle_publish_to_deliver_seconds",
+        "spindle_event_loop_drift_seconds",
+    ] {
         assert!(families.iter().any(|name| name == wanted), "{wanted}");
     }
 }

@@ -232,6 +232,8 @@ limits! {
         fetch_bytes_max: usize = 262_144, at least 1;
         /// The upper watermark: publishers wait from here on.
         memory_high_percent: u8 = 90;
+        /// Seconds between two publications of what is kept under `$SYS/broker/`; 0: never.
+        sys_interval_s: u64 = 10;
         /// Password checks under way at once; as many as there are workers.
         verify_at_once: usize = 1, at least 1;
         /// Length of one journal segment.

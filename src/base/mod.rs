@@ -6,6 +6,7 @@ pub mod bucket;
 pub mod calendar;
 pub mod cidr;
 pub mod dirty;
+pub mod hist;
 pub mod id;
 pub mod json;
 pub mod limits;
@@ -18,3 +19,6 @@ pub mod slab;
 pub mod stats;
 pub mod time;
 pub mod wheel;
+
+#[cfg(test)]
+mod hist_test;

@@ -38,8 +38,18 @@ counters! {
     MessagesReceived, "messages_received_total";
     /// Messages handed to connections.
     MessagesSent, "messages_sent_total";
+    /// Bytes of their payloads.
+    PayloadReceived, "payload_received_bytes_total";
+    /// Bytes of the payloads of messages handed to connections.
+    PayloadSent, "payload_sent_bytes_total";
+    /// Packets received from clients, of any kind.
+    PacketsReceived, "packets_received_total";
+    /// Packets sent to clients that are no messages.
+    RepliesSent, "replies_sent_total";
     /// Deliveries sent again.
     MessagesResent, "messages_resent_total";
+    /// Sessions that ended because their owner did not return in time.
+    SessionsExpired, "sessions_expired_total";
     /// Deliveries dropped because an outbox was full.
     DroppedFull, "messages_dropped_full_total";
     /// Deliveries dropped because their reader was away and they were not durable.

@@ -17,7 +17,8 @@ use crate::base::id::{ListenerNo, RealmId};
 use crate::hub::message::Durability;
 use crate::link::tls::Config;
 use crate::link::{Inside, Spoken, Terms};
-use crate::os::listener::Door;
+use crate::os::listener::{Door, Local};
+use crate::os::passed::Passed;
 use crate::proto::{Listener, Speak};
 
 /// A listener, as it is to be.
@@ -189,6 +190,18 @@ impl Listen {
         }
     }
 
+    /// The scheme of a URL that would make it.
+    #[must_use]
+    pub fn scheme(&self) -> &'static str {
+        let like = |s: &&Scheme| {
+            s.1 == self.speak && s.2 == (self.inside == Inside::Ws) && s.3 == self.tls
+        };
+        match self.at {
+            At::File(..) => "unix",
+            At::Net(_) => SCHEMES.iter().find(like).map_or("", |scheme| scheme.0),
+        }
+    }
+
     /// Does it need a certificate?
     pub(crate) fn wants_tls(&self) -> bool {
         self.tls
@@ -272,21 +285,46 @@ impl Listen {
     }
 }
 
-/// Bind them all; those that others could reach are refused when only this machine may come in.
-pub(super) fn bind(listen: &[Listen], loopback_only: bool) -> Result<Vec<Door>, Error> {
+/// Bind them all, but those whose socket was passed on; those that others could reach are refused
+/// when only this machine may come in.
+pub(super) fn bind(
+    listen: &[Listen],
+    mut passed: Vec<Passed>,
+    loopback_only: bool,
+) -> Result<Vec<Door>, Error> {
     let mut doors = Vec::with_capacity(listen.len());
     for (place, it) in listen.iter().enumerate() {
-        match bind_one(it, place as u16, loopback_only) {
+        match bind_one(it, place as u16, loopback_only, &mut passed) {
             Ok(door) => doors.push(door),
             Err(e) if it.dispensable => log::warn!("{e}; administrators do not come in there"),
             Err(e) => return Err(e),
         }
     }
+    for socket in passed {
+        // Closed, so that nobody waits in front of it.
+        log::warn!(name:% = socket.name; "a socket was passed on, and no listener has its name");
+    }
     Ok(doors)
 }
 
-fn bind_one(it: &Listen, place: u16, loopback_only: bool) -> Result<Door, Error> {
+fn bind_one(
+    it: &Listen,
+    place: u16,
+    loopback_only: bool,
+    passed: &mut Vec<Passed>,
+) -> Result<Door, Error> {
     let wrong = |error| Error::Listen { address: it.at.to_string(), error };
+    // Administrators show who they are, whoever else may come in.
+    let closed = loopback_only && !it.is_admin();
+    if let Some(at) = passed.iter().position(|socket| socket.name == it.scheme()) {
+        let door = Door::adopt(passed.remove(at).fd, place).map_err(wrong)?;
+        return match &door.local {
+            Local::Net(address) if closed && !address.ip().to_canonical().is_loopback() => {
+                Err(Error::Exposed { address: door.local.to_string() })
+            }
+            _ => Ok(door),
+        };
+    }
     let address = match &it.at {
         At::Net(address) => address,
         At::File(path, mode) => return Door::bind_file(path, *mode, place).map_err(wrong),
@@ -294,9 +332,7 @@ fn bind_one(it: &Listen, place: u16, loopback_only: bool) -> Result<Door, Error>
     let resolved = address.to_socket_addrs().map_err(wrong)?.next();
     let nothing = || wrong(io::Error::other("the name stands for no address"));
     let to = resolved.ok_or_else(nothing)?;
-    // Administrators show who they are, whoever else may come in.
-    let open = loopback_only && it.speak != Speak::Http;
-    if open && !to.ip().to_canonical().is_loopback() {
+    if closed && !to.ip().to_canonical().is_loopback() {
         return Err(Error::Exposed { address: address.clone() });
     }
     Door::bind(to, place).map_err(wrong)
@@ -441,6 +477,9 @@ mod tests {
         let any = Listen::new("[::]:7", Speak::Any).proxied().level(Durability::Os);
         assert_eq!(listen("any://[::]:7?durability=os&proxy=on"), any);
         assert_eq!(any.inside, Inside::Any);
+        for (scheme, ..) in SCHEMES {
+            assert_eq!(listen(&format!("{scheme}://h:1")).scheme(), scheme);
+        }
         assert_eq!(listen("http://[::1]"), Listen::new("[::1]:18083", Speak::Http));
         assert_eq!(listen("https://h:1"), Listen::new("h:1", Speak::Http).tls());
         let own = Listen::unix("/run/x", Speak::Http).mode(0o600);

@@ -24,6 +24,7 @@ use crate::hub::message::Durability;
 use crate::hub::policy::{Reader, Understood};
 use crate::link::tls::Config;
 use crate::os::listener::{Door, Local};
+use crate::os::logging;
 use crate::os::reload::{Renew, Street, Told};
 use crate::proto::Listener;
 
@@ -172,7 +173,8 @@ impl Renew for Renewer {
         engine.set_config(ready.plan.shown);
         engine.set_places(places(engine, doors));
         if let Some(level) = ready.plan.log {
-            log::set_max_level(level);
+            // Without a log of our own, whoever embeds the broker decides.
+            let _ = logging::set_level("all", level, 0);
         }
         ready.plan.taken.store(true, Ordering::SeqCst);
         self.limits = ready.limits;
@@ -247,7 +249,7 @@ impl Renewer {
         }
         for (listen, terms) in opened {
             // One that is dispensable may have no door.
-            let doors = listen::bind(std::slice::from_ref(&listen), loopback_only)?;
+            let doors = listen::bind(std::slice::from_ref(&listen), Vec::new(), loopback_only)?;
             if let Some(door) = doors.into_iter().next() {
                 steps.push(Step::Open { door, listen, terms });
             }

@@ -27,6 +27,7 @@ mod request;
 mod serve;
 mod subscribe;
 mod top;
+mod unit;
 mod url;
 mod words;
 
@@ -166,6 +167,7 @@ pub fn run() -> ExitCode {
         None => serve::run(&file),
         Some(verb) => verb.run(),
     };
+    crate::os::logging::flush();
     ExitCode::from(code)
 }
 

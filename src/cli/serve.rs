@@ -5,7 +5,7 @@
 //! who may come in, and which key changes that. Absent on purpose: defaults of its own.
 
 use super::flags::Flags;
-use super::{DAMAGED, FAILED, complain, complain_of, log_lines};
+use super::{DAMAGED, FAILED, complain, complain_of, log_lines, unit};
 use crate::broker::{Broker, Error};
 use crate::config::{self, Config, Settings};
 use crate::hub::message::Durability;
@@ -38,6 +38,10 @@ pub(super) fn run(flags: &Flags) -> u8 {
     }
     let builder = Broker::builder().signals(signals).configured(&config);
     let builder = builder.reloader(config::reloader(sources, config.clone()));
+    let builder = match unit::of_systemd(builder) {
+        Ok(builder) => builder,
+        Err(why) => return complain(&why, FAILED),
+    };
     match builder.build() {
         Ok(broker) => serve(settings, broker),
         Err(e) => failed(&e),

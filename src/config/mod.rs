@@ -22,7 +22,7 @@ mod config_test;
 mod mosquitto_test;
 
 pub use diff::{Change, diff};
-pub use settings::{Admin, Format, Log, ServedListener, Settings, TlsFiles};
+pub use settings::{Admin, Log, ServedListener, Settings, TlsFiles};
 pub use show::{Shown, chapter, schema, template, variables};
 
 use std::collections::BTreeMap;

@@ -13,7 +13,7 @@ const CLIENT_CERT: &[&str] = &["optional", "required"];
 /// Which name of a certificate is the user's?
 const IDENTITY: &[&str] = &["subject", "san"];
 const LEVEL: &[&str] = &["error", "warn", "info", "debug", "trace"];
-const FORMAT: &[&str] = &["text", "json", "journald"];
+const FORMAT: &[&str] = &["auto", "text", "json", "journald"];
 const ROLE: &[&str] = &["viewer", "operator"];
 
 /// All keys but the bounds.
@@ -195,8 +195,9 @@ pub(super) const KEYS: &[Key] = &[
         Log,
         "format",
         Word(FORMAT),
-        "\"text\"",
-        "Lines for people, one JSON object a line, or what journald takes.",
+        "\"auto\"",
+        "Lines for people, one JSON object a line, or what journald takes; by itself the last when \
+         it goes there, else the first.",
     )
     .flag("log-format")
     .restart(),

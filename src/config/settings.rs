@@ -17,6 +17,7 @@ use crate::base::limits::Limits;
 use crate::broker::Listen;
 use crate::hub::gate::{self, Admins, Role, Token};
 use crate::hub::message::Durability;
+use crate::os::logging::Form;
 
 /// Everything, read.
 #[derive(Clone, Debug)]
@@ -84,21 +85,10 @@ pub struct TlsFiles {
 pub struct Log {
     /// How much.
     pub level: LevelFilter,
-    /// In which form.
-    pub format: Format,
+    /// In which form, if not in the one that fits.
+    pub format: Option<Form>,
     /// Where to, if not to standard error.
     pub file: Option<PathBuf>,
-}
-
-/// The form of a line of the log.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub enum Format {
-    /// For people.
-    Text,
-    /// A JSON object.
-    Json,
-    /// With a priority, and without the time.
-    Journald,
 }
 
 /// The way in for administrators.
@@ -237,9 +227,10 @@ impl Reading<'_> {
         Log {
             level: self.text(Section::Log, "level").parse().unwrap_or(LevelFilter::Info),
             format: match self.text(Section::Log, "format").as_str() {
-                "json" => Format::Json,
-                "journald" => Format::Journald,
-                _ => Format::Text,
+                "json" => Some(Form::Json),
+                "journald" => Some(Form::Journald),
+                "text" => Some(Form::Text),
+                _ => None,
             },
             file: self.path(Section::Log, "file"),
         }

@@ -104,6 +104,18 @@ impl Engine {
         self.conns.get(conn).is_none_or(|c| c.doom.is_some())
     }
 
+    /// The broker is about to go down: nobody new comes in and nobody is read from any more, but
+    /// answers that wait for the disk still go out.
+    pub fn fall_silent(&mut self) {
+        self.stopping = true;
+    }
+
+    /// Somebody waits for an answer that waits for the disk.
+    #[must_use]
+    pub fn owes_answers(&self) -> bool {
+        !self.waiting.is_empty()
+    }
+
     /// The broker goes down: nobody new, and everybody is let go with their protocol's words.
     pub fn stop(&mut self, now: Now) {
         self.stopping = true;

@@ -44,6 +44,7 @@ use crate::hub::Hub;
 use crate::hub::admin::Operation;
 use crate::hub::backlog::Stir;
 use crate::hub::policy::{Address, Event, Secret};
+use crate::hub::sys::Outside;
 use crate::journal::job::{DiskDone, DiskJob};
 use crate::link::Link;
 use crate::proto::doom::Doom;
@@ -209,6 +210,14 @@ impl Engine {
     /// The shared middle, for the embedder's own verbs.
     pub fn hub_mut(&mut self) -> &mut Hub {
         &mut self.hub
+    }
+
+    /// Say under `$SYS` what has changed since the last time. Whoever drives the engine decides
+    /// when, and says what only the street knows.
+    pub fn publish_sys(&mut self, now: Now, outside: Outside) {
+        let connected = self.conns.len().saturating_sub(self.strangers as usize);
+        self.hub.publish_sys(now, &Outside { connected, ..outside });
+        self.gather_awake();
     }
 
     /// Every bound.
@@ -494,6 +503,7 @@ impl Engine {
 
     /// The clock moved: deadlines, and work that was left over.
     pub fn on_time(&mut self, now: Now) {
+        self.hub.timings.on_turn(now);
         self.started.get_or_insert(now);
         for _ in 0..self.ready.len().min(READY_TURN) {
             let Some(conn) = self.ready.pop_front() else { break };
@@ -609,7 +619,14 @@ impl Engine {
         if let Some((ticket, what)) = self.operations.pop_front() {
             return Some(Effect::Operate { ticket, what });
         }
-        self.hub.journal.as_mut()?.poll_job(now).map(Effect::Disk)
+        let hub = &mut self.hub;
+        let journal = hub.journal.as_mut()?;
+        hub.timings.on_tail(now, journal.tail());
+        let job = journal.poll_job(now)?;
+        if let DiskJob::Sync { .. } = job {
+            hub.timings.on_sync_asked(now);
+        }
+        Some(Effect::Disk(job))
     }
 
     /// The next connection with something to say; each once, first marked first.
@@ -691,7 +708,8 @@ impl Engine {
     pub fn wants_bytes(&self, conn: ConnId) -> bool {
         let limit = self.hub.limits.packet_bytes_max.max(self.hub.limits.login_bytes_max);
         self.conns.get(conn).is_some_and(|c| {
-            c.doom.is_none()
+            !self.stopping
+                && c.doom.is_none()
                 && c.eof.is_none()
                 && c.input.len() < limit + 5
                 && !c.ready

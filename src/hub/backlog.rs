@@ -64,6 +64,10 @@ impl Hub {
                 }
                 Next::Deliver(d) => {
                     self.stats.count(Counter::MessagesSent);
+                    self.stats.add(Counter::PayloadSent, d.message.body.len() as u64);
+                    if d.timed && self.timings.is_measured() && !d.dup {
+                        self.timings.on_delivered(now, d.message.came);
+                    }
                     if d.dup {
                         self.stats.count(Counter::MessagesResent);
                     }
@@ -211,8 +215,9 @@ impl Hub {
         let was_full = *journal.state() == State::Full;
         match journal.on_done(now, done) {
             None => Stir::Quiet,
-            Some(News::Synced(_)) => {
+            Some(News::Synced(synced)) => {
                 self.stats.count(Counter::JournalSyncs);
+                self.timings.on_synced(now, synced);
                 self.let_go();
                 Stir::Synced
             }
@@ -242,6 +247,7 @@ impl Hub {
                 Stir::Quiet
             }
             Some(News::Failed(why)) => {
+                self.timings.on_disk_failed();
                 self.tell_storage(now, "failed", &why.to_string());
                 self.let_go();
                 Stir::Failed
@@ -326,6 +332,7 @@ fn delivery_of(item: &FetchedItem, meter: &Meter) -> Option<Delivery> {
         dup: item.owed.grant & GRANT_DUP != 0,
         asked: item.owed.grant & GRANT_ASKED != 0,
         shared: false,
+        timed: false,
         subs: item.owed.subs.clone(),
     })
 }
@@ -340,6 +347,7 @@ pub(crate) fn message_of_record(record: &MessageRecord, meter: &Meter) -> Option
         props: record.props.clone(),
         qos: record.qos,
         born: record.born,
+        came: 0,
         expires: record.expires,
         charge,
     })

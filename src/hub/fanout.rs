@@ -110,11 +110,16 @@ impl Hub {
             self.hold_inbound(from, packet);
         }
         self.stats.count(Counter::MessagesReceived);
-        Ok(Receipt { after: after(level, spots.last().copied()), matched })
+        self.stats.add(Counter::PayloadReceived, p.body.len() as u64);
+        let after = after(level, spots.last().copied());
+        if p.qos > 0 {
+            self.timings.on_published(now, level, after, self.synced());
+        }
+        Ok(Receipt { after, matched })
     }
 
     /// Readers in trie order, each once, with the best quality any of its subscriptions grants.
-    fn find_readers(&mut self, from: Option<SessionId>, p: &Publication) {
+    pub(super) fn find_readers(&mut self, from: Option<SessionId>, p: &Publication) {
         self.publish_no += 1;
         self.targets.clear();
         self.matches.clear();
@@ -362,7 +367,7 @@ impl Hub {
     }
 
     /// Set or clear the topic's last value.
-    fn keep_value(&mut self, now: Now, p: &Publication, spot: Option<Spot>) {
+    pub(super) fn keep_value(&mut self, now: Now, p: &Publication, spot: Option<Spot>) {
         let inline_max =
             if self.storage_is_short() { 0 } else { self.limits.retained_inline_bytes };
         let Some(realm) = self.realms.get_mut(usize::from(p.realm.0)) else { return };
@@ -390,7 +395,7 @@ impl Hub {
     }
 
     /// Put references into outboxes and wake whoever is connected.
-    fn owe_all(&mut self, now: Now, p: &Publication, spots: &[Spot]) {
+    pub(super) fn owe_all(&mut self, now: Now, p: &Publication, spots: &[Spot]) {
         let mut targets = core::mem::take(&mut self.targets);
         let room = self.session_room();
         let mut shared: Option<Arc<Message>> = None;
@@ -420,6 +425,7 @@ impl Hub {
                 dup: false,
                 asked: false,
                 shared: t.shared,
+                timed: attached,
                 subs: t.subs,
             };
             let full = attached && t.qos > 0 && s.outbox.in_flight() >= s.inflight_max;
@@ -466,5 +472,6 @@ pub(crate) fn message_of(
         (p.topic.clone(), p.body.clone(), p.props.clone())
     };
     let charge = meter.charge(p.body.len() + p.props.len() + p.topic.text().len() + 64);
-    Message { topic, body, props, qos: p.qos, born: now.wall, expires: p.expires, charge }
+    let (qos, expires) = (p.qos, p.expires);
+    Message { topic, body, props, qos, born: now.wall, came: now.mono, expires, charge }
 }

@@ -114,6 +114,7 @@ impl Hub {
                     ord: 0,
                     qos: delivery.message.qos.min(member.opts.qos),
                     dup: false,
+                    timed: false,
                     subs: subs.into_iter().collect(),
                     ..delivery.clone()
                 };
@@ -160,6 +161,7 @@ impl Hub {
         let len = (text.len() + name.len() + super::subscribe::SUB_BYTES) as u32;
         shares.push(Share { leaf, group: group.name.clone(), opts, len });
         group.members.push(Member { session: id, opts });
+        self.shares += 1;
         true
     }
 
@@ -179,7 +181,9 @@ impl Hub {
         if let Some(at) = groups.iter().position(|g| g.name == name)
             && let Some(group) = groups.get_mut(at)
         {
+            let before = group.members.len();
             group.members.retain(|m| m.session != id);
+            self.shares -= before - group.members.len();
             if group.members.is_empty() {
                 groups.swap_remove(at);
             }

@@ -48,6 +48,8 @@ pub struct Message {
     pub qos: u8,
     /// Wall-clock millisecond of its publication.
     pub born: u64,
+    /// The monotonic reading of the turn in which it came in; 0 when it was read back.
+    pub came: u64,
     /// Wall-clock millisecond of its expiry; 0: never.
     pub expires: u64,
     /// Its weight on the memory budget, given back when the last reference goes.
@@ -90,6 +92,8 @@ pub struct Delivery {
     pub asked: bool,
     /// The reader was chosen for its group: if it ends without taking it, another is.
     pub shared: bool,
+    /// It is owed to somebody who was connected when it came: how long it takes can be said.
+    pub timed: bool,
     /// Which of the reader's subscriptions matched.
     pub subs: SubIds,
 }

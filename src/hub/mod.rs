@@ -3,9 +3,9 @@
 //! Reading order: `message`, `outbox`, `session`, `realm`, then the verbs: `registry` (attach,
 //! detach), `subscribe`, `group` (turns), `fanout` (publish), `backlog` (next, settle, read back),
 //! `ladder` (QoS 2), `will`, `retained`, `queue`, and what the journal needs: `recover` and
-//! `compact`. `policy` has the two traits that others implement. Nothing here encodes, reads a
-//! clock or touches the world: time comes in as an argument, disk work goes out as jobs. Absent on
-//! purpose: any wire format.
+//! `compact`. `policy` has the two traits that others implement; `timings` and `sys` are what the
+//! hub knows about itself. Nothing here encodes, reads a clock or touches the world: time comes in
+//! as an argument, disk work goes out as jobs. Absent on purpose: any wire format.
 
 pub mod admin;
 pub mod backlog;
@@ -28,6 +28,8 @@ pub mod registry;
 pub mod retained;
 pub mod session;
 pub mod subscribe;
+pub mod sys;
+pub mod timings;
 pub mod unspelled;
 pub mod watch;
 pub mod will;
@@ -46,6 +48,10 @@ mod outbox_test;
 mod policy_test;
 #[cfg(test)]
 mod retained_test;
+#[cfg(test)]
+mod sys_test;
+#[cfg(test)]
+mod timings_test;
 #[cfg(test)]
 mod will_test;
 
@@ -136,6 +142,8 @@ pub struct Hub {
     pub limits: Limits,
     /// What was counted.
     pub stats: Stats,
+    /// How long things took.
+    pub timings: timings::Timings,
     /// Decides.
     pub policy: Box<dyn Policy>,
     /// Watches.
@@ -171,12 +179,16 @@ pub struct Hub {
     pub(crate) wills: VecDeque<SessionId>,
     /// Sessions that may outlive their connection.
     pub(crate) durables: usize,
+    /// Subscriptions of all sessions, and memberships of groups.
+    pub(crate) subs: usize,
+    pub(crate) shares: usize,
     /// Kept values that expire: the tree is swept while there are some.
     pub(crate) fading: usize,
     pub(crate) sweep: crate::topic::Cursor,
     pub(crate) sweep_realm: u16,
     pub(crate) sweep_at: u64,
     told: limited::Told,
+    sys: sys::Sys,
     publish_no: u64,
     /// Some reader of the publication at hand will hold it beyond the turn.
     apart: bool,
@@ -213,6 +225,7 @@ impl Hub {
         Self {
             limits: parts.limits,
             stats: Stats::default(),
+            timings: timings::Timings::default(),
             policy: parts.policy,
             observer: Watch::new(parts.observer, seed.clone()),
             gate: Box::new(gate::Shut),
@@ -239,11 +252,14 @@ impl Hub {
             timers: Vec::new(),
             wills: VecDeque::new(),
             durables: 0,
+            subs: 0,
+            shares: 0,
             fading: 0,
             sweep: crate::topic::Cursor::default(),
             sweep_realm: 0,
             sweep_at: 0,
             told: limited::Told::new(seed.clone()),
+            sys: sys::Sys::default(),
             publish_no: 0,
             apart: false,
             matches: Vec::new(),

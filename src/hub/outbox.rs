@@ -552,11 +552,12 @@ impl Outbox {
         let flown = core::mem::take(&mut self.flights);
         self.aloft = 0;
         self.restore_released(flown.iter().filter(|f| f.released && !f.settled).map(|f| f.ord));
-        let again = |f: Flight| f.volatile.map(|d| Delivery { dup: true, ..d });
+        let again = |f: Flight| f.volatile.map(|d| Delivery { dup: true, timed: false, ..d });
         let mut live: VecDeque<Delivery> = flown.into_iter().filter_map(again).collect();
         let ledger = self.ledger.as_deref();
         let holds = |ord: u64| ledger.is_some_and(|l| l.holds(ord));
-        live.extend(self.live.drain(..).filter(|d| d.ord != 0 && !holds(d.ord)));
+        let waiting = self.live.drain(..).filter(|d| d.ord != 0 && !holds(d.ord));
+        live.extend(waiting.map(|d| Delivery { timed: false, ..d }));
         live.shrink_to_fit();
         self.live = live;
         self.cursor = ledger.map_or(self.next, |l| l.floor() + 1);

@@ -14,7 +14,8 @@ fn delivery() -> Delivery {
     let topic = Star { levels_max: 4 }.topic(&Bytes::from_static(b"a")).expect("a topic");
     let (body, props) = (Bytes::new(), Bytes::new());
     let charge = Meter::default().charge(1);
-    let message = Arc::new(Message { topic, body, props, qos: 1, born: 0, expires: 0, charge });
+    let (qos, born, came, expires) = (1, 0, 0, 0);
+    let message = Arc::new(Message { topic, body, props, qos, born, came, expires, charge });
     Delivery {
         message,
         ord: 0,
@@ -23,6 +24,7 @@ fn delivery() -> Delivery {
         dup: false,
         asked: false,
         shared: false,
+        timed: false,
         subs: SubIds::new(),
     }
 }

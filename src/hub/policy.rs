@@ -409,6 +409,18 @@ impl Policy for Open {
     }
 }
 
+/// What a login asked for, besides names.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Terms {
+    /// The version, as its protocol counts; MQTT 3.1, 3.1.1 and 5.0 are 1, 2 and 5 to those who
+    /// read logs.
+    pub version: Option<u8>,
+    /// Nothing is to be left of an earlier session.
+    pub clean: bool,
+    /// Seconds of silence it announced.
+    pub keepalive_s: u16,
+}
+
 /// Watches. Told after the fact; cannot change anything; must not block.
 pub trait Observer: Send {
     /// This happened.
@@ -427,6 +439,13 @@ pub enum Event<'a> {
         /// Where from.
         address: Address,
     },
+    /// The port it comes from, where there is one.
+    Port {
+        /// Which connection.
+        conn: ConnId,
+        /// The other end's.
+        port: u16,
+    },
     /// A trusted proxy said for whom it speaks.
     Forwarded {
         /// Which connection.
@@ -444,6 +463,8 @@ pub enum Event<'a> {
         who: &'a Principal,
         /// The client id as sent.
         client_id: &'a [u8],
+        /// What else it said.
+        terms: Option<Terms>,
     },
     /// A login failed.
     Refused {

@@ -393,6 +393,7 @@ fn item_of(message: std::sync::Arc<super::message::Message>) -> Delivery {
         dup: false,
         asked: true,
         shared: false,
+        timed: false,
         subs,
     }
 }

@@ -11,6 +11,7 @@ use bytes::Bytes;
 
 use crate::base::id::{ConnId, Lsn, OwnerNo, RealmId, SessionId};
 use crate::base::limits::Limit;
+use crate::base::stats::Counter;
 use crate::base::time::{Deadline, Now};
 use crate::journal::record::{OwnerRecord, Record};
 use crate::journal::{Class, Journal, Spot, State};
@@ -398,6 +399,7 @@ impl Hub {
             return;
         }
         if s.expires.is_some_and(|at| now.reached(at)) {
+            self.stats.count(Counter::SessionsExpired);
             return self.forget(now, id);
         }
         let will_at = s.extra.as_ref().and_then(|extra| extra.will_at);

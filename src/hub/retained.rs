@@ -275,6 +275,7 @@ impl Hub {
             dup: replay.again,
             asked: false,
             shared: false,
+            timed: false,
             subs: (opts.id != 0).then_some(opts.id).into_iter().collect(),
         };
         self.owe_one(id, delivery)

@@ -162,6 +162,7 @@ impl Hub {
         s.subs.insert(at, Sub { leaf, slot: members.len() as u32, opts, len });
         grow(members);
         members.push(Member { session: id, opts });
+        self.subs += 1;
     }
 
     /// Stop listening. `None`: there was no such subscription.
@@ -210,6 +211,7 @@ impl Hub {
         let Some(s) = self.sessions.get_mut(id) else { return };
         let Ok(at) = place_of(&s.subs, leaf) else { return };
         let sub = s.subs.remove(at);
+        self.subs -= 1;
         s.subs_bytes -= sub.len;
         let slot = sub.slot as usize;
         let Some(members) = r.topics.leaf_mut(leaf) else { return };

@@ -353,7 +353,7 @@ impl Trace {
                     Line { detail: address.to_string(), ..line(now, "opened", Bytes::new()) }
                 })
             }
-            Event::LoggedIn { conn, protocol, who, client_id } => {
+            Event::LoggedIn { conn, protocol, who, client_id, .. } => {
                 let name = if client_id.is_empty() { &who.user[..] } else { client_id };
                 let name = Bytes::copy_from_slice(name);
                 let mine = self.conns.contains(&conn) || self.names.contains(&name);
@@ -470,7 +470,8 @@ mod tests {
     fn login(watch: &mut Watch, n: u32, name: &str) {
         let conn = ConnId { index: n, life: 0 };
         let (who, client_id) = (&who(name), name.as_bytes());
-        watch.see(at(n.into()), &Event::LoggedIn { conn, protocol: "mqtt", who, client_id });
+        let login = Event::LoggedIn { conn, protocol: "mqtt", who, client_id, terms: None };
+        watch.see(at(n.into()), &login);
     }
 
     #[test]

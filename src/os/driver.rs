@@ -16,9 +16,12 @@ use crossbeam_channel::{Receiver, Sender, bounded};
 
 use super::clock::Clock;
 use super::disk::Disk;
+use super::figures;
 use super::linger::Linger;
 use super::listener::Door;
 use super::local::{Command, Control, Locals};
+use super::logging;
+use super::notify::Notify;
 use super::poller::{self, Poller, Ready, Whom};
 use super::reload::{Asker, Reloads, Renew, Street, Told};
 use super::signal::{Signal, Signals};
@@ -31,6 +34,8 @@ use crate::base::time::{Deadline, Now};
 use crate::engine::{Completion, Effect, Engine};
 use crate::hub::admin::Operation;
 use crate::hub::policy::Event;
+use crate::hub::sys::Outside;
+use crate::hub::timings::Timing;
 use crate::journal::State;
 use crate::journal::storage::Storage;
 use crate::proto::doom::Doom;
@@ -57,6 +62,8 @@ pub struct Parts {
     pub signals: Option<Signals>,
     /// What to do when the files should be read again.
     pub reload: Option<Box<dyn Renew>>,
+    /// Who started us and wants to know how we are.
+    pub notify: Option<Notify>,
     /// Keys the maps.
     pub seed: u64,
 }
@@ -81,6 +88,8 @@ pub struct Driver {
     sockets: Vec<Option<Socket>>,
     ready: VecDeque<ConnId>,
     paused: Vec<ConnId>,
+    /// Those whose sockets did not take everything.
+    behind: Vec<ConnId>,
     linger: Linger,
     locals: Locals,
     commands: Receiver<Command>,
@@ -94,14 +103,22 @@ pub struct Driver {
     chunk: BytesMut,
     through: Box<[u8]>,
     events: Vec<Ready>,
+    /// When the present turn began.
+    began: Option<Now>,
+    /// When `$SYS` is due.
+    sys_at: Option<Deadline>,
     /// When the end must come, once it was asked for.
     stopping: Option<Deadline>,
+    /// Until when answers are waited for, once the end was asked for.
+    draining: Option<Deadline>,
     /// Nothing more is waited for.
     at_once: bool,
+    /// Who wants to know how we are.
+    notify: Option<Notify>,
+    /// When it must hear from us again.
+    alive_at: Option<Deadline>,
     /// An operator wants the end.
     asked_to_stop: bool,
-    /// Until when the log says more or less than usual, and what is usual.
-    loud: Option<(Deadline, log::LevelFilter)>,
 }
 
 impl Driver {
@@ -138,6 +155,7 @@ impl Driver {
             sockets: Vec::new(),
             ready: VecDeque::new(),
             paused: Vec::new(),
+            behind: Vec::new(),
             linger: Linger::default(),
             locals: Locals::new(parts.seed),
             commands,
@@ -151,15 +169,24 @@ impl Driver {
             chunk: BytesMut::with_capacity(read),
             through: vec![0; read].into_boxed_slice(),
             events: Vec::with_capacity(1_024),
+            began: None,
+            sys_at: None,
             stopping: None,
+            draining: None,
             at_once: false,
+            notify: parts.notify,
+            alive_at: None,
             asked_to_stop: false,
-            loud: None,
         })
     }
 
     /// Turn until asked to stop.
     pub fn run(mut self) -> io::Result<End> {
+        self.tell_ready();
+        // What is said regularly begins now, not with the first who comes.
+        let now = Deadline(self.clock.now().mono);
+        self.sys_at = Some(now);
+        self.alive_at = self.notify.as_ref().and_then(Notify::every_ms).map(|_| now);
         loop {
             self.turn()?;
             if let Some(end) = self.end() {
@@ -177,12 +204,12 @@ impl Driver {
         self.take_answers(now);
         self.take_arrivals(now);
         self.engine.on_time(now);
+        self.say_sys(now);
+        self.tell_alive(now);
         self.commit(now);
         self.speak(now);
+        self.drain(now);
         self.bury(now);
-        if let Some((_, usual)) = self.loud.take_if(|(until, _)| now.reached(*until)) {
-            log::set_max_level(usual);
-        }
         if std::mem::take(&mut self.asked_to_stop) {
             self.stop(now);
         }
@@ -193,18 +220,33 @@ impl Driver {
     /// 0. Wait until something happens or is due, and read the clock.
     fn wait(&mut self) -> io::Result<Now> {
         let now = self.clock.now();
-        let limit = if !self.ready.is_empty() || self.has_questions() {
-            Some(Duration::ZERO)
+        if let Some(began) = self.began {
+            self.engine.hub_mut().timings.on_turn_over(began, now);
+        }
+        let due = if !self.ready.is_empty() || self.has_questions() {
+            Some(Deadline(0))
         } else {
-            let loud = self.loud.map(|(until, _)| until);
-            let dues = [self.engine.poll_deadline(), self.linger.deadline(), self.stopping, loud];
-            let doors = self.doors.iter().map(Door::deadline);
-            let due = dues.into_iter().chain(doors).flatten().min();
-            // Rounded up to a millisecond, or the last one would be spent spinning.
-            due.map(|at| Duration::from_millis(at.ms_left(now)))
+            self.due()
         };
+        // Rounded up to a millisecond, or the last one would be spent spinning.
+        let limit = due.map(|at| Duration::from_millis(at.ms_left(now)));
         self.poller.wait(limit, &mut self.events)?;
-        Ok(self.clock.now())
+        let now = self.clock.now();
+        self.began = Some(now);
+        // What is due at once has no moment at which it should have been done.
+        if let Some(due) = due.filter(|due| due.0 > 0 && now.reached(*due)) {
+            let late = (now.mono - due.0) / 1_000;
+            self.engine.hub_mut().timings.record(Timing::Drift, late);
+        }
+        Ok(now)
+    }
+
+    /// The next moment at which something is to be done although nothing happens.
+    fn due(&self) -> Option<Deadline> {
+        let own = [self.stopping, self.draining, self.sys_at, self.alive_at];
+        let dues = [self.engine.poll_deadline(), self.linger.deadline()];
+        let doors = self.doors.iter().map(Door::deadline);
+        dues.into_iter().chain(own).chain(doors).flatten().min()
     }
 
     /// A question was left in the queue and can be taken now.
@@ -222,7 +264,10 @@ impl Driver {
         }
         let (engine, doors, poller) = (&mut self.engine, &mut self.doors, &self.poller);
         if self.stopping.is_none() {
-            self.reloads.on_prepared(now, Street { engine, doors, poller });
+            let done = self.reloads.on_prepared(now, Street { engine, doors, poller });
+            if done {
+                self.tell_ready();
+            }
         }
         while let Ok(control) = self.controls.try_recv() {
             if let Control::Stop = control {
@@ -297,11 +342,14 @@ impl Driver {
     fn accept(&mut self, now: Now, at: usize) {
         for _ in 0..self.engine.limits().accepts_turn {
             let Some(door) = self.doors.get_mut(at) else { return };
-            let Some((stream, from)) = door.accept(now) else { return };
+            let Some((stream, from, port)) = door.accept(now) else { return };
             let near = from.ip().is_none_or(|ip| ip.to_canonical().is_loopback());
             let accepted = self.engine.on_accept(now, door.place, from, near);
             // Whoever gets no slot is let go by dropping the socket; the engine counts it.
             let Ok(conn) = accepted else { continue };
+            if let Some(port) = port {
+                self.engine.hub_mut().observer.see(now, &Event::Port { conn, port });
+            }
             self.admit(now, conn, stream);
         }
     }
@@ -365,6 +413,36 @@ impl Driver {
         }
     }
 
+    /// What is kept under `$SYS`, when its time has come.
+    fn say_sys(&mut self, now: Now) {
+        let every_ms = self.engine.limits().sys_interval_s.saturating_mul(1_000);
+        let next = now.after_ms(every_ms);
+        let at = self.sys_at.map_or(Deadline(now.mono), |at| at.min(next));
+        self.sys_at = (every_ms > 0).then_some(if now.reached(at) { next } else { at });
+        if every_ms == 0 || !now.reached(at) || self.stopping.is_some() {
+            return;
+        }
+        let unsent = self.unsent();
+        let sockets = self.engine.connections().saturating_sub(self.locals.len());
+        let resident = figures::resident();
+        self.engine.publish_sys(now, Outside { sockets, unsent, resident, connected: 0 });
+    }
+
+    /// Pieces and bytes that sockets have not taken. Only those are looked at that had some.
+    fn unsent(&mut self) -> (u64, u64) {
+        let mut all = (0, 0);
+        let sockets = &mut self.sockets;
+        self.behind.retain(|conn| {
+            let slot = sockets.get_mut(conn.index as usize).and_then(Option::as_mut);
+            let Some(socket) = slot.filter(|s| s.conn == *conn) else { return false };
+            let (pieces, bytes) = socket.unsent();
+            all = (all.0 + pieces, all.1 + bytes);
+            socket.behind = pieces > 0;
+            socket.behind
+        });
+        all
+    }
+
     /// 4. The end of what happens in this turn; work goes out to the threads. Step 3, the clock,
     ///    is a single call.
     fn commit(&mut self, now: Now) {
@@ -395,8 +473,12 @@ impl Driver {
     }
 
     /// 5. Everybody who has something to say says one turn's share of it, in one write.
-    fn speak(&mut self, now: Now) {
-        for _ in 0..self.engine.dirty_len() {
+    ///    In a long turn the clock is read anew, so that what is measured here is true.
+    fn speak(&mut self, mut now: Now) {
+        for n in 0..self.engine.dirty_len() {
+            if n % READING == 0 {
+                now = self.clock.now();
+            }
             let Some(conn) = self.engine.poll_dirty() else { return };
             if self.engine.is_local(conn) {
                 self.locals.speak(now, &mut self.engine, conn);
@@ -413,6 +495,9 @@ impl Driver {
                 Drained::All => {}
                 Drained::Part(done) => {
                     socket.keep(&self.out, done);
+                    if !core::mem::replace(&mut socket.behind, true) {
+                        self.behind.push(conn);
+                    }
                     self.engine.on_blocked(now, conn);
                 }
                 Drained::Broken => self.engine.on_closed(now, conn, true),
@@ -477,15 +562,42 @@ impl Driver {
     fn take_signals(&mut self, now: Now) {
         while let Some(signal) = self.signals.as_mut().and_then(Signals::take) {
             match signal {
-                Signal::Stop if self.stopping.is_some() => self.at_once = true,
+                Signal::Stop if self.stopping.is_some() => {
+                    log::info!("asked to stop again: at once");
+                    self.at_once = true;
+                }
                 Signal::Stop => {
                     log::info!("asked to stop: saying goodbye to {}", self.engine.connections());
                     self.stop(now);
                 }
-                Signal::Reload => self.reloads.ask(now, Asker::Nobody, &mut self.engine),
+                Signal::Reload => self.read_again(now, Asker::Nobody),
+                Signal::Reopen if logging::reopen() => {}
                 Signal::Reopen => log::info!("there is no log file to be opened again"),
-                Signal::Print => print(&self.engine),
+                Signal::Print => figures::print(&self.engine),
             }
+        }
+    }
+
+    fn read_again(&mut self, now: Now, asker: Asker) {
+        if let Some(notify) = &self.notify {
+            notify.reloading();
+        }
+        self.reloads.ask(now, asker, &mut self.engine);
+    }
+
+    fn tell_ready(&self) {
+        if let Some(notify) = &self.notify {
+            notify.ready(&format!("serving on {} listeners", self.doors.len()));
+        }
+    }
+
+    /// Whoever watches hears that the loop turns.
+    fn tell_alive(&mut self, now: Now) {
+        let Some(notify) = &self.notify else { return };
+        let Some(every_ms) = notify.every_ms() else { return };
+        if self.alive_at.is_none_or(|at| now.reached(at)) {
+            notify.alive();
+            self.alive_at = Some(now.after_ms(every_ms));
         }
     }
 
@@ -496,7 +608,7 @@ impl Driver {
                 let tell = move |now, engine: &mut Engine, result| {
                     engine.on_completion(now, Completion::Operated { ticket, result });
                 };
-                self.reloads.ask(now, Asker::Within(Box::new(tell)), &mut self.engine);
+                self.read_again(now, Asker::Within(Box::new(tell)));
                 return None;
             }
             Operation::Drain => {
@@ -508,29 +620,35 @@ impl Driver {
                 self.asked_to_stop = true;
                 Ok("the broker comes to its end".into())
             }
+            Operation::Reopen if logging::reopen() => Ok("the log file is opened again".into()),
             Operation::Reopen => Ok("there is no log file to be opened again".into()),
             Operation::LogLevel { target, level, for_s } => {
-                self.set_level(now, target, level, *for_s)
+                logging::set_level_named(target, level, *for_s)
             }
         })
     }
 
-    fn set_level(&mut self, now: Now, target: &str, level: &str, for_s: u64) -> Told {
-        let level = level.parse().ok().filter(|_| target.is_empty());
-        let level: log::LevelFilter = level.ok_or("only the level of all can be set")?;
-        let usual = self.loud.map_or_else(log::max_level, |(_, usual)| usual);
-        self.loud = Some((now.after_ms(for_s.saturating_mul(1_000)), usual));
-        log::set_max_level(level);
-        Ok(format!("the log says {level} for {for_s} s, then {usual}"))
-    }
-
-    /// Nobody new, last words for everybody, and the journal to the disk.
+    /// Nobody new, and no more questions; what was asked is still answered.
     fn stop(&mut self, now: Now) {
         if self.stopping.is_some() {
             return;
         }
+        if let Some(notify) = &self.notify {
+            notify.stopping();
+        }
         self.stopping = Some(now.after_ms(STOP_MS));
+        self.draining = Some(now.after_ms(DRAIN_MS));
         self.doors.clear();
+        self.engine.fall_silent();
+    }
+
+    /// Once everybody has an answer: last words for everybody, and the journal to the disk.
+    fn drain(&mut self, now: Now) {
+        let Some(until) = self.draining else { return };
+        if self.engine.owes_answers() && !now.reached(until) {
+            return;
+        }
+        self.draining = None;
         self.engine.stop(now);
         if let Some(journal) = &mut self.engine.hub_mut().journal {
             journal.close();
@@ -540,6 +658,9 @@ impl Driver {
     /// Is it over?
     fn end(&self) -> Option<End> {
         let until = self.stopping?;
+        if self.draining.is_some() && !self.at_once {
+            return None;
+        }
         let journal = self.engine.hub().journal();
         if let Some(State::Failed(error)) = journal.map(crate::journal::Journal::state) {
             return Some(End::DiskFailed(error.to_string()));
@@ -553,19 +674,6 @@ impl Driver {
     }
 }
 
-/// The counters as one line of JSON, on standard output.
-fn print(engine: &Engine) {
-    use std::io::Write;
-
-    let mut line = format!("{{\"connections\":{}", engine.connections());
-    for (label, value) in engine.hub().stats.iter() {
-        line.push_str(&format!(",\"{label}\":{value}"));
-    }
-    line.push_str("}\n");
-    // A closed standard output is nobody's reason to stop.
-    let _ = io::stdout().write_all(line.as_bytes());
-}
-
 /// An answer for the loop. When the loop is gone nobody waits for it.
 fn tell(sender: &Sender<Completion>, waker: &mio::Waker, completion: Completion) {
     if sender.send(completion).is_ok() {
@@ -573,9 +681,13 @@ fn tell(sender: &Sender<Completion>, waker: &mio::Waker, completion: Completion)
     }
 }
 
+/// Connections that speak by one reading of the clock.
+const READING: usize = 32;
 /// Answers that wait for the loop; more than there can be jobs in the queues of the threads.
 const ANSWERS: usize = 1_024;
 /// Questions of the embedding program taken in one turn.
 const COMMANDS_TURN: usize = 1_024;
 /// How long the end may take.
 const STOP_MS: u64 = 5_000;
+/// How much of that answers may take that wait for the disk.
+const DRAIN_MS: u64 = 3_000;

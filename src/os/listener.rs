@@ -7,7 +7,7 @@
 use std::fmt;
 use std::io;
 use std::net::SocketAddr;
-use std::os::fd::AsFd;
+use std::os::fd::{AsFd, OwnedFd};
 use std::os::unix::fs::{FileTypeExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 
@@ -29,6 +29,8 @@ pub struct Door {
     pub name: u32,
     /// Where it is bound.
     pub local: Local,
+    /// Its file goes with it.
+    owns_file: bool,
     waiting: bool,
     rests: Option<Deadline>,
 }
@@ -86,7 +88,8 @@ impl Door {
         let listener = UnixListener::bind(path)?;
         let local = Local::File(path.to_owned());
         // From here on the file goes with the door.
-        let door = Self::new(Listener::Unix(listener), place, local);
+        let mut door = Self::new(Listener::Unix(listener), place, local);
+        door.owns_file = true;
         std::fs::set_permissions(path, std::fs::Permissions::from_mode(mode))?;
         if let Listener::Unix(listener) = &door.listener {
             sys::listen(listener.as_fd(), BACKLOG)?;
@@ -94,9 +97,24 @@ impl Door {
         Ok(door)
     }
 
+    /// Use a socket that somebody else bound, of whatever kind it is. Its file stays theirs.
+    pub fn adopt(fd: OwnedFd, place: u16) -> io::Result<Self> {
+        sys::listen(fd.as_fd(), BACKLOG)?;
+        let listener = std::net::TcpListener::from(fd);
+        listener.set_nonblocking(true)?;
+        if let Ok(address) = listener.local_addr() {
+            let listener = Listener::Tcp(TcpListener::from_std(listener));
+            return Ok(Self::new(listener, place, Local::Net(address)));
+        }
+        let listener = std::os::unix::net::UnixListener::from(OwnedFd::from(listener));
+        let path = listener.local_addr()?.as_pathname().map(Path::to_owned).unwrap_or_default();
+        let listener = Listener::Unix(UnixListener::from_std(listener));
+        Ok(Self::new(listener, place, Local::File(path)))
+    }
+
     fn new(listener: Listener, place: u16, local: Local) -> Self {
         let name = u32::from(place);
-        Self { listener, place, name, local, waiting: false, rests: None }
+        Self { listener, place, name, local, owns_file: false, waiting: false, rests: None }
     }
 
     /// Hear about arrivals, under this name.
@@ -115,7 +133,8 @@ impl Door {
     }
 
     /// The next arrival, if there is one and the door is not resting.
-    pub fn accept(&mut self, now: Now) -> Option<(Stream, Address)> {
+    /// With the port it comes from, where there is one.
+    pub fn accept(&mut self, now: Now) -> Option<(Stream, Address, Option<u16>)> {
         if !self.is_open(now) {
             return None;
         }
@@ -152,20 +171,20 @@ impl Door {
 }
 
 impl Listener {
-    fn next(&self) -> io::Result<(Stream, Address)> {
+    fn next(&self) -> io::Result<(Stream, Address, Option<u16>)> {
         Ok(match self {
             Self::Tcp(listener) => {
                 let (stream, from) = listener.accept()?;
-                (stream.into(), Address::from(from.ip()))
+                (stream.into(), Address::from(from.ip()), Some(from.port()))
             }
-            Self::Unix(listener) => (listener.accept()?.0.into(), Address::Local),
+            Self::Unix(listener) => (listener.accept()?.0.into(), Address::Local, None),
         })
     }
 }
 
 impl Drop for Door {
     fn drop(&mut self) {
-        if let Local::File(path) = &self.local {
+        if let (Local::File(path), true) = (&self.local, self.owns_file) {
             // Gone already is as good.
             let _ = std::fs::remove_file(path);
         }

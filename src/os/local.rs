@@ -109,6 +109,11 @@ impl Locals {
         }
     }
 
+    /// Connections that are these.
+    pub(super) fn len(&self) -> usize {
+        self.inboxes.len() + usize::from(self.publisher.is_some())
+    }
+
     /// Another question may be taken.
     pub(super) fn has_room(&self) -> bool {
         self.askers.len() < ASKED_MAX

@@ -6,7 +6,7 @@
 //! what any client can repeat at will there are so many lines in a second, and a count of the rest.
 //! Absent on purpose: where the lines go.
 
-use std::fmt::{self, Write};
+use std::fmt;
 
 use log::Level;
 
@@ -15,7 +15,10 @@ use crate::base::id::ConnId;
 use crate::base::limits::Limit;
 use crate::base::map::{Map, Seed};
 use crate::base::time::Now;
-use crate::hub::policy::{Access, Address, Event, Observer};
+use crate::hub::policy::{self, Access, Address, Event, Observer};
+use crate::topic::Filter;
+
+use super::logging::{Plain, Said};
 
 /// Writes events to the log. It remembers, of every connection, whose it is.
 #[derive(Debug)]
@@ -29,6 +32,7 @@ pub struct LogObserver {
 #[derive(Debug)]
 struct Known {
     address: Address,
+    port: Option<u16>,
     client: Option<String>,
 }
 
@@ -53,15 +57,15 @@ impl LogObserver {
         true
     }
 
-    fn on_logged_in(&mut self, conn: ConnId, protocol: &str, user: &[u8], client_id: &[u8]) {
+    fn on_logged_in(&mut self, conn: ConnId, protocol: &str, user: &[u8], login: &Login<'_>) {
         let Some(known) = self.open.get_mut(&conn) else { return };
-        let name = if client_id.is_empty() { user } else { client_id };
+        let name = if login.client_id.is_empty() { user } else { login.client_id };
         let client = Plain(name).to_string();
+        let terms = Terms { protocol, user, terms: login.terms };
         log::info!(
             target: "spindle::conn",
-            "New client connected from {} as {client} ({protocol}, u'{}').",
-            known.address,
-            Plain(user)
+            "New client connected from {} as {client} ({terms}).",
+            Origin(known)
         );
         known.client = Some(client);
     }
@@ -71,10 +75,10 @@ impl LogObserver {
             Some(Known { client: Some(client), .. }) => {
                 log::info!(target: "spindle::conn", "Client {client} disconnected: {reason}.");
             }
-            Some(Known { address, .. }) => {
+            Some(known) => {
                 log::debug!(
                     target: "spindle::conn",
-                    "Client <unknown> from {address} disconnected: {reason}."
+                    "Client <unknown> from {} disconnected: {reason}.", Origin(&known)
                 );
             }
             None => {}
@@ -86,10 +90,10 @@ impl LogObserver {
     fn on_forwarded(&mut self, conn: ConnId, address: Address) {
         if let Some(known) = self.open.get_mut(&conn) {
             log::debug!(
-                target: "spindle::conn",
-                "forwarded conn={} by={} for={address}", Conn(conn), known.address
+                target: "spindle::conn", conn:% = Conn(conn), by:% = known.address,
+                client:% = address; "forwarded"
             );
-            known.address = address;
+            (known.address, known.port) = (address, None);
         }
     }
 }
@@ -103,102 +107,130 @@ impl Observer for LogObserver {
         }
         match *event {
             Event::Opened { conn, listener, address } => {
-                self.open.insert(conn, Known { address, client: None });
+                self.open.insert(conn, Known { address, port: None, client: None });
                 log::debug!(
-                    target: "spindle::conn",
-                    "New connection from {address} listener={} conn={}", listener.0, Conn(conn)
+                    target: "spindle::conn", conn:% = Conn(conn), address:% = address,
+                    listener = listener.0; "opened"
                 );
             }
-            Event::Forwarded { conn, address } => self.on_forwarded(conn, address),
-            Event::LoggedIn { conn, protocol, who, client_id } => {
-                self.on_logged_in(conn, protocol, &who.user, client_id);
+            Event::Port { conn, port } => {
+                if let Some(known) = self.open.get_mut(&conn) {
+                    known.port = Some(port);
+                }
             }
-            Event::Refused { conn, address, user, why } => log::warn!(
-                target: "spindle::access",
-                "login refused conn={} address={address} user='{}' reason=\"{why}\"",
-                Conn(conn), Plain(user)
-            ),
+            Event::Forwarded { conn, address } => self.on_forwarded(conn, address),
+            Event::LoggedIn { conn, protocol, who, client_id, terms } => {
+                self.on_logged_in(conn, protocol, &who.user, &Login { client_id, terms });
+            }
             Event::Closed { conn, reason } => self.on_closed(conn, reason),
+            Event::Refused { conn, address, user, why } => log::warn!(
+                target: "spindle::access", conn:% = Conn(conn), address:% = address,
+                user:% = Said(user), reason:% = why; "login refused"
+            ),
+            Event::Denied { conn, who, access, why } => tell_denied(conn, &who.user, &access, why),
             Event::Subscribed { who, filter } => log::debug!(
-                target: "spindle::sub",
-                "subscribed user='{}' filter='{}'",
-                Plain(&who.user), Plain(format!("{filter:?}").as_bytes())
+                target: "spindle::sub", user:% = Said(&who.user), filter:% = Shown(filter);
+                "subscribed"
             ),
             Event::Unsubscribed { who, filter } => log::debug!(
-                target: "spindle::sub",
-                "unsubscribed user='{}' filter='{}'",
-                Plain(&who.user), Plain(format!("{filter:?}").as_bytes())
+                target: "spindle::sub", user:% = Said(&who.user), filter:% = Shown(filter);
+                "unsubscribed"
             ),
             Event::Published { who, topic, len, qos, retain } => log::trace!(
-                target: "spindle::pub",
-                "published user='{}' topic='{}' len={len} qos={qos} retain={retain}",
-                Plain(&who.user), Plain(topic.text())
+                target: "spindle::pub", user:% = Said(&who.user), topic:% = Said(topic.text()),
+                len, qos, retain; "published"
             ),
             Event::Dropped { user, topic, reason } => log::debug!(
-                target: "spindle::pub",
-                "dropped user='{}' topic='{}' reason={reason}",
-                Plain(user), Plain(topic.text())
+                target: "spindle::pub", user:% = Said(user), topic:% = Said(topic.text()), reason;
+                "dropped"
             ),
             Event::Unspelled { protocol, topic } => log::warn!(
-                target: "spindle::pub",
-                "topic='{}' has no spelling in protocol={protocol}, whose readers do not get it",
-                Plain(topic.text())
+                target: "spindle::pub", topic:% = Said(topic.text()), protocol;
+                "a topic without a spelling in this protocol, whose readers do not get it"
             ),
             Event::Limited { who, limit } => tell_limit(who, limit),
-            Event::Denied { conn, who, access, why } => log::info!(
-                target: "spindle::access",
-                "denied conn={} user='{}' {} why=\"{}\"",
-                Conn(conn), Plain(&who.user), Asked(access), Plain(why.as_bytes())
-            ),
             Event::Fault { conn, clause, text } => log::info!(
-                target: "spindle::proto",
-                "fault conn={} clause=\"{clause}\" text=\"{}\"",
-                Conn(conn), Plain(text.as_bytes())
+                target: "spindle::proto", conn:% = Conn(conn), clause,
+                text:% = Said(text.as_bytes()); "fault"
             ),
-            Event::Stopped { clean } => log::debug!(target: "spindle", "at the end clean={clean}"),
+            Event::Stopped { clean } => log::debug!(target: "spindle", clean; "at the end"),
             Event::Storage { state, text } => log::warn!(
-                target: "spindle::journal",
-                "state={state} text=\"{}\"", Plain(text.as_bytes())
+                target: "spindle::journal", state, text:% = Said(text.as_bytes()); "storage"
             ),
         }
     }
+}
+
+fn tell_denied(conn: ConnId, user: &[u8], access: &Access<'_>, why: &str) {
+    let text;
+    let (verb, name) = match access {
+        Access::Publish(topic) => ("publish", &topic.text()[..]),
+        Access::Receive(topic) => ("receive", &topic.text()[..]),
+        Access::Request(topic) => ("request", &topic.text()[..]),
+        Access::Subscribe(filter) => {
+            text = Shown(filter).to_string();
+            ("subscribe", text.as_bytes())
+        }
+    };
+    log::info!(
+        target: "spindle::access", conn:% = Conn(conn), user:% = Said(user), verb,
+        name:% = Said(name), why:% = Said(why.as_bytes()); "denied"
+    );
 }
 
 fn tell_limit(who: &[u8], limit: Limit) {
     // A full window is how a slow reader paces us; it is nothing to be alarmed about.
     let level = if limit == Limit::inflight_max { Level::Debug } else { Level::Warn };
     log::log!(
-        target: "spindle::limit", level,
-        "limit reached who='{}' limit={}", Plain(who), limit.name()
+        target: "spindle::limit", level, who:% = Said(who), limit = limit.name(); "limit reached"
     );
 }
 
-/// Text that somebody else made: escaped, and cut.
-#[derive(Clone, Copy, Debug)]
-pub struct Plain<'a>(pub &'a [u8]);
+/// Where somebody comes from, with the port as far as it is known.
+struct Origin<'a>(&'a Known);
 
-impl fmt::Display for Plain<'_> {
+impl fmt::Display for Origin<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let mut left = SHOWN_MAX;
-        for chunk in self.0.utf8_chunks() {
-            for c in chunk.valid().chars() {
-                let tame = !c.is_control() && !matches!(c, '\'' | '"' | '\\') && c != '\u{2028}';
-                let len = if tame { c.len_utf8() } else { 8 };
-                if len > left {
-                    return f.write_str("...");
-                }
-                left -= len;
-                if tame { f.write_char(c)? } else { write!(f, "{}", c.escape_default())? }
-            }
-            for byte in chunk.invalid() {
-                if left < 4 {
-                    return f.write_str("...");
-                }
-                left -= 4;
-                write!(f, "\\x{byte:02x}")?;
-            }
+        match (self.0.address, self.0.port) {
+            (address @ Address::V6(_), Some(port)) => write!(f, "[{address}]:{port}"),
+            (address, Some(port)) => write!(f, "{address}:{port}"),
+            (address, None) => write!(f, "{address}"),
         }
-        Ok(())
+    }
+}
+
+/// What a login said besides names: for MQTT in the words that everybody greps for.
+struct Terms<'a> {
+    protocol: &'a str,
+    user: &'a [u8],
+    terms: Option<policy::Terms>,
+}
+
+impl fmt::Display for Terms<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match &self.terms {
+            Some(policy::Terms { version: Some(version), .. }) => write!(f, "p{version}")?,
+            _ => f.write_str(self.protocol)?,
+        }
+        if let Some(terms) = &self.terms {
+            write!(f, ", c{}, k{}", u8::from(terms.clean), terms.keepalive_s)?;
+        }
+        if self.user.is_empty() { Ok(()) } else { write!(f, ", u'{}'", Plain(self.user)) }
+    }
+}
+
+/// What a login said.
+struct Login<'a> {
+    client_id: &'a [u8],
+    terms: Option<policy::Terms>,
+}
+
+/// A filter as it was said, as far as it can be.
+struct Shown<'a>(&'a Filter);
+
+impl fmt::Display for Shown<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}", Said(format!("{:?}", self.0).as_bytes()))
     }
 }
 
@@ -210,26 +242,9 @@ impl fmt::Display for Conn {
     }
 }
 
-struct Asked<'a>(Access<'a>);
-
-impl fmt::Display for Asked<'_> {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self.0 {
-            Access::Publish(topic) => write!(f, "publish='{}'", Plain(topic.text())),
-            Access::Receive(topic) => write!(f, "receive='{}'", Plain(topic.text())),
-            Access::Request(topic) => write!(f, "request='{}'", Plain(topic.text())),
-            Access::Subscribe(filter) => {
-                write!(f, "subscribe='{}'", Plain(format!("{filter:?}").as_bytes()))
-            }
-        }
-    }
-}
-
 /// Lines about faulty clients in a second, and at once.
 const LINES_S: u64 = 20;
 const LINES: u64 = 200;
-/// Bytes shown of a text that somebody else made.
-const SHOWN_MAX: usize = 200;
 
 #[cfg(test)]
 mod tests {
@@ -247,14 +262,28 @@ mod tests {
     }
 
     #[test]
-    fn no_line_is_forged_and_none_is_long() {
-        let shown = |text: &[u8]| Plain(text).to_string();
-        assert_eq!(shown(b"sensor-1"), "sensor-1");
-        assert_eq!(shown("bl\u{fc}te".as_bytes()), "bl\u{fc}te");
-        assert_eq!(shown(b"a\nb' \\ \xff\x1b[31m"), "a\\nb\\' \\\\ \\xff\\u{1b}[31m");
-        let long = shown(&[b'x'; 500]);
-        assert_eq!((long.len(), long.ends_with("x...")), (203, true));
-        assert!(shown(&[0xff; 500]).len() <= 203);
-        assert!(shown(&[b'\n'; 500]).len() <= 203);
+    fn logins_are_said_in_the_words_that_are_known() {
+        let said = |protocol, user: &[u8], terms: Option<policy::Terms>| {
+            Terms { protocol, user, terms }.to_string()
+        };
+        let terms = |version| Some(policy::Terms { version, clean: true, keepalive_s: 60 });
+        assert_eq!(said("mqtt", b"user", terms(Some(5))), "p5, c1, k60, u'user'");
+        assert_eq!(said("mqtt", b"", terms(Some(2))), "p2, c1, k60");
+        assert_eq!(said("prx1", b"o'b\n", terms(None)), "prx1, c1, k60, u'o\\'b\\n'");
+        assert_eq!(said("local", b"", None), "local");
+    }
+
+    #[test]
+    fn a_port_stands_behind_its_address() {
+        let v6 = Address::V6(std::net::Ipv6Addr::LOCALHOST.octets());
+        for (address, port, want) in [
+            (Address::V4([10, 0, 0, 9]), Some(7), "10.0.0.9:7"),
+            (Address::V4([10, 0, 0, 9]), None, "10.0.0.9"),
+            (v6, Some(7), "[::1]:7"),
+            (v6, None, "::1"),
+            (Address::Local, None, "local"),
+        ] {
+            assert_eq!(Origin(&Known { address, port, client: None }).to_string(), want);
+        }
     }
 }

@@ -2,17 +2,22 @@
 //!
 //! Reading order: `driver` (the turn), `poller`, `listener`, `stream`, `socket`, `local` (the
 //! embedding program's way in), then the threads `disk` and `workers`, the files in `mmap`, and the
-//! small things: `clock`, `signal`, `sys`, `log_observer`. Whatever decides anything about messages
-//! is below; here bytes are carried. Absent on purpose: protocols, and a second loop.
+//! small things: `clock`, `signal`, `sys`, `figures`, `notify`, `passed`, `logging`, `log_observer`.
+//! Whatever decides anything about messages is below; here bytes are carried. Absent on purpose:
+//! protocols, and a second loop.
 
 pub mod clock;
 pub mod disk;
 pub mod driver;
+pub mod figures;
 mod linger;
 pub mod listener;
 pub mod local;
 pub mod log_observer;
+pub mod logging;
 pub mod mmap;
+pub mod notify;
+pub mod passed;
 pub mod poller;
 pub mod reload;
 pub mod signal;

@@ -116,9 +116,9 @@ impl Reloads {
         }
     }
 
-    /// A thread may have come back: take over what it brings.
-    pub(super) fn on_prepared(&mut self, now: Now, street: Street<'_>) {
-        let Ok((renew, result)) = self.prepared.1.try_recv() else { return };
+    /// A thread may have come back: take over what it brings. True when it has.
+    pub(super) fn on_prepared(&mut self, now: Now, street: Street<'_>) -> bool {
+        let Ok((renew, result)) = self.prepared.1.try_recv() else { return false };
         self.under_way = false;
         self.renew = renew;
         let Street { engine, doors, poller } = street;
@@ -134,6 +134,7 @@ impl Reloads {
         for asker in next {
             self.ask(now, asker, engine);
         }
+        true
     }
 
     fn answer(&mut self, now: Now, engine: &mut Engine, told: &Told) {

@@ -21,7 +21,7 @@ pub enum Signal {
     Stop,
     /// HUP: read the files again.
     Reload,
-    /// USR1: open the log again; there is no log file, so it is only noted.
+    /// USR1: open the log file again.
     Reopen,
     /// USR2: print the counters.
     Print,

@@ -28,6 +28,8 @@ pub struct Socket {
     pub queued: bool,
     /// It stands in the list of those that are not read from, though they could be.
     pub paused: bool,
+    /// It stands in the list of those that have, or had, something left over.
+    pub behind: bool,
     /// What a short write left over.
     rest: VecDeque<Bytes>,
 }
@@ -61,8 +63,16 @@ impl Socket {
     #[must_use]
     pub fn new(conn: ConnId, stream: impl Into<Stream>) -> Self {
         let stream = stream.into();
-        let (readable, half_closed, queued, paused) = (false, false, false, false);
-        Self { conn, stream, readable, half_closed, queued, paused, rest: VecDeque::new() }
+        Self {
+            conn,
+            stream,
+            readable: false,
+            half_closed: false,
+            queued: false,
+            paused: false,
+            behind: false,
+            rest: VecDeque::new(),
+        }
     }
 
     /// Read once, at most as much as `through` holds, and append it to `into`. The detour through
@@ -114,6 +124,12 @@ impl Socket {
     #[must_use]
     pub fn is_blocked(&self) -> bool {
         !self.rest.is_empty()
+    }
+
+    /// Pieces and bytes that are left over.
+    #[must_use]
+    pub fn unsent(&self) -> (u64, u64) {
+        (self.rest.len() as u64, self.rest.iter().map(|piece| piece.len() as u64).sum())
     }
 
     /// Write what is left over, as far as the socket takes it.

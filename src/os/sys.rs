@@ -6,7 +6,8 @@
 #[cfg(target_os = "linux")]
 use std::fs::File;
 use std::io;
-use std::os::fd::{AsRawFd, BorrowedFd};
+use std::os::fd::{AsRawFd, BorrowedFd, FromRawFd, OwnedFd};
+use std::sync::atomic::{AtomicBool, Ordering};
 
 /// Let the other threads of this machine go first, by so many steps; best effort, for the calling
 /// thread alone. Elsewhere than on Linux it would slow the whole process, so there it does nothing.
@@ -29,7 +30,8 @@ pub fn listen(socket: BorrowedFd<'_>, backlog: i32) -> io::Result<()> {
     if result == 0 { Ok(()) } else { Err(io::Error::last_os_error()) }
 }
 
-/// Raise the number of descriptors this process may have as far as it may; what it is then.
+/// Raise the number of descriptors this process may have as far as it may; what it is then. Where
+/// nobody may change it (a sandbox forbids the call), it is what it was.
 pub fn raise_descriptors() -> io::Result<u64> {
     let mut limit = libc::rlimit { rlim_cur: 0, rlim_max: 0 };
     // SAFETY: the pointer is to a local of the right type, written before it is read.
@@ -43,20 +45,52 @@ pub fn raise_descriptors() -> io::Result<u64> {
         // SAFETY: as above, and the call only reads.
         #[expect(unsafe_code, reason = "std has no name for limits")]
         let result = unsafe { libc::setrlimit(libc::RLIMIT_NOFILE, &raw const wanted) };
-        if result != 0 {
-            return Err(io::Error::last_os_error());
+        if result == 0 {
+            limit = wanted;
         }
-        limit = wanted;
     }
     Ok(limit.rlim_cur)
+}
+
+/// Microseconds on the clock that systemd compares with.
+#[must_use]
+pub fn monotonic_us() -> u64 {
+    let mut time = libc::timespec { tv_sec: 0, tv_nsec: 0 };
+    // SAFETY: the pointer is to a local of the right type, written before it is read.
+    #[expect(unsafe_code, reason = "std keeps this number to itself")]
+    let result = unsafe { libc::clock_gettime(libc::CLOCK_MONOTONIC, &raw mut time) };
+    let whole = u64::try_from(time.tv_sec).unwrap_or_default().saturating_mul(1_000_000);
+    if result == 0 { whole + u64::try_from(time.tv_nsec).unwrap_or_default() / 1_000 } else { 0 }
+}
+
+/// The descriptors behind the standard streams, so many of them, that were passed on to this
+/// process. They are taken once: nobody else may have them.
+pub fn inherited(count: usize) -> io::Result<Vec<OwnedFd>> {
+    static TAKEN: AtomicBool = AtomicBool::new(false);
+    if TAKEN.swap(true, Ordering::SeqCst) {
+        return Err(io::Error::other("they were taken before"));
+    }
+    let mut all = Vec::with_capacity(count);
+    for fd in (3..).take(count) {
+        // SAFETY: `fcntl` takes numbers and answers for one that is no descriptor; nobody here
+        // closes what was open before the program.
+        #[expect(unsafe_code, reason = "std has no name for descriptors that were passed on")]
+        let set = unsafe { libc::fcntl(fd, libc::F_SETFD, libc::FD_CLOEXEC) };
+        if set < 0 {
+            return Err(io::Error::last_os_error());
+        }
+        // SAFETY: it is open, and who passed it on gave it to us alone; it is taken once.
+        #[expect(unsafe_code, reason = "std has no name for descriptors that were passed on")]
+        let fd = unsafe { OwnedFd::from_raw_fd(fd) };
+        all.push(fd);
+    }
+    Ok(all)
 }
 
 /// Keep these signals from interrupting any thread, and read them from a descriptor instead. To
 /// be called before the first thread is started, because threads inherit what is blocked.
 #[cfg(target_os = "linux")]
 pub fn signals(wanted: &[i32]) -> io::Result<File> {
-    use std::os::fd::{FromRawFd, OwnedFd};
-
     let mut set = core::mem::MaybeUninit::<libc::sigset_t>::uninit();
     // SAFETY: `sigemptyset` makes the local a valid set before anything else looks at it; the
     // other calls get that set and numbers; the descriptor is new and ours alone.

@@ -23,6 +23,16 @@ impl Mqtt {
     /// Open, and be let in under this name with a session that stays. The answer says whether
     /// there was one.
     pub(crate) fn join(address: &str, version: Version, name: &str) -> (Self, bool) {
+        Self::join_with(address, version, name, None)
+    }
+
+    /// The same with a password.
+    pub(crate) fn join_with(
+        address: &str,
+        version: Version,
+        name: &str,
+        password: Option<&'static str>,
+    ) -> (Self, bool) {
         let stream = TcpStream::connect(address).unwrap();
         stream.set_nodelay(true).unwrap();
         stream.set_write_timeout(Some(LONG)).unwrap();
@@ -40,12 +50,25 @@ impl Mqtt {
             client_id: client_id.clone(),
             will: None,
             username: Some(client_id),
-            password: None,
+            password: password.map(|text| Bytes::from_static(text.as_bytes())),
             props,
         })));
         match it.listen(LONG) {
             Ok(Some(Packet::ConnAck(ConnAck { present, code: 0, .. }))) => (it, present),
             other => panic!("{name} was not let in: {other:?}"),
+        }
+    }
+
+    /// The port it comes from.
+    pub(crate) fn port(&self) -> u16 {
+        self.stream.local_addr().unwrap().port()
+    }
+
+    /// The next message.
+    pub(crate) fn message(&mut self) -> Publish {
+        match self.listen(LONG) {
+            Ok(Some(Packet::Publish(message))) => message,
+            other => panic!("no message: {other:?}"),
         }
     }
 

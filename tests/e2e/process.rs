@@ -46,7 +46,11 @@ pub(crate) fn command() -> Command {
 impl Spindle {
     /// Start on this data directory and wait until it listens.
     pub(crate) fn start(data: &Path, flags: &[&str]) -> Self {
-        let mut command = command();
+        Self::start_by(command(), data, flags)
+    }
+
+    /// The same by a command that was prepared.
+    pub(crate) fn start_by(mut command: Command, data: &Path, flags: &[&str]) -> Self {
         command.arg("serve").arg("--data").arg(data).args(["--listen", "prx1://127.0.0.1:0"]);
         let mut child =
             command.args(flags).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
@@ -61,8 +65,13 @@ impl Spindle {
         });
         let mut it = Self { child, lines, said: Vec::new(), address: String::new() };
         let line = it.hear("listening ");
-        it.address = line.rsplit_once("address=").unwrap().1.to_owned();
+        it.address = address_in(&line);
         it
+    }
+
+    /// Where its next listener is.
+    pub(crate) fn listener(&mut self) -> String {
+        address_in(&self.hear("listening "))
     }
 
     /// The next line of its log that has this in it.
@@ -98,9 +107,28 @@ impl Spindle {
         code.expect("it was ended by a signal")
     }
 
+    /// The same, and everything it has said.
+    pub(crate) fn stop_and_tell(mut self) -> String {
+        self.signal("TERM");
+        self.child.wait().unwrap();
+        let rest: Vec<String> = self.lines.iter().collect();
+        [self.said.join("\n"), rest.join("\n")].join("\n")
+    }
+
+    /// Has it ended?
+    pub(crate) fn has_ended(&mut self) -> bool {
+        self.child.try_wait().unwrap().is_some()
+    }
+
     pub(crate) fn stdout(&mut self) -> std::process::ChildStdout {
         self.child.stdout.take().unwrap()
     }
+}
+
+fn address_in(line: &str) -> String {
+    let address = line.rsplit_once("address=").unwrap().1;
+    // What follows belongs to the form of the line.
+    address.trim_end_matches(['"', '}']).to_owned()
 }
 
 impl Drop for Spindle {

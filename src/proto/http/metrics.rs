@@ -100,7 +100,7 @@ fn text(snapshot: &Snapshot, hub: &Hub) -> String {
     }
     counters(&mut t, hub);
     gauges(&mut t, snapshot, hub);
-    durations(&mut t.text, hub);
+    durations(&mut t, hub);
     t.text
 }
 
@@ -168,8 +168,28 @@ fn gauges(t: &mut Text, snapshot: &Snapshot, hub: &Hub) {
     }
 }
 
-/// The place for distributions of how long things take: families in Prometheus' form.
-fn durations(_: &mut String, _: &Hub) {}
+/// How long things take: histograms in seconds.
+fn durations(t: &mut Text, hub: &Hub) {
+    for (row, windows) in hub.timings.iter() {
+        let family = format!("{}_seconds", row.label);
+        t.head(&family, "histogram", row.doc);
+        let level = row.durability.map(|level| format!("durability=\"{level}\""));
+        let (level, all) = (level.unwrap_or_default(), windows.all());
+        let and = if level.is_empty() { "" } else { "," };
+        for (end, below) in all.buckets() {
+            let end = end.map_or_else(|| "+Inf".to_owned(), |us| seconds(us).to_string());
+            t.text += &format!("spindle_{family}_bucket{{{level}{and}le=\"{end}\"}} {below}\n");
+        }
+        let labels = if level.is_empty() { level } else { format!("{{{level}}}") };
+        let (sum, count) = (seconds(all.sum()), all.count());
+        t.text += &format!("spindle_{family}_sum{labels} {sum}\n");
+        t.text += &format!("spindle_{family}_count{labels} {count}\n");
+    }
+}
+
+fn seconds(us: u64) -> f64 {
+    us as f64 / 1e6
+}
 
 /// Every number as members of an object.
 pub(super) fn numbers(snapshot: &Snapshot, hub: &Hub, now: Now, json: &mut Writer) {
@@ -192,6 +212,7 @@ pub(super) fn numbers(snapshot: &Snapshot, hub: &Hub, now: Now, json: &mut Write
             json.field(label, value);
         }
     });
+    json.object("timings", |json| hub.timings.write(json));
     json.object("limits_reached", |json| {
         for limit in Limit::ALL {
             let count = hub.stats.limit(*limit);

@@ -12,7 +12,7 @@ use bytes::Bytes;
 use crate::base::id::Ticket;
 use crate::base::limits::{Limit, Limits};
 use crate::base::stats::Counter;
-use crate::hub::policy::{Access, Admit, Event, Login, Principal, Refusal};
+use crate::hub::policy::{Access, Admit, Event, Login, Principal, Refusal, Terms};
 use crate::hub::registry::{Attach, Attached, Fresh};
 use crate::hub::session::{Kind, Will};
 use crate::proto::fault::{Fault, FaultKind};
@@ -167,18 +167,35 @@ impl Peer {
         if keep_alive(j.connect.keep_alive, &ctx.hub.limits) != j.connect.keep_alive {
             ctx.hub.limited(ctx.now, &principal.client_id, Limit::server_keepalive_s);
         }
-        self.welcome(&principal, attached, props, ctx);
+        self.welcome(&principal, attached, props, &j.connect, ctx);
         self.pace = Pace::of(&ctx.hub.limits);
         self.state = State::Online(Box::new(online(&j, principal, attached, expiry_s, ctx)));
         Ok(())
     }
 
-    fn welcome(&mut self, who: &Principal, attached: Attached, props: Props, ctx: &mut Ctx<'_>) {
+    fn welcome(
+        &mut self,
+        who: &Principal,
+        attached: Attached,
+        props: Props,
+        connect: &Connect,
+        ctx: &mut Ctx<'_>,
+    ) {
         let ack = ConnAck { present: attached.present, code: 0, props };
         self.line.say_first(attached.after, Packet::ConnAck(ack));
         ctx.hub.stats.count(Counter::LoginsAccepted);
         let client_id = &who.client_id[..];
-        let event = Event::LoggedIn { conn: ctx.conn, protocol: "mqtt", who, client_id };
+        let version = match connect.version {
+            Version::V31 => 1,
+            Version::V311 => 2,
+            Version::V5 => 5,
+        };
+        let terms = Some(Terms {
+            version: Some(version),
+            clean: connect.clean,
+            keepalive_s: connect.keep_alive,
+        });
+        let event = Event::LoggedIn { conn: ctx.conn, protocol: "mqtt", who, client_id, terms };
         ctx.hub.observer.see(ctx.now, &event);
     }
 }

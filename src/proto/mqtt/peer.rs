@@ -108,6 +108,7 @@ impl Peer {
             Ok(None) => Ok(false),
             Ok(Some(packet)) => {
                 self.line.heard = ctx.now.mono;
+                ctx.hub.stats.count(Counter::PacketsReceived);
                 if let Some(pace) = &mut self.pace {
                     let is_message = matches!(packet, Packet::Publish(_));
                     let reached = pace.on_packet(ctx.now, before - input.len(), is_message);
@@ -225,6 +226,7 @@ impl Protocol for Peer {
             && let Some(reply) = self.line.replies.pop(synced)
         {
             self.line.put(reply, out);
+            hub.stats.count(Counter::RepliesSent);
         }
         let State::Online(online) = &mut self.state else { return false };
         hub.heard(online.session);

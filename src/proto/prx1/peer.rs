@@ -15,7 +15,7 @@ use crate::base::stats::Counter;
 use crate::base::time::{Deadline, MS, Now};
 use crate::hub::admin::About;
 use crate::hub::message::{Delivery, Durability, Publication, id_of};
-use crate::hub::policy::{Access, Admit, Claim, Event, Login, Principal, Refusal};
+use crate::hub::policy::{Access, Admit, Claim, Event, Login, Principal, Refusal, Terms};
 use crate::hub::queue::Queued;
 use crate::hub::registry::{Attach, Fresh, Parting};
 use crate::hub::session::{Kind, SubOpts};
@@ -210,8 +210,14 @@ impl Peer {
         self.replies.push_gate(attached.after, Reply::ConnAck { result, present: stored });
         ctx.hub.stats.count(Counter::LoginsAccepted);
         let client_id = connect.client_id.as_deref().unwrap_or_default();
-        let event =
-            Event::LoggedIn { conn: ctx.conn, protocol: "prx1", who: &principal, client_id };
+        let keepalive_s = connect.keepalive.unwrap_or(0);
+        let event = Event::LoggedIn {
+            conn: ctx.conn,
+            protocol: "prx1",
+            who: &principal,
+            client_id,
+            terms: Some(Terms { version: None, clean: connect.clean_start, keepalive_s }),
+        };
         ctx.hub.observer.see(ctx.now, &event);
         let limits = &ctx.hub.limits;
         let asked = u64::from(connect.keepalive.unwrap_or(0).min(limits.keepalive_s_max));
@@ -548,6 +554,7 @@ impl Protocol for Peer {
                 Ok(None) => return Ok(()),
                 Ok(Some(packet)) => {
                     self.heard = ctx.now.mono;
+                    ctx.hub.stats.count(Counter::PacketsReceived);
                     self.on_packet(packet, ctx)?;
                 }
                 Err(why) if !stranger && fault::is_harmless(&why) => {
@@ -622,6 +629,7 @@ impl Protocol for Peer {
             && let Some(reply) = self.replies.pop(synced)
         {
             self.put_reply(reply, out);
+            hub.stats.count(Counter::RepliesSent);
         }
         let State::Online(online) = &self.state else { return false };
         hub.heard(online.session);
