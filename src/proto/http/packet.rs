@@ -24,8 +24,10 @@ pub enum Method {
     Delete,
     /// Say what can be done with it.
     Options,
-    /// Something that nothing here can be asked for.
+    /// One of the standard's that nothing here can be asked for.
     Other,
+    /// Something nobody knows.
+    Unknown,
 }
 
 impl Method {
@@ -39,7 +41,7 @@ impl Method {
             Self::Put => "PUT",
             Self::Delete => "DELETE",
             Self::Options => "OPTIONS",
-            Self::Other => "",
+            Self::Other | Self::Unknown => "",
         }
     }
 
