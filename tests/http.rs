@@ -303,7 +303,7 @@ fn one_port_may_serve_clients_and_administrators() {
     client.subscribe("a");
     assert_eq!(house.get("/clients", VIEWER).json()["total_count"], 1);
     let house = House::on_one_port(false);
-    assert_eq!(house.get("/livez", "").status, 426, "only WebSockets are served there");
+    assert_eq!(house.get("/", "").status, 426, "only WebSockets are served there");
 }
 
 #[test]

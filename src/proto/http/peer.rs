@@ -178,7 +178,7 @@ impl Peer {
         &mut self,
         incoming: Incoming,
         who: &Principal,
-        ctx: &mut Ctx<'_>,
+        ctx: &Ctx<'_>,
     ) -> Result<(), Fault> {
         let role = ctx.hub.gate.role(who);
         let name = who.user.clone();
@@ -217,7 +217,14 @@ impl Peer {
         if let Some(response) = incoming.route.and_then(|route| routes::unfit(route, request)) {
             return self.turn_down(ctx, request, response);
         }
-        incoming.left = Left::of(request.length, ctx.hub.limits.http_body_bytes_max)?;
+        match Left::of(request.length, ctx.hub.limits.http_body_bytes_max) {
+            Ok(left) => incoming.left = left,
+            Err(fault) => {
+                // It is a request, and it is answered as one.
+                self.state = State::Body(Box::new(incoming));
+                return Err(fault);
+            }
+        }
         if request.expects && incoming.left != Left::Nothing {
             self.said.extend_from_slice(encode::CONTINUE);
         }
@@ -424,9 +431,14 @@ impl Protocol for Peer {
             _ => true,
         };
         // What is begun cannot be taken back; a second answer behind it would be nobody's.
-        let begun = matches!(self.state, State::Answering | State::Over)
-            || matches!(&self.state, State::Working(_)) && !self.said.is_empty();
+        let mut begun = match &self.state {
+            State::Answering | State::Over => true,
+            State::Working(work) => !self.said.is_empty() || work.is_begun(),
+            _ => false,
+        };
         if self.after > ctx.hub.synced() {
+            // What waits for the disk is not promised any more.
+            begun &= self.sent > 0;
             (self.said, self.sent, self.after) = (Vec::new(), 0, Lsn::START);
         }
         if !begun && let Some(response) = fault::last_words(doom, asked) {

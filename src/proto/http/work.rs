@@ -59,6 +59,17 @@ pub(super) struct Told {
     begun: bool,
 }
 
+impl Work {
+    /// Some of the answer is out already.
+    pub(super) fn is_begun(&self) -> bool {
+        match &self.task {
+            Task::Events(_) => true,
+            Task::Rows { told, .. } => told.begun,
+            _ => false,
+        }
+    }
+}
+
 impl Peer {
     pub(super) fn carry_out(&mut self, call: Call, route: &'static Route, ctx: &mut Ctx<'_>) {
         let task = match (route.act)(&call, ctx) {
