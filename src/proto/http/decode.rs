@@ -106,12 +106,7 @@ pub fn head(head: &[u8], target_max: usize) -> Result<Request, Fault> {
 fn method_of(name: &str) -> Method {
     let all =
         [Method::Get, Method::Head, Method::Post, Method::Put, Method::Delete, Method::Options];
-    let own = all.into_iter().find(|method| method.name() == name);
-    let other = match name {
-        "PATCH" | "TRACE" | "CONNECT" => Method::Other,
-        _ => Method::Unknown,
-    };
-    own.unwrap_or(other)
+    all.into_iter().find(|method| method.name() == name).unwrap_or(Method::Other)
 }
 
 /// Path and query of a target, in origin form or absolute form.

@@ -24,10 +24,8 @@ pub enum Method {
     Delete,
     /// Say what can be done with it.
     Options,
-    /// One of the standard's that nothing here can be asked for.
+    /// Something that nothing here can be asked for.
     Other,
-    /// Something nobody knows.
-    Unknown,
 }
 
 impl Method {
@@ -41,7 +39,7 @@ impl Method {
             Self::Put => "PUT",
             Self::Delete => "DELETE",
             Self::Options => "OPTIONS",
-            Self::Other | Self::Unknown => "",
+            Self::Other => "",
         }
     }
 

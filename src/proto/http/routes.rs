@@ -602,7 +602,6 @@ pub fn lost(method: Method, path: &[u8]) -> Response {
     match (method, first.group) {
         (Method::Options, _) => Response::new(204, "", "").with("Allow", allow),
         (_, Group::Gmqtt) => Response::text(404, "404 page not found"),
-        (Method::Unknown, _) => problem::of(501, "no such method").with("Allow", allow),
         _ => problem::of(405, "this cannot be done here").with("Allow", allow),
     }
 }
