@@ -320,3 +320,36 @@ fn a_stop_is_answered_before_it_happens() {
     assert_eq!(stopped.status, 200, "{}", stopped.text());
     house.ended();
 }
+
+#[test]
+fn pages_of_subscriptions_may_end_amid_a_client_and_ours_do_not() {
+    let house = House::new();
+    let mut clients: Vec<_> = (0..4).map(|n| house.mqtt(&format!("c{n}"))).collect();
+    for (n, client) in clients.iter_mut().enumerate() {
+        for filter in 0..n * 3 {
+            client.subscribe(&format!("c{n}/{filter:02}"));
+        }
+    }
+    let name = |row: &serde_json::Value, key: &str| row[key].as_str().expect("text").to_owned();
+    let mut seen = Vec::new();
+    for page in 1..=5 {
+        let said = house.get(&format!("/subscriptions?page={page}&per-page=4"), VIEWER).json();
+        assert_eq!((&said["total_count"], &said["total_page"]), (&18.into(), &5.into()));
+        seen.extend(said["list"].as_array().expect("rows").iter().map(|row| name(row, "name")));
+    }
+    let mut all = seen.clone();
+    all.sort();
+    all.dedup();
+    assert_eq!((seen.len(), all.len()), (18, 18), "{seen:?}");
+    let one = house.get("/subscriptions/c2", VIEWER).json();
+    assert_eq!(one["total_count"], 6);
+    let (mut counts, mut after) = (Vec::new(), String::new());
+    loop {
+        let path = format!("/api/v1/subscriptions?limit=2{after}");
+        let page = house.get(&path, VIEWER).json();
+        counts.push(page["data"].as_array().expect("rows").len());
+        let Some(next) = page["meta"]["next"].as_str() else { break };
+        after = format!("&after={next}");
+    }
+    assert_eq!(counts, [3, 6, 9]);
+}
