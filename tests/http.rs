@@ -9,6 +9,8 @@
 #[path = "http/house.rs"]
 mod house;
 
+use std::io::{Read, Write};
+
 use house::{House, VIEWER, basic};
 
 #[test]
@@ -283,4 +285,82 @@ fn many_rows_come_in_pieces() {
     });
     assert!(in_order, "by the time they came");
     drop(clients);
+}
+
+#[test]
+fn whoever_may_open_the_socket_is_an_operator() {
+    let dir = std::env::temp_dir().join(format!("spindle-admin-{}", std::process::id()));
+    std::fs::create_dir_all(&dir).expect("a folder");
+    let path = dir.join("admin.sock");
+    let house = House::at(&path);
+    let mut stream = std::os::unix::net::UnixStream::connect(&path).expect("it listens");
+    let body = r#"{"topic":"a","payload":"x"}"#;
+    let head = "POST /api/v1/publish HTTP/1.1\r\nHost: x\r\nConnection: close\r\n";
+    let fields = format!("Content-Type: application/json\r\nContent-Length: {}\r\n", body.len());
+    stream.write_all(format!("{head}{fields}\r\n{body}").as_bytes()).expect("it reads");
+    let mut all = Vec::new();
+    stream.read_to_end(&mut all).expect("it answers");
+    let said = house::Said::parse(&all);
+    assert_eq!((said.status, said.json()["data"]["matched"].as_u64()), (200, Some(0)));
+    drop(house);
+    assert!(!path.exists(), "it goes with the broker");
+    let _ = std::fs::remove_dir_all(&dir);
+}
+
+#[test]
+fn one_port_may_serve_clients_and_administrators() {
+    let house = House::on_one_port(true);
+    let mut client = house.mqtt("c1");
+    client.subscribe("a");
+    assert_eq!(house.get("/clients", VIEWER).json()["total_count"], 1);
+    let house = House::on_one_port(false);
+    assert_eq!(house.get("/", "").status, 426, "only WebSockets are served there");
+}
+
+#[test]
+fn a_stop_is_answered_before_it_happens() {
+    let house = House::new();
+    let said = house.json("/api/v1/log", r#"{"level":"debug","seconds":1}"#);
+    assert_eq!(said.status, 200, "{}", said.text());
+    let drained = house.json("/api/v1/drain", "{}");
+    assert_eq!(drained.status, 200, "{}", drained.text());
+    assert_eq!(house.get("/readyz", "").status, 503);
+    assert_eq!(house.get("/livez", "").status, 200);
+    assert_eq!(house.json("/api/v1/reload", "{}").status, 409, "there is nothing to read again");
+    let stopped = house.json("/api/v1/stop", "{}");
+    assert_eq!(stopped.status, 200, "{}", stopped.text());
+    house.ended();
+}
+
+#[test]
+fn pages_of_subscriptions_may_end_amid_a_client_and_ours_do_not() {
+    let house = House::new();
+    let mut clients: Vec<_> = (0..4).map(|n| house.mqtt(&format!("c{n}"))).collect();
+    for (n, client) in clients.iter_mut().enumerate() {
+        for filter in 0..n * 3 {
+            client.subscribe(&format!("c{n}/{filter:02}"));
+        }
+    }
+    let name = |row: &serde_json::Value, key: &str| row[key].as_str().expect("text").to_owned();
+    let mut seen = Vec::new();
+    for page in 1..=5 {
+        let said = house.get(&format!("/subscriptions?page={page}&per-page=4"), VIEWER).json();
+        assert_eq!((&said["total_count"], &said["total_page"]), (&18.into(), &5.into()));
+        seen.extend(said["list"].as_array().expect("rows").iter().map(|row| name(row, "name")));
+    }
+    let mut all = seen.clone();
+    all.sort();
+    all.dedup();
+    assert_eq!((seen.len(), all.len()), (18, 18), "{seen:?}");
+    let one = house.get("/subscriptions/c2", VIEWER).json();
+    assert_eq!(one["total_count"], 6);
+    let (mut counts, mut after) = (Vec::new(), String::new());
+    loop {
+        let path = format!("/api/v1/subscriptions?limit=2{after}");
+        let page = house.get(&path, VIEWER).json();
+        counts.push(page["data"].as_array().expect("rows").len());
+        let Some(next) = page["meta"]["next"].as_str() else { break };
+        after = format!("&after={next}");
+    }
+    assert_eq!(counts, [3, 6, 9]);
 }

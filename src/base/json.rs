@@ -542,7 +542,7 @@ mod tests {
             ("1.", "not a number"),
             ("1e999", "not a number"),
             ("-", "not a number"),
-            ("truth", "something behind the document"),
+            ("truer", "something behind the document"),
             ("nul", "no value begins so"),
             ("\"\\x\"", "no such escape"),
             ("\"\\ud800\"", "half a character"),

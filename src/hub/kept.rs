@@ -180,3 +180,90 @@ impl Hub {
         self.awake.push(conn);
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::base::limits::Limits;
+    use crate::hub::Parts;
+    use crate::hub::message::{Durability, Publication};
+    use crate::hub::policy::{Event, Observer, Open};
+    use bytes::Bytes;
+
+    struct Quiet;
+
+    impl Observer for Quiet {
+        fn see(&mut self, _: Now, _: &Event<'_>) {}
+    }
+
+    const NOW: Now = Now { mono: 0, wall: 1_000 };
+    const MAIN: RealmId = RealmId(0);
+
+    fn topic(text: &str) -> Topic {
+        Topic::split(Bytes::copy_from_slice(text.as_bytes()), b'/')
+    }
+
+    fn hub(topics: &[String]) -> Hub {
+        let (policy, observer) = (Box::new(Open), Box::new(Quiet));
+        let (limits, realms) = (Limits::default(), vec!["main".into()]);
+        let mut hub = Hub::new(Parts { limits, seed: 1, realms, policy, observer });
+        for text in topics {
+            let publication = Publication {
+                realm: MAIN,
+                topic: topic(text),
+                body: Bytes::from_static(b"x"),
+                props: Bytes::new(),
+                qos: 0,
+                retain: true,
+                expires: 0,
+                inbound: None,
+            };
+            hub.publish(NOW, None, Durability::Memory, &publication).expect("there is room");
+        }
+        hub
+    }
+
+    fn look(prefix: Option<&str>, after: Option<&str>, most: usize) -> Look {
+        Look { prefix: prefix.map(topic), after: after.map(topic), most }
+    }
+
+    #[test]
+    fn levels_are_counted_up_to_a_bound_and_paged() {
+        let mut topics: Vec<String> = (0..350).map(|n| format!("a/{n:03}/x")).collect();
+        topics.extend(["a".into(), "b".into(), "c/d/e".into(), "c/d/f".into(), "$SYS/x".into()]);
+        let hub = hub(&topics);
+        let levels = |look: &Look| {
+            let (rows, more) = hub.kept_levels(MAIN, look);
+            let text = |topic: &Topic| String::from_utf8_lossy(topic.text()).into_owned();
+            let row = |r: &LevelRow| (text(&r.topic), r.here, r.below, r.capped);
+            (rows.iter().map(row).collect::<Vec<_>>(), more)
+        };
+        let (first, more) = levels(&look(None, None, 2));
+        let wanted = vec![("a".into(), true, BELOW_MAX, true), ("b".into(), true, 0, false)];
+        assert_eq!((first, more), (wanted, true));
+        let rest = levels(&look(None, Some("b"), 2));
+        assert_eq!(rest, (vec![("c".into(), false, 2, false)], false));
+        let (below, more) = levels(&look(Some("a"), None, 1_000));
+        assert_eq!((below.len(), more), (350, false));
+        assert_eq!(below[349], ("a/349".into(), false, 1, false));
+        assert_eq!(levels(&look(Some("$SYS"), None, 9)).0.len(), 1, "hidden, and not from here");
+        assert_eq!(levels(&look(Some("b"), None, 9)), (Vec::new(), false));
+    }
+
+    #[test]
+    fn values_come_in_order_and_each_once() {
+        let topics: Vec<String> = (0..95).map(|n| format!("a/{n:02}")).collect();
+        let hub = hub(&topics);
+        let (mut seen, mut after) = (Vec::new(), None::<String>);
+        loop {
+            let (rows, more) = hub.kept_values(NOW, MAIN, &look(Some("a"), after.as_deref(), 10));
+            let text = |row: &ValueRow| String::from_utf8_lossy(row.topic.text()).into_owned();
+            seen.extend(rows.iter().map(text));
+            if !more {
+                break;
+            }
+            after = seen.last().cloned();
+        }
+        assert_eq!(seen, topics);
+    }
+}

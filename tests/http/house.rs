@@ -5,9 +5,9 @@ use std::net::{SocketAddr, TcpStream};
 use std::thread::JoinHandle;
 use std::time::Duration;
 
-use spindle::broker::Error;
+use spindle::broker::{Builder, Error};
 use spindle::hub::gate::{Admin, Admins, Role, Token};
-use spindle::{Broker, Handle, Speak};
+use spindle::{Broker, Handle, Listen, Speak};
 
 /// How a viewer comes in.
 pub(crate) const VIEWER: &str = "Authorization: Basic Ym9iOnNlY3JldA==\r\n";
@@ -66,17 +66,40 @@ impl House {
     }
 
     fn with(admins: Admins) -> Self {
-        let broker = Broker::builder()
-            .listen("127.0.0.1:0", Speak::Http)
+        let builder =
+            Broker::builder().listen("127.0.0.1:0", Speak::Http).listen("127.0.0.1:0", Speak::Mqtt);
+        Self::run(builder, admins, [0, 1])
+    }
+
+    /// With a socket in the file system besides.
+    pub(crate) fn at(path: &std::path::Path) -> Self {
+        let builder = Broker::builder()
             .listen("127.0.0.1:0", Speak::Mqtt)
-            .memory()
-            .admin(admins)
-            .build()
-            .expect("a broker");
+            .listen_to(Listen::unix(path, Speak::Http).mode(0o600));
+        Self::run(builder, Admins::default(), [0, 0])
+    }
+
+    /// With everything on one port, administration if `admin`.
+    pub(crate) fn on_one_port(admin: bool) -> Self {
+        let listen = Listen::new("127.0.0.1:0", Speak::Any);
+        let listen = if admin { listen.administered() } else { listen };
+        let users = vec![Admin { name: "bob".into(), hash: hash(), role: Role::Viewer }];
+        let admins = Admins { users, ..Admins::default() };
+        Self::run(Broker::builder().listen_to(listen), admins, [0, 0])
+    }
+
+    fn run(builder: Builder, admins: Admins, [http, mqtt]: [usize; 2]) -> Self {
+        let broker = builder.memory().admin(admins).build().expect("a broker");
         let at = |place| broker.local_addr(place).expect("bound");
-        let (http, mqtt, handle) = (at(0), at(1), broker.handle());
+        let (http, mqtt, handle) = (at(http), at(mqtt), broker.handle());
         let running = Some(std::thread::spawn(move || broker.run()));
         Self { http, mqtt, handle, running }
+    }
+
+    /// It comes to its end by itself.
+    pub(crate) fn ended(mut self) {
+        let ended = self.running.take().map(JoinHandle::join);
+        assert!(matches!(ended, Some(Ok(Ok(())))), "the broker ended well");
     }
 
     /// A connection of its own, for what is not one request.
@@ -132,9 +155,10 @@ impl House {
 impl Drop for House {
     fn drop(&mut self) {
         self.handle.stop();
-        let ended = self.running.take().map(JoinHandle::join);
+        let Some(running) = self.running.take() else { return };
+        let ended = running.join();
         if !std::thread::panicking() {
-            assert!(matches!(ended, Some(Ok(Ok(())))), "the broker ended well");
+            assert!(matches!(ended, Ok(Ok(()))), "the broker ended well");
         }
     }
 }

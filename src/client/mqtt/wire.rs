@@ -113,6 +113,8 @@ impl Wire {
             return Err(Error::TimedOut);
         }
         self.flush()?;
+        let shakes = |wire: &Self| wire.tls.as_ref().is_some_and(Session::is_handshaking);
+        let shook = shakes(self);
         let mut framed = core::mem::take(&mut self.framed);
         let before = framed.len();
         let open = self.unseal(&mut framed);
@@ -122,7 +124,8 @@ impl Wire {
         if !open? && !heard {
             return Err(ended);
         }
-        let waits = !heard && self.tls.as_ref().is_none_or(Session::is_handshaking);
+        // Nor is anything waited for when the handshake of TLS has just come to its end.
+        let waits = !heard && shook == shakes(self);
         if waits && !self.readable {
             self.flush()?;
             self.wait(Some(left))?;

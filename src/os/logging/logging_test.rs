@@ -137,7 +137,8 @@ fn nobody_waits_for_a_log_that_is_stuck_and_what_is_lost_is_said() {
     assert_eq!(kept + lost, 5_000);
     // It may be said in parts; together they are all of it.
     let said = text.lines().filter_map(|l| l.split_once(" lines lost: "));
-    let said = said.filter_map(|(head, _)| head.rsplit_once("WARN  spindle::log ")?.1.parse::<u64>().ok());
+    let said =
+        said.filter_map(|(head, _)| head.rsplit_once("WARN  spindle::log ")?.1.parse::<u64>().ok());
     assert_eq!(said.sum::<u64>(), lost, "{text}");
     assert!(text.ends_with("the last\n"), "and not again: {text}");
 }

@@ -30,7 +30,7 @@ fn a_request_is_read_as_it_was_meant() {
     let Shown::Basic(name, password) = &request.shown else { panic!("a name and a password") };
     assert_eq!((&name[..], password.bytes()), (&b"ann"[..], &b"se:cret"[..]));
     let said = format!("{request:?}");
-    assert!(!said.contains("cret") && !said.contains("c2U6"), "{said}");
+    assert!(!said.contains("se:cret") && !said.contains("c2U6"), "{said}");
 }
 
 #[test]

@@ -11,8 +11,8 @@
 //! answers are found and said piece by piece, as fast as they are taken. One table (`routes`) has
 //! every path, what it takes, who may use it and what it answers; the OpenAPI document and the
 //! manual's chapter are made of it. Reading order: `packet`, `decode`, `encode`, `problem`,
-//! `fault`, `call`, `routes`, `peer`, then the answers: `plain`, `metrics`, `gmqtt`, `v1`, `events`; `openapi` describes them. Absent
-//! on purpose: files, cookies, compression, HTTP/2.
+//! `fault`, `call`, `routes`, `peer`, `work`, then the answers: `plain`, `metrics`, `gmqtt`, `v1`,
+//! `events`; `openapi` describes them. Absent on purpose: files, cookies, compression, HTTP/2.
 
 pub mod act;
 pub mod call;
@@ -32,6 +32,7 @@ pub mod problem;
 pub mod routes;
 pub mod task;
 pub mod v1;
+mod work;
 
 #[cfg(test)]
 mod decode_test;

@@ -370,8 +370,8 @@ may open it is an operator. Without administrators only what has no role is answ
 There is no default password. What changes something is refused when a page of another origin
 asks for it, and a request for a host that is none of the broker's names is refused at all.
 
-Lists are `{\"data\": [...], \"meta\": {\"next\": ...}}`; `next` goes into the parameter `after` of the
-next request, and is null at the end. What goes wrong is said as RFC 9457 has it
+Lists are `{\"data\": [...], \"meta\": {\"next\": ...}}`; `next` goes into the parameter `after`
+of the next request, and is null at the end. What goes wrong is said as RFC 9457 has it
 (`application/problem+json`); gmqtt's paths keep that API's texts.
 
 ```text

@@ -3,17 +3,16 @@
 //! States go round: idle, verifying who asks, taking the body, working, answering, idle. Only idle
 //! and taking a body read bytes, so what is sent ahead waits in order. Who asks is known before a
 //! body is taken. The peer asks the machine by leaving a question where the engine finds it
-//! (`poll_question`), as often as a long answer needs. Absent on purpose: what routes do.
+//! (`work`), as often as a long answer needs. Absent on purpose: what routes do.
 
 use bytes::{Bytes, BytesMut};
 
 use crate::base::id::{Lsn, SessionId, Ticket};
-use crate::base::json::Writer;
 use crate::base::outbound::Outbound;
 use crate::base::stats::Counter;
 use crate::base::time::{Deadline, MS, Now};
 use crate::hub::Hub;
-use crate::hub::admin::{About, Answer, Question, Search};
+use crate::hub::admin::About;
 use crate::hub::gate::Role;
 use crate::hub::policy::{Address, Admit, Claim, Event, Login, Principal, Refusal};
 use crate::proto::doom::Doom;
@@ -23,67 +22,30 @@ use crate::proto::{Ask, Ctx, Protocol};
 use super::call::{self, Body, Call};
 use super::decode::{self, Left};
 use super::encode::{self, Extent};
-use super::events::{self, Stream};
-use super::packet::{EVENTS, JSON, Length, Method, Request, Response, Shown};
+use super::events::Stream;
+use super::packet::{Length, Request, Response, Shown};
 use super::routes::Route;
-use super::task::{Render, Shape, Step};
-use super::{fault, problem, routes, v1};
+use super::work::{Task, Work};
+use super::{fault, problem, routes};
 
 /// A password check is waited for this long; then whoever asks is let go.
 const VERDICT_MS: u64 = 60_000;
 /// Room in the journal or in memory is waited for this long.
 const ROOM_MS: u64 = 10_000;
-/// What is written of a long answer before it is said.
-const AHEAD: usize = 32 << 10;
 /// Empty lines that may stand before a request.
 const EMPTY_LINES: usize = 4;
 
 /// A request whose body is not whole.
 #[derive(Debug)]
-struct Incoming {
+pub(super) struct Incoming {
     call: Call,
     route: Option<&'static Route>,
     left: Left,
     body: Vec<u8>,
 }
 
-/// An answer in the making.
 #[derive(Debug)]
-struct Work {
-    call: Call,
-    route: &'static Route,
-    task: Task,
-}
-
-#[derive(Debug)]
-enum Task {
-    /// The question is with the machine, or waits to be taken there.
-    Once(Option<Question>, Render),
-    /// So are rows.
-    Rows { search: Option<Box<Search>>, shape: Shape, json: Writer, told: Told },
-    /// Whoever drives the machine does something.
-    Operating(u32),
-    /// A trace is begun.
-    Aiming(Option<Question>),
-    /// Events are said as they happen.
-    Events(Stream),
-    /// There is no room now.
-    Later,
-}
-
-/// How far rows have come.
-#[derive(Clone, Copy, Debug, Default)]
-struct Told {
-    /// So many were written.
-    rows: u64,
-    /// It is known how many there are.
-    counted: bool,
-    /// The head of the answer is said.
-    begun: bool,
-}
-
-#[derive(Debug)]
-enum State {
+pub(super) enum State {
     /// Nothing but a head may come.
     Idle,
     /// A worker compares a password.
@@ -101,29 +63,29 @@ enum State {
 /// An HTTP connection's state.
 #[derive(Debug)]
 pub struct Peer {
-    state: State,
+    pub(super) state: State,
     /// Said, and not handed out: from `sent` on.
-    said: Vec<u8>,
-    sent: usize,
+    pub(super) said: Vec<u8>,
+    pub(super) sent: usize,
     /// The journal must be synced up to here before anything of it is.
-    after: Lsn,
+    pub(super) after: Lsn,
     /// How the end of the present answer is told.
-    extent: Extent,
+    pub(super) extent: Extent,
     /// Nothing follows the present answer.
-    last: bool,
+    pub(super) last: bool,
     /// Somebody was let in here.
-    known: bool,
+    pub(super) known: bool,
     /// The question at hand waits for the disk.
-    waits: bool,
+    pub(super) waits: bool,
     /// Counted among those who watch.
-    watching: bool,
-    serial: u32,
+    pub(super) watching: bool,
+    pub(super) serial: u32,
     /// When the present state began; for a head, when its first byte came.
-    since: u64,
+    pub(super) since: u64,
     /// So much of a head was looked through.
-    seen: usize,
-    idle_ms: u64,
-    request_ms: u64,
+    pub(super) seen: usize,
+    pub(super) idle_ms: u64,
+    pub(super) request_ms: u64,
 }
 
 impl Peer {
@@ -152,174 +114,6 @@ impl Peer {
     #[must_use]
     pub fn is_over(&self) -> bool {
         matches!(self.state, State::Over) && self.sent == self.said.len()
-    }
-
-    /// Something the machine is to be asked.
-    pub fn poll_question(&mut self) -> Option<Question> {
-        if self.said.len() - self.sent >= AHEAD {
-            return None;
-        }
-        let State::Working(work) = &mut self.state else { return None };
-        match &mut work.task {
-            Task::Once(question, _) | Task::Aiming(question) => question.take(),
-            Task::Rows { search, .. } => search.take().map(Question::Search),
-            Task::Events(stream) if self.said.is_empty() => stream.poll_question(),
-            Task::Events(_) | Task::Operating(_) | Task::Later => None,
-        }
-    }
-
-    fn has_question(&self) -> bool {
-        let State::Working(work) = &self.state else { return false };
-        match &work.task {
-            // What waits for the disk is asked again when that wakes us, not before.
-            Task::Once(question, _) => question.is_some() && !self.waits,
-            Task::Aiming(question) => question.is_some(),
-            Task::Rows { search, .. } => search.is_some(),
-            Task::Events(stream) => stream.is_due(),
-            Task::Operating(_) | Task::Later => false,
-        }
-    }
-
-    /// Whoever drives the machine has done what was wanted, or not.
-    pub fn on_operated(&mut self, now: Now, serial: u32, result: Result<String, String>) {
-        let State::Working(work) = &self.state else { return };
-        if !matches!(work.task, Task::Operating(asked) if asked == serial) {
-            return;
-        }
-        let request = work.call.request.clone();
-        let response = match result {
-            Ok(text) => v1::data(|json| {
-                json.open().field("result", &text).close();
-            }),
-            Err(why) => problem::of(409, &why),
-        };
-        self.respond(now, &request, response);
-    }
-
-    /// The machine has answered.
-    pub fn on_answer(&mut self, now: Now, answer: Answer, hub: &Hub) {
-        let State::Working(work) = core::mem::replace(&mut self.state, State::Over) else { return };
-        let Work { call, route, task } = *work;
-        let again = |task| State::Working(Box::new(Work { call: call.clone(), route, task }));
-        match task {
-            Task::Once(_, render) if matches!(answer, Answer::Wait(_)) => {
-                let Answer::Wait(question) = answer else { return };
-                self.waits = true;
-                self.state = again(Task::Once(Some(question), render));
-            }
-            Task::Aiming(_) => match answer {
-                Answer::Tracing(Some(trace)) => {
-                    self.state = again(Task::Events(Stream::new(now, Some(trace))));
-                    self.say_events_head(now, &call.request);
-                }
-                _ => self.respond(now, &call.request, problem::of(503, "too many traces")),
-            },
-            Task::Events(mut stream) => {
-                let piece = stream.write(now, &answer, hub);
-                let mut out = Outbound::default();
-                encode::piece(&piece, self.extent, &mut out);
-                self.said.extend_from_slice(&out.to_vec());
-                self.state = again(Task::Events(stream));
-            }
-            Task::Once(_, render) => {
-                let response = render(&call, answer, hub, now);
-                self.respond(now, &call.request, response);
-            }
-            Task::Rows { shape, mut json, mut told, .. } => {
-                let mut search = write_rows(answer, shape, &mut json, &mut told.rows);
-                if search.total.is_some() && !told.counted {
-                    told.counted = true;
-                    (shape.counted)(&call, &mut search);
-                }
-                let over = search.is_over();
-                if over {
-                    (shape.end)(&call, &search, told.rows, &mut json);
-                }
-                if over && !told.begun {
-                    let response = Response::json(200, json.take());
-                    return self.respond(now, &call.request, response);
-                }
-                // A short answer has a length; a long one is begun when it is longer than that.
-                if told.begun || json.len() >= AHEAD {
-                    self.say_rows(now, &call.request, &mut json, &mut told.begun, over);
-                }
-                if !over {
-                    let task = Task::Rows { search: Some(search), shape, json, told };
-                    self.state = State::Working(Box::new(Work { call, route, task }));
-                }
-            }
-            Task::Later | Task::Operating(_) => {}
-        }
-    }
-
-    /// Say that events follow.
-    fn say_events_head(&mut self, now: Now, request: &Request) {
-        self.begin(request, None);
-        // Behind a stream nothing can follow.
-        self.last = true;
-        let head = encode::head(now.wall, 200, EVENTS, &[], self.extent, true);
-        self.said.extend_from_slice(&head);
-        let mut out = Outbound::default();
-        encode::piece(events::HELLO, self.extent, &mut out);
-        self.said.extend_from_slice(&out.to_vec());
-        self.since = now.mono;
-    }
-
-    /// Say what is written of a long answer.
-    fn say_rows(
-        &mut self,
-        now: Now,
-        request: &Request,
-        json: &mut Writer,
-        begun: &mut bool,
-        over: bool,
-    ) {
-        let mut out = Outbound::default();
-        if !*begun {
-            *begun = true;
-            self.begin(request, None);
-            let head = encode::head(now.wall, 200, JSON, &[], self.extent, self.last);
-            out.put_slice(&head);
-        }
-        let bytes = json.take();
-        if request.method != Method::Head {
-            encode::piece(&bytes, self.extent, &mut out);
-            if over {
-                encode::end(self.extent, &mut out);
-            }
-        }
-        self.said.extend_from_slice(&out.to_vec());
-        if over {
-            self.state = State::Answering;
-        }
-    }
-
-    /// Decide how the end of an answer is told.
-    fn begin(&mut self, request: &Request, len: Option<usize>) {
-        self.last |= !request.keep;
-        self.extent = match len {
-            Some(len) => Extent::Len(len),
-            None if request.modern => Extent::Chunks,
-            None => Extent::Rest,
-        };
-        self.last |= self.extent == Extent::Rest;
-    }
-
-    /// Say a whole answer.
-    fn respond(&mut self, now: Now, request: &Request, response: Response) {
-        let Response { status, media, fields, body, after, last } = response;
-        self.last |= last;
-        self.begin(request, Some(body.len()));
-        if matches!(status, 204 | 304) {
-            self.extent = Extent::None;
-        }
-        let head = encode::head(now.wall, status, media, &fields, self.extent, self.last);
-        self.said.extend_from_slice(&head);
-        if request.method != Method::Head {
-            self.said.extend_from_slice(&body);
-        }
-        self.after = self.after.max(after);
-        self.state = State::Answering;
     }
 
     fn on_head(&mut self, request: Request, ctx: &mut Ctx<'_>) -> Result<(), Fault> {
@@ -384,7 +178,7 @@ impl Peer {
         &mut self,
         incoming: Incoming,
         who: &Principal,
-        ctx: &mut Ctx<'_>,
+        ctx: &Ctx<'_>,
     ) -> Result<(), Fault> {
         let role = ctx.hub.gate.role(who);
         let name = who.user.clone();
@@ -420,7 +214,17 @@ impl Peer {
             let lost = routes::lost(request.method, &request.path);
             return self.turn_down(ctx, request, lost);
         }
-        incoming.left = Left::of(request.length, ctx.hub.limits.http_body_bytes_max)?;
+        if let Some(response) = incoming.route.and_then(|route| routes::unfit(route, request)) {
+            return self.turn_down(ctx, request, response);
+        }
+        match Left::of(request.length, ctx.hub.limits.http_body_bytes_max) {
+            Ok(left) => incoming.left = left,
+            Err(fault) => {
+                // It is a request, and it is answered as one.
+                self.state = State::Body(Box::new(incoming));
+                return Err(fault);
+            }
+        }
         if request.expects && incoming.left != Left::Nothing {
             self.said.extend_from_slice(encode::CONTINUE);
         }
@@ -487,61 +291,8 @@ impl Peer {
         self.carry_out(call, route, ctx);
     }
 
-    fn carry_out(&mut self, call: Call, route: &'static Route, ctx: &mut Ctx<'_>) {
-        let task = match (route.act)(&call, ctx) {
-            Step::Say(response) => return self.respond(ctx.now, &call.request, response),
-            Step::Ask(question, render) => Task::Once(Some(question), render),
-            Step::Rows(search, shape) => {
-                let mut json = Writer::new();
-                (shape.begin)(&mut json);
-                Task::Rows { search: Some(search), shape, json, told: Told::default() }
-            }
-            Step::Operate(what) => {
-                self.serial += 1;
-                let ticket = Ticket { conn: ctx.conn, serial: self.serial };
-                ctx.asks.push(Ask::Operate { ticket, what });
-                Task::Operating(self.serial)
-            }
-            Step::Watch(_) if call.is_head() => {
-                let response = Response::new(200, EVENTS, "");
-                return self.respond(ctx.now, &call.request, response);
-            }
-            Step::Watch(aim) => {
-                if !self.watching && ctx.hub.viewers >= ctx.hub.limits.http_viewers_max {
-                    let full = problem::of(503, "as many watch already as may");
-                    let full = full.with("Retry-After", "10");
-                    return self.respond(ctx.now, &call.request, full);
-                }
-                ctx.hub.viewers += usize::from(!self.watching);
-                self.watching = true;
-                match aim {
-                    Some(aim) => Task::Aiming(Some(Question::Trace(aim))),
-                    None => {
-                        self.say_events_head(ctx.now, &call.request);
-                        Task::Events(Stream::new(ctx.now, None))
-                    }
-                }
-            }
-            Step::Later => {
-                ctx.asks.push(Ask::Stall);
-                Task::Later
-            }
-        };
-        self.waits = false;
-        self.state = State::Working(Box::new(Work { call, route, task }));
-    }
-
     fn is_streaming(&self) -> bool {
         matches!(&self.state, State::Working(work) if matches!(work.task, Task::Events(_)))
-    }
-
-    /// It is time for the next event.
-    fn on_tick(&mut self, now: Now) {
-        self.since = now.mono;
-        let State::Working(work) = &mut self.state else { return };
-        if let Task::Events(stream) = &mut work.task {
-            stream.on_tick();
-        }
     }
 
     /// A head, if it is whole. False: it is not.
@@ -592,28 +343,6 @@ fn foreign(request: &Request) -> Option<&'static str> {
     let site = |site: &Bytes| matches!(&site[..], b"same-origin" | b"none");
     let own = request.origin.as_ref().is_none_or(same) && request.site.as_ref().is_none_or(site);
     (!own).then_some("a page of another origin may not ask for changes")
-}
-
-/// Write what was found.
-fn write_rows(answer: Answer, shape: Shape, json: &mut Writer, shown: &mut u64) -> Box<Search> {
-    match answer {
-        Answer::Sessions(rows, search) => {
-            for row in &rows {
-                (shape.session)(row, json);
-            }
-            *shown += rows.len() as u64;
-            search
-        }
-        Answer::Subscriptions(rows, search) => {
-            for row in &rows {
-                (shape.subscription)(row, json);
-            }
-            *shown += rows.len() as u64;
-            search
-        }
-        // What was not asked is an end.
-        _ => Box::new(Search { total: Some(0), ..Search::default() }),
-    }
 }
 
 impl Protocol for Peer {
@@ -702,9 +431,14 @@ impl Protocol for Peer {
             _ => true,
         };
         // What is begun cannot be taken back; a second answer behind it would be nobody's.
-        let begun = matches!(self.state, State::Answering | State::Over)
-            || matches!(&self.state, State::Working(_)) && !self.said.is_empty();
+        let mut begun = match &self.state {
+            State::Answering | State::Over => true,
+            State::Working(work) => !self.said.is_empty() || work.is_begun(),
+            _ => false,
+        };
         if self.after > ctx.hub.synced() {
+            // What waits for the disk is not promised any more.
+            begun &= self.sent > 0;
             (self.said, self.sent, self.after) = (Vec::new(), 0, Lsn::START);
         }
         if !begun && let Some(response) = fault::last_words(doom, asked) {

@@ -15,7 +15,7 @@ use super::task::Step;
 
 /// The loop turns.
 pub fn livez(_: &Call, _: &mut Ctx<'_>) -> Step {
-    Response::json(200, br#"{"status":"ok"}"#.to_vec()).into()
+    Response::json(200, br#"{"status":"ok","failing":[]}"#.to_vec()).into()
 }
 
 /// Everything is there that is needed to serve.

@@ -8,7 +8,7 @@ use crate::hub::gate::Role;
 use crate::proto::Ctx;
 
 use super::call::{self, Call};
-use super::packet::{Method, Response};
+use super::packet::{Length, Method, Request, Response};
 use super::task::Step;
 use super::{events, gmqtt, metrics, plain, problem, v1};
 
@@ -602,7 +602,6 @@ pub fn lost(method: Method, path: &[u8]) -> Response {
     match (method, first.group) {
         (Method::Options, _) => Response::new(204, "", "").with("Allow", allow),
         (_, Group::Gmqtt) => Response::text(404, "404 page not found"),
-        (Method::Other, _) => problem::of(501, "no such method").with("Allow", allow),
         _ => problem::of(405, "this cannot be done here").with("Allow", allow),
     }
 }
@@ -622,6 +621,35 @@ pub fn unknown(route: Option<&Route>, nobody: bool) -> Response {
         _ => problem::of(401, text),
     };
     response.with("WWW-Authenticate", "Basic realm=\"Authorization Required\"")
+}
+
+/// What is said when the request can be read and is of no use here: without the body that is
+/// needed, or for an answer in another form than there is. gmqtt does not look.
+#[must_use]
+pub fn unfit(route: &Route, request: &Request) -> Option<Response> {
+    if route.group == Group::Gmqtt {
+        return None;
+    }
+    let needs = route.body.iter().any(|param| param.required);
+    if needs && request.length == Length::None {
+        return Some(problem::of(411, "a body is needed, and its length"));
+    }
+    let media = match route.says {
+        Says::Nothing => return None,
+        Says::Metrics => "text/plain",
+        Says::Events => "text/event-stream",
+        _ => "application/json",
+    };
+    let takes = |accept: &Bytes| {
+        let all = accept.split(|b| *b == b',').map(|one| one.split(|b| *b == b';'));
+        all.filter_map(|mut parts| parts.next()).map(<[u8]>::trim_ascii).any(|one| {
+            let kind = media.split('/').next().unwrap_or_default();
+            let any = one.strip_suffix(b"/*").is_some_and(|own| own == kind.as_bytes());
+            one == b"*/*" || any || one.eq_ignore_ascii_case(media.as_bytes())
+        })
+    };
+    let takes = request.accept.as_ref().is_none_or(takes);
+    (!takes).then(|| problem::of(406, "the answer has no form that is accepted"))
 }
 
 /// What is said about a body that cannot be understood.

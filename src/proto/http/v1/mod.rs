@@ -96,15 +96,20 @@ pub(super) fn token_of(key: &Key) -> String {
 pub(super) fn key_of(token: &[u8]) -> Option<Key> {
     let text = core::str::from_utf8(token).ok()?;
     let mut parts = text.split('.');
-    let mut number = || u64::from_str_radix(parts.next()?, 16).ok();
+    let mut number = || u64::from_str_radix(hex(parts.next()?)?, 16).ok();
     let (number, kind, slot) = (number()?, number()?, number()?);
     let text = unhex(parts.next()?)?;
     let (kind, slot) = (u8::try_from(kind).ok()?, u32::try_from(slot).ok()?);
     parts.next().is_none().then_some(Key { number, text, kind, slot, down: false })
 }
 
+/// Nothing but digits: a sign is none.
+fn hex(text: &str) -> Option<&str> {
+    text.bytes().all(|b| b.is_ascii_hexdigit()).then_some(text)
+}
+
 fn unhex(digits: &str) -> Option<Bytes> {
-    let pairs = digits.as_bytes().chunks(2);
+    let pairs = hex(digits)?.as_bytes().chunks(2);
     let byte = |pair: &[u8]| {
         let text = core::str::from_utf8(pair).ok().filter(|text| text.len() == 2)?;
         u8::from_str_radix(text, 16).ok()
