@@ -21,6 +21,8 @@ use crate::base::cidr::Cidr;
 use crate::base::id::ConnId;
 use crate::base::limits::Limits;
 use crate::engine::Engine;
+use crate::hub::bans;
+use crate::hub::gate::Admins;
 use crate::hub::message::{Delivery, Durability};
 use crate::hub::policy::{Observer, Open, Policy};
 use crate::hub::recover::Recovery;
@@ -40,6 +42,7 @@ use crate::os::sys;
 use crate::proto::Speak;
 use crate::topic::{Dialect, Star};
 
+mod admin;
 mod configured;
 mod listen;
 mod renew;
@@ -178,6 +181,8 @@ pub struct Builder {
     limits: Limits,
     workers: Option<usize>,
     signals: Option<Signals>,
+    admins: Admins,
+    shown: Bytes,
     reloader: Option<Reloader>,
 }
 
@@ -313,7 +318,7 @@ impl Builder {
         let bounds = limits.clone();
         let observer = self.observer.unwrap_or_else(|| Box::new(LogObserver::new(seed)));
         let options = Options { segment_bytes: limits.segment_bytes, salt, salvage: self.salvage };
-        let realms = vec!["default".to_owned()];
+        let realms = vec!["default".to_owned(), bans::KEPT_REALM.to_owned()];
         let mut hub = Hub::new(hub::Parts { limits, seed, realms, policy, observer });
         let opened = data.map(|data| open_journal(data, options, &mut hub, seed, &clock));
         let opened = opened.transpose()?;
@@ -328,6 +333,9 @@ impl Builder {
         let poller = Poller::new()?;
         let handle = Handle { commands, controls, waker: poller.waker() };
         let mut engine = Engine::new(hub, listeners, seed);
+        engine.set_admins(self.admins);
+        engine.set_config(self.shown);
+        engine.set_places(renew::places(&engine, &doors));
         for (place, it) in plan.listen.iter().enumerate() {
             engine.bound_listener(place as u16, it.most());
         }
@@ -370,6 +378,8 @@ impl Builder {
             anonymous: self.anonymous,
             limits: self.limits.clone(),
             log: None,
+            admins: self.admins.clone(),
+            shown: self.shown.clone(),
             told: Vec::new(),
             taken: Arc::default(),
         }
@@ -413,6 +423,8 @@ impl Broker {
             limits: Limits::default(),
             workers: None,
             signals: None,
+            admins: Admins::default(),
+            shown: Bytes::new(),
             reloader: None,
         }
     }
@@ -436,7 +448,8 @@ impl Broker {
     /// The same, wherever it is.
     #[must_use]
     pub fn local(&self, place: usize) -> Option<&Local> {
-        self.parts.doors.get(place).map(|door| &door.local)
+        let door = self.parts.doors.iter().find(|door| usize::from(door.place) == place);
+        door.map(|door| &door.local)
     }
 
     /// What was found in the journal, if there is one.

@@ -6,6 +6,10 @@
 
 #[path = "e2e/kill.rs"]
 mod kill;
+#[path = "e2e/kill_mqtt.rs"]
+mod kill_mqtt;
+#[path = "e2e/mqtt.rs"]
+mod mqtt;
 #[path = "e2e/process.rs"]
 mod process;
 #[path = "e2e/wire.rs"]

@@ -59,7 +59,7 @@ impl House {
         let file = Some(dir.join("x.toml"));
         let sources = Sources { file, ..Sources::default() };
         let config = Config::load(&sources).unwrap_or_else(|e| panic!("{e}"));
-        let builder = Broker::builder().configured(&config.settings);
+        let builder = Broker::builder().configured(&config);
         let broker = builder.reloader(config::reloader(sources, config)).build().unwrap();
         let handle = broker.handle();
         let thread = std::thread::spawn(move || broker.run());

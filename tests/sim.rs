@@ -1,10 +1,8 @@
 //! Floor 6. The simulator: many seeds, each lived through twice, with the same digest.
 //!
 //! `SPINDLE_SEEDS` says how many (60 unless told otherwise), `SPINDLE_SEED` names one to live
-//! through alone, `SPINDLE_TURNS` how long each lives; with `SPINDLE_DEVICES=1` MQTT clients live
-//! beside the PRX1 users, which about one world in two hundred does not survive yet. A failure
-//! prints the seed and the log of its last events; the columns are explained at the top of
-//! `testing/world.rs`.
+//! through alone, `SPINDLE_TURNS` how long each lives. A failure prints the seed and the log of its
+//! last events; the columns are explained at the top of `testing/world.rs`.
 
 use std::sync::atomic::{AtomicU64, Ordering};
 
@@ -20,7 +18,6 @@ fn number(name: &str) -> Option<u64> {
 fn live(seed: u64) -> Result<Ending, String> {
     let turns = number("SPINDLE_TURNS").unwrap_or(300);
     let dice = Dice::seeded(seed);
-    let dice = if number("SPINDLE_DEVICES").is_some() { dice.with_devices() } else { dice };
     let lived = World::new(dice).and_then(|world| world.live(turns));
     lived.map_err(|log| format!("{log}\nSPINDLE_SEED={seed} lives through this again"))
 }

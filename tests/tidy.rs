@@ -411,6 +411,23 @@ fn the_chapter_of_statements_is_written() {
     std::fs::write(path, clauses::chapter_of(&PROJECT)).expect("the chapter can be written");
 }
 
+const REST: &str = "src/manual/rest.md";
+
+#[test]
+fn the_chapter_of_routes_is_what_the_table_says() {
+    let chapter = PROJECT.text(REST).unwrap_or_default();
+    let same = chapter == spindle::proto::http::openapi::chapter();
+    assert!(same, "{REST} is not made of the routes: `cargo test --test tidy -- --ignored`");
+}
+
+/// Not a test: writes the chapter anew.
+#[test]
+#[ignore = "writes src/manual/rest.md"]
+fn the_chapter_of_routes_is_written() {
+    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join(REST);
+    std::fs::write(path, spindle::proto::http::openapi::chapter()).expect("it can be written");
+}
+
 #[cfg(feature = "os")]
 const KEYS: &str = "src/manual/configuration.md";
 

@@ -115,7 +115,8 @@ fn every_scene_can_be_read() {
 }
 
 /// The folders, and how the heads in them begin.
-const SHOWN: [(&str, &str); 6] = [
+const SHOWN: [(&str, &str); 7] = [
+    ("http", "[http"),
     ("prx1", "[prx1 §"),
     ("mqtt3", "[MQTT-"),
     ("mqtt5", "[MQTT5-"),

@@ -30,6 +30,7 @@ mod verified;
 
 #[cfg(feature = "testing")]
 pub mod fuzzing;
+pub mod gate;
 pub mod line;
 pub mod salted;
 pub mod scram;

@@ -186,6 +186,16 @@ limits! {
         keepalive_s_min: u16 = 0;
         /// The head of an HTTP request.
         http_head_bytes_max: usize = 8_192, at least 256;
+        /// The body of a request to the administration.
+        http_body_bytes_max: usize = 2_097_152, at least 1;
+        /// From the first byte of such a request to its last.
+        http_request_ms_max: u64 = 10_000, at least 1;
+        /// How long such a connection may be silent between two requests.
+        http_idle_ms_max: u64 = 60_000, at least 1;
+        /// Clients whose last events are kept for whoever administers.
+        history_clients_max: usize = 1_000;
+        /// Viewers of live events at the same time; each costs a snapshot in a second.
+        http_viewers_max: usize = 8;
         /// A WebSocket frame; never less than a packet after login may have.
         ws_frame_bytes_max: usize = 16_777_216, at least 16;
         /// Bytes read from one connection before the next one's turn.

@@ -3,9 +3,11 @@
 
 pub mod base64;
 pub mod bucket;
+pub mod calendar;
 pub mod cidr;
 pub mod dirty;
 pub mod id;
+pub mod json;
 pub mod limits;
 pub mod map;
 pub mod near;

@@ -1,24 +1,26 @@
 //! Floor 6. A broker from a configuration: settings become what a builder is told one by one.
 //!
-//! What is not the broker's (the log, the way in for administrators) stays with whoever read the
+//! Administrators come in at two more listeners: one in the network, and a socket beside the data,
+//! whose mode says who may. What is not the broker's (the log) stays with whoever read the
 //! configuration. Absent on purpose: reading configurations (`config`).
 
 use std::path::Path;
 
 use super::*;
-use crate::config::{ServedListener, Settings, TlsFiles};
+use crate::config::{Config as Configuration, ServedListener, Settings, TlsFiles};
 
 impl Builder {
-    /// Everything that settings say about a broker.
+    /// Everything that a configuration says about a broker.
     #[must_use]
-    pub fn configured(self, settings: &Settings) -> Self {
+    pub fn configured(self, config: &Configuration) -> Self {
+        let settings = &config.settings;
         let mut builder = self
             .limits(settings.limits.clone())
             .journal(settings.data.clone(), settings.durability)
             .salvage(settings.salvage)
             .allow_anonymous(settings.allow_anonymous);
-        for listener in &settings.listeners {
-            builder = builder.listen_to(listen_of(listener));
+        for listen in listeners_of(settings) {
+            builder = builder.listen_to(listen);
         }
         for block in &settings.trusted_proxies {
             builder = builder.trust_proxy(*block);
@@ -29,6 +31,8 @@ impl Builder {
         if let Some(threads) = settings.workers {
             builder = builder.workers(threads);
         }
+        builder = builder.admin(settings.admin.admins());
+        builder.shown = Bytes::from(config.json(true));
         builder.shared_tls(settings.tls.as_ref())
     }
 
@@ -47,11 +51,12 @@ impl Builder {
 }
 
 impl Renewed {
-    /// What a reload takes over of settings.
+    /// What a reload takes over of a configuration.
     #[must_use]
-    pub fn of(settings: &Settings, told: Vec<String>) -> Self {
+    pub fn of(config: &Configuration, told: Vec<String>) -> Self {
+        let settings = &config.settings;
         Self {
-            listen: settings.listeners.iter().map(listen_of).collect(),
+            listen: listeners_of(settings),
             trusted: settings.trusted_proxies.clone(),
             #[cfg(feature = "tls")]
             tls: settings.tls.as_ref().map(tls_of),
@@ -59,11 +64,34 @@ impl Renewed {
             anonymous: settings.allow_anonymous,
             limits: settings.limits.clone(),
             log: Some(settings.log.level),
+            admins: settings.admin.admins(),
+            shown: Bytes::from(config.json(true)),
             told,
             taken: Arc::default(),
         }
     }
 }
+
+/// The listeners of clients, and then those of administrators.
+fn listeners_of(settings: &Settings) -> Vec<Listen> {
+    let mut all: Vec<Listen> = settings.listeners.iter().map(listen_of).collect();
+    if settings.durability != Durability::Memory {
+        let beside = settings.data.join(ADMIN_SOCKET);
+        all.push(Listen::unix(beside, Speak::Http).mode(0o600).dispensable());
+    }
+    if let Some(url) = &settings.admin.listen
+        && let Ok(listen) = url.parse::<Listen>()
+    {
+        // Where it is by default, another broker of this machine may have come first.
+        all.push(if url == ADMIN_DEFAULT { listen.dispensable() } else { listen });
+    }
+    all
+}
+
+/// The name of the socket in the data folder.
+const ADMIN_SOCKET: &str = "admin.sock";
+/// Where administrators come in when nobody says where.
+const ADMIN_DEFAULT: &str = "http://127.0.0.1:18083";
 
 /// A listener, with its own certificate where it has one.
 #[cfg(feature = "tls")]

@@ -30,6 +30,8 @@ pub struct Listen {
     level: Option<Durability>,
     paths: Vec<String>,
     proxy: bool,
+    admin: bool,
+    dispensable: bool,
     most: u32,
     #[cfg(feature = "tls")]
     own: Option<super::Tls>,
@@ -76,6 +78,8 @@ impl Listen {
             level: None,
             paths: Vec::new(),
             proxy: false,
+            admin: false,
+            dispensable: false,
             most: 0,
             #[cfg(feature = "tls")]
             own: None,
@@ -125,6 +129,25 @@ impl Listen {
         self
     }
 
+    /// Where the first bytes tell what is spoken, administrators may be served too.
+    #[must_use]
+    pub fn administered(mut self) -> Self {
+        self.admin = true;
+        self
+    }
+
+    /// A broker without it is one too: where it cannot be, that is said and nothing more.
+    #[must_use]
+    pub(super) fn dispensable(mut self) -> Self {
+        self.dispensable = true;
+        self
+    }
+
+    /// Is it for administrators?
+    pub(crate) fn is_admin(&self) -> bool {
+        self.speak == Speak::Http
+    }
+
     /// Acknowledgements wait for this here.
     #[must_use]
     pub fn level(mut self, level: Durability) -> Self {
@@ -146,7 +169,9 @@ impl Listen {
         match self.speak {
             Speak::Prx1 => vec![Spoken::Prx1],
             Speak::Mqtt => vec![Spoken::Mqtt],
+            Speak::Any if self.admin => vec![Spoken::Mqtt, Spoken::Prx1, Spoken::Http],
             Speak::Any => vec![Spoken::Mqtt, Spoken::Prx1],
+            Speak::Http => vec![Spoken::Http],
             Speak::Local => Vec::new(),
         }
     }
@@ -203,8 +228,8 @@ impl Listen {
     /// Do both say the same to who comes? Certificates may differ.
     pub(super) fn is_alike(&self, other: &Self) -> bool {
         let terms = |it: &Self| {
-            let Self { at, speak, inside, tls, level, paths, proxy, most, .. } = it.clone();
-            (at, speak, inside, tls, level, paths, proxy, most)
+            let Self { at, speak, inside, tls, level, paths, proxy, admin, most, .. } = it.clone();
+            (at, speak, inside, tls, level, paths, proxy, admin, most)
         };
         terms(self) == terms(other)
     }
@@ -224,6 +249,9 @@ impl Listen {
             ("proxy", "on") => Ok(self.proxied()),
             ("proxy", "off") => Ok(self),
             ("proxy", _) => Err("proxy is on or off"),
+            ("admin", "on") if self.speak == Speak::Any => Ok(self.administered()),
+            ("admin", "off") if self.speak == Speak::Any => Ok(self),
+            ("admin", _) if self.speak == Speak::Any => Err("admin is on or off"),
             ("mode", value) if matches!(self.at, At::File(..)) => {
                 let mode = u32::from_str_radix(value, 8).ok().filter(|mode| *mode <= 0o777);
                 Ok(self.mode(mode.ok_or("mode is three octal digits, as in 660")?))
@@ -248,23 +276,30 @@ impl Listen {
 pub(super) fn bind(listen: &[Listen], loopback_only: bool) -> Result<Vec<Door>, Error> {
     let mut doors = Vec::with_capacity(listen.len());
     for (place, it) in listen.iter().enumerate() {
-        let wrong = |error| Error::Listen { address: it.at.to_string(), error };
-        let address = match &it.at {
-            At::Net(address) => address,
-            At::File(path, mode) => {
-                doors.push(Door::bind_file(path, *mode, place as u16).map_err(wrong)?);
-                continue;
-            }
-        };
-        let resolved = address.to_socket_addrs().map_err(wrong)?.next();
-        let nothing = || wrong(io::Error::other("the name stands for no address"));
-        let to = resolved.ok_or_else(nothing)?;
-        if loopback_only && !to.ip().to_canonical().is_loopback() {
-            return Err(Error::Exposed { address: address.clone() });
+        match bind_one(it, place as u16, loopback_only) {
+            Ok(door) => doors.push(door),
+            Err(e) if it.dispensable => log::warn!("{e}; administrators do not come in there"),
+            Err(e) => return Err(e),
         }
-        doors.push(Door::bind(to, place as u16).map_err(wrong)?);
     }
     Ok(doors)
+}
+
+fn bind_one(it: &Listen, place: u16, loopback_only: bool) -> Result<Door, Error> {
+    let wrong = |error| Error::Listen { address: it.at.to_string(), error };
+    let address = match &it.at {
+        At::Net(address) => address,
+        At::File(path, mode) => return Door::bind_file(path, *mode, place).map_err(wrong),
+    };
+    let resolved = address.to_socket_addrs().map_err(wrong)?.next();
+    let nothing = || wrong(io::Error::other("the name stands for no address"));
+    let to = resolved.ok_or_else(nothing)?;
+    // Administrators show who they are, whoever else may come in.
+    let open = loopback_only && it.speak != Speak::Http;
+    if open && !to.ip().to_canonical().is_loopback() {
+        return Err(Error::Exposed { address: address.clone() });
+    }
+    Door::bind(to, place).map_err(wrong)
 }
 
 /// As configured, and one for the embedding program.
@@ -312,13 +347,17 @@ impl FromStr for Listen {
     fn from_str(url: &str) -> Result<Self, NoListen> {
         let wrong = |what: &str| NoListen(format!("{url}: {what}"));
         let (place, options) = url.split_once('?').unwrap_or((url, ""));
-        let mut listen = match place.strip_prefix("unix:") {
+        let http = place.strip_prefix("http+unix:");
+        let mut listen = match http.or_else(|| place.strip_prefix("unix:")) {
             Some(path) => {
                 let path = path.strip_prefix("//").unwrap_or(path);
                 if !path.starts_with('/') {
                     return Err(wrong("unix: is followed by a whole path, as in unix:/run/x.sock"));
                 }
-                Self::unix(path, Speak::Any)
+                match http {
+                    Some(_) => Self::unix(path, Speak::Http).mode(OWN_MODE),
+                    None => Self::unix(path, Speak::Any),
+                }
             }
             None => net(place).map_err(|what| wrong(&what))?,
         };
@@ -364,7 +403,7 @@ fn net(place: &str) -> Result<Listen, String> {
 /// Scheme, protocol, in a WebSocket, in TLS, port.
 type Scheme = (&'static str, Speak, bool, bool, Option<u16>);
 
-const SCHEMES: [Scheme; 10] = [
+const SCHEMES: [Scheme; 12] = [
     ("prx1", Speak::Prx1, false, false, Some(52_909)),
     ("prx1s", Speak::Prx1, false, true, None),
     ("prx1+ws", Speak::Prx1, true, false, None),
@@ -373,11 +412,15 @@ const SCHEMES: [Scheme; 10] = [
     ("mqtts", Speak::Mqtt, false, true, Some(8_883)),
     ("ws", Speak::Mqtt, true, false, Some(8_083)),
     ("wss", Speak::Mqtt, true, true, Some(8_084)),
+    ("http", Speak::Http, false, false, Some(18_083)),
+    ("https", Speak::Http, false, true, Some(18_084)),
     ("any", Speak::Any, false, false, None),
     ("anys", Speak::Any, false, true, None),
 ];
 /// The user who runs the broker, and its group.
 const MODE: u32 = 0o660;
+/// The user who runs the broker, and nobody else: whoever opens it is an operator.
+const OWN_MODE: u32 = 0o600;
 
 #[cfg(test)]
 mod tests {
@@ -398,6 +441,12 @@ mod tests {
         let any = Listen::new("[::]:7", Speak::Any).proxied().level(Durability::Os);
         assert_eq!(listen("any://[::]:7?durability=os&proxy=on"), any);
         assert_eq!(any.inside, Inside::Any);
+        assert_eq!(listen("http://[::1]"), Listen::new("[::1]:18083", Speak::Http));
+        assert_eq!(listen("https://h:1"), Listen::new("h:1", Speak::Http).tls());
+        let own = Listen::unix("/run/x", Speak::Http).mode(0o600);
+        assert_eq!(listen("http+unix:///run/x"), own);
+        let both = Listen::new("h:7", Speak::Any).administered();
+        assert_eq!(listen("any://h:7?admin=on"), both);
         let unix = Listen::unix("/run/x", Speak::Any);
         assert_eq!(listen("unix:/run/x"), unix);
         assert_eq!(listen("unix:///run/x?mode=600"), unix.mode(0o600));

@@ -10,6 +10,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
+use bytes::Bytes;
 use log::LevelFilter;
 
 use super::listen::{self, Listen};
@@ -18,6 +19,7 @@ use super::{Error, bounded_by_system};
 use crate::base::cidr::Cidr;
 use crate::base::limits::Limits;
 use crate::base::time::Now;
+use crate::hub::gate::Admins;
 use crate::hub::message::Durability;
 use crate::hub::policy::{Reader, Understood};
 use crate::link::tls::Config;
@@ -43,6 +45,10 @@ pub struct Renewed {
     pub limits: Limits,
     /// How much the log says; nothing: as before.
     pub log: Option<LevelFilter>,
+    /// Who may administer.
+    pub admins: Admins,
+    /// The configuration, for administrators to look at: JSON.
+    pub shown: Bytes,
     /// What is another than before, in lines for people.
     pub told: Vec<String>,
     /// Set when it was taken over.
@@ -74,12 +80,22 @@ pub(super) struct Standing {
 
 /// The listeners of a start, at their doors.
 pub(super) fn standing(listen: &[Listen], doors: &[Door]) -> Vec<Standing> {
-    let at = |(it, door): (&Listen, &Door)| Standing {
-        listen: it.clone(),
-        place: door.place,
-        local: door.local.clone(),
+    let at = |door: &Door| {
+        let listen = listen.get(usize::from(door.place))?.clone();
+        Some(Standing { listen, place: door.place, local: door.local.clone() })
     };
-    listen.iter().zip(doors).map(at).collect()
+    doors.iter().filter_map(at).collect()
+}
+
+/// Where every listener is, for administrators; nothing for one without a door.
+pub(super) fn places(engine: &crate::engine::Engine, doors: &[Door]) -> Vec<String> {
+    let mut places = vec![String::new(); engine.listeners().len()];
+    for door in doors {
+        if let Some(place) = places.get_mut(usize::from(door.place)) {
+            *place = door.local.to_string();
+        }
+    }
+    places
 }
 
 /// A broker's own knowledge of what it is, between reloads.
@@ -152,6 +168,9 @@ impl Renew for Renewer {
             told.push(format!("certificate and key read again listeners={wrapped}"));
         }
         engine.set_limits(ready.limits.clone());
+        engine.set_admins(ready.plan.admins);
+        engine.set_config(ready.plan.shown);
+        engine.set_places(places(engine, doors));
         if let Some(level) = ready.plan.log {
             log::set_max_level(level);
         }
@@ -227,10 +246,11 @@ impl Renewer {
             });
         }
         for (listen, terms) in opened {
-            let [door] = listen::bind(std::slice::from_ref(&listen), loopback_only)?
-                .try_into()
-                .map_err(|_| Error::System(std::io::Error::other("no door")))?;
-            steps.push(Step::Open { door, listen, terms });
+            // One that is dispensable may have no door.
+            let doors = listen::bind(std::slice::from_ref(&listen), loopback_only)?;
+            if let Some(door) = doors.into_iter().next() {
+                steps.push(Step::Open { door, listen, terms });
+            }
         }
         Ok((steps, left))
     }

@@ -36,7 +36,7 @@ pub(super) fn run(flags: &Flags) -> u8 {
         Durability::Memory => log::info!("no data directory durability=memory"),
         level => log::info!("data={} durability={}", settings.data.display(), name(level)),
     }
-    let builder = Broker::builder().signals(signals).configured(settings);
+    let builder = Broker::builder().signals(signals).configured(&config);
     let builder = builder.reloader(config::reloader(sources, config.clone()));
     match builder.build() {
         Ok(broker) => serve(settings, broker),
@@ -52,6 +52,10 @@ fn serve(settings: &Settings, broker: Broker) -> u8 {
         let bound = broker.local(place);
         let bound = bound.map(|a| a.to_string()).unwrap_or_default();
         log::info!("listening url={} address={bound}", listener.url);
+    }
+    for place in settings.listeners.len().. {
+        let Some(bound) = broker.local(place) else { break };
+        log::info!("administrators come in at address={bound}");
     }
     if settings.users.is_none() {
         let open = settings.allow_anonymous;

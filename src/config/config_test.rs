@@ -220,9 +220,9 @@ fn administrators_are_read_and_their_secrets_never_shown() {
     let config = Config::load(&Sources { file: Some(file), ..Sources::default() }).unwrap();
     let admin = &config.settings.admin;
     assert_eq!((admin.listen.clone(), admin.hosts.clone()), (None, vec!["h".to_owned()]));
-    assert_eq!(admin.users[0].role, Role::Operator);
+    assert_eq!(admin.users[0].role, crate::hub::gate::Role::Operator);
     assert_eq!(admin.tokens[0].sha256, [0xab; 32]);
-    assert_eq!(admin.tokens[0].role, Role::Viewer);
+    assert_eq!(admin.tokens[0].role, crate::hub::gate::Role::Viewer);
     let all = [config.toml(true, true), config.json(true), format!("{:?}", config.settings)];
     for shown in all {
         assert!(!shown.contains(hash.as_str()) && !shown.contains(&sha), "{shown}");

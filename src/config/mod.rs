@@ -22,9 +22,7 @@ mod config_test;
 mod mosquitto_test;
 
 pub use diff::{Change, diff};
-pub use settings::{
-    Admin, AdminToken, AdminUser, Format, Log, Role, ServedListener, Settings, TlsFiles,
-};
+pub use settings::{Admin, Format, Log, ServedListener, Settings, TlsFiles};
 pub use show::{Shown, chapter, schema, template, variables};
 
 use std::collections::BTreeMap;
@@ -226,7 +224,7 @@ pub fn reloader(sources: Sources, start: Config) -> Reloader {
         let live = diff(&now, &new).into_iter().filter(|change| change.live);
         let later = diff(&start, &new).into_iter().filter(|change| !change.live);
         let told = live.chain(later).map(|change| change.text).collect();
-        let renewed = Renewed::of(&new.settings, told);
+        let renewed = Renewed::of(&new, told);
         asked = Some((new, Arc::clone(&renewed.taken)));
         Ok(renewed)
     })

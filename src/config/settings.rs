@@ -2,7 +2,7 @@
 //!
 //! Whatever one value says about another is checked here: a certificate needs its key, a listener
 //! with TLS a certificate, a listener that others can reach a users file. Absent on purpose:
-//! opening files, and what administrators may do (they are handed over as they stand).
+//! opening files, and what administrators may do.
 
 use std::path::PathBuf;
 
@@ -15,6 +15,7 @@ use crate::access;
 use crate::base::cidr::Cidr;
 use crate::base::limits::Limits;
 use crate::broker::Listen;
+use crate::hub::gate::{self, Admins, Role, Token};
 use crate::hub::message::Durability;
 
 /// Everything, read.
@@ -108,51 +109,17 @@ pub struct Admin {
     /// Names it may be called by.
     pub hosts: Vec<String>,
     /// Who logs in with a password.
-    pub users: Vec<AdminUser>,
+    pub users: Vec<gate::Admin>,
     /// Who shows a token.
-    pub tokens: Vec<AdminToken>,
+    pub tokens: Vec<Token>,
 }
 
-/// May it operate, or only look?
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub enum Role {
-    /// Look.
-    Viewer,
-    /// Operate.
-    Operator,
-}
-
-/// Somebody with a password.
-#[derive(Clone, PartialEq, Eq)]
-pub struct AdminUser {
-    /// The name.
-    pub name: String,
-    /// A bcrypt hash.
-    pub hash: String,
-    /// What it may do.
-    pub role: Role,
-}
-
-/// Somebody with a token.
-#[derive(Clone, PartialEq, Eq)]
-pub struct AdminToken {
-    /// The name in the log.
-    pub name: String,
-    /// The SHA-256 of the token.
-    pub sha256: [u8; 32],
-    /// What it may do.
-    pub role: Role,
-}
-
-impl core::fmt::Debug for AdminUser {
-    fn fmt(&self, f: &mut core::fmt::Formatter<'_>) -> core::fmt::Result {
-        f.debug_struct("AdminUser").field("name", &self.name).finish_non_exhaustive()
-    }
-}
-
-impl core::fmt::Debug for AdminToken {
-    fn fmt(&self, f: &mut core::fmt::Formatter<'_>) -> core::fmt::Result {
-        f.debug_struct("AdminToken").field("name", &self.name).finish_non_exhaustive()
+impl Admin {
+    /// Who may come in, and under which names the broker is asked.
+    #[must_use]
+    pub fn admins(&self) -> Admins {
+        let Self { users, tokens, hosts, .. } = self.clone();
+        Admins { users, tokens, hosts }
     }
 }
 
@@ -433,6 +400,16 @@ impl Reading<'_> {
     fn admin(&mut self) -> Admin {
         let given = self.given;
         let listen = self.text(Section::Admin, "listen");
+        let flaw = match listen.parse::<Listen>() {
+            _ if listen.is_empty() => None,
+            Ok(it) if it.is_admin() => None,
+            Ok(_) => Some(format!("admin.listen: {listen} is not http, https or http+unix")),
+            Err(why) => Some(format!("admin.listen: {why}")),
+        };
+        if let Some(flaw) = flaw {
+            let origin = self.entry(Section::Admin, "listen").map(|entry| entry.origin.clone());
+            self.fault(&origin.unwrap_or(Origin::Default), flaw);
+        }
         let hosts = match self.value(Section::Admin, "hosts") {
             Some(Value::Texts(hosts)) => hosts,
             _ => Vec::new(),
@@ -465,11 +442,11 @@ impl Reading<'_> {
                     let text = format!("admin.user.password {flaw}; `spindle hash` makes one");
                     self.fault(origin_of(table, "password"), text);
                 }
-                admin.users.push(AdminUser { name, hash, role });
+                admin.users.push(gate::Admin { name, hash, role });
             } else {
                 let Some(text) = self.must_have(table, "sha256") else { continue };
                 match digest(&text) {
-                    Some(sha256) => admin.tokens.push(AdminToken { name, sha256, role }),
+                    Some(sha256) => admin.tokens.push(Token { name, sha256, role }),
                     None => self.fault(
                         origin_of(table, "sha256"),
                         "admin.token.sha256 is 64 hexadecimal digits",

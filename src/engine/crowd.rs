@@ -168,7 +168,8 @@ impl Engine {
     }
 
     fn is_accepted(&mut self, now: Now, from: Address) -> Result<(), NoSlot> {
-        if self.hub.policy.accept(now, from) {
+        let barred = self.hub.is_barred_address(now, from);
+        if !barred && self.hub.policy.accept(now, from) {
             return Ok(());
         }
         self.hub.stats.count(Counter::PolicyDenied);

@@ -8,7 +8,7 @@ use crate::base::stats::Counter;
 use crate::base::time::Now;
 use crate::hub::policy::Event;
 use crate::proto::doom::Doom;
-use crate::proto::{Ctx, Protocol};
+use crate::proto::{Ctx, Peer, Protocol};
 
 use super::{Engine, limited};
 
@@ -33,6 +33,8 @@ impl Engine {
         };
         // Afterwards nobody knows its name.
         let who = reached.map(|_| limited::label(c, ctx.hub));
+        let session = c.peer.session().and_then(|id| ctx.hub.session(id));
+        let name = session.map(|s| s.label().clone()).unwrap_or_default();
         c.peer.on_doom(&doom, &mut ctx);
         if c.stranger {
             c.stranger = false;
@@ -44,6 +46,7 @@ impl Engine {
         self.line.leave(conn);
         self.doomed.push_back(conn);
         self.hub.stats.count(Counter::ConnectionsClosed);
+        self.hub.observer.ended(now, conn, &name, doom.name());
         self.hub.observer.see(now, &Event::Closed { conn, reason: doom.name() });
         self.gather_awake();
     }
@@ -64,6 +67,14 @@ impl Engine {
         let c = self.conns.get(conn).filter(|c| c.eof.is_some() && c.doom.is_none());
         if c.is_some_and(|c| !c.owes_words(&self.hub)) {
             self.doom(now, conn, Doom::Eof);
+        }
+    }
+
+    /// Whoever has heard its last answer is let go.
+    pub(super) fn end_if_over(&mut self, now: Now, conn: ConnId) {
+        let c = self.conns.get(conn).filter(|c| c.doom.is_none());
+        if c.is_some_and(|c| matches!(&c.peer, Peer::Http(peer) if peer.is_over())) {
+            self.doom(now, conn, Doom::Left);
         }
     }
 

@@ -6,6 +6,7 @@
 //! A publisher's call never encodes for a subscriber; connections are closed between turns, never
 //! inside somebody else's call. Absent on purpose: sockets, threads, clocks, entropy, files, logs.
 
+mod admin;
 mod audit;
 mod conn;
 mod crowd;
@@ -28,6 +29,7 @@ use std::sync::Arc;
 
 use bytes::BytesMut;
 
+use crate::access::gate::AdminGate;
 use crate::access::line::Line;
 use crate::base::dirty::Dirty;
 use crate::base::id::{ConnId, Lsn, SessionId, Ticket};
@@ -39,6 +41,7 @@ use crate::base::stats::Counter;
 use crate::base::time::{Deadline, Now};
 use crate::base::wheel::Wheel;
 use crate::hub::Hub;
+use crate::hub::admin::Operation;
 use crate::hub::backlog::Stir;
 use crate::hub::policy::{Address, Event, Secret};
 use crate::journal::job::{DiskDone, DiskJob};
@@ -50,6 +53,8 @@ use crate::proto::{Ask, Ctx, Listener, Peer, Protocol, Speak};
 use conn::{Conn, Place};
 use crowd::Crowd;
 
+/// Makes the key of the administrators' digests another one than the seed of maps.
+const GATE: u64 = 0x67_61_74_65_6b_65_65_70;
 /// Items moved from queues to drainers in a turn.
 const DRAIN_TURN: usize = 256;
 /// Sessions that wait to read ahead and are let go on in a turn.
@@ -71,6 +76,13 @@ pub enum Effect {
     },
     /// Something about the disk.
     Disk(DiskJob),
+    /// Something that an operator wants.
+    Operate {
+        /// Whose wish.
+        ticket: Ticket,
+        /// What.
+        what: Operation,
+    },
 }
 
 /// Answers of threads.
@@ -85,6 +97,13 @@ pub enum Completion {
     },
     /// A disk job is done.
     Disk(DiskDone),
+    /// What an operator wanted is done, or not, and this is to be said about it.
+    Operated {
+        /// Whose wish.
+        ticket: Ticket,
+        /// What became of it.
+        result: Result<String, String>,
+    },
 }
 
 /// Why a connection gets no slot.
@@ -134,13 +153,26 @@ pub struct Engine {
     /// Memory in which links work, empty between calls.
     spare: BytesMut,
     inside: Outbound,
+    /// When it was first told the time.
+    started: Option<Now>,
+    /// Where the listeners are.
+    places: Vec<String>,
+    /// What operators want of whoever drives the machine.
+    operations: VecDeque<(Ticket, Operation)>,
+    /// Nobody new is taken but administrators.
+    closed: bool,
 }
 
 impl Engine {
     /// Put the machine around a hub that is new or was recovered.
     #[must_use]
-    pub fn new(hub: Hub, listeners: Vec<Listener>, seed: u64) -> Self {
+    pub fn new(mut hub: Hub, listeners: Vec<Listener>, seed: u64) -> Self {
         let line = Line::new(renewal::places(&hub.limits), Seed::with_seed(seed));
+        if listeners.iter().any(|l| l.speak == Speak::Http) {
+            hub.observer.remember(hub.limits.history_clients_max);
+        }
+        hub.recall_bans();
+        hub.gate = Box::new(AdminGate::new([seed, seed.rotate_left(32) ^ GATE]));
         let crowd = Crowd::new(&hub.limits, Seed::with_seed(seed));
         Self {
             conns: Slab::default(),
@@ -161,6 +193,10 @@ impl Engine {
             fired: Vec::new(),
             spare: BytesMut::new(),
             inside: Outbound::default(),
+            started: None,
+            places: Vec::new(),
+            operations: VecDeque::new(),
+            closed: false,
         }
     }
 
@@ -239,7 +275,8 @@ impl Engine {
         };
         self.knock_at(no)?;
         let limits = &self.hub.limits;
-        let (why, limit) = if self.stopping {
+        let shut = self.closed && !matches!(listener.speak, Speak::Http | Speak::Local);
+        let (why, limit) = if self.stopping || shut {
             return Err(NoSlot::Stopping);
         } else if self.conns.len() >= limits.connections_max as usize {
             (NoSlot::Connections, Limit::connections_max)
@@ -386,6 +423,7 @@ impl Engine {
                 }
             }
             Ask::Leave => self.doom(now, conn, Doom::Left),
+            Ask::Operate { ticket, what } => self.operations.push_back((ticket, what)),
         }
     }
 
@@ -402,6 +440,7 @@ impl Engine {
     pub fn on_completion(&mut self, now: Now, done: Completion) {
         match done {
             Completion::Verified { ticket, ok } => self.on_verified(now, ticket, ok),
+            Completion::Operated { ticket, result } => self.on_operated(now, ticket, result),
             Completion::Disk(done) => match self.hub.on_disk(now, done) {
                 Stir::Synced => self.release(),
                 Stir::Room => self.unstall(now),
@@ -455,6 +494,7 @@ impl Engine {
 
     /// The clock moved: deadlines, and work that was left over.
     pub fn on_time(&mut self, now: Now) {
+        self.started.get_or_insert(now);
         for _ in 0..self.ready.len().min(READY_TURN) {
             let Some(conn) = self.ready.pop_front() else { break };
             let Some(c) = self.conns.get_mut(conn) else { continue };
@@ -508,6 +548,7 @@ impl Engine {
     /// After anything happened to a connection: arm its deadline if it moved earlier, put it
     /// among those with something to say, and collect whom the hub wants heard.
     fn settle(&mut self, now: Now, conn: ConnId) {
+        self.consult(now, conn);
         let limits = &self.hub.limits;
         if let Some(c) = self.conns.get_mut(conn) {
             let at = c.deadline(limits.packet_ms_max, limits.stuck_ms_max);
@@ -565,6 +606,9 @@ impl Engine {
         if let Some(effect) = self.poll_verify() {
             return Some(effect);
         }
+        if let Some((ticket, what)) = self.operations.pop_front() {
+            return Some(Effect::Operate { ticket, what });
+        }
         self.hub.journal.as_mut()?.poll_job(now).map(Effect::Disk)
     }
 
@@ -589,6 +633,7 @@ impl Engine {
     /// Encode what this connection says now into `out`, about one turn's share of it.
     pub fn poll_transmit(&mut self, now: Now, conn: ConnId, out: &mut Outbound) {
         let budget = self.hub.limits.write_bytes_turn;
+        self.consult(now, conn);
         let Some(c) = self.conns.get_mut(conn) else { return };
         let before = out.len();
         let more = match c.link {
@@ -609,6 +654,7 @@ impl Engine {
         // Replies went out: a peer that took nothing because of them may go on.
         self.note_ready(conn);
         self.end_if_said(now, conn);
+        self.end_if_over(now, conn);
         self.gather_awake();
     }
 

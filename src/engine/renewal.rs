@@ -14,7 +14,9 @@ use super::{Engine, NoSlot};
 /// Who is at a listener.
 #[derive(Clone, Copy, Debug, Default)]
 pub(super) struct Held {
-    open: u32,
+    pub(super) open: u32,
+    /// Since the start.
+    pub(super) ever: u64,
     /// No more than this; 0: no bound of its own.
     most: u32,
     retired: bool,
@@ -93,6 +95,7 @@ impl Engine {
         self.held.resize(self.listeners.len(), Held::default());
         if let Some(held) = self.held.get_mut(usize::from(place)) {
             held.open += 1;
+            held.ever += 1;
         }
     }
 

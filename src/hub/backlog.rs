@@ -67,6 +67,11 @@ impl Hub {
                     if d.dup {
                         self.stats.count(Counter::MessagesResent);
                     }
+                    if self.observer.is_tracing()
+                        && let Some(s) = self.sessions.get(id)
+                    {
+                        self.observer.delivered(now, s.label(), &d);
+                    }
                     return Some(d);
                 }
                 Next::Read(want) => {
@@ -268,7 +273,7 @@ impl Hub {
                 self.report_lost(now, lost, &fetched);
                 self.note_draining(realm, address);
             }
-            Reader::Replay(_) => {}
+            Reader::Replay(_) | Reader::Asked(_) => {}
         }
     }
 

@@ -98,8 +98,15 @@ impl Bench {
 
     /// A client with an id of its own, that may be told and heard twice.
     pub(super) fn client(&mut self, name: &str, change: impl FnOnce(&mut Attach)) -> Attached {
+        let mut attach = self.ask(name);
+        change(&mut attach);
+        self.hub.attach(self.now, attach).expect("room for a session")
+    }
+
+    /// What such a client asks for.
+    pub(super) fn ask(&mut self, name: &str) -> Attach {
         self.conns += 1;
-        let mut attach = Attach {
+        Attach {
             kind: Kind::Mqtt,
             realm: REALM,
             name: Bytes::copy_from_slice(name.as_bytes()),
@@ -112,9 +119,7 @@ impl Bench {
             expiry_s: 60,
             unique: true,
             will: None,
-        };
-        change(&mut attach);
-        self.hub.attach(self.now, attach).expect("room for a session")
+        }
     }
 
     /// Time passes; the timers that are due go off.

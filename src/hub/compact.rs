@@ -12,7 +12,7 @@ use crate::journal::record::{MessageRecord, Owed, Record};
 use crate::journal::{Class, Journal};
 use crate::topic::Topic;
 
-use super::fanout::{GRANT_RECEIVED, GRANT_SETTLES};
+use super::fanout::{GRANT_RECEIVED, GRANT_SETTLES, GRANT_WILL};
 use super::queue::queue_record;
 use super::registry::owner_record;
 use super::{Held, Hub, Owner};
@@ -111,7 +111,7 @@ impl Hub {
 
     /// Is this very record the one that stands for the debt?
     fn still_owes(&self, owed: &Owed, lsn: Lsn) -> bool {
-        if owed.grant & (GRANT_SETTLES | GRANT_RECEIVED) != 0 {
+        if owed.grant & (GRANT_SETTLES | GRANT_RECEIVED | GRANT_WILL) != 0 {
             return false;
         }
         let ledger = match self.owners.get(&owed.owner) {

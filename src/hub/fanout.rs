@@ -27,6 +27,10 @@ use super::{Held, Hub, Receipt, Room, after, held};
 const OWED_MAX: usize = 4_096;
 
 /// Bits of the grant byte in a record, above the quality of service.
+///
+/// The record is what the first will of this owner became, instead of owing it anything.
+pub(crate) const GRANT_WILL: u8 = 0x04;
+/// The reader is to see the retain flag.
 pub(crate) const GRANT_RETAIN: u8 = 0x08;
 /// It may have been sent before under another ordinal.
 pub(crate) const GRANT_DUP: u8 = 0x10;
@@ -61,6 +65,31 @@ impl Hub {
         level: Durability,
         p: &Publication,
     ) -> Result<Receipt, Held> {
+        let received = self.received_from(from, p);
+        self.take_in(now, from, level, p, received)
+    }
+
+    /// Take in what somebody wanted said. Its record, if `owner` has one, says that it was said.
+    pub(crate) fn publish_will(
+        &mut self,
+        now: Now,
+        owner: Option<OwnerNo>,
+        level: Durability,
+        p: &Publication,
+    ) -> Result<Receipt, Held> {
+        let said = |owner| Owed { owner, ord: RECEIVED, grant: GRANT_WILL, subs: SubIds::new() };
+        self.take_in(now, None, level, p, owner.map(said))
+    }
+
+    /// `entry`: what its record says of its publisher.
+    fn take_in(
+        &mut self,
+        now: Now,
+        from: Option<SessionId>,
+        level: Durability,
+        p: &Publication,
+        entry: Option<Owed>,
+    ) -> Result<Receipt, Held> {
         // Forgetting a value gives memory back: it must not wait for memory.
         let forgets = p.retain && p.body.is_empty();
         if self.memory_is_short() && !forgets {
@@ -72,7 +101,7 @@ impl Hub {
         self.tell_overfull(now, p);
         let matched = self.targets.len() as u32;
         let keep = p.retain && self.may_keep(now, from, p);
-        let spots = self.write_down(now, from, level, p, keep)?;
+        let spots = self.write_down(now, from, level, p, (keep, entry))?;
         if keep {
             self.keep_value(now, p, spots.first().copied());
         }
@@ -153,6 +182,9 @@ impl Hub {
     fn tell_overfull(&mut self, now: Now, p: &Publication) {
         for (id, bytes) in core::mem::take(&mut self.overfull) {
             self.stats.count(Counter::DroppedFull);
+            if let Some(s) = self.sessions.get_mut(id) {
+                s.dropped = s.dropped.saturating_add(1);
+            }
             let user = self.label_of(Some(id));
             let limit = if bytes { Limit::queued_bytes_max } else { Limit::queued_max };
             self.limited(now, &user, limit);
@@ -179,7 +211,7 @@ impl Hub {
         from: Option<SessionId>,
         level: Durability,
         p: &Publication,
-        keep: bool,
+        (keep, entry): (bool, Option<Owed>),
     ) -> Result<SmallVec<[Spot; 1]>, Held> {
         let mut spots = SmallVec::new();
         if level == Durability::Memory || self.journal.is_none() {
@@ -193,12 +225,13 @@ impl Hub {
         let mut owed = self.debts();
         let keep = keep && !p.body.is_empty();
         let clears = p.retain && p.body.is_empty();
-        let received = self.received_from(from, p);
-        if owed.is_empty() && !keep {
+        let wills = entry.as_ref().is_some_and(|entry| entry.grant == GRANT_WILL);
+        let received = from.zip(entry.clone());
+        if owed.is_empty() && !keep && !wills {
             return self.write_little(p, clears, received);
         }
         let mut debts = owed.len();
-        owed.extend(received.iter().map(|(_, entry)| entry.clone()));
+        owed.extend(entry);
         self.scratch.clear();
         p.topic.encode(&mut self.scratch);
         let Some(journal) = &mut self.journal else { return Ok(spots) };
@@ -275,11 +308,11 @@ impl Hub {
 
     /// The entry that remembers the publication's number, if its sender is one that the journal
     /// knows.
-    fn received_from(&self, from: Option<SessionId>, p: &Publication) -> Option<(SessionId, Owed)> {
-        let (id, packet) = (from?, p.inbound?);
-        let owner = self.sessions.get(id)?.owner?;
+    fn received_from(&self, from: Option<SessionId>, p: &Publication) -> Option<Owed> {
+        let packet = p.inbound?;
+        let owner = self.sessions.get(from?)?.owner?;
         let ord = RECEIVED | u64::from(packet);
-        Some((id, Owed { owner, ord, grant: GRANT_RECEIVED, subs: SubIds::new() }))
+        Some(Owed { owner, ord, grant: GRANT_RECEIVED, subs: SubIds::new() })
     }
 
     /// An empty retained message forgets the topic's value; durable only if there was one.
@@ -393,6 +426,7 @@ impl Hub {
             let held = s.outbox.held();
             if s.outbox.push(delivery, lsn, attached, room) == Pushed::Dropped {
                 self.stats.count(Counter::DroppedFull);
+                s.dropped = s.dropped.saturating_add(1);
                 let user = s.label().clone();
                 let reason = if attached { "outbox full" } else { "offline queue full" };
                 let event = Event::Dropped { user: &user, topic: &p.topic, reason };

@@ -7,10 +7,14 @@
 //! clock or touches the world: time comes in as an argument, disk work goes out as jobs. Absent on
 //! purpose: any wire format.
 
+pub mod admin;
 pub mod backlog;
+pub mod bans;
 pub mod compact;
 pub mod fanout;
+pub mod gate;
 pub mod group;
+pub mod kept;
 pub mod ladder;
 mod limited;
 mod memo;
@@ -25,6 +29,7 @@ pub mod retained;
 pub mod session;
 pub mod subscribe;
 pub mod unspelled;
+pub mod watch;
 pub mod will;
 
 #[cfg(test)]
@@ -41,8 +46,11 @@ mod outbox_test;
 mod policy_test;
 #[cfg(test)]
 mod retained_test;
+#[cfg(test)]
+mod will_test;
 
 use std::collections::VecDeque;
+use std::sync::Arc;
 
 use bytes::Bytes;
 
@@ -62,6 +70,7 @@ use outbox::{Room, Want};
 use policy::{Event, Observer, Policy};
 use realm::Realm;
 use session::Session;
+use watch::Watch;
 
 /// Reads of the journal that may be under way at once.
 const READS_MAX: usize = 64;
@@ -108,6 +117,8 @@ pub(crate) enum Reader {
     Queue(RealmId, Bytes, Want, u32),
     /// Retained payloads for a session.
     Replay(SessionId),
+    /// A kept value for whoever administers.
+    Asked(ConnId),
 }
 
 /// Whom the journal owes.
@@ -128,7 +139,16 @@ pub struct Hub {
     /// Decides.
     pub policy: Box<dyn Policy>,
     /// Watches.
-    pub observer: Box<dyn Observer>,
+    pub observer: Watch,
+    /// Decides who may administer.
+    pub gate: Box<dyn gate::Gate>,
+    /// The configuration in force, as whoever runs the machine tells it: JSON, or nothing.
+    pub config: Bytes,
+    /// Those who watch live events.
+    pub viewers: usize,
+    pub(crate) bans: bans::Bans,
+    /// Kept values that were read for whoever asked.
+    pub(crate) picked: Vec<(ConnId, Option<Arc<message::Message>>)>,
     pub(crate) sessions: Slab<SessionId, Session>,
     pub(crate) realms: Vec<Realm>,
     pub(crate) journal: Option<Journal>,
@@ -138,6 +158,7 @@ pub struct Hub {
     pub(crate) stored: Meter,
     pub(crate) awake: Vec<ConnId>,
     pub(crate) unrecorded: Vec<SessionId>,
+    pub(crate) unmarked: VecDeque<SessionId>,
     pub(crate) unrecorded_queues: Vec<(RealmId, Bytes)>,
     pub(crate) reads: Map<u64, Reader>,
     pub(crate) next_read: u64,
@@ -146,7 +167,8 @@ pub struct Hub {
     pub(crate) held_up: Vec<SessionId>,
     pub(crate) draining: VecDeque<(RealmId, Bytes)>,
     pub(crate) timers: Vec<(Deadline, SessionId)>,
-    pub(crate) wills: VecDeque<will::Due>,
+    /// Whose will is said next; each as often as it has one that is due.
+    pub(crate) wills: VecDeque<SessionId>,
     /// Sessions that may outlive their connection.
     pub(crate) durables: usize,
     /// Kept values that expire: the tree is swept while there are some.
@@ -192,7 +214,12 @@ impl Hub {
             limits: parts.limits,
             stats: Stats::default(),
             policy: parts.policy,
-            observer: parts.observer,
+            observer: Watch::new(parts.observer, seed.clone()),
+            gate: Box::new(gate::Shut),
+            config: Bytes::new(),
+            viewers: 0,
+            bans: bans::Bans::default(),
+            picked: Vec::new(),
             sessions: Slab::default(),
             realms: parts.realms.iter().map(|name| Realm::new(name, seed.clone())).collect(),
             journal: None,
@@ -202,6 +229,7 @@ impl Hub {
             meter,
             awake: Vec::new(),
             unrecorded: Vec::new(),
+            unmarked: VecDeque::new(),
             unrecorded_queues: Vec::new(),
             reads: Map::with_hasher(seed.clone()),
             next_read: 1,
@@ -237,6 +265,18 @@ impl Hub {
     /// All sessions.
     pub fn sessions(&self) -> impl Iterator<Item = &Session> {
         self.sessions.iter().map(|(_, s)| s)
+    }
+
+    /// How many sessions there are, connected or not.
+    #[must_use]
+    pub fn sessions_len(&self) -> usize {
+        self.sessions.len()
+    }
+
+    /// How many of them may outlive their connection.
+    #[must_use]
+    pub fn durables(&self) -> usize {
+        self.durables
     }
 
     /// A namespace.
@@ -339,6 +379,7 @@ impl Hub {
 
     /// The end of a turn: one cumulative record for whatever was settled in it.
     pub fn commit(&mut self) {
+        self.write_marks();
         let mut left = Vec::new();
         while let Some(id) = self.unrecorded.pop() {
             let Some(s) = self.sessions.get_mut(id) else { continue };

@@ -596,6 +596,14 @@ impl Outbox {
         }
     }
 
+    /// Owed and not handed out, without looking at each: exact where all of it is durable, or
+    /// none is.
+    #[must_use]
+    pub fn queued(&self) -> u64 {
+        let durable = self.ledger.as_deref().map_or(0, Ledger::len);
+        durable.saturating_sub(self.aloft as u64).max(self.held() as u64)
+    }
+
     /// References held in memory.
     #[must_use]
     pub fn held(&self) -> usize {

@@ -238,6 +238,8 @@ pub enum Refusal {
     Malformed,
     /// A name is required and none was given.
     Anonymous,
+    /// An operator said that it stays out.
+    Banned,
     /// Too many failures lately; a try would be looked at again after this time.
     Throttled {
         /// Milliseconds until then.
@@ -251,6 +253,7 @@ impl fmt::Display for Refusal {
             Self::Unknown => f.write_str("unknown user, wrong password or wrong client id"),
             Self::TooLong => f.write_str("password over 72 bytes, or with a NUL"),
             Self::Malformed => f.write_str("not what the method of the dialogue asks for"),
+            Self::Banned => f.write_str("banned by an operator"),
             Self::Anonymous => f.write_str("no user name given"),
             Self::Throttled { ms } => write!(f, "too many failed logins, next try in {ms} ms"),
         }

@@ -22,13 +22,14 @@ use crate::journal::record::{MessageRecord, OwnerRecord, Record};
 use crate::topic::{Filter, Topic};
 
 use super::backlog::message_of_record;
-use super::fanout::{GRANT_RECEIVED, GRANT_SETTLES};
+use super::fanout::{GRANT_RECEIVED, GRANT_SETTLES, GRANT_WILL};
 use super::message::{Durability, VOLATILE};
 use super::outbox::Outbox;
 use super::policy::Principal;
 use super::queue::Queue;
 use super::retained::{KEPT_BYTES, Kept, Replay};
 use super::session::{Extra, Kind, Session, SubOpts, SubView, Will};
+use super::will::Due;
 use super::{Hub, Owner};
 
 /// An owner as far as the records have told.
@@ -42,6 +43,10 @@ struct Draft {
     attached: bool,
     /// Its will is void.
     quiet: bool,
+    /// How many of its wills were said since its full record.
+    said: usize,
+    /// Its name has another number.
+    replaced: bool,
     away_since: u64,
     expiry_s: Option<u64>,
     released: BTreeSet<u64>,
@@ -64,6 +69,27 @@ impl Draft {
         if !self.homes.contains(&segment) {
             self.homes.push(segment);
         }
+    }
+
+    /// It is not to be found any more.
+    fn has_ended(&self) -> bool {
+        self.replaced || !self.attached && self.expiry_s == Some(0)
+    }
+
+    /// What is left of one that has ended.
+    fn without_debts(self) -> Self {
+        let (ledger, inbound, released) = (Ledger::default(), BTreeSet::new(), BTreeSet::new());
+        Self { ledger, inbound, released, subs: Vec::new(), ..self }
+    }
+
+    /// Of what its full record has, what was neither said nor became void. They are said in order.
+    fn wills_left(&self, all: Wills) -> Wills {
+        let Wills { mut due, mut armed } = all;
+        if self.quiet || self.said > due.len() {
+            armed = None;
+        }
+        due.drain(..self.said.min(due.len()));
+        Wills { due, armed }
     }
 }
 
@@ -162,6 +188,10 @@ impl Recovery {
     fn on_message(&mut self, lsn: Lsn, len: u32, m: &MessageRecord) {
         for owed in &m.owed {
             let draft = self.draft(owed.owner);
+            if owed.grant & GRANT_WILL != 0 {
+                draft.said += 1;
+                continue;
+            }
             if owed.grant & GRANT_RECEIVED != 0 {
                 draft.home(lsn);
                 draft.inbound.insert(owed.ord as u16);
@@ -185,19 +215,20 @@ impl Recovery {
     }
 
     fn on_owner(&mut self, lsn: Lsn, o: &OwnerRecord) {
-        // A clean start gave the name a new number; the old one is gone even if the record that
-        // says so was lost.
+        // A clean start gave the name a new number; the old one has ended even if the record that
+        // says so was lost. All that is left of it is what it wanted said.
         let key = (o.kind, o.realm, apart(&o.name));
         let before = self.names.get(&key).copied();
         if before.is_none_or(|no| no.0 < o.owner.0) {
             self.names.insert(key, o.owner);
         }
-        match before {
-            Some(no) if no.0 < o.owner.0 => drop(self.drafts.remove(&no)),
-            Some(no) if no.0 > o.owner.0 => return drop(self.drafts.remove(&o.owner)),
-            _ => {}
+        if let Some(before) = before.filter(|no| no.0 < o.owner.0)
+            && let Some(draft) = self.drafts.get_mut(&before)
+        {
+            draft.replaced = true;
         }
         let draft = self.draft(o.owner);
+        draft.replaced = before.is_some_and(|no| no.0 > o.owner.0);
         draft.ledger.restore(o.floor, &o.extras);
         draft.next = draft.next.max(o.next);
         draft.sent = draft.sent.max(o.sent);
@@ -209,7 +240,7 @@ impl Recovery {
             draft.subs = detail.subs;
             draft.released = detail.released;
             draft.inbound = detail.inbound;
-            draft.quiet = detail.will.is_none();
+            (draft.quiet, draft.said) = (false, 0);
             draft.away_since = detail.away_since;
             draft.expiry_s = Some(detail.expiry_s);
         }
@@ -267,16 +298,25 @@ impl Hub {
     }
 
     /// What the session has that most have not; `waited`: milliseconds since somebody was there.
-    fn extra_of(&self, now: Now, waited: u64, draft: &Draft, will: Option<Will>) -> Extra {
-        let mut extra = Extra { will, ..Extra::default() };
+    fn extra_of(&self, now: Now, waited: u64, draft: &Draft, wills: Wills) -> Extra {
+        let mut extra = Extra::default();
         extra.inbound.extend(draft.inbound.iter().copied());
-        let delay = extra.will.as_ref().map(|will| u64::from(will.delay_s) * 1_000);
+        let Wills { mut due, mut armed } = wills;
+        let over = |will: &mut Will| draft.has_ended() || u64::from(will.delay_s) * 1_000 <= waited;
+        due.extend(armed.take_if(over));
+        let charged = |will: Will| {
+            let charge = Some(self.stored.charge(will.weight()));
+            Due { will, charge }
+        };
+        extra.due = due.into_iter().map(charged).collect();
+        let delay = armed.as_ref().map(|will| u64::from(will.delay_s) * 1_000);
         extra.will_at = delay.map(|ms| now.after_ms(ms.saturating_sub(waited)));
-        extra.charge = extra.will.as_ref().map(|will| self.stored.charge(will.weight()));
+        extra.charge = armed.as_ref().map(|will| self.stored.charge(will.weight()));
+        extra.will = armed;
         extra
     }
 
-    fn recover_session(&mut self, now: Now, kind: Kind, owner: &OwnerRecord, draft: Draft) {
+    fn recover_session(&mut self, now: Now, kind: Kind, owner: &OwnerRecord, mut draft: Draft) {
         let Some(detail) = decode_detail(&owner.detail) else { return };
         let Some(_) = self.realms.get(usize::from(owner.realm.0)) else { return };
         let unknown =
@@ -284,6 +324,14 @@ impl Hub {
         let mut principal = self.policy.recall(&detail.user).unwrap_or(unknown);
         if kind == Kind::Mqtt {
             principal.client_id = owner.name.clone();
+        }
+        let ended = draft.has_ended();
+        let wills = draft.wills_left(detail.wills);
+        if ended && wills.is_empty() {
+            return;
+        }
+        if ended {
+            draft = draft.without_debts();
         }
         let subs = draft.subs.clone();
         let homes = draft.homes.clone();
@@ -296,17 +344,16 @@ impl Hub {
         let waited = now.wall - away_since;
         let expiry_s = draft.expiry_s.unwrap_or(detail.expiry_s);
         let expires = now.after_ms(expiry_s.saturating_mul(1_000).saturating_sub(waited));
-        let will = detail.will.filter(|_| !draft.quiet);
-        let extra = self.extra_of(now, waited, &draft, will);
-        let rare = extra.will.is_some() || !extra.inbound.is_empty();
-        let outbox = outbox_of(draft);
+        let extra = self.extra_of(now, waited, &draft, wills);
+        let wills = extra.will.is_some() || !extra.due.is_empty();
+        let rare = wills || !extra.inbound.is_empty();
+        let outbox = if ended { Outbox::default() } else { outbox_of(draft) };
         self.own_all(&outbox);
-        let (realm, name) = (owner.realm, owner.name.clone());
         let id = self.sessions.insert_with(|id| Session {
             id,
             kind,
-            realm,
-            name: name.clone(),
+            realm: owner.realm,
+            name: owner.name.clone(),
             principal,
             owner: Some(owner.owner),
             durable: true,
@@ -319,8 +366,8 @@ impl Hub {
             replays: std::collections::VecDeque::new(),
             level: Durability::Disk,
             inflight_max: detail.inflight_max,
-            expiry_s,
-            expires: Some(expires),
+            expiry_s: if ended { 0 } else { expiry_s },
+            expires: Some(expires).filter(|_| !ended),
             armed: Deadline::NEVER,
             stamp: (0, 0),
             lagging: false,
@@ -328,19 +375,33 @@ impl Hub {
             settled: false,
             homes,
             queued_read: false,
+            unmarked: false,
+            ended,
+            dropped: 0,
         });
-        self.durables += 1;
-        self.arm(id);
         self.owners.insert(owner.owner, Owner::Session(id));
-        if let Some(r) = self.realms.get_mut(usize::from(realm.0)) {
-            r.names.insert((kind, name), id);
+        self.bring_back(id, subs);
+        if attached || ended {
+            // It has been away since now, also when the next stop comes before it does.
+            self.note_mark(id);
         }
+    }
+
+    /// The session is there again: its wills in line, its name known, its subscriptions in place.
+    fn bring_back(&mut self, id: SessionId, subs: Vec<DraftSub>) {
+        let Some(s) = self.sessions.get(id) else { return };
+        self.wills.extend(core::iter::repeat_n(id, s.due_wills().len()));
+        if s.ended {
+            return;
+        }
+        let (realm, key) = (s.realm, (s.kind, s.name.clone()));
+        self.durables += 1;
+        if let Some(r) = self.realms.get_mut(usize::from(realm.0)) {
+            r.names.insert(key, id);
+        }
+        self.arm(id);
         for sub in subs {
             self.recover_sub(id, realm, sub);
-        }
-        if attached {
-            // It has been away since now, also when the next stop comes before it does.
-            self.mark_away(now, id);
         }
     }
 
@@ -401,29 +462,43 @@ fn detached(m: &MessageRecord) -> MessageRecord {
     }
 }
 
+/// What somebody wanted said, as a full record has it: what was due and waited, and the rest.
+#[derive(Default)]
+struct Wills {
+    due: Vec<Will>,
+    armed: Option<Will>,
+}
+
+impl Wills {
+    fn is_empty(&self) -> bool {
+        self.due.is_empty() && self.armed.is_none()
+    }
+}
+
 /// What a session's record says beyond what all owners have.
 struct Detail {
     user: Bytes,
     expiry_s: u64,
     inflight_max: usize,
     away_since: u64,
-    will: Option<Will>,
+    wills: Wills,
     released: BTreeSet<u64>,
     inbound: BTreeSet<u16>,
     subs: Vec<DraftSub>,
 }
 
 /// Version of the detail's layout; its first byte.
-const DETAIL: u8 = 2;
+const DETAIL: u8 = 3;
 
-/// user, expiry, window, absence, will, ladders, subscriptions; big endian, counted.
+/// user, expiry, window, absence, wills, ladders, subscriptions; big endian, counted.
 pub(crate) fn encode_detail(s: &Session, subs: &[SubView]) -> Bytes {
     let mut out = vec![DETAIL];
     put16(&mut out, &s.principal.user);
     out.extend_from_slice(&s.expiry_s.to_be_bytes());
     out.extend_from_slice(&(s.inflight_max as u32).to_be_bytes());
     out.extend_from_slice(&s.away_since.to_be_bytes());
-    put_will(&mut out, s.will());
+    s.due_wills().iter().for_each(|due| put_will(&mut out, Some(&due.will), DUE));
+    put_will(&mut out, s.will(), 0);
     let released: Vec<u64> = s.outbox.released().filter(|ord| ord & VOLATILE == 0).collect();
     out.extend_from_slice(&(released.len() as u32).to_be_bytes());
     released.iter().for_each(|ord| out.extend_from_slice(&ord.to_be_bytes()));
@@ -451,9 +526,13 @@ fn put32(out: &mut Vec<u8>, bytes: &[u8]) {
     out.extend_from_slice(bytes);
 }
 
-fn put_will(out: &mut Vec<u8>, will: Option<&Will>) {
+/// Bits of what stands before a will: there is one; it is due, and another may follow.
+const WILL: u8 = 1;
+const DUE: u8 = 16;
+
+fn put_will(out: &mut Vec<u8>, will: Option<&Will>, due: u8) {
     let Some(will) = will else { return out.push(0) };
-    out.push(1 | will.qos << 1 | u8::from(will.retain) << 3);
+    out.push(WILL | will.qos << 1 | u8::from(will.retain) << 3 | due);
     out.extend_from_slice(&will.expiry_s.to_be_bytes());
     out.extend_from_slice(&will.delay_s.to_be_bytes());
     let mut topic = Vec::new();
@@ -463,16 +542,28 @@ fn put_will(out: &mut Vec<u8>, will: Option<&Will>) {
     }
 }
 
-fn take_will(r: &mut Reader) -> Option<Option<Will>> {
-    let flags = r.u8().ok()?;
-    if flags & 1 == 0 {
-        return Some(None);
+fn take_wills(r: &mut Reader) -> Option<Wills> {
+    let mut wills = Wills::default();
+    loop {
+        let flags = r.u8().ok()?;
+        if flags & WILL == 0 {
+            return Some(wills);
+        }
+        let will = take_will(r, flags)?;
+        if flags & DUE == 0 {
+            wills.armed = Some(will);
+            return Some(wills);
+        }
+        wills.due.push(will);
     }
+}
+
+fn take_will(r: &mut Reader, flags: u8) -> Option<Will> {
     let (expiry_s, delay_s) = (r.u32().ok()?, r.u32().ok()?);
     let topic = Topic::decode(take32(r)?)?;
     let (props, body) = (take32(r)?, take32(r)?);
     let (qos, retain) = ((flags >> 1) & 3, flags & 8 != 0);
-    Some(Some(Will { topic, body, props, qos, retain, expiry_s, delay_s }))
+    Some(Will { topic, body, props, qos, retain, expiry_s, delay_s })
 }
 
 fn take32(r: &mut Reader) -> Option<Bytes> {
@@ -493,7 +584,7 @@ fn decode_detail(detail: &Bytes) -> Option<Detail> {
     let expiry_s = take64(&mut r)?;
     let inflight_max = r.u32().ok()? as usize;
     let away_since = take64(&mut r)?;
-    let will = take_will(&mut r)?;
+    let wills = take_wills(&mut r)?;
     let mut released = BTreeSet::new();
     for _ in 0..r.u32().ok()? {
         released.insert(take64(&mut r)?);
@@ -508,5 +599,5 @@ fn decode_detail(detail: &Bytes) -> Option<Detail> {
         let (group, filter) = (apart(&r.blob16().ok()?), take32(&mut r)?);
         subs.push(DraftSub { group, filter, options: apart(&r.take(6).ok()?) });
     }
-    Some(Detail { user, expiry_s, inflight_max, away_since, will, released, inbound, subs })
+    Some(Detail { user, expiry_s, inflight_max, away_since, wills, released, inbound, subs })
 }

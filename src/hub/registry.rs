@@ -4,6 +4,7 @@
 //! other dies with its connection. These verbs return facts (`present`, `yielding`); what to say
 //! about them is each protocol's business. Absent on purpose: sockets, reason codes.
 
+use core::mem::swap;
 use std::collections::VecDeque;
 
 use bytes::Bytes;
@@ -14,7 +15,7 @@ use crate::base::time::{Deadline, Now};
 use crate::journal::record::{OwnerRecord, Record};
 use crate::journal::{Class, Journal, Spot, State};
 
-use super::message::Durability;
+use super::message::{Charge, Durability};
 use super::outbox::Outbox;
 use super::policy::{Access, Principal};
 use super::session::{Extra, Kind, Session, Will};
@@ -171,44 +172,59 @@ impl Hub {
         }
         let Some(s) = self.sessions.get(id) else { return Err(Held::Memory) };
         let yielding = s.conn;
-        // A new will, and that an old one is void, must be on record before the welcome.
-        let rewrite = a.will.is_some() || s.will().is_some();
-        if yielding.is_some() && s.will().is_some_and(|will| will.delay_s == 0) {
-            self.fire_will(now, id);
+        // A new will, and that an old one is void or due, must be on record before the welcome.
+        let rewrite = a.will.is_some() || s.will().is_some() || !s.due_wills().is_empty();
+        let lost = yielding.is_some() && s.will().is_some_and(|will| will.delay_s == 0);
+        if lost {
+            self.will_is_due(now, id);
         }
-        let Some(s) = self.sessions.get_mut(id) else { return Err(Held::Memory) };
-        if a.will.is_some() || s.extra.is_some() {
-            let charge = a.will.as_ref().map(|will| self.stored.charge(will.weight()));
-            let extra = s.extra_mut();
-            (extra.will, extra.charge, extra.will_at) = (a.will, charge, None);
-        }
-        s.outbox.ground();
-        s.conn = Some(a.conn);
-        s.expires = None;
-        s.marked = false;
-        s.principal = a.principal;
-        s.level = a.level;
-        s.inflight_max = a.inflight_max;
-        s.expiry_s = a.expiry_s;
-        let resumed = s.outbox.peek_ordinal() - 1;
-        // The mark lets recovery know that deliveries may have been sent. A disk without room or
-        // health must not keep a reader from draining what it is owed.
-        let spot = match s.owner {
-            Some(_) if rewrite => self.write_owner(id, Class::Relief).unwrap_or(None),
-            Some(no) => {
-                let mark = mark_of(no, true, s, now);
-                self.append(Class::Relief, &mark).unwrap_or(None)
-            }
-            None => None,
+        let charge = a.will.as_ref().map(|will| self.stored.charge(will.weight()));
+        let level = a.level;
+        let mut seat = Seat {
+            conn: Some(a.conn),
+            expires: None,
+            principal: a.principal,
+            level,
+            inflight_max: a.inflight_max,
+            expiry_s: a.expiry_s,
+            will: a.will,
+            charge,
+            will_at: None,
         };
+        let Some(s) = self.sessions.get_mut(id) else { return Err(Held::Memory) };
+        seat.swap(s);
+        // The mark lets recovery know that deliveries may have been sent. A disk without room or
+        // health must not keep a reader from draining what it is owed; but what is promised of
+        // wills is promised.
+        let written =
+            if rewrite { self.write_owner(id, Class::Relief) } else { self.write_mark(id) };
+        let spot = match written {
+            Ok(spot) => spot,
+            Err(Held::Failed) => None,
+            Err(_) if !rewrite => None,
+            Err(why) => {
+                // As if it had not come. What was said found room, and would have left some.
+                if let Some(s) = self.sessions.get_mut(id) {
+                    seat.swap(s);
+                }
+                if lost {
+                    self.step_back(id);
+                }
+                return Err(why);
+            }
+        };
+        let Some(s) = self.sessions.get_mut(id) else { return Err(Held::Memory) };
+        s.outbox.ground();
+        s.marked = false;
+        let resumed = s.outbox.peek_ordinal() - 1;
         self.recheck(now, id);
         self.wake(id);
         // What the last connection did not wait for, this one's welcome waits for: the words of the
         // ladders come behind it.
         let recorded = self.sessions.get(id).and_then(|s| Some(s.extra.as_ref()?.recorded));
         let sick = self.journal.as_ref().is_none_or(|j| matches!(j.state(), State::Failed(_)));
-        let recorded = recorded.filter(|_| a.level == Durability::Disk && !sick);
-        let after = after(a.level, spot).max(recorded.unwrap_or(Lsn::START));
+        let recorded = recorded.filter(|_| level == Durability::Disk && !sick);
+        let after = after(level, spot).max(recorded.unwrap_or(Lsn::START));
         Ok(Attached { session: id, present: true, resumed, after, yielding })
     }
 
@@ -265,7 +281,11 @@ impl Hub {
     }
 
     /// The session's full record, once more.
-    fn write_owner(&mut self, id: SessionId, class: Class) -> Result<Option<Spot>, Held> {
+    pub(crate) fn write_owner(
+        &mut self,
+        id: SessionId,
+        class: Class,
+    ) -> Result<Option<Spot>, Held> {
         let subs = self.subscriptions(id);
         let Some(s) = self.sessions.get(id) else { return Ok(None) };
         let Some(no) = s.owner else { return Ok(None) };
@@ -301,9 +321,15 @@ impl Hub {
         s.away_since = now.wall;
         if parting == Parting::Quiet
             && let Some(extra) = &mut s.extra
+            && extra.will.take().is_some()
         {
-            (extra.will, extra.charge) = (None, None);
+            extra.charge = None;
+            // Which of several is void, a mark cannot say.
+            if !extra.due.is_empty() {
+                let _ = self.write_owner(id, Class::Relief);
+            }
         }
+        let Some(s) = self.sessions.get_mut(id) else { return };
         if !s.durable || s.expiry_s == 0 {
             self.forget(now, id);
             return;
@@ -311,12 +337,12 @@ impl Hub {
         s.outbox.ground();
         s.expires = Some(now.after_ms(s.expiry_s.saturating_mul(1_000)));
         match s.will().map(|will| u64::from(will.delay_s)) {
-            Some(0) => self.fire_will(now, id),
+            Some(0) => self.will_is_due(now, id),
             Some(delay_s) => s.extra_mut().will_at = Some(now.after_ms(delay_s * 1_000)),
             None => {}
         }
         self.arm(id);
-        self.mark_away(now, id);
+        self.note_mark(id);
     }
 
     /// One entry in the wheel is enough, however often the owner comes and goes.
@@ -330,18 +356,45 @@ impl Hub {
         }
     }
 
-    pub(crate) fn mark_away(&mut self, now: Now, id: SessionId) {
-        let Some(s) = self.sessions.get(id) else { return };
-        if let Some(mark) = s.owner.map(|no| mark_of(no, false, s, now)) {
-            let _ = self.append(Class::Relief, &mark);
+    /// That the session's owner left, or that it has ended. What finds no room is written as soon
+    /// as there is some.
+    pub(crate) fn note_mark(&mut self, id: SessionId) {
+        if self.write_mark(id).is_err_and(Held::passes)
+            && let Some(s) = self.sessions.get_mut(id)
+            && !s.unmarked
+        {
+            s.unmarked = true;
+            self.unmarked.push_back(id);
         }
+    }
+
+    /// Marks that found no room.
+    pub(crate) fn write_marks(&mut self) {
+        while let Some(id) = self.unmarked.front().copied() {
+            if self.write_mark(id).is_err_and(Held::passes) {
+                return;
+            }
+            self.unmarked.pop_front();
+            if let Some(s) = self.sessions.get_mut(id) {
+                s.unmarked = false;
+            }
+        }
+    }
+
+    fn write_mark(&mut self, id: SessionId) -> Result<Option<Spot>, Held> {
+        let Some(s) = self.sessions.get(id) else { return Ok(None) };
+        let Some(owner) = s.owner else { return Ok(None) };
+        let quiet = s.will().is_none() && s.due_wills().is_empty();
+        let (attached, sent, at) = (s.conn.is_some(), s.outbox.sent(), s.away_since);
+        let expiry_s = s.expiry_s;
+        self.append(Class::Relief, &Record::Mark { owner, attached, quiet, sent, at, expiry_s })
     }
 
     /// Its time may have come.
     pub fn on_session_deadline(&mut self, now: Now, id: SessionId) {
         let Some(s) = self.sessions.get_mut(id) else { return };
         s.armed = Deadline::NEVER;
-        if s.conn.is_some() {
+        if s.conn.is_some() || s.ended {
             return;
         }
         if s.expires.is_some_and(|at| now.reached(at)) {
@@ -349,8 +402,7 @@ impl Hub {
         }
         let will_at = s.extra.as_ref().and_then(|extra| extra.will_at);
         if will_at.is_some_and(|at| now.reached(at)) {
-            self.fire_will(now, id);
-            self.mark_away(now, id);
+            self.will_is_due(now, id);
         }
         self.arm(id);
     }
@@ -364,16 +416,30 @@ impl Hub {
             self.hand_on(id, &shares);
         }
         // The end of a session is the last moment for its will.
-        self.fire_will(now, id);
-        let Some(s) = self.sessions.remove(id) else { return };
+        self.will_is_due(now, id);
+        let Some(s) = self.sessions.get_mut(id) else { return };
+        (s.ended, s.conn, s.expires, s.expiry_s) = (true, None, None, 0);
+        s.replays = VecDeque::new();
         self.durables -= usize::from(s.durable);
-        let key = (s.kind, s.name);
-        if let Some(r) = self.realms.get_mut(usize::from(s.realm.0))
+        let outbox = core::mem::take(&mut s.outbox);
+        let (realm, key) = (s.realm, (s.kind, s.name.clone()));
+        if let Some(r) = self.realms.get_mut(usize::from(realm.0))
             && r.names.get(&key) == Some(&id)
         {
             r.names.remove(&key);
         }
-        self.disown_all(&s.outbox);
+        self.disown_all(&outbox);
+        if !self.bury(id) {
+            self.note_mark(id);
+        }
+    }
+
+    /// A session that has ended is no more, unless one of its wills waits.
+    pub(crate) fn bury(&mut self, id: SessionId) -> bool {
+        if self.sessions.get(id).is_none_or(|s| !s.ended || !s.due_wills().is_empty()) {
+            return false;
+        }
+        let Some(s) = self.sessions.remove(id) else { return false };
         for home in &s.homes {
             self.disown(*home, 1);
         }
@@ -381,6 +447,7 @@ impl Hub {
             self.owners.remove(&owner);
             let _ = self.append(Class::Relief, &Record::Gone { owner });
         }
+        true
     }
 
     /// The session's full record is in that segment now, and none of its others matters.
@@ -441,12 +508,40 @@ fn blank(a: Attach, durable: bool) -> Session {
         settled: false,
         homes: smallvec::SmallVec::new(),
         queued_read: false,
+        unmarked: false,
+        ended: false,
+        dropped: 0,
     }
 }
 
-fn mark_of(owner: OwnerNo, attached: bool, s: &Session, now: Now) -> Record {
-    let (quiet, sent, at) = (s.will().is_none(), s.outbox.sent(), now.wall);
-    Record::Mark { owner, attached, quiet, sent, at, expiry_s: s.expiry_s }
+/// What a connection brings to its session and takes away with it.
+struct Seat {
+    conn: Option<ConnId>,
+    expires: Option<Deadline>,
+    principal: Principal,
+    level: Durability,
+    inflight_max: usize,
+    expiry_s: u64,
+    will: Option<Will>,
+    charge: Option<Charge>,
+    will_at: Option<Deadline>,
+}
+
+impl Seat {
+    fn swap(&mut self, s: &mut Session) {
+        swap(&mut self.conn, &mut s.conn);
+        swap(&mut self.expires, &mut s.expires);
+        swap(&mut self.principal, &mut s.principal);
+        swap(&mut self.level, &mut s.level);
+        swap(&mut self.inflight_max, &mut s.inflight_max);
+        swap(&mut self.expiry_s, &mut s.expiry_s);
+        if self.will.is_some() || s.extra.is_some() {
+            let extra = s.extra_mut();
+            swap(&mut self.will, &mut extra.will);
+            swap(&mut self.charge, &mut extra.charge);
+            swap(&mut self.will_at, &mut extra.will_at);
+        }
+    }
 }
 
 /// The session's full record: replaces everything the journal said of it before.

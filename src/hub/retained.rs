@@ -31,6 +31,8 @@ use super::{Hub, Reader};
 pub(crate) const KEPT_BYTES: usize = 128;
 /// Nodes of the tree visited in one step.
 const STEP: usize = 64;
+/// A replay takes one of so many parts of a turn's share.
+const SHARES: usize = 8;
 /// A replay goes on when fewer references than this wait in the outbox.
 const LOW: usize = 32;
 
@@ -235,7 +237,11 @@ impl Hub {
 
     /// Large values came back from disk.
     pub(crate) fn on_picked(&mut self, now: Now, picked: Picked) {
-        let Some(Reader::Replay(id)) = self.reads.remove(&picked.token) else { return };
+        let id = match self.reads.remove(&picked.token) {
+            Some(Reader::Replay(id)) => id,
+            Some(Reader::Asked(conn)) => return self.on_asked(conn, picked),
+            _ => return,
+        };
         let mut unreadable = None;
         let meter = self.meter.clone();
         let Some(s) = self.sessions.get_mut(id) else { return };
@@ -308,9 +314,19 @@ impl Hub {
             }
         }
         if s.outbox.push(delivery, lsn, s.conn.is_some(), room) == Pushed::Dropped {
+            s.dropped = s.dropped.saturating_add(1);
             self.stats.count(Counter::DroppedFull);
         }
         true
+    }
+
+    /// How much of a turn's share of bytes this session may take. Whoever is given what is kept
+    /// takes it as fast as we encode; with small turns the others hardly notice, and it is given
+    /// everything as soon.
+    #[must_use]
+    pub fn share(&self, id: SessionId, bytes: usize) -> usize {
+        let replaying = self.sessions.get(id).is_some_and(|s| !s.replays.is_empty());
+        if replaying { (bytes / SHARES).max(1) } else { bytes }
     }
 
     /// Everything was handed over: the record of the subscription need not say "replaying".

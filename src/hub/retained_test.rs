@@ -45,3 +45,18 @@ fn the_last_of_many_filters_has_its_value_too() {
     let (got, _) = called(&mut b, reader);
     assert_eq!(got, ["yes"]);
 }
+
+#[test]
+fn a_replay_takes_a_small_part_of_a_turn() {
+    let mut b = Bench::new(Limits::default());
+    for n in 0..500 {
+        b.publish(&format!("t/{n}"), b"kept", 0, true);
+    }
+    let reader = b.attach("reader", Fresh::No).session;
+    assert_eq!(b.hub.share(reader, 4_096), 4_096);
+    b.subscribe(reader, "t/*", 0);
+    assert_eq!(b.hub.share(reader, 4_096), 512, "others have the rest");
+    let (got, _) = called(&mut b, reader);
+    assert_eq!(got.len(), 500);
+    assert_eq!(b.hub.share(reader, 4_096), 4_096, "what comes now is like everybody's");
+}

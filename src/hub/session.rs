@@ -16,6 +16,7 @@ use super::message::{Charge, Durability};
 use super::outbox::Outbox;
 use super::policy::Principal;
 use super::retained::Replay;
+use super::will::Due;
 
 /// Which protocol's names a session's name is one of.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Debug)]
@@ -132,6 +133,8 @@ pub(crate) struct Extra {
     pub(crate) recorded: Lsn,
     /// What the will weighs.
     pub(crate) charge: Option<Charge>,
+    /// Wills that are due and wait for room, oldest first.
+    pub(crate) due: Vec<Due>,
     /// When its will is carried out, after its connection was lost.
     pub(crate) will_at: Option<Deadline>,
 }
@@ -189,6 +192,12 @@ pub struct Session {
     pub homes: SmallVec<[u32; 2]>,
     /// Waits for room to read ahead.
     pub queued_read: bool,
+    /// That its owner left is not on record yet: there was no room.
+    pub unmarked: bool,
+    /// It has ended, and stays for the sake of a will that waits for room.
+    pub ended: bool,
+    /// Deliveries given up because there was no room for them.
+    pub dropped: u32,
 }
 
 impl Session {

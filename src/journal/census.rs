@@ -18,14 +18,16 @@ const WHOLE: u64 = 1024;
 #[derive(Debug, Default)]
 struct Info {
     end: u32,
+    records: u64,
     refs: u64,
     owned: u64,
 }
 
 impl Info {
-    /// The living part of the segment, as far as counting references tells.
+    /// The living part of the segment, as far as counting tells. What was never owned (marks,
+    /// settlements, what a start found dead) counts too: a segment of little else is sparse.
     fn share(&self) -> u64 {
-        (WHOLE * self.refs).checked_div(self.owned).unwrap_or(0)
+        (WHOLE * self.refs).checked_div(self.owned.max(self.records)).unwrap_or(0)
     }
 }
 
@@ -60,9 +62,10 @@ pub(super) struct Census {
 }
 
 impl Census {
-    /// Segments from `head` on, with their ends.
-    pub(super) fn new(head: u32, ends: impl IntoIterator<Item = u32>) -> Self {
-        let infos = ends.into_iter().map(|end| Info { end, ..Info::default() }).collect();
+    /// Segments from `head` on, with their ends and how many records they hold.
+    pub(super) fn new(head: u32, ends: impl IntoIterator<Item = (u32, u64)>) -> Self {
+        let info = |(end, records)| Info { end, records, ..Info::default() };
+        let infos = ends.into_iter().map(info).collect();
         Self { head, infos, live: 0, fate: Fate::Stays }
     }
 
@@ -79,11 +82,12 @@ impl Census {
         self.infos.push_back(Info { end: PAGE, ..Info::default() });
     }
 
-    /// The written end of the active segment.
-    pub(super) fn set_end(&mut self, end: u32) {
-        if let Some(info) = self.infos.back_mut() {
-            info.end = end;
-        }
+    /// One more record in the active segment ends here.
+    pub(super) fn wrote(&mut self, end: u32) {
+        let Some(info) = self.infos.back_mut() else { return };
+        let before = info.share();
+        (info.end, info.records) = (end, info.records + 1);
+        self.live = self.live - before + info.share();
     }
 
     pub(super) fn end_in(&self, segment: u32) -> u32 {
@@ -147,5 +151,40 @@ impl Census {
             change(info);
             self.live = self.live - before + info.share();
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn one_living_record_among_many_dead_ones_does_not_make_a_segment_whole() {
+        let found = core::iter::repeat_n((2 * PAGE, 100), 10);
+        let mut census = Census::new(1, found);
+        census.open();
+        for no in 1..=10 {
+            census.own(no, 1);
+        }
+        assert!(census.head_is_sparse(false), "a start found one of a hundred alive");
+        for no in 1..=10 {
+            census.own(no, 99);
+        }
+        assert!(!census.head_is_sparse(false), "all of them");
+    }
+
+    #[test]
+    fn what_takes_something_back_is_no_life() {
+        let mut census = Census::new(1, []);
+        for no in 1..=10 {
+            census.open();
+            census.own(no, 1);
+            (0..100).for_each(|n| census.wrote(PAGE + 64 * n));
+        }
+        assert!(census.head_is_sparse(false));
+        while census.len() > 0 {
+            census.drop_head();
+        }
+        assert_eq!(census.live, 0);
     }
 }

@@ -443,7 +443,7 @@ impl Journal {
         self.tally.bytes += u64::from(end - start);
         self.seq += 1;
         self.tail = lsn_at(no, end);
-        self.census.set_end(end);
+        self.census.wrote(end);
         self.touch(no);
     }
 

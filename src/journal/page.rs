@@ -12,7 +12,7 @@ use super::frame::{u32_at, u64_at};
 pub(super) const PAGE: u32 = 4096;
 
 /// The format this code writes, and the only one it reads.
-pub(super) const VERSION: u32 = 2;
+pub(super) const VERSION: u32 = 3;
 
 const MAGIC: &[u8; 8] = b"spindle\0";
 const HEADER_LEN: usize = 36;

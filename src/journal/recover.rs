@@ -53,7 +53,7 @@ struct Replay<'a> {
     durable: u64,
     mark: Mark,
     /// End and last sequence number of each segment that was read.
-    ends: Vec<(u32, u64)>,
+    ends: Vec<(u32, u64, u64)>,
     report: Report,
 }
 
@@ -239,7 +239,7 @@ impl<'a> Replay<'a> {
             end.offset += frame.step() as u32;
             end.seq += 1;
             if sealed {
-                self.ends.push((end.offset, frame.seq));
+                self.ends.push((end.offset, frame.seq, end.chain.count));
                 self.expected = Some(end.seq);
                 return Ok(None);
             }
@@ -389,7 +389,8 @@ impl<'a> Replay<'a> {
             active.write_opening(end.seq - end.chain.count);
         }
         unsynced.push(end.header.no);
-        let ends = self.ends.iter().map(|(offset, _)| *offset).chain([end.offset]);
+        let ends = self.ends.iter().map(|(offset, _, records)| (*offset, *records));
+        let ends = ends.chain([(end.offset, end.chain.count)]);
         let census = Census::new(self.segments[first].no, ends);
         let tail = lsn_at(end.header.no, end.offset);
         let mut journal = Journal::blank(options, salts, census);

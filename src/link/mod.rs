@@ -322,6 +322,13 @@ impl Wrapped {
         if len > most {
             return Err(Flaw::HttpTooLong);
         }
+        let admin = terms.speaks.contains(&Spoken::Http);
+        if admin && !ws_handshake::asks_upgrade(chunk.get(..len).unwrap_or_default()) {
+            // A request like any other: it stays where it is, for the peer.
+            heard.spoken = Some(Spoken::Http);
+            self.inside = Layer::Bare;
+            return Ok(None);
+        }
         let head = chunk.split_to(len);
         let upgrade = ws_handshake::upgrade(&head, terms, self.from)?;
         heard.spoken = Some(upgrade.spoken);

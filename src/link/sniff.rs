@@ -14,6 +14,8 @@ pub enum Spoken {
     Prx1,
     /// MQTT, of any version.
     Mqtt,
+    /// HTTP requests that ask for no WebSocket.
+    Http,
 }
 
 /// What the first bytes say.

@@ -74,6 +74,15 @@ pub fn upgrade(head: &[u8], terms: &Terms, from: Option<IpAddr>) -> Result<Upgra
     Ok(Upgrade { answer: welcome(key, name), spoken: *spoken, forwarded })
 }
 
+/// Does the request ask for a WebSocket?
+#[must_use]
+pub fn asks_upgrade(head: &[u8]) -> bool {
+    let mut fields = [httparse::EMPTY_HEADER; FIELDS_MAX];
+    let mut request = httparse::Request::new(&mut fields);
+    let whole = matches!(request.parse(head), Ok(httparse::Status::Complete(_)));
+    whole && Fields(request.headers).has("upgrade", "websocket")
+}
+
 /// The answer to a request that is not granted. The connection ends with it.
 #[must_use]
 pub fn refusal(flaw: Flaw) -> Vec<u8> {

@@ -1,7 +1,7 @@
 //! Floor 6. The manual: chapters in markdown, mounted so that they stand beside the code.
 //!
 //! Reading order: [`architecture`], [`style`], [`adding_a_protocol`], [`journal`], [`operating`],
-//! [`configuration`], [`mqtt_clauses`].
+//! [`configuration`], [`mqtt_clauses`], [`rest`].
 //! A chapter is a file that a pull request changes together with the code it speaks of; some are
 //! compared with it by `tests/tidy.rs`. Absent on purpose: code. Nothing here runs.
 
@@ -25,3 +25,6 @@ pub mod configuration {}
 
 #[doc = include_str!("mqtt_clauses.md")]
 pub mod mqtt_clauses {}
+
+#[doc = include_str!("rest.md")]
+pub mod rest {}

@@ -20,15 +20,16 @@ use super::linger::Linger;
 use super::listener::Door;
 use super::local::{Command, Control, Locals};
 use super::poller::{self, Poller, Ready, Whom};
-use super::reload::{Asker, Reloads, Renew, Street};
+use super::reload::{Asker, Reloads, Renew, Street, Told};
 use super::signal::{Signal, Signals};
 use super::socket::{Drained, Fill, Socket};
 use super::stream::Stream;
 use super::workers::{VerifyJob, Workers};
-use crate::base::id::ConnId;
+use crate::base::id::{ConnId, Ticket};
 use crate::base::outbound::Outbound;
 use crate::base::time::{Deadline, Now};
 use crate::engine::{Completion, Effect, Engine};
+use crate::hub::admin::Operation;
 use crate::hub::policy::Event;
 use crate::journal::State;
 use crate::journal::storage::Storage;
@@ -97,6 +98,10 @@ pub struct Driver {
     stopping: Option<Deadline>,
     /// Nothing more is waited for.
     at_once: bool,
+    /// An operator wants the end.
+    asked_to_stop: bool,
+    /// Until when the log says more or less than usual, and what is usual.
+    loud: Option<(Deadline, log::LevelFilter)>,
 }
 
 impl Driver {
@@ -148,6 +153,8 @@ impl Driver {
             events: Vec::with_capacity(1_024),
             stopping: None,
             at_once: false,
+            asked_to_stop: false,
+            loud: None,
         })
     }
 
@@ -173,6 +180,12 @@ impl Driver {
         self.commit(now);
         self.speak(now);
         self.bury(now);
+        if let Some((_, usual)) = self.loud.take_if(|(until, _)| now.reached(*until)) {
+            log::set_max_level(usual);
+        }
+        if std::mem::take(&mut self.asked_to_stop) {
+            self.stop(now);
+        }
         self.resume();
         Ok(())
     }
@@ -183,7 +196,8 @@ impl Driver {
         let limit = if !self.ready.is_empty() || self.has_questions() {
             Some(Duration::ZERO)
         } else {
-            let dues = [self.engine.poll_deadline(), self.linger.deadline(), self.stopping];
+            let loud = self.loud.map(|(until, _)| until);
+            let dues = [self.engine.poll_deadline(), self.linger.deadline(), self.stopping, loud];
             let doors = self.doors.iter().map(Door::deadline);
             let due = dues.into_iter().chain(doors).flatten().min();
             // Rounded up to a millisecond, or the last one would be spent spinning.
@@ -362,6 +376,11 @@ impl Driver {
                         disk.submit(job);
                     }
                 }
+                Effect::Operate { ticket, what } => {
+                    if let Some(result) = self.operate(now, ticket, &what) {
+                        self.engine.on_completion(now, Completion::Operated { ticket, result });
+                    }
+                }
                 Effect::Verify { ticket, secret, hash } => {
                     let job = VerifyJob { ticket, secret, hash };
                     if let Err(VerifyJob { ticket, .. }) = self.workers.submit(job) {
@@ -468,6 +487,41 @@ impl Driver {
                 Signal::Print => print(&self.engine),
             }
         }
+    }
+
+    /// What an operator wants of us, and what there is to say about it; of a reload, later.
+    fn operate(&mut self, now: Now, ticket: Ticket, what: &Operation) -> Option<Told> {
+        Some(match what {
+            Operation::Reload => {
+                let tell = move |now, engine: &mut Engine, result| {
+                    engine.on_completion(now, Completion::Operated { ticket, result });
+                };
+                self.reloads.ask(now, Asker::Within(Box::new(tell)), &mut self.engine);
+                return None;
+            }
+            Operation::Drain => {
+                self.engine.drain();
+                Ok("nobody new is let in".into())
+            }
+            Operation::Stop => {
+                // After this turn, so that whoever asked hears of it.
+                self.asked_to_stop = true;
+                Ok("the broker comes to its end".into())
+            }
+            Operation::Reopen => Ok("there is no log file to be opened again".into()),
+            Operation::LogLevel { target, level, for_s } => {
+                self.set_level(now, target, level, *for_s)
+            }
+        })
+    }
+
+    fn set_level(&mut self, now: Now, target: &str, level: &str, for_s: u64) -> Told {
+        let level = level.parse().ok().filter(|_| target.is_empty());
+        let level: log::LevelFilter = level.ok_or("only the level of all can be set")?;
+        let usual = self.loud.map_or_else(log::max_level, |(_, usual)| usual);
+        self.loud = Some((now.after_ms(for_s.saturating_mul(1_000)), usual));
+        log::set_max_level(level);
+        Ok(format!("the log says {level} for {for_s} s, then {usual}"))
     }
 
     /// Nobody new, last words for everybody, and the journal to the disk.

@@ -155,6 +155,15 @@ faults! {
     HttpMethod, Peer, "rfc6455 4.1", "another method than GET";
     HttpVersion, Peer, "rfc6455 4.1", "another version than HTTP/1.1";
     HttpPath, Peer, "rfc6455 4.2", "a path where nothing is";
+    HttpSyntax, Peer, "rfc9112 2.2", "a request that cannot be read";
+    HttpTarget, Capacity, "rfc9112 3", "a request target longer than this broker takes";
+    HttpOtherVersion, Peer, "rfc9112 2.3", "another version of HTTP than 1.0 and 1.1";
+    HttpHost, Peer, "rfc9112 3.2", "no host in a request, or more than one";
+    HttpFraming, Peer, "rfc9112 6.3", "a request whose length can be read in two ways";
+    HttpCoding, Peer, "rfc9112 6.1", "a transfer coding other than chunked";
+    HttpChunk, Peer, "rfc9112 7.1", "a malformed chunk";
+    HttpBodyLong, Capacity, "rfc9110 15.5.14", "a request body longer than this broker takes";
+    HttpExpect, Peer, "rfc9110 10.1.1", "an expectation other than 100-continue";
     WsUpgrade, Peer, "rfc6455 4.2.1", "a request that asks for no WebSocket";
     WsVersion, Peer, "rfc6455 4.4", "another WebSocket version than 13";
     WsKey, Peer, "rfc6455 4.1", "Sec-WebSocket-Key is not 16 bytes in base64";

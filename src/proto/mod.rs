@@ -7,6 +7,7 @@
 
 pub mod doom;
 pub mod fault;
+pub mod http;
 pub mod local;
 pub mod mqtt;
 pub mod prx1;
@@ -21,6 +22,7 @@ use crate::base::id::{ConnId, ListenerNo, Lsn, RealmId, SessionId, Ticket};
 use crate::base::outbound::Outbound;
 use crate::base::time::{Deadline, Now};
 use crate::hub::Hub;
+use crate::hub::admin::{About, Operation};
 use crate::hub::message::Durability;
 use crate::hub::policy::{Address, Secret};
 use crate::link::{Spoken, Terms};
@@ -52,6 +54,8 @@ pub enum Speak {
     Mqtt,
     /// Whatever the first bytes, or the subprotocol of a WebSocket, say.
     Any,
+    /// HTTP, for whoever runs the broker.
+    Http,
     /// The embedding program.
     Local,
 }
@@ -61,6 +65,7 @@ impl From<Spoken> for Speak {
         match spoken {
             Spoken::Prx1 => Self::Prx1,
             Spoken::Mqtt => Self::Mqtt,
+            Spoken::Http => Self::Http,
         }
     }
 }
@@ -73,6 +78,7 @@ impl Speak {
             Self::Prx1 => "prx1",
             Self::Mqtt => "mqtt",
             Self::Any => "any",
+            Self::Http => "http",
             Self::Local => "local",
         }
     }
@@ -98,6 +104,13 @@ pub enum Ask {
     Stall,
     /// The peer said goodbye.
     Leave,
+    /// Whoever drives the machine is to do this.
+    Operate {
+        /// Whose wish.
+        ticket: Ticket,
+        /// What.
+        what: Operation,
+    },
 }
 
 /// What a peer may see and touch while it is called.
@@ -149,6 +162,8 @@ pub trait Protocol {
     fn is_stranger(&self) -> bool;
     /// Heap bytes it owns, for the bench of idle connections.
     fn heap(&self) -> usize;
+    /// What whoever runs the broker is told about it.
+    fn about(&self) -> About;
 }
 
 /// A peer of any protocol.
@@ -158,6 +173,8 @@ pub enum Peer {
     Prx1(Box<prx1::peer::Peer>),
     /// MQTT.
     Mqtt(Box<mqtt::peer::Peer>),
+    /// HTTP.
+    Http(Box<http::peer::Peer>),
     /// Nobody knows yet.
     Unknown(unknown::Unknown),
     /// The embedding program.
@@ -169,6 +186,7 @@ macro_rules! dispatch {
         match $self {
             Peer::Prx1($peer) => $do,
             Peer::Mqtt($peer) => $do,
+            Peer::Http($peer) => $do,
             Peer::Unknown($peer) => $do,
             Peer::Local($peer) => $do,
         }
@@ -182,6 +200,7 @@ impl Peer {
         match speak {
             Speak::Prx1 => Self::Prx1(Box::new(prx1::peer::Peer::new(now, hub))),
             Speak::Mqtt => Self::Mqtt(Box::new(mqtt::peer::Peer::new(now, hub))),
+            Speak::Http => Self::Http(Box::new(http::peer::Peer::new(now, hub))),
             Speak::Any => Self::Unknown(unknown::Unknown::new(now, hub)),
             Speak::Local => Self::Local(Box::default()),
         }
@@ -224,5 +243,8 @@ impl Protocol for Peer {
     }
     fn heap(&self) -> usize {
         dispatch!(self, p => p.heap())
+    }
+    fn about(&self) -> About {
+        dispatch!(self, p => p.about())
     }
 }

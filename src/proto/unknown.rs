@@ -9,6 +9,7 @@ use crate::base::id::{Lsn, SessionId};
 use crate::base::outbound::Outbound;
 use crate::base::time::{Deadline, MS, Now};
 use crate::hub::Hub;
+use crate::hub::admin::About;
 
 use super::doom::Doom;
 use super::fault::{Fault, FaultKind};
@@ -60,6 +61,9 @@ impl Protocol for Unknown {
     }
     fn is_stranger(&self) -> bool {
         true
+    }
+    fn about(&self) -> About {
+        About { protocol: "unknown", ..About::default() }
     }
     fn heap(&self) -> usize {
         0

@@ -15,27 +15,19 @@ use super::rig::Setup;
 pub struct Dice {
     rng: Rng,
     bytes: Option<(Vec<u8>, usize)>,
-    devices: bool,
 }
 
 impl Dice {
     /// From a seed.
     #[must_use]
     pub fn seeded(seed: u64) -> Self {
-        Self { rng: Rng::new(seed), bytes: None, devices: false }
+        Self { rng: Rng::new(seed), bytes: None }
     }
 
     /// From bytes.
     #[must_use]
     pub fn reading(data: &[u8]) -> Self {
-        Self { rng: Rng::new(1), bytes: Some((data.to_vec(), 0)), devices: false }
-    }
-
-    /// MQTT clients live in this world too. Not by default: in about one of two hundred such
-    /// worlds the model of what they must hear and the broker still disagree.
-    #[must_use]
-    pub fn with_devices(self) -> Self {
-        Self { devices: true, ..self }
+        Self { rng: Rng::new(1), bytes: Some((data.to_vec(), 0)) }
     }
 
     /// A number below `bound`.
@@ -157,7 +149,7 @@ impl Habits {
             full,
             failing,
             payload: dice.between(1, 600),
-            devices: if dice.devices { dice.below(6) as usize } else { 0 },
+            devices: dice.below(6) as usize,
             mqtt: acts,
             qos2,
             wills,

@@ -17,8 +17,9 @@ use crate::proto::prx1::Action;
 use super::model::Wrong;
 use super::world::{QUEUES, World};
 
-/// Turns in which everything must have come to rest at the end.
-const REST_TURNS: usize = 4_000;
+/// Turns of a millisecond in which everything must have come to rest at the end: longer than a
+/// connection may go without taking or saying anything.
+const REST_TURNS: usize = 6_000;
 /// Segments that a journal without debts may keep: what is kept, what is live, what is next.
 const SEGMENTS_MAX: usize = 12;
 

@@ -81,7 +81,7 @@ impl World {
         let hub = self.rig.as_ref()?.engine.hub();
         let name = format!("m{device}");
         let mine = |s: &&Session| s.kind == Kind::Mqtt && s.name == name.as_bytes();
-        hub.sessions().find(mine).map(|s| (s.id, s.owner))
+        hub.sessions().filter(|s| !s.ended).find(mine).map(|s| (s.id, s.owner))
     }
 
     pub(super) fn saw_mqtt_end(&mut self, conn: ConnId, why: &str) -> Result<(), Wrong> {
@@ -202,7 +202,8 @@ impl World {
             let name = format!("m{at}");
             let Some(rig) = &self.rig else { return };
             let mine = |s: &&Session| s.kind == Kind::Mqtt && s.name == name.as_bytes();
-            let inbound = rig.engine.hub().sessions().find(mine).map_or(&[][..], Session::inbound);
+            let mut sessions = rig.engine.hub().sessions().filter(|s| !s.ended);
+            let inbound = sessions.find(mine).map_or(&[][..], Session::inbound);
             for sent in device.out.iter_mut().filter(|sent| sent.step == Step::Received) {
                 let free = !inbound.contains(&sent.id);
                 sent.freed = sent.freed.or_else(|| free.then_some(written));

@@ -1,7 +1,7 @@
 //! Floor 5. The fake world: disk, network, clock and people, all of them values with a seed.
 //!
 //! Reading order: `disk`, `rig` (one broker and its turn), `words`, `script` and `stage` (scenes
-//! written as text; in MQTT `words_mqtt`, `heard_mqtt`, `talk_mqtt`; in frames `words_ws`), then
+//! written as text; in MQTT `words_mqtt`, `heard_mqtt`, `talk_mqtt`; in frames `words_ws`, in HTTP `words_http`), then
 //! the simulator: `dice`, `net`, `model`, `world` with its halves `watch` and `fate`, and its door
 //! for fuzzers, `fuzzing`. What benches say is in `workload`. What a fake promises is what the
 //! real thing promises and no more: a disk keeps what was synced, a network keeps the order of
@@ -25,6 +25,7 @@ pub mod stage;
 pub mod talk_mqtt;
 mod watch;
 pub mod words;
+pub mod words_http;
 pub mod words_mqtt;
 pub mod words_ws;
 pub mod workload;

@@ -17,6 +17,8 @@ use crate::base::limits::Limits;
 use crate::base::outbound::Outbound;
 use crate::base::time::{MS, Now};
 use crate::engine::{Completion, Effect, Engine, NoSlot};
+use crate::hub::bans;
+use crate::hub::gate::{Admin, Admins, Role};
 use crate::hub::message::Durability;
 use crate::hub::policy::{Address, Event, Observer, Open, Policy};
 use crate::hub::recover::Recovery;
@@ -43,6 +45,9 @@ pub const WS: u16 = 3;
 /// The listener that speaks whatever comes.
 pub const ANY: u16 = 4;
 
+/// The listener that speaks HTTP.
+pub const HTTP: u16 = 5;
+
 /// What a broker is made of, each time it starts.
 #[derive(Clone, Debug)]
 pub struct Setup {
@@ -61,6 +66,15 @@ impl Default for Setup {
         let limits = Limits { segment_bytes: 64 << 10, ..Limits::default() };
         Self { limits, level: Durability::Disk, users: None, seed: 1 }
     }
+}
+
+/// Those who administer in scripts: ann may change things, bob may look. Both passwords are the
+/// one that this is the hash of.
+#[must_use]
+pub fn admins(hash: &str) -> Admins {
+    let all = [("ann", Role::Operator), ("bob", Role::Viewer)];
+    let admin = |(name, role): (&str, _)| Admin { name: name.into(), hash: hash.into(), role };
+    Admins { users: all.map(admin).to_vec(), ..Admins::default() }
 }
 
 /// A password that waits for its verdict.
@@ -231,7 +245,7 @@ impl Rig {
         let mut hub = Hub::new(Parts {
             limits: setup.limits.clone(),
             seed: setup.seed,
-            realms: vec!["main".to_owned()],
+            realms: vec!["main".to_owned(), bans::KEPT_REALM.to_owned()],
             policy: policy(setup)?,
             observer: Box::new(witness.clone()),
         });
@@ -255,9 +269,12 @@ impl Rig {
             listener(MQTT, Speak::Mqtt, Inside::Bare),
             listener(WS, Speak::Any, Inside::Ws),
             listener(ANY, Speak::Any, Inside::Any),
+            listener(HTTP, Speak::Http, Inside::Bare),
         ];
+        let mut engine = Engine::new(hub, listeners, setup.seed);
+        engine.set_admins(admins("$2b$nobody"));
         let mut rig = Self {
-            engine: Engine::new(hub, listeners, setup.seed),
+            engine,
             disk: disk.clone(),
             now,
             wires: BTreeMap::new(),
@@ -393,6 +410,10 @@ impl Rig {
             busy = true;
             match effect {
                 Effect::Disk(job) => self.jobs.push_back(job),
+                Effect::Operate { ticket, .. } => {
+                    let result = Err("a simulated world has nobody who could".to_owned());
+                    self.engine.on_completion(self.now, Completion::Operated { ticket, result });
+                }
                 Effect::Verify { ticket, secret, hash } => {
                     self.checks.push(Check { ticket, secret: secret.bytes().to_vec(), hash });
                 }

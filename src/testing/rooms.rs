@@ -69,6 +69,8 @@ pub(super) struct Testament {
     pub(super) fate: Fate,
     /// Its owner was told that it is in.
     pub(super) told: bool,
+    /// It was due at the end of an earlier turn, and there was no room for it.
+    late: bool,
     /// Writes of the disk when that was decided.
     since: u64,
     life: usize,
@@ -213,6 +215,10 @@ impl Room {
                     Fate::Early => Fate::Done,
                     _ => Fate::Due(now.mono),
                 },
+                // It came due before its owner came back, and waits for room.
+                Fate::Due(_) if will.delay_s == 0 || will.late => fate,
+                // Which of the two came first in this turn is not told.
+                Fate::Due(at) if at <= now.mono => Fate::Maybe(at),
                 Fate::Armed | Fate::Due(_) | Fate::Maybe(_) => Fate::Void,
                 other => other,
             });
@@ -238,6 +244,7 @@ impl Room {
                 delay_s,
                 fate: Fate::Armed,
                 told: false,
+                late: false,
                 since: written,
                 life,
             });
@@ -310,7 +317,8 @@ impl Room {
                 }
             }
         }
-        for will in &self.wills {
+        for will in &mut self.wills {
+            will.late = matches!(will.fate, Fate::Due(at) if at + 10 * MS < now.mono);
             match will.fate {
                 Fate::Due(at) if at + 10 * MS < now.mono && !waiting => {
                     return Err(format!("will {} is due and was not published", will.no));
@@ -433,10 +441,12 @@ impl Room {
             let decided = safe(will.since);
             will.fate = match will.fate {
                 Fate::Done | Fate::Void if decided => will.fate,
-                _ if came.is_none() || !same && came != Some(will.life) => match will.fate {
-                    Fate::Done => Fate::Done,
-                    _ => Fate::Void,
+                // A session that has ended may have left one that waits for room.
+                _ if came != Some(will.life) => match will.fate {
+                    Fate::Armed | Fate::Void => Fate::Void,
+                    _ => Fate::Maybe(now.mono),
                 },
+                _ if will.late && will.delay_s > 0 => Fate::Maybe(now.mono),
                 Fate::Armed if !loose && (decided || will.told) => Fate::Due(due),
                 Fate::Due(_) if !loose && decided && sure => Fate::Due(due),
                 _ => Fate::Maybe(now.mono),
@@ -514,6 +524,8 @@ impl Rooms {
         };
         let live = debt.is_some_and(due) || post.pools.iter().any(|p| p.members.iter().any(mine));
         let live = live && !post.done.contains_key(&me);
+        // What nobody keeps for who is away is live only to who was there.
+        let live = live && (h.qos > 0 || place > h.joined.place);
         if h.retain && m.retain && !live {
             let curious = self.rooms[room].lives[life].curious.iter();
             let asked = curious.clone().any(|filter| matches(filter, &m.topic));

@@ -11,7 +11,8 @@
 //! limit: idle_ms_max=2000 segment_bytes=65536
 //! level: disk | os | memory
 //!
-//! speak: mqtt 5                              what peers speak: prx1 (default), mqtt 3, 4 or 5
+//! speak: mqtt 5                              what peers speak: prx1 (default), mqtt 3, 4 or 5,
+//!                                            http
 //!
 //! a: open [prx1 | mqtt 4] [at ws | any | any-ws] [from 10.0.0.7] | close | reset | deaf | hear
 //! a> 20 01 'text' "text"*1000 00*5           bytes in: hex and text, or a packet in words:
@@ -38,6 +39,10 @@
 //! a> frame bin|text|cont|close|ping|pong|op3 [more] [bare] [rsv=4] [len=N] BYTES ; a> raw BYTES
 //! a< frame close 1002 ; a< frame pong 'x'
 //!
+//! In HTTP (`words_http`; administrators are ann, an operator, and bob, a viewer):
+//! a> get /livez ; a> post /publish as ann "Name: value" 'body' ; a> raw 'GET / HTTP/1.1|...||'
+//! a< 200 Name=value !Name 'in the body' ; a< 200 bare
+//!
 //! clock +5s | clock +250ms
 //! disk hold | sync | go | full | room | fail | break
 //! verify yes | no | hold | first yes         first: only the one that waits longest
@@ -52,6 +57,7 @@ use std::collections::BTreeMap;
 use super::rig::Setup;
 use super::talk_mqtt::{Phrase, Talk};
 use super::words::{SAMPLES, bytes_of};
+use super::words_http;
 use super::words_ws::{Heard, frame, upgrade};
 use crate::hub::message::Durability;
 
@@ -100,6 +106,8 @@ pub enum Tongue {
     Prx1,
     /// MQTT in this level: 3, 4 (3.1.1) or 5.
     Mqtt(u8),
+    /// HTTP, for whoever administers.
+    Http,
 }
 
 /// Where a peer comes in.
@@ -137,6 +145,8 @@ pub enum Step {
     Heed(String, Phrase),
     /// Something of a WebSocket out.
     Ws(String, Heard),
+    /// An answer of HTTP out.
+    Http(String, words_http::Answer),
     /// Hung up on, for this reason.
     End(String, String),
     /// Only the fake world can.
@@ -375,6 +385,10 @@ impl Script {
             Ok::<Phrase, String>(Phrase { framed, ..phrase })
         };
         match (sign, rest, tongue) {
+            (">", _, Tongue::Http) => Ok(Step::Say(who, words_http::request(rest)?)),
+            ("<", words, Tongue::Http) if !matches!(words, "" | "...") => {
+                Ok(Step::Http(who, words_http::Answer::parse(words)?))
+            }
             (">", _, Tongue::Mqtt(_)) => Ok(Step::Tell(who, phrase()?)),
             ("<", "" | "...", _) | (":" | "!", ..) => self.plain_step(sign, who, rest),
             ("<" | "<~", _, Tongue::Mqtt(_)) => Ok(Step::Heed(who, phrase()?)),
@@ -444,6 +458,7 @@ fn ws_step(sign: &str, who: &str, rest: &str, level: u8) -> Result<Option<Step>,
 fn tongue(text: &str) -> Result<Tongue, String> {
     match text {
         "prx1" => Ok(Tongue::Prx1),
+        "http" => Ok(Tongue::Http),
         "mqtt 3" => Ok(Tongue::Mqtt(3)),
         "mqtt 4" => Ok(Tongue::Mqtt(4)),
         "mqtt 5" => Ok(Tongue::Mqtt(5)),
@@ -477,6 +492,9 @@ impl Step {
             Self::Ws(who, heard) => heard
                 .perform(&mut |n| world.hear(who, n))
                 .map_err(|why| format!("{who} should hear {heard:?}: {why}")),
+            Self::Http(who, answer) => answer
+                .perform(&mut |n| world.hear(who, n))
+                .map_err(|why| format!("{who} should hear {answer:?}: {why}")),
             Self::Tell(who, phrase) => talk.say(world, who, phrase),
             Self::Heed(who, phrase) => talk.hear(world, who, phrase),
             Self::Hear(who, _) | Self::End(who, _) if !talk.is_done(who) => {

@@ -162,6 +162,7 @@ impl World for Stage {
         from: Option<[u8; 4]>,
     ) -> Result<(), String> {
         let listener = match (door, tongue) {
+            (Door::Own, Tongue::Http) => rig::HTTP,
             (Door::Own, Tongue::Prx1) => 0,
             (Door::Own, Tongue::Mqtt(_)) => rig::MQTT,
             (Door::Ws, _) => rig::WS,

@@ -9,14 +9,16 @@
 //! purpose: sessions, messages, rights, and what a match means.
 
 pub mod dialect;
+mod edges;
 pub mod filter;
 #[cfg(any(test, feature = "testing"))]
 pub mod fuzzing;
 #[cfg(any(test, feature = "testing"))]
 pub mod laws;
 pub mod name;
+mod node;
+mod packed;
 pub mod plus;
-mod probe;
 pub mod star;
 pub mod tree;
 pub mod trie;

@@ -50,6 +50,20 @@ enum Place {
 }
 
 impl Cursor {
+    /// Behind this topic.
+    #[must_use]
+    pub fn behind(topic: &Topic) -> Self {
+        Self { place: Place::After(key_of(topic).to_vec()) }
+    }
+
+    /// Behind this topic and everything below it.
+    #[must_use]
+    pub fn beyond(topic: &Topic) -> Self {
+        let mut key = key_of(topic).to_vec();
+        key.push(SEP + 1);
+        Self { place: Place::At(key) }
+    }
+
     /// The walk has ended.
     #[must_use]
     pub fn is_over(&self) -> bool {

@@ -1,23 +1,25 @@
 //! Floor 1. Topic in, matching leaves out: every filter of a realm in one tree of levels.
 //!
 //! A filter is a path of segments and a place at its end, so no leaf is found twice for a topic.
-//! A node carries its level's text and fills one cache line; it knows one literal child itself,
-//! further ones are in one index for the whole tree. So a level costs one line of the index and
-//! one of the node, which is what a match among a million filters is made of (numbers for texts
-//! were tried: two more misses for every level). A match walks down the literal child and comes
-//! back for the open one: no recursion, and no allocation up to [`DEPTH_INLINE`] levels. Nodes
-//! are pruned with their last leaf. Absent on purpose: what a leaf holds, and who is told.
+//! A filter that shares no more levels with others ends in the edge that it has for itself; there
+//! are nodes only where several part. What a match among a million costs is lines that are in no
+//! cache: one for each edge it asks for, and all those of a depth are asked for before the first
+//! is looked at, so that they come together (numbers for texts, and nodes for every level, were
+//! tried: more lines, one after another). No recursion, and no allocation for usual topics.
+//! Nodes are pruned with their last leaf; an edge does not get a filter back from a node. Absent
+//! on purpose: what a leaf holds, and who is told.
 
+use super::edges::{Edge, Edges};
 use super::filter::{Filter, Seg, Tail};
 use super::name::Topic;
-use super::probe::Probe;
+use super::node::{NONE, Node, Nodes, each_prefix, some};
+use super::packed::Packed;
 use crate::base::map::Seed;
 use bytes::Bytes;
 use slab::Slab;
 use smallvec::SmallVec;
 use std::collections::BTreeMap;
 use std::hash::BuildHasher;
-use std::ops::Bound;
 
 /// Where a filter's leaf is. Dies with [`FilterTrie::remove`]; its number may then be given to
 /// another leaf, so whoever keeps ids across a removal compares [`FilterTrie::version`].
@@ -29,35 +31,12 @@ pub struct LeafId(pub u32);
 pub struct FilterTrie<L> {
     seed: Seed,
     nodes: Nodes,
-    /// Literal children beyond the first of each node.
-    edges: Probe,
+    /// What stands behind literal levels.
+    edges: Edges,
     /// Texts of `Tail::Starts` at a node, except the empty one.
     starts: Slab<BTreeMap<Box<[u8]>, u32>>,
     leaves: Slab<Leaf<L>>,
     version: u64,
-}
-
-/// One path of segments; `NONE` where there is nothing. The alignment keeps it in one line.
-#[derive(Debug)]
-#[repr(align(64))]
-struct Node {
-    /// The level that leads here from the parent; empty for an open one.
-    level: SmallVec<[u8; 16]>,
-    parent: u32,
-    /// The child behind an open level.
-    one: u32,
-    /// One of the literal children, and half the hash of its level.
-    first: u32,
-    first_hash: u32,
-    /// How many literal children are in the index.
-    others: u32,
-    /// Leaves.
-    end: u32,
-    rest: u32,
-    more: u32,
-    /// In `starts`.
-    starts: u32,
-    is_open: bool,
 }
 
 #[derive(Debug)]
@@ -67,7 +46,7 @@ struct Leaf<L> {
     value: L,
 }
 
-/// Which leaf of a node: one for each tail.
+/// Which leaf of a node: one for each tail, or that of an edge.
 #[derive(Debug)]
 enum Place {
     End,
@@ -75,10 +54,33 @@ enum Place {
     /// `Starts` with nothing: any one level or more.
     More,
     Starts(Box<[u8]>),
+    /// The edge with this hash that leads from the node to the leaf.
+    Edge(u32),
 }
 
-/// The hashes of a topic's first levels.
-type Hashes = SmallVec<[u64; DEPTH_INLINE]>;
+/// What a match has found, in order, and where it has yet to look.
+#[derive(Clone, Copy)]
+enum Item {
+    Found(u32),
+    /// A node that the first `depth` levels lead to; the hash of the edge it may have for the next
+    /// level, and what the table has shown for that.
+    Look {
+        node: u32,
+        depth: u32,
+        hash: u32,
+        seen: u32,
+    },
+}
+
+/// A topic, and the hashes of its first levels: each is hashed once, and only if some filter has
+/// come so far.
+struct Asked<'a> {
+    topic: &'a Topic,
+    hidden: bool,
+    hashes: SmallVec<[u64; DEPTH_INLINE]>,
+}
+
+type Items = SmallVec<[Item; 4 * WIDE]>;
 
 impl<L> FilterTrie<L> {
     /// No filters yet.
@@ -87,7 +89,7 @@ impl<L> FilterTrie<L> {
         Self {
             seed,
             nodes: Nodes::with_root(),
-            edges: Probe::default(),
+            edges: Edges::new(),
             starts: Slab::new(),
             leaves: Slab::new(),
             version: 0,
@@ -96,24 +98,11 @@ impl<L> FilterTrie<L> {
 
     /// The leaf of this filter; if it has none yet, one that holds what `make` returns.
     pub fn entry(&mut self, filter: &Filter, make: impl FnOnce() -> L) -> LeafId {
-        let mut node = ROOT;
-        for seg in &filter.segs {
-            node = match seg {
-                Seg::One => self.make_open(node),
-                Seg::Lit(text) => self.make_literal(node, text),
-            };
+        if let Some(leaf) = self.find(filter) {
+            return leaf;
         }
-        if let Some(leaf) = self.leaf_at(node, &filter.tail) {
-            return LeafId(leaf);
-        }
-        let place = match &filter.tail {
-            Tail::End => Place::End,
-            Tail::Rest => Place::Rest,
-            Tail::Starts(text) if text.is_empty() => Place::More,
-            Tail::Starts(text) => Place::Starts(text[..].into()),
-        };
         let leaf = self.leaves.vacant_key() as u32;
-        self.hook(node, &place, leaf);
+        let (node, place) = self.hang(ROOT, filter, leaf);
         self.leaves.insert(Leaf { node, place, value: make() });
         self.version += 1;
         LeafId(leaf)
@@ -123,10 +112,17 @@ impl<L> FilterTrie<L> {
     #[must_use]
     pub fn find(&self, filter: &Filter) -> Option<LeafId> {
         let mut node = ROOT;
-        for seg in &filter.segs {
+        for (i, seg) in filter.segs.iter().enumerate() {
             node = match seg {
-                Seg::One => some(self.node(node).one)?,
-                Seg::Lit(text) => self.literal(node, text, self.hash(text))?,
+                Seg::One => some(self.nodes.at(node).one)?,
+                Seg::Lit(text) => {
+                    let edge = self.edge(node, text, self.hash(text))?;
+                    if edge.text.is_leaf() {
+                        let same = Packed::leaf(filter, i)? == edge.text;
+                        return same.then_some(LeafId(edge.to));
+                    }
+                    edge.to
+                }
             };
         }
         self.leaf_at(node, &filter.tail).map(LeafId)
@@ -135,7 +131,10 @@ impl<L> FilterTrie<L> {
     /// Take a filter out of the set.
     pub fn remove(&mut self, id: LeafId) -> Option<L> {
         let leaf = self.leaves.try_remove(id.0 as usize)?;
-        self.unhook(leaf.node, &leaf.place);
+        match &leaf.place {
+            Place::Edge(hash) => self.cut(leaf.node, *hash, true, id.0),
+            place => self.unhook(leaf.node, place),
+        }
         self.prune(leaf.node);
         self.version += 1;
         Some(leaf.value)
@@ -144,32 +143,30 @@ impl<L> FilterTrie<L> {
     /// Append the leaves of all filters that match, each once. The order depends on the set and
     /// the topic alone: from the root down, literal levels before open ones, and at each node
     /// `Rest`, `Starts` from nothing up to the longest last, then `End`.
+    ///
+    /// Items stand in that order all the time: each is replaced by what follows from it, all of a
+    /// depth as long as they are few, so that their lines come together; then only the first one,
+    /// so that there are never more than the depth of the topic makes.
     pub fn matches(&self, topic: &Topic, into: &mut Vec<LeafId>) {
-        let hidden = topic.is_hidden();
-        let mut hashes = Hashes::new();
-        let mut later: SmallVec<[(u32, u32); DEPTH_INLINE]> = SmallVec::new();
-        let mut next = Some((ROOT, 0));
-        while let Some((at, depth)) = next.or_else(|| later.pop()) {
-            next = None;
-            let node = self.node(at);
-            let level = topic.level(depth as usize);
-            // Wildcards at the root do not see `$`.
-            let open = depth > 0 || !hidden;
-            if open {
-                self.push_tails(node, level, into);
+        let mut asked = Asked { topic, hidden: topic.is_hidden(), hashes: SmallVec::new() };
+        let mut items = Items::new();
+        items.push(self.look(ROOT, 0, &mut asked));
+        let (mut from, mut depth) = (0, 0);
+        while from < items.len() && items.len() - from <= WIDE {
+            let upto = items.len();
+            let level = topic.level(depth);
+            for i in from..upto {
+                self.step(items[i], level, &mut asked, upto, &mut items, into);
             }
-            let Some(level) = level else {
-                into.extend(some(node.end).map(LeafId));
-                continue;
-            };
-            if open && node.one != NONE {
-                later.push((node.one, depth + 1));
+            (from, depth) = (upto, depth + 1);
+            if from > WIDE {
+                items.drain(..from);
+                from = 0;
             }
-            if node.first == NONE && node.others == 0 {
-                continue;
-            }
-            let hash = self.hash_at(topic, depth as usize, &mut hashes);
-            next = self.literal(at, level, hash).map(|child| (child, depth + 1));
+        }
+        if from < items.len() {
+            items.drain(..from);
+            self.finish(items, &mut asked, into);
         }
     }
 
@@ -188,16 +185,22 @@ impl<L> FilterTrie<L> {
     #[must_use]
     pub fn filter(&self, id: LeafId) -> Option<Filter> {
         let leaf = self.leaves.get(id.0 as usize)?;
-        let tail = match &leaf.place {
-            Place::End => Tail::End,
-            Place::Rest => Tail::Rest,
-            Place::More => Tail::Starts(Bytes::new()),
-            Place::Starts(text) => Tail::Starts(Bytes::copy_from_slice(text)),
-        };
-        let mut segs = SmallVec::new();
+        let mut behind = Filter { segs: SmallVec::new(), tail: Tail::End };
+        let mut segs: SmallVec<[Seg; 6]> = SmallVec::new();
+        match &leaf.place {
+            Place::End => {}
+            Place::Rest => behind.tail = Tail::Rest,
+            Place::More => behind.tail = Tail::Starts(Bytes::new()),
+            Place::Starts(text) => behind.tail = Tail::Starts(Bytes::copy_from_slice(text)),
+            Place::Edge(hash) => {
+                let edge = self.edges.find(*hash, 0, |edge| edge.is(leaf.node, true, id.0))?;
+                segs.push(Seg::Lit(Bytes::copy_from_slice(edge.text.level())));
+                behind = edge.text.behind();
+            }
+        }
         let mut at = leaf.node;
         while at != ROOT {
-            let node = self.node(at);
+            let node = self.nodes.at(at);
             segs.push(match node.is_open {
                 true => Seg::One,
                 false => Seg::Lit(Bytes::copy_from_slice(&node.level)),
@@ -205,7 +208,8 @@ impl<L> FilterTrie<L> {
             at = node.parent;
         }
         segs.reverse();
-        Some(Filter { segs, tail })
+        segs.append(&mut behind.segs);
+        Some(Filter { segs, tail: behind.tail })
     }
 
     /// All leaves, by number.
@@ -234,87 +238,182 @@ impl<L> FilterTrie<L> {
     /// What is in use besides the root and the leaves: nothing when the last filter is gone.
     #[must_use]
     pub fn weight(&self) -> usize {
-        self.nodes.len - self.nodes.free.len() - 1 + self.starts.len()
+        self.nodes.len() + self.edges.len() + self.starts.len()
     }
 
-    /// The hash of the level at `depth`; each level is hashed once, and only if some filter has
-    /// come so far.
-    fn hash_at(&self, topic: &Topic, depth: usize, hashes: &mut Hashes) -> u64 {
-        while hashes.len() <= depth {
-            hashes.push(self.hash(topic.level(hashes.len()).unwrap_or_default()));
+    /// What is left of a match, one item after the other.
+    #[cold]
+    fn finish(&self, mut items: Items, asked: &mut Asked<'_>, into: &mut Vec<LeafId>) {
+        items.reverse();
+        while let Some(item) = items.pop() {
+            let left = items.len();
+            let level = match item {
+                Item::Found(_) => None,
+                Item::Look { depth, .. } => asked.topic.level(depth as usize),
+            };
+            self.step(item, level, asked, left, &mut items, into);
+            items[left..].reverse();
         }
-        hashes.get(depth).copied().unwrap_or_default()
+    }
+
+    /// Append what follows from an item to `items`; what is found goes to its place at once when
+    /// nothing stands before it, which is when there are no more than `upto`.
+    #[inline]
+    fn step(
+        &self,
+        item: Item,
+        level: Option<&[u8]>,
+        asked: &mut Asked<'_>,
+        upto: usize,
+        items: &mut Items,
+        into: &mut Vec<LeafId>,
+    ) {
+        let mut found = |items: &mut Items, leaf: u32| match items.len() == upto {
+            true => into.push(LeafId(leaf)),
+            false => items.push(Item::Found(leaf)),
+        };
+        let (at, depth, hash, seen) = match item {
+            Item::Found(leaf) => return found(items, leaf),
+            Item::Look { node, depth, hash, seen } => (node, depth, hash, seen),
+        };
+        let node = self.nodes.at(at);
+        // Wildcards at the root do not see `$`.
+        let open = depth > 0 || !asked.hidden;
+        if open {
+            self.push_tails(node, level, &mut |leaf| found(items, leaf));
+        }
+        let Some(level) = level else {
+            if node.end != NONE {
+                found(items, node.end);
+            }
+            return;
+        };
+        if let Some(edge) = self.edges.find(hash, seen, |edge| self.leads(edge, at, level)) {
+            if !edge.text.is_leaf() {
+                items.push(self.look(edge.to, depth + 1, asked));
+            } else if edge.text.wants(asked.topic, depth as usize + 1) {
+                found(items, edge.to);
+            }
+        }
+        if open && node.one != NONE {
+            items.push(self.look(node.one, depth + 1, asked));
+        }
+    }
+
+    /// Look at this node next. The edge that it may have for the next level depends on nothing
+    /// that is written in the node, so one line need not wait for the other.
+    #[inline]
+    fn look(&self, node: u32, depth: u32, asked: &mut Asked<'_>) -> Item {
+        let hash = match asked.hashes.get(depth as usize) {
+            Some(hash) => *hash,
+            None => self.hash_at(depth as usize, asked),
+        };
+        let hash = edge_hash(node, hash);
+        Item::Look { node, depth, hash, seen: self.edges.peek(hash) }
+    }
+
+    fn hash_at(&self, depth: usize, asked: &mut Asked<'_>) -> u64 {
+        while asked.hashes.len() <= depth {
+            let level = asked.topic.level(asked.hashes.len());
+            asked.hashes.push(level.map_or(0, |level| self.hash(level)));
+        }
+        asked.hashes.get(depth).copied().unwrap_or_default()
     }
 
     /// The leaves at a node that do not need the topic to end there.
-    fn push_tails(&self, node: &Node, level: Option<&[u8]>, into: &mut Vec<LeafId>) {
-        into.extend(some(node.rest).map(LeafId));
-        let Some(level) = level else { return };
-        into.extend(some(node.more).map(LeafId));
-        if let Some(starts) = self.starts.get(node.starts as usize) {
-            let from = into.len();
-            push_prefixes(starts, level, into);
-            into[from..].reverse();
+    fn push_tails(&self, node: &Node, level: Option<&[u8]>, found: &mut impl FnMut(u32)) {
+        if node.rest != NONE {
+            found(node.rest);
         }
-    }
-
-    fn node(&self, at: u32) -> &Node {
-        self.nodes.at(at)
-    }
-
-    fn node_mut(&mut self, at: u32) -> &mut Node {
-        self.nodes.at_mut(at)
+        let Some(level) = level else { return };
+        if node.more != NONE {
+            found(node.more);
+        }
+        if let Some(starts) = self.starts.get(node.starts as usize) {
+            let mut longest_first: SmallVec<[u32; WIDE]> = SmallVec::new();
+            each_prefix(starts, level, |leaf| longest_first.push(leaf));
+            longest_first.into_iter().rev().for_each(found);
+        }
     }
 
     fn hash(&self, text: &[u8]) -> u64 {
         self.seed.hash_one(text) & HASH_BITS
     }
 
-    fn literal(&self, parent: u32, text: &[u8], hash: u64) -> Option<u32> {
-        let node = self.node(parent);
-        if node.first_hash == hash as u32
-            && let Some(first) = some(node.first)
-            && self.node(first).level.as_slice() == text
-        {
-            return Some(first);
-        }
-        if node.others == 0 {
-            return None;
-        }
-        let is = |child| {
-            let child = self.node(child);
-            child.parent == parent && child.level.as_slice() == text
-        };
-        self.edges.find(edge_hash(parent, hash), is)
+    /// Does this edge lead from here by this level?
+    #[inline]
+    fn leads(&self, edge: &Edge, from: u32, level: &[u8]) -> bool {
+        edge.parent == from
+            && edge.text.is_level(level).unwrap_or_else(|| *self.nodes.at(edge.to).level == *level)
     }
 
-    fn make_literal(&mut self, parent: u32, text: &[u8]) -> u32 {
-        let hash = self.hash(text);
-        if let Some(child) = self.literal(parent, text, hash) {
-            return child;
+    fn edge(&self, from: u32, level: &[u8], hash: u64) -> Option<&Edge> {
+        self.edges.find(edge_hash(from, hash), 0, |edge| self.leads(edge, from, level))
+    }
+
+    /// Find a place below a node for a filter that has none there, and make what is missing.
+    fn hang(&mut self, from: u32, filter: &Filter, leaf: u32) -> (u32, Place) {
+        let mut at = from;
+        for (i, seg) in filter.segs.iter().enumerate() {
+            let Seg::Lit(text) = seg else {
+                at = self.make_open(at);
+                continue;
+            };
+            let hash = self.hash(text);
+            if let Some(edge) = self.edge(at, text, hash) {
+                at = match (edge.text.is_leaf(), edge.to) {
+                    (true, other) => self.part_ways(at, hash, text, other),
+                    (false, child) => child,
+                };
+                continue;
+            }
+            let hash = edge_hash(at, hash);
+            self.nodes.at_mut(at).edges += 1;
+            if let Some(text) = Packed::leaf(filter, i) {
+                self.edges.insert(Edge::new(hash, at, leaf, text));
+                return (at, Place::Edge(hash));
+            }
+            let child = self.nodes.add(Node::new(at, Some(text)));
+            self.edges.insert(Edge::new(hash, at, child, Packed::node(text)));
+            at = child;
         }
-        let child = self.nodes.add(Node::new(parent, Some(text)));
-        let node = self.node_mut(parent);
-        if node.first == NONE {
-            (node.first, node.first_hash) = (child, hash as u32);
-        } else {
-            node.others += 1;
-            self.edges.insert(edge_hash(parent, hash), child);
+        let place = match &filter.tail {
+            Tail::End => Place::End,
+            Tail::Rest => Place::Rest,
+            Tail::Starts(text) if text.is_empty() => Place::More,
+            Tail::Starts(text) => Place::Starts(text[..].into()),
+        };
+        self.hook(at, &place, leaf);
+        (at, place)
+    }
+
+    /// The leaf of an edge gets company: from now on the edge leads to a node, and what the leaf
+    /// wants behind its level hangs below that.
+    fn part_ways(&mut self, from: u32, hash: u64, level: &[u8], leaf: u32) -> u32 {
+        let child = self.nodes.add(Node::new(from, Some(level)));
+        let is = |edge: &Edge| edge.is(from, true, leaf);
+        if let Some(edge) = self.edges.find_mut(edge_hash(from, hash), is) {
+            let behind = edge.text.behind();
+            (edge.to, edge.text) = (child, Packed::node(level));
+            let (node, place) = self.hang(child, &behind, leaf);
+            if let Some(leaf) = self.leaves.get_mut(leaf as usize) {
+                (leaf.node, leaf.place) = (node, place);
+            }
         }
         child
     }
 
     fn make_open(&mut self, parent: u32) -> u32 {
-        if let Some(child) = some(self.node(parent).one) {
+        if let Some(child) = some(self.nodes.at(parent).one) {
             return child;
         }
         let child = self.nodes.add(Node::new(parent, None));
-        self.node_mut(parent).one = child;
+        self.nodes.at_mut(parent).one = child;
         child
     }
 
     fn leaf_at(&self, node: u32, tail: &Tail) -> Option<u32> {
-        let node = self.node(node);
+        let node = self.nodes.at(node);
         match tail {
             Tail::End => some(node.end),
             Tail::Rest => some(node.rest),
@@ -324,134 +423,57 @@ impl<L> FilterTrie<L> {
     }
 
     fn hook(&mut self, at: u32, place: &Place, leaf: u32) {
+        let node = self.nodes.at_mut(at);
         match place {
-            Place::End => self.node_mut(at).end = leaf,
-            Place::Rest => self.node_mut(at).rest = leaf,
-            Place::More => self.node_mut(at).more = leaf,
+            Place::End => node.end = leaf,
+            Place::Rest => node.rest = leaf,
+            Place::More => node.more = leaf,
             Place::Starts(text) => {
-                if self.node(at).starts == NONE {
-                    self.node_mut(at).starts = self.starts.insert(BTreeMap::new()) as u32;
+                if node.starts == NONE {
+                    node.starts = self.starts.insert(BTreeMap::new()) as u32;
                 }
-                let key = self.node(at).starts as usize;
-                self.starts[key].insert(text.clone(), leaf);
+                self.starts[node.starts as usize].insert(text.clone(), leaf);
             }
+            Place::Edge(_) => {}
         }
     }
 
     fn unhook(&mut self, at: u32, place: &Place) {
+        let node = self.nodes.at_mut(at);
         match place {
-            Place::End => self.node_mut(at).end = NONE,
-            Place::Rest => self.node_mut(at).rest = NONE,
-            Place::More => self.node_mut(at).more = NONE,
+            Place::End => node.end = NONE,
+            Place::Rest => node.rest = NONE,
+            Place::More => node.more = NONE,
             Place::Starts(text) => {
-                let key = self.node(at).starts as usize;
+                let key = node.starts as usize;
                 self.starts[key].remove(text);
                 if self.starts[key].is_empty() {
                     self.starts.remove(key);
-                    self.node_mut(at).starts = NONE;
+                    node.starts = NONE;
                 }
             }
+            Place::Edge(_) => {}
         }
     }
 
     /// Take away this node and those above it that lead nowhere any more.
     fn prune(&mut self, from: u32) {
         let mut at = from;
-        while at != ROOT && self.node(at).is_bare() {
-            let node = core::mem::replace(self.node_mut(at), Node::new(NONE, None));
-            let hash = self.hash(&node.level);
-            let parent = self.node_mut(node.parent);
+        while at != ROOT && self.nodes.at(at).is_bare() {
+            let node = self.nodes.take(at);
             if node.is_open {
-                parent.one = NONE;
-            } else if parent.first == at {
-                parent.first = NONE;
+                self.nodes.at_mut(node.parent).one = NONE;
             } else {
-                parent.others -= 1;
-                self.edges.remove(edge_hash(node.parent, hash), at);
+                let hash = edge_hash(node.parent, self.hash(&node.level));
+                self.cut(node.parent, hash, false, at);
             }
-            self.nodes.free.push(at);
             at = node.parent;
         }
     }
-}
 
-/// All nodes, in pieces that never move: growing costs one piece, not a copy of a million.
-#[derive(Debug)]
-struct Nodes {
-    pieces: Vec<Vec<Node>>,
-    free: Vec<u32>,
-    len: usize,
-}
-
-impl Nodes {
-    fn with_root() -> Self {
-        let mut nodes = Self { pieces: Vec::new(), free: Vec::new(), len: 0 };
-        nodes.add(Node::new(NONE, None));
-        nodes
-    }
-
-    fn at(&self, at: u32) -> &Node {
-        &self.pieces[at as usize / PIECE][at as usize % PIECE]
-    }
-
-    fn at_mut(&mut self, at: u32) -> &mut Node {
-        &mut self.pieces[at as usize / PIECE][at as usize % PIECE]
-    }
-
-    fn add(&mut self, node: Node) -> u32 {
-        if let Some(at) = self.free.pop() {
-            *self.at_mut(at) = node;
-            return at;
-        }
-        if self.len.is_multiple_of(PIECE) {
-            self.pieces.push(Vec::with_capacity(PIECE));
-        }
-        self.pieces[self.len / PIECE].push(node);
-        self.len += 1;
-        self.len as u32 - 1
-    }
-}
-
-impl Node {
-    /// A node that leads nowhere yet, behind this level or an open one.
-    fn new(parent: u32, level: Option<&[u8]>) -> Self {
-        Self {
-            level: SmallVec::from_slice(level.unwrap_or_default()),
-            parent,
-            one: NONE,
-            first: NONE,
-            first_hash: 0,
-            others: 0,
-            end: NONE,
-            rest: NONE,
-            more: NONE,
-            starts: NONE,
-            is_open: level.is_none(),
-        }
-    }
-
-    fn is_bare(&self) -> bool {
-        self.others == 0
-            && [self.one, self.first, self.end, self.rest, self.more, self.starts] == [NONE; 6]
-    }
-}
-
-/// The leaves of all texts that `level` begins with, longest first. Every text that does stands
-/// not after `level` in the order, and whatever stands between them shares it as a beginning; so
-/// each step looks at the last text not after the present one, and cuts to what they share.
-fn push_prefixes(starts: &BTreeMap<Box<[u8]>, u32>, level: &[u8], into: &mut Vec<LeafId>) {
-    let mut text = level;
-    while !text.is_empty() {
-        let upto = (Bound::Unbounded, Bound::Included(text));
-        let Some((last, leaf)) = starts.range::<[u8], _>(upto).next_back() else {
-            return;
-        };
-        let shared = last.iter().zip(text).take_while(|(a, b)| a == b).count();
-        if shared == last.len() {
-            into.push(LeafId(*leaf));
-            text = &text[..shared - 1];
-        } else {
-            text = &text[..shared];
+    fn cut(&mut self, from: u32, hash: u32, is_leaf: bool, to: u32) {
+        if self.edges.remove(hash, |edge| edge.is(from, is_leaf, to)).is_some() {
+            self.nodes.at_mut(from).edges -= 1;
         }
     }
 }
@@ -459,22 +481,17 @@ fn push_prefixes(starts: &BTreeMap<Box<[u8]>, u32>, level: &[u8], into: &mut Vec
 /// Of the two, only the level's hash must be hard to guess.
 fn edge_hash(parent: u32, hash: u64) -> u32 {
     let mixed = (hash ^ u64::from(parent).wrapping_mul(SPREAD)).wrapping_mul(SPREAD);
-    (mixed >> 32) as u32 & HASH_BITS as u32
-}
-
-fn some(number: u32) -> Option<u32> {
-    (number != NONE).then_some(number)
+    (mixed >> 32) as u32 & EDGE_BITS
 }
 
 /// Topics up to this many levels are matched without allocating.
 pub const DEPTH_INLINE: usize = 64;
 
 const ROOT: u32 = 0;
-/// 32 KiB of nodes.
-const PIECE: usize = 512;
-const NONE: u32 = u32::MAX;
+/// So many places are looked at together.
+const WIDE: usize = 16;
 /// Unit tests keep so little of a hash that collisions, rare otherwise, are the rule.
 const HASH_BITS: u64 = if cfg!(test) { 7 } else { u64::MAX };
+const EDGE_BITS: u32 = if cfg!(test) { 0xC000_0003 } else { u32::MAX };
 /// Odd, and without a pattern: 2^64 divided by the golden ratio.
 const SPREAD: u64 = 0x9E37_79B9_7F4A_7C15;
-const _: () = assert!(size_of::<Node>() == 64, "a node fills one cache line");

@@ -152,6 +152,6 @@ fn verify(data: &std::path::Path, names: &[&str], writers: &[Writer], reader: &m
 }
 
 #[expect(clippy::print_stdout, reason = "a number nobody sees is no measurement")]
-fn show(line: &str) {
+pub(crate) fn show(line: &str) {
     println!("{line}");
 }

@@ -14,7 +14,7 @@ use std::time::{Duration, Instant};
 
 use spindle::access::{Access, Terms};
 use spindle::broker::Error;
-use spindle::testing::rig::Setup;
+use spindle::testing::rig::{Setup, admins};
 use spindle::testing::script::{Door, Step, Tongue, World};
 use spindle::{Broker, Durability, Handle, Listen, Speak};
 
@@ -26,10 +26,16 @@ const SILENCE: Duration = Duration::from_millis(60);
 /// comes from a turn that began after the first: what was sent before the question is in.
 const QUESTIONS: usize = 3;
 
+/// bcrypt of `secret`, at the least cost there is.
+fn hash() -> String {
+    static HASH: std::sync::OnceLock<String> = std::sync::OnceLock::new();
+    HASH.get_or_init(|| bcrypt::hash("secret", 4).expect("a hash")).clone()
+}
+
 /// A broker on a port of its own choice, and the names of its clients.
 pub(crate) struct Sockets {
-    /// Where PRX1 is spoken, where MQTT, where WebSocket, and where whatever comes.
-    addresses: [SocketAddr; 4],
+    /// Where PRX1 is spoken, where MQTT, where WebSocket, where whatever comes, and where HTTP.
+    addresses: [SocketAddr; 5],
     handle: Handle,
     running: Option<JoinHandle<Result<(), Error>>>,
     data: PathBuf,
@@ -51,6 +57,8 @@ impl Sockets {
             .listen("127.0.0.1:0", Speak::Mqtt)
             .listen_to(Listen::new("127.0.0.1:0", Speak::Any).websocket())
             .listen("127.0.0.1:0", Speak::Any)
+            .listen("127.0.0.1:0", Speak::Http)
+            .admin(admins(&hash()))
             .limits(setup.limits.clone())
             .workers(1);
         if let Some(text) = &setup.users {
@@ -62,7 +70,7 @@ impl Sockets {
         }
         let broker = builder.build().map_err(|why| why.to_string())?;
         let address = |no| broker.local_addr(no).ok_or("it listens nowhere");
-        let addresses = [address(0)?, address(1)?, address(2)?, address(3)?];
+        let addresses = [address(0)?, address(1)?, address(2)?, address(3)?, address(4)?];
         let handle = broker.handle();
         let running = Some(std::thread::spawn(move || broker.run()));
         Ok(Self { addresses, handle, running, data, clients: BTreeMap::new() })
@@ -139,6 +147,7 @@ impl World for Sockets {
         let address = self.addresses[match (door, tongue) {
             (Door::Own, Tongue::Prx1) => 0,
             (Door::Own, Tongue::Mqtt(_)) => 1,
+            (Door::Own, Tongue::Http) => 4,
             (Door::Ws, _) => 2,
             (Door::Any | Door::AnyWs, _) => 3,
         }];

@@ -11,6 +11,7 @@ use bytes::{Bytes, BytesMut};
 use crate::base::id::{Lsn, SessionId};
 use crate::base::outbound::Outbound;
 use crate::base::time::{Deadline, Now};
+use crate::hub::admin::About;
 use crate::hub::message::{Publication, id_of};
 use crate::hub::policy::Principal;
 use crate::hub::registry::{Attach, Fresh, Parting};
@@ -235,6 +236,10 @@ impl Protocol for Peer {
 
     fn is_stranger(&self) -> bool {
         false
+    }
+
+    fn about(&self) -> About {
+        About { protocol: "local", ..About::default() }
     }
 
     fn heap(&self) -> usize {

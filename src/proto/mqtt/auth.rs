@@ -59,6 +59,9 @@ impl Peer {
     ) -> Result<(), Fault> {
         let method = words.method.unwrap_or_default();
         let login = login_of(&connect, ctx);
+        if ctx.hub.is_barred(ctx.now, &login) {
+            return refuse(&connect, Refusal::Banned, ctx);
+        }
         let Some(mut dialogue) = ctx.hub.policy.converse(ctx.now, &login, &method) else {
             ctx.hub.stats.count(Counter::LoginsRefused);
             return Err(FaultKind::MqttAuthMethod.fault());

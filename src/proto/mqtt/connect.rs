@@ -89,7 +89,7 @@ impl Peer {
             return Err(FaultKind::MqttAuthProtocol.fault());
         }
         let login = login_of(&connect, ctx);
-        match ctx.hub.policy.admit(ctx.now, &login) {
+        match ctx.hub.admit(ctx.now, &login) {
             Admit::Yes(principal) => self.join(Joining { connect, principal, said: None }, ctx),
             Admit::No(why) => refuse(&connect, why, ctx),
             Admit::Busy => {

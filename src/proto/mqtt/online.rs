@@ -192,6 +192,7 @@ impl Online {
             retain: p.retain,
         };
         ctx.hub.observer.see(ctx.now, &event);
+        ctx.hub.observer.payload(&publication.topic, &publication.body);
         Ok(())
     }
 

@@ -14,6 +14,7 @@ use crate::base::outbound::Outbound;
 use crate::base::stats::Counter;
 use crate::base::time::{Deadline, MS, Now};
 use crate::hub::Hub;
+use crate::hub::admin::About;
 use crate::hub::policy::{Claim, Dialogue, Principal};
 use crate::proto::doom::Doom;
 use crate::proto::fault::{Fault, FaultKind};
@@ -230,7 +231,8 @@ impl Protocol for Peer {
         if self.line.replies.is_gated() {
             return self.line.replies.waits_for().is_some_and(|at| at <= synced);
         }
-        while out.len() < budget {
+        let share = hub.share(online.session, budget);
+        while out.len() < share {
             if !online.deliver(now, &self.line, hub, out) {
                 return false;
             }
@@ -282,6 +284,20 @@ impl Protocol for Peer {
 
     fn is_stranger(&self) -> bool {
         !matches!(self.state, State::Online(_) | State::Over)
+    }
+
+    fn about(&self) -> About {
+        let protocol = match self.line.version {
+            Some(Version::V31) => "mqtt31",
+            Some(Version::V311) => "mqtt311",
+            Some(Version::V5) => "mqtt5",
+            None => "mqtt",
+        };
+        let (keepalive_s, clean) = match &self.state {
+            State::Online(online) => (online.idle_ms / 1_500, online.ends),
+            _ => (0, false),
+        };
+        About { protocol, keepalive_s, clean }
     }
 
     fn heap(&self) -> usize {

@@ -240,3 +240,20 @@ fn a_client_ahead_of_its_pace_is_read_more_slowly() {
     assert_eq!(b.ended(writer), None, "who is not read is not silent");
     assert_eq!(b.count(Counter::Paced), 4);
 }
+
+#[test]
+fn who_is_owed_many_answers_is_not_read_from() {
+    let mut b = Bench::new(Limits { replies_max: 4, ..Limits::default() });
+    let stored = b.join(durable(Version::V311, "stored")).0;
+    b.listen(stored, "a", 1);
+    let writer = b.join3("writer");
+    b.rig.disk_jobs = 0;
+    let before = b.count(Counter::MessagesReceived);
+    for id in 1..=20 {
+        b.send(writer, &publish("a", 1, id));
+    }
+    assert!(b.said(writer).is_empty(), "nothing is on the disk");
+    assert_eq!(b.count(Counter::MessagesReceived) - before, 4);
+    b.rig.disk_jobs = usize::MAX;
+    assert_eq!(b.said(writer).len(), 20);
+}

@@ -13,6 +13,7 @@ use crate::base::limits::Limit;
 use crate::base::outbound::Outbound;
 use crate::base::stats::Counter;
 use crate::base::time::{Deadline, MS, Now};
+use crate::hub::admin::About;
 use crate::hub::message::{Delivery, Durability, Publication, id_of};
 use crate::hub::policy::{Access, Admit, Claim, Event, Login, Principal, Refusal};
 use crate::hub::queue::Queued;
@@ -137,7 +138,7 @@ impl Peer {
             address: ctx.address,
             loopback: ctx.loopback,
         };
-        match ctx.hub.policy.admit(ctx.now, &login) {
+        match ctx.hub.admit(ctx.now, &login) {
             Admit::Yes(principal) => self.join(connect, principal, ctx),
             Admit::No(why) => self.refuse(&connect, why, ctx),
             Admit::Busy => {
@@ -309,6 +310,7 @@ impl Peer {
                     retain: p.retain,
                 };
                 ctx.hub.observer.see(ctx.now, &event);
+                ctx.hub.observer.payload(&publication.topic, &publication.body);
                 Ok(())
             }
             Err(why) => {
@@ -626,7 +628,8 @@ impl Protocol for Peer {
         if self.replies.is_gated() {
             return self.replies.waits_for().is_some_and(|at| at <= synced);
         }
-        while out.len() < budget {
+        let share = hub.share(online.session, budget);
+        while out.len() < share {
             let Some(delivery) = hub.next(now, online.session) else { return false };
             self.put_delivery(now, &delivery, online, hub, out);
         }
@@ -670,6 +673,14 @@ impl Protocol for Peer {
 
     fn is_stranger(&self) -> bool {
         !matches!(self.state, State::Online(_) | State::Over)
+    }
+
+    fn about(&self) -> About {
+        let keepalive_s = match &self.state {
+            State::Online(online) => online.idle_ms / 1_000,
+            _ => 0,
+        };
+        About { protocol: "prx1", keepalive_s, clean: false }
     }
 
     fn heap(&self) -> usize {

@@ -1,0 +1,102 @@
+//! Floor 0. Milliseconds since 1970 as people and protocols write them, always in UTC.
+//!
+//! Days are turned into dates by counting eras of 400 years, which are all alike. Absent on
+//! purpose: time zones, leap seconds (the clock has none), and reading the present time.
+
+/// A moment, taken apart.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Moment {
+    /// Year.
+    pub year: u64,
+    /// Month, from 1.
+    pub month: u64,
+    /// Day of the month, from 1.
+    pub day: u64,
+    /// Day of the week, Sunday is 0.
+    pub weekday: u64,
+    /// Hour, minute, second, millisecond.
+    pub clock: [u64; 4],
+}
+
+impl Moment {
+    /// Take a moment apart.
+    #[must_use]
+    pub fn of(ms: u64) -> Self {
+        let (days, rest) = (ms / DAY_MS, ms % DAY_MS);
+        // Eras begin in March, so that the day that not every year has is a year's last.
+        let shifted = days + 719_468;
+        let (era, day_of_era) = (shifted / ERA, shifted % ERA);
+        let year_of_era =
+            (day_of_era - day_of_era / 1_460 + day_of_era / 36_524 - day_of_era / (ERA - 1)) / 365;
+        let day_of_year = day_of_era - (365 * year_of_era + year_of_era / 4 - year_of_era / 100);
+        let march = (5 * day_of_year + 2) / 153;
+        let month = if march < 10 { march + 3 } else { march - 9 };
+        Self {
+            year: era * 400 + year_of_era + u64::from(month <= 2),
+            month,
+            day: day_of_year - (153 * march + 2) / 5 + 1,
+            weekday: (days + 4) % 7,
+            clock: [rest / 3_600_000, rest / 60_000 % 60, rest / 1_000 % 60, rest % 1_000],
+        }
+    }
+}
+
+/// As RFC 3339 has it, with milliseconds.
+#[must_use]
+pub fn rfc3339(ms: u64) -> String {
+    let Moment { year, month, day, clock: [h, m, s, milli], .. } = Moment::of(ms);
+    format!("{year:04}-{month:02}-{day:02}T{h:02}:{m:02}:{s:02}.{milli:03}Z")
+}
+
+/// As HTTP has it (RFC 9110, 5.6.7).
+#[must_use]
+pub fn http_date(ms: u64) -> String {
+    let Moment { year, month, day, weekday, clock: [h, m, s, _] } = Moment::of(ms);
+    let name = |names: &[&'static str], at: u64| names.get(at as usize).copied().unwrap_or("");
+    let (weekday, month) = (name(&WEEKDAYS, weekday), name(&MONTHS, month - 1));
+    format!("{weekday}, {day:02} {month} {year:04} {h:02}:{m:02}:{s:02} GMT")
+}
+
+const DAY_MS: u64 = 86_400_000;
+/// Days of 400 years.
+const ERA: u64 = 146_097;
+const WEEKDAYS: [&str; 7] = ["Sun", "Mon", "Tue", "Wed", "Thu", "Fri", "Sat"];
+const MONTHS: [&str; 12] =
+    ["Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec"];
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn known_moments() {
+        for (ms, date, http) in [
+            (0, "1970-01-01T00:00:00.000Z", "Thu, 01 Jan 1970 00:00:00 GMT"),
+            (784_111_777_000, "1994-11-06T08:49:37.000Z", "Sun, 06 Nov 1994 08:49:37 GMT"),
+            (951_782_400_123, "2000-02-29T00:00:00.123Z", "Tue, 29 Feb 2000 00:00:00 GMT"),
+            (4_107_542_399_999, "2100-02-28T23:59:59.999Z", "Sun, 28 Feb 2100 23:59:59 GMT"),
+            (4_107_542_400_000, "2100-03-01T00:00:00.000Z", "Mon, 01 Mar 2100 00:00:00 GMT"),
+        ] {
+            assert_eq!((&*rfc3339(ms), &*http_date(ms)), (date, http));
+        }
+    }
+
+    #[test]
+    fn every_day_of_five_centuries_follows_the_one_before() {
+        let long = |year: u64| {
+            year.is_multiple_of(4) && !year.is_multiple_of(100) || year.is_multiple_of(400)
+        };
+        let (mut year, mut month, mut day) = (1970, 1, 1);
+        for n in 0..182_621u64 {
+            let m = Moment::of(n * DAY_MS + 1);
+            assert_eq!((m.year, m.month, m.day, m.weekday), (year, month, day, (n + 4) % 7));
+            let last = match month {
+                2 => 28 + u64::from(long(year)),
+                4 | 6 | 9 | 11 => 30,
+                _ => 31,
+            };
+            (day, month) = if day == last { (1, month + 1) } else { (day + 1, month) };
+            (month, year) = if month == 13 { (1, year + 1) } else { (month, year) };
+        }
+    }
+}

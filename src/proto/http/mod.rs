@@ -1,0 +1,37 @@
+//! Floor 3. HTTP/1.1 for whoever runs the broker: health, numbers, lists, and what can be changed.
+//!
+//! ```text
+//! GET /api/v1/clients?limit=20 HTTP/1.1 CRLF      a head: request line, fields, empty line
+//! Host: localhost:18083 CRLF CRLF
+//!                                                 maybe a body, counted or in chunks
+//! ```
+//!
+//! One request after the other: while one is carried out or answered nothing is read, so whoever
+//! sends many at once is held up by the network. Before a body is read it is known who asks. Long
+//! answers are found and said piece by piece, as fast as they are taken. One table (`routes`) has
+//! every path, what it takes, who may use it and what it answers; the OpenAPI document and the
+//! manual's chapter are made of it. Reading order: `packet`, `decode`, `encode`, `problem`,
+//! `fault`, `call`, `routes`, `peer`, then the answers: `plain`, `metrics`, `gmqtt`, `v1`, `events`; `openapi` describes them. Absent
+//! on purpose: files, cookies, compression, HTTP/2.
+
+pub mod act;
+pub mod call;
+pub mod decode;
+pub mod encode;
+pub mod events;
+pub mod fault;
+#[cfg(any(test, feature = "testing"))]
+pub mod fuzzing;
+pub mod gmqtt;
+pub mod metrics;
+pub mod openapi;
+pub mod packet;
+pub mod peer;
+pub mod plain;
+pub mod problem;
+pub mod routes;
+pub mod task;
+pub mod v1;
+
+#[cfg(test)]
+mod decode_test;

@@ -1,0 +1,655 @@
+//! Floor 3. Every path, in one table: what may be done there, by whom, with what, and the answer.
+//!
+//! Dispatch, the OpenAPI document and the manual's chapter read the same rows, so a path that
+//! exists is a path that is described. The paths of gmqtt's API keep that API's words for errors;
+//! everything else says what went wrong as RFC 9457 has it. Absent on purpose: what routes do.
+
+use crate::hub::gate::Role;
+use crate::proto::Ctx;
+
+use super::call::{self, Call};
+use super::packet::{Method, Response};
+use super::task::Step;
+use super::{events, gmqtt, metrics, plain, problem, v1};
+
+use bytes::Bytes;
+
+/// Whose words a route speaks.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Group {
+    /// Health and numbers.
+    Plain,
+    /// gmqtt's API.
+    Gmqtt,
+    /// Our own.
+    V1,
+}
+
+/// A parameter, in a query or in a body.
+#[derive(Clone, Copy, Debug)]
+pub struct Param {
+    /// The name.
+    pub name: &'static str,
+    /// What it is: `string`, `integer` or `boolean`.
+    pub kind: &'static str,
+    /// It must be there.
+    pub required: bool,
+    /// What it means.
+    pub doc: &'static str,
+    /// The only values it may have, with blanks between them.
+    pub one_of: Option<&'static str>,
+    /// The least and the most it may be.
+    pub range: Option<(u64, u64)>,
+}
+
+/// A parameter that may be left out.
+const fn may(name: &'static str, kind: &'static str, doc: &'static str) -> Param {
+    Param { name, kind, required: false, doc, one_of: None, range: None }
+}
+
+/// One that may be one of a few.
+const fn pick(name: &'static str, one_of: &'static str, doc: &'static str) -> Param {
+    Param { one_of: Some(one_of), ..may(name, "string", doc) }
+}
+
+/// A number within bounds.
+const fn count(name: &'static str, range: (u64, u64), doc: &'static str) -> Param {
+    Param { range: Some(range), ..may(name, "integer", doc) }
+}
+
+/// The same parameter, where it must be there.
+const fn needed(param: Param) -> Param {
+    Param { required: true, ..param }
+}
+
+/// What is answered when all is well; names are those of `openapi::ROWS`.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Says {
+    /// Nothing: it is done.
+    Nothing,
+    /// Prometheus' text.
+    Metrics,
+    /// A stream of events.
+    Events,
+    /// A document of whatever form.
+    Anything,
+    /// One row.
+    Row(&'static str),
+    /// One row under `data`.
+    Data(&'static str),
+    /// Rows under `data`, and where the next page begins.
+    Page(&'static str),
+    /// Rows as gmqtt has them.
+    Gmqtt(&'static str),
+}
+
+/// A path and what may be done there.
+#[derive(Debug)]
+pub struct Route {
+    /// What may be done.
+    pub method: Method,
+    /// Where; `{name}` stands for one open place.
+    pub path: &'static str,
+    /// Who may; nobody need say who it is where there is none.
+    pub role: Option<Role>,
+    /// Whose words it speaks.
+    pub group: Group,
+    /// What it does, in one sentence.
+    pub doc: &'static str,
+    /// What may stand in the query.
+    pub query: &'static [Param],
+    /// What may stand in the body.
+    pub body: &'static [Param],
+    /// What is answered.
+    pub says: Says,
+    /// Do it.
+    pub act: fn(&Call, &mut Ctx<'_>) -> Step,
+}
+
+/// A parameter that must be there.
+const fn must(name: &'static str, kind: &'static str, doc: &'static str) -> Param {
+    needed(may(name, kind, doc))
+}
+
+const CHANGE: Option<Role> = Some(Role::Operator);
+const LOOK: Option<Role> = Some(Role::Viewer);
+
+const PAGES: &[Param] = &[
+    may("page", "integer", "Which page, from 1; beyond the last one it is the last."),
+    may("per-page", "integer", "Rows of a page, 20 by default."),
+];
+
+const fn get(
+    path: &'static str,
+    role: Option<Role>,
+    group: Group,
+    doc: &'static str,
+    query: &'static [Param],
+    says: Says,
+    act: fn(&Call, &mut Ctx<'_>) -> Step,
+) -> Route {
+    Route { method: Method::Get, path, role, group, doc, query, body: &[], says, act }
+}
+
+/// One of gmqtt's that changes something.
+const fn post(
+    path: &'static str,
+    doc: &'static str,
+    body: &'static [Param],
+    act: fn(&Call, &mut Ctx<'_>) -> Step,
+) -> Route {
+    let (method, role, group, query) = (Method::Post, CHANGE, Group::Gmqtt, &[]);
+    Route { method, path, role, group, doc, query, body, says: Says::Row("GmqttDone"), act }
+}
+
+const LIMIT: Param = count("limit", (1, 1_000), "Rows of a page, 100 by default.");
+const AFTER: Param = may("after", "string", "Where the page begins: `next` of the page before.");
+const TOPIC: Param = must("topic", "string", "The topic.");
+const SECONDS: Param = count("seconds", (1, 4_294_967_295), "For how long; without it for ever.");
+
+const CLIENTS: &[Param] = &[
+    LIMIT,
+    AFTER,
+    may("q", "string", "Only those with this in their id or user."),
+    may("user", "string", "Only those of this user."),
+    may("address", "string", "Only those from this IP address."),
+    pick("protocol", "mqtt prx1 local", "Only those of this protocol."),
+    pick("state", "connected away any", "Only those in this state."),
+    pick("sort", "since id user queued dropped", "What they are in order of."),
+    pick("order", "asc desc", "Which way."),
+];
+
+const LEVELS: &[Param] =
+    &[may("prefix", "string", "Below this topic; without it everywhere."), LIMIT, AFTER];
+
+const fn look(
+    path: &'static str,
+    doc: &'static str,
+    query: &'static [Param],
+    says: Says,
+    act: fn(&Call, &mut Ctx<'_>) -> Step,
+) -> Route {
+    get(path, LOOK, Group::V1, doc, query, says, act)
+}
+
+const fn change(
+    method: Method,
+    path: &'static str,
+    doc: &'static str,
+    query: &'static [Param],
+    body: &'static [Param],
+    says: Says,
+    act: fn(&Call, &mut Ctx<'_>) -> Step,
+) -> Route {
+    Route { method, path, role: CHANGE, group: Group::V1, doc, query, body, says, act }
+}
+
+/// All of them.
+pub const ROUTES: &[Route] = &[
+    get("/livez", None, Group::Plain, "The loop turns.", &[], Says::Row("Health"), plain::livez),
+    get(
+        "/readyz",
+        None,
+        Group::Plain,
+        "Whether the broker can serve, and what it misses if not.",
+        &[],
+        Says::Row("Health"),
+        plain::readyz,
+    ),
+    get(
+        "/healthz",
+        None,
+        Group::Plain,
+        "The same as /readyz.",
+        &[],
+        Says::Row("Health"),
+        plain::readyz,
+    ),
+    get(
+        "/metrics",
+        LOOK,
+        Group::Plain,
+        "Every number in Prometheus' text format.",
+        &[],
+        Says::Metrics,
+        metrics::metrics,
+    ),
+    get(
+        "/varz",
+        LOOK,
+        Group::Plain,
+        "The same numbers as JSON.",
+        &[],
+        Says::Row("Stats"),
+        metrics::varz,
+    ),
+    get(
+        "/clients",
+        LOOK,
+        Group::Gmqtt,
+        "Connected clients in the order they came, as gmqtt lists them.",
+        PAGES,
+        Says::Gmqtt("GmqttClient"),
+        gmqtt::clients,
+    ),
+    get(
+        "/client/{id}",
+        LOOK,
+        Group::Gmqtt,
+        "A connected client.",
+        &[],
+        Says::Row("GmqttClient"),
+        gmqtt::client,
+    ),
+    get(
+        "/sessions",
+        LOOK,
+        Group::Gmqtt,
+        "Sessions, connected or not, as gmqtt lists them.",
+        PAGES,
+        Says::Gmqtt("GmqttSession"),
+        gmqtt::sessions,
+    ),
+    get(
+        "/session/{id}",
+        LOOK,
+        Group::Gmqtt,
+        "A session.",
+        &[],
+        Says::Row("GmqttSession"),
+        gmqtt::session,
+    ),
+    get(
+        "/subscriptions",
+        LOOK,
+        Group::Gmqtt,
+        "Subscriptions of all sessions, as gmqtt lists them.",
+        PAGES,
+        Says::Gmqtt("GmqttSubscription"),
+        gmqtt::subscriptions,
+    ),
+    get(
+        "/subscriptions/{id}",
+        LOOK,
+        Group::Gmqtt,
+        "Subscriptions of one client; none when there is no such client.",
+        PAGES,
+        Says::Gmqtt("GmqttSubscription"),
+        gmqtt::subscriptions,
+    ),
+    post(
+        "/publish",
+        "Publish a text.",
+        &[
+            must("qos", "integer", "0, 1 or 2."),
+            must("topic", "string", "Where to."),
+            may("payload", "string", "What; a form takes text without control characters."),
+            may("encoding", "string", "base64: the payload is written so."),
+            may("retain", "boolean", "Keep it for those who come later."),
+        ],
+        gmqtt::publish,
+    ),
+    post(
+        "/subscribe",
+        "Let a client listen.",
+        &[
+            must("qos", "integer", "0, 1 or 2."),
+            must("topic", "string", "To what: a filter."),
+            must("clientId", "string", "Which client."),
+        ],
+        gmqtt::subscribe,
+    ),
+    post(
+        "/unsubscribe",
+        "Let a client listen no longer.",
+        &[
+            must("topic", "string", "To what: a filter."),
+            must("clientId", "string", "Which client."),
+        ],
+        gmqtt::unsubscribe,
+    ),
+    look(
+        "/openapi.json",
+        "The description of all this, as an OpenAPI document.",
+        &[],
+        Says::Anything,
+        v1::look::description,
+    ),
+    look(
+        "/api/v1/clients",
+        "Connected clients.",
+        CLIENTS,
+        Says::Page("Client"),
+        v1::clients::clients,
+    ),
+    look(
+        "/api/v1/clients/{id}",
+        "A client with its session, subscriptions and last events.",
+        &[],
+        Says::Data("ClientDetail"),
+        v1::clients::client,
+    ),
+    change(
+        Method::Delete,
+        "/api/v1/clients/{id}",
+        "Close a client's connection.",
+        &[],
+        &[],
+        Says::Nothing,
+        v1::clients::kick,
+    ),
+    look(
+        "/api/v1/clients/{id}/subscriptions",
+        "What a client listens to.",
+        &[],
+        Says::Page("Subscription"),
+        v1::clients::subscribed,
+    ),
+    change(
+        Method::Post,
+        "/api/v1/clients/{id}/subscriptions",
+        "Let a client listen.",
+        &[],
+        &[
+            must("filter", "string", "To what, as its protocol writes it."),
+            count("qos", (0, 2), "At most this quality, 0 by default."),
+        ],
+        Says::Nothing,
+        v1::clients::subscribe,
+    ),
+    change(
+        Method::Delete,
+        "/api/v1/clients/{id}/subscriptions",
+        "Let a client listen no longer.",
+        &[must("filter", "string", "To what.")],
+        &[],
+        Says::Nothing,
+        v1::clients::unsubscribe,
+    ),
+    look(
+        "/api/v1/sessions",
+        "Sessions, connected or not.",
+        CLIENTS,
+        Says::Page("Client"),
+        v1::clients::sessions,
+    ),
+    change(
+        Method::Delete,
+        "/api/v1/sessions/{id}",
+        "Forget a session, and close its connection.",
+        &[],
+        &[],
+        Says::Nothing,
+        v1::clients::forget,
+    ),
+    look(
+        "/api/v1/subscriptions",
+        "Subscriptions of all sessions; a page ends with the last one of a session.",
+        CLIENTS,
+        Says::Page("Subscription"),
+        v1::clients::subscriptions,
+    ),
+    look(
+        "/api/v1/topics",
+        "Levels right below a topic, of topics with a kept value.",
+        LEVELS,
+        Says::Page("Level"),
+        v1::kept::topics,
+    ),
+    look(
+        "/api/v1/retained",
+        "Kept values at and below a topic.",
+        LEVELS,
+        Says::Page("Kept"),
+        v1::kept::retained,
+    ),
+    change(
+        Method::Delete,
+        "/api/v1/retained",
+        "Forget a kept value.",
+        &[TOPIC],
+        &[],
+        Says::Nothing,
+        v1::kept::clear,
+    ),
+    look(
+        "/api/v1/retained/value",
+        "One kept value with its payload.",
+        &[TOPIC],
+        Says::Data("Value"),
+        v1::kept::value,
+    ),
+    look("/api/v1/queues", "Work queues.", &[LIMIT, AFTER], Says::Page("Queue"), v1::look::queues),
+    look(
+        "/api/v1/listeners",
+        "Where the broker listens, and how many are there.",
+        &[],
+        Says::Page("Listener"),
+        v1::look::listeners,
+    ),
+    look("/api/v1/stats", "Every number.", &[], Says::Data("Stats"), v1::look::stats),
+    look("/api/v1/limits", "Every bound.", &[], Says::Page("Limit"), v1::look::limits),
+    look(
+        "/api/v1/unspelled",
+        "Topics that readers of some protocol cannot be told of.",
+        &[],
+        Says::Page("Unspelled"),
+        v1::look::unspelled,
+    ),
+    look(
+        "/api/v1/config",
+        "The configuration in force, with where each value is from.",
+        &[],
+        Says::Anything,
+        v1::look::config,
+    ),
+    Route {
+        role: LOOK,
+        ..change(
+            Method::Post,
+            "/api/v1/acl/test",
+            "Whether a user may do something, and which rule says so.",
+            &[],
+            &[
+                must("user", "string", "Who."),
+                needed(pick("action", "publish subscribe receive request", "What.")),
+                must("topic", "string", "With which topic or filter, as MQTT writes it."),
+                may("client_id", "string", "As which client; its user's name without it."),
+            ],
+            Says::Data("Ruling"),
+            v1::look::acl,
+        )
+    },
+    look(
+        "/api/v1/events",
+        "How the broker is, every second, as server-sent events.",
+        &[],
+        Says::Events,
+        events::snapshots,
+    ),
+    look(
+        "/api/v1/trace",
+        "What happens to one client, topic or address, as server-sent events.",
+        &[
+            may("client", "string", "This client id."),
+            may("topic", "string", "Topics that this filter matches."),
+            may("address", "string", "Whoever comes from this IP address."),
+        ],
+        Says::Events,
+        events::trace,
+    ),
+    change(
+        Method::Post,
+        "/api/v1/publish",
+        "Publish.",
+        &[],
+        &[
+            TOPIC,
+            may("payload", "string", "What."),
+            pick("encoding", "text base64", "How the payload is written, text by default."),
+            count("qos", (0, 2), "0 by default."),
+            may("retain", "boolean", "Keep it for those who come later."),
+            count("expiry_seconds", (0, 4_294_967_295), "For how long it is of use."),
+        ],
+        Says::Data("Matched"),
+        v1::change::publish,
+    ),
+    look(
+        "/api/v1/bans",
+        "Who stays out by an operator's word.",
+        &[LIMIT, AFTER],
+        Says::Page("Ban"),
+        v1::change::bans,
+    ),
+    change(
+        Method::Post,
+        "/api/v1/bans",
+        "Keep a client, a user or an address out, and close its connections.",
+        &[],
+        &[
+            needed(pick("kind", "client user address", "What is banned.")),
+            must("value", "string", "Which; for addresses also a block, as in 10.0.0.0/8."),
+            SECONDS,
+            may("reason", "string", "Why, for whoever reads the list."),
+        ],
+        Says::Data("Banned"),
+        v1::change::ban,
+    ),
+    change(
+        Method::Delete,
+        "/api/v1/bans/{kind}/{value}",
+        "End a ban.",
+        &[],
+        &[],
+        Says::Nothing,
+        v1::change::unban,
+    ),
+    change(
+        Method::Post,
+        "/api/v1/reload",
+        "Read the configuration again; with an error nothing changes.",
+        &[],
+        &[],
+        Says::Data("Done"),
+        v1::change::reload,
+    ),
+    change(
+        Method::Post,
+        "/api/v1/drain",
+        "Let nobody new in; whoever is connected stays.",
+        &[],
+        &[],
+        Says::Data("Done"),
+        v1::change::drain,
+    ),
+    change(
+        Method::Post,
+        "/api/v1/stop",
+        "Come to an end: everybody is let go, everything goes to the disk.",
+        &[],
+        &[],
+        Says::Data("Done"),
+        v1::change::stop,
+    ),
+    change(
+        Method::Post,
+        "/api/v1/log/reopen",
+        "Open the log's file again.",
+        &[],
+        &[],
+        Says::Data("Done"),
+        v1::change::reopen,
+    ),
+    change(
+        Method::Post,
+        "/api/v1/log",
+        "Say more or less in the log for a time.",
+        &[],
+        &[
+            needed(pick("level", "off error warn info debug trace", "How much.")),
+            may("target", "string", "Of what, as in spindle::proto; without it of everything."),
+            count("seconds", (1, 86_400), "For how long, 300 by default."),
+        ],
+        Says::Data("Done"),
+        v1::change::log,
+    ),
+];
+
+/// Look for what may be done so at this path, and what its open places are.
+#[must_use]
+pub fn find(method: Method, path: &[u8]) -> Option<(&'static Route, Vec<Bytes>)> {
+    let wanted = if method == Method::Head { Method::Get } else { method };
+    let asked = ROUTES.iter().filter(|route| route.method == wanted);
+    asked.into_iter().find_map(|route| Some((route, args_of(route.path, path)?)))
+}
+
+/// What is said where nothing is, or where that cannot be done.
+#[must_use]
+pub fn lost(method: Method, path: &[u8]) -> Response {
+    let here = || ROUTES.iter().filter(|route| args_of(route.path, path).is_some());
+    let Some(first) = here().next() else {
+        return match path.starts_with(b"/api/") {
+            true => problem::of(404, "nothing is at this path; /openapi.json lists what is"),
+            false => Response::text(404, "404 page not found"),
+        };
+    };
+    let mut allow: Vec<&str> = here().map(|route| route.method.name()).collect();
+    if allow.contains(&"GET") {
+        allow.push("HEAD");
+    }
+    allow.push("OPTIONS");
+    let allow = allow.join(", ");
+    match (method, first.group) {
+        (Method::Options, _) => Response::new(204, "", "").with("Allow", allow),
+        (_, Group::Gmqtt) => Response::text(404, "404 page not found"),
+        (Method::Other, _) => problem::of(501, "no such method").with("Allow", allow),
+        _ => problem::of(405, "this cannot be done here").with("Allow", allow),
+    }
+}
+
+/// What is said to somebody who did not show who it is.
+#[must_use]
+pub fn unknown(route: Option<&Route>, nobody: bool) -> Response {
+    let text = match nobody {
+        true => {
+            "nobody may come in: name administrators in [[admin.user]] or [[admin.token]], or use \
+             the socket in the data directory"
+        }
+        false => "show a name and its password (Basic), or a token (Bearer)",
+    };
+    let response = match route.map(|route| route.group) {
+        Some(Group::Gmqtt) => Response::new(401, "", ""),
+        _ => problem::of(401, text),
+    };
+    response.with("WWW-Authenticate", "Basic realm=\"Authorization Required\"")
+}
+
+/// What is said about a body that cannot be understood.
+#[must_use]
+pub fn wrong_body(route: &Route, status: u16, text: &str) -> Response {
+    match route.group {
+        Group::Gmqtt => Response::text(status, text),
+        _ => problem::of(status, text),
+    }
+}
+
+/// The open places of a pattern, if the path is of its form.
+fn args_of(pattern: &str, path: &[u8]) -> Option<Vec<Bytes>> {
+    let mut args = Vec::new();
+    let mut own = pattern.as_bytes().split(|b| *b == b'/');
+    let mut asked = path.split(|b| *b == b'/');
+    loop {
+        match (own.next(), asked.next()) {
+            (None, None) => return Some(args),
+            (Some(own), Some(asked)) if own.starts_with(b"{") => {
+                let value = call::unescape(asked, false);
+                if value.is_empty() {
+                    return None;
+                }
+                args.push(Bytes::from(value));
+            }
+            (Some(own), Some(asked)) if own == asked => {}
+            _ => return None,
+        }
+    }
+}

@@ -1,0 +1,275 @@
+//! Floor 6. The administration over a real socket, as curl and a browser would use it.
+//!
+//! One broker in a thread for each test, requests written by hand, so that what is on the wire is
+//! what is tested. Absent on purpose: a client library for HTTP, which would be lenient.
+
+#![cfg(feature = "os")]
+#![expect(clippy::disallowed_methods, reason = "the test is the world")]
+
+#[path = "http/house.rs"]
+mod house;
+
+use house::{House, VIEWER, basic};
+
+#[test]
+fn health_needs_no_password_and_nothing_else_is_shown() {
+    let house = House::without_admins();
+    for path in ["/livez", "/readyz", "/healthz"] {
+        let said = house.get(path, "");
+        assert_eq!((said.status, said.json()["status"].as_str()), (200, Some("ok")), "{path}");
+    }
+    for path in ["/metrics", "/varz", "/clients", "/api/v1/clients"] {
+        let said = house.get(path, "");
+        assert_eq!(said.status, 401, "{path}");
+        let wanted = "Basic realm=\"Authorization Required\"";
+        assert_eq!(said.field("www-authenticate"), Some(wanted));
+    }
+}
+
+#[test]
+fn a_password_opens_and_a_wrong_one_does_not() {
+    let house = House::new();
+    assert_eq!(house.get("/varz", "").status, 401);
+    assert_eq!(house.get("/varz", &basic("ann", "wrong")).status, 401);
+    assert_eq!(house.get("/varz", VIEWER).status, 200);
+    assert_eq!(house.get("/varz", &basic("ann", "secret")).status, 200);
+    assert_eq!(house.get("/varz", "Authorization: Bearer token-of-the-scraper\r\n").status, 200);
+    assert_eq!(house.get("/varz", "Authorization: Bearer token-of-nobody\r\n").status, 401);
+}
+
+#[test]
+fn pages_of_clients_are_those_of_gmqtt() {
+    let house = House::new();
+    let clients: Vec<_> = (0..25).map(|n| house.mqtt(&format!("c{n:02}"))).collect();
+    let page = house.get("/clients?page=2&per-page=10", VIEWER).json();
+    assert_eq!(page["list"].as_array().map(Vec::len), Some(10));
+    assert_eq!(page["list"][0]["client_id"], "c10");
+    assert_eq!(page["list"][0]["keep_alive"], 60);
+    assert_eq!(page["list"][0]["clean_session"], true);
+    assert_eq!(page["list"][0]["remote_addr"], "127.0.0.1");
+    for (key, value) in [
+        ("page", 2),
+        ("page_size", 10),
+        ("current_count", 10),
+        ("total_count", 25),
+        ("total_page", 3),
+    ] {
+        assert_eq!(page[key], value, "{key}");
+    }
+    let beyond = house.get("/clients?page=9&per-page=10", VIEWER).json();
+    assert_eq!((&beyond["page"], &beyond["current_count"]), (&3.into(), &5.into()));
+    assert_eq!(beyond["list"][4]["client_id"], "c24");
+    let odd = house.get("/clients?page=x&per-page=-1", VIEWER).json();
+    assert_eq!((&odd["page"], &odd["page_size"]), (&1.into(), &20.into()));
+    let one = house.get("/client/c07", VIEWER);
+    assert_eq!(one.json()["client_id"], "c07");
+    assert_eq!(one.field("content-type"), Some("application/json; charset=utf-8"));
+    let none = house.get("/client/nobody", VIEWER);
+    assert_eq!((none.status, none.text()), (404, "Client Not Found"));
+    let none = house.get("/session/nobody", VIEWER);
+    assert_eq!((none.status, none.text()), (404, "Session Not Found"));
+    assert_eq!(house.get("/session/c07", VIEWER).json()["status"], "online");
+    drop(clients);
+}
+
+#[test]
+fn nobody_is_an_empty_page() {
+    let house = House::new();
+    let page = house.get("/sessions?page=4", VIEWER).json();
+    assert_eq!(page["list"].as_array().map(Vec::len), Some(0));
+    assert_eq!((&page["page"], &page["total_page"]), (&4.into(), &0.into()));
+    let page = house.get("/subscriptions/nobody", VIEWER).json();
+    assert_eq!(page["total_count"], 0);
+}
+
+#[test]
+fn an_operator_publishes_and_subscribes_with_gmqtts_words() {
+    let house = House::new();
+    let mut client = house.mqtt("c1");
+    let form = |path: &str, body: &str| house.form(path, body);
+    let said = form("/subscribe", "qos=1&topic=a/%2B&clientId=c1");
+    assert_eq!((said.status, said.text()), (200, r#"{"code":0,"result":[]}"#));
+    let list = house.get("/subscriptions", VIEWER).json();
+    assert_eq!((&list["list"][0]["name"], &list["list"][0]["qos"]), (&"a/+".into(), &1.into()));
+    assert_eq!(form("/publish", "qos=0&topic=a/b&payload=hello").status, 200);
+    assert_eq!(client.message(), ("a/b".to_owned(), b"hello".to_vec()));
+    for (path, body, text) in [
+        ("/publish", "topic=a&payload=x", "invalid Qos,only support qos0 | qos1 | qos2"),
+        ("/publish", "qos=3&topic=a", "invalid Qos,only support qos0 | qos1 | qos2"),
+        ("/publish", "qos=1&topic=a/%2B", "invalid topic name"),
+        ("/publish", "qos=1&topic=", "invalid topic name"),
+        ("/publish", "qos=1&topic=a&payload=%ff", "invalid utf-8 string"),
+        ("/publish", "qos=1&topic=a&payload=a%0Ab", "invalid utf-8 string"),
+        ("/subscribe", "qos=1&topic=a/%23/b&clientId=c1", "invalid topic filter"),
+        ("/subscribe", "qos=1&topic=a", "invalid clientId"),
+        ("/unsubscribe", "topic=a", "invalid clientId"),
+        ("/unsubscribe", "topic=&clientId=c1", "invalid topic filter"),
+    ] {
+        let said = form(path, body);
+        assert_eq!((said.status, said.text()), (400, text), "{path} {body}");
+        assert_eq!(said.field("content-type"), Some("text/plain; charset=utf-8"));
+    }
+    // A plus in a form is a space, and that may stand in a name.
+    assert_eq!(form("/publish", "qos=1&topic=a/+&payload=x").status, 200);
+    assert_eq!(form("/unsubscribe", "topic=a/%2B&clientId=c1").status, 200);
+    assert_eq!(form("/unsubscribe", "topic=a/%2B&clientId=nobody").status, 200);
+    assert_eq!(form("/subscribe", "qos=0&topic=a&clientId=nobody").status, 200);
+    assert_eq!(house.get("/subscriptions", VIEWER).json()["total_count"], 0);
+}
+
+#[test]
+fn documents_say_more_than_forms() {
+    let house = House::new();
+    let body = r#"{"qos":1,"topic":"k/v","payload":"AAEC","encoding":"base64","retain":true}"#;
+    assert_eq!(house.json("/publish", body).status, 200);
+    let mut client = house.mqtt("late");
+    client.subscribe("k/#");
+    assert_eq!(client.message(), ("k/v".to_owned(), vec![0, 1, 2]));
+    let nobody = house.json("/subscribe", r#"{"qos":1,"topic":"a","clientId":"x"}"#);
+    assert_eq!((nobody.status, nobody.text()), (404, "Client Not Found"));
+    let wrong = house.json("/publish", "{");
+    assert_eq!(wrong.status, 400);
+    assert_eq!(house.post("/publish", "text/xml", "<a/>").status, 415);
+}
+
+#[test]
+fn a_viewer_changes_nothing_and_no_page_of_others_does() {
+    let house = House::new();
+    let viewer = house.send("POST", "/publish", &[VIEWER, "Content-Length: 0\r\n"].concat(), "");
+    assert_eq!(viewer.status, 403);
+    for fields in ["Origin: http://evil.example\r\n", "Sec-Fetch-Site: cross-site\r\n"] {
+        let fields = format!("{}{fields}Content-Length: 0\r\n", house::operator());
+        assert_eq!(house.send("POST", "/publish", &fields, "").status, 403, "{fields}");
+    }
+}
+
+#[test]
+fn a_page_of_our_own_goes_on_where_the_last_one_ended() {
+    let house = House::new();
+    let _clients: Vec<_> = (0..30).map(|n| house.mqtt(&format!("c{n:02}"))).collect();
+    let (mut seen, mut after) = (Vec::new(), String::new());
+    for pages in 1.. {
+        let path = format!("/api/v1/clients?limit=7&sort=id&order=desc{after}");
+        let page = house.get(&path, VIEWER).json();
+        let rows = page["data"].as_array().expect("rows");
+        seen.extend(rows.iter().map(|row| row["id"].as_str().expect("an id").to_owned()));
+        if pages == 2 {
+            // Whoever comes and goes meanwhile moves nobody to another page.
+            drop(house.mqtt("c99"));
+        }
+        let Some(next) = page["meta"]["next"].as_str() else { break };
+        after = format!("&after={next}");
+    }
+    let wanted: Vec<String> = (0..30).rev().map(|n| format!("c{n:02}")).collect();
+    assert_eq!(seen, wanted);
+    let one = house.get("/api/v1/clients?q=c1&protocol=mqtt&limit=3", VIEWER).json();
+    assert_eq!(
+        (&one["meta"]["total"], one["data"].as_array().map(Vec::len)),
+        (&10.into(), Some(3))
+    );
+    for wrong in ["limit=0", "limit=1001", "sort=x", "order=x", "state=x", "after=x", "address=x"] {
+        let said = house.get(&format!("/api/v1/clients?{wrong}"), VIEWER);
+        assert_eq!(said.status, 400, "{wrong}");
+        assert_eq!(said.field("content-type"), Some("application/problem+json"));
+    }
+}
+
+#[test]
+fn numbers_are_what_prometheus_reads() {
+    let house = House::new();
+    let said = house.get("/metrics", VIEWER);
+    assert_eq!(said.field("content-type"), Some("text/plain; version=0.0.4; charset=utf-8"));
+    let (mut families, mut open) = (Vec::new(), (String::new(), String::new()));
+    for line in said.text().lines() {
+        if let Some(rest) = line.strip_prefix("# HELP ") {
+            let (name, doc) = rest.split_once(' ').expect("a meaning");
+            assert!(!families.contains(&name.to_owned()), "{name} stands in one place");
+            assert!(doc.len() > 3, "{line}");
+            families.push(name.to_owned());
+        } else if let Some(rest) = line.strip_prefix("# TYPE ") {
+            let (name, kind) = rest.split_once(' ').expect("a kind");
+            assert_eq!(families.last().map(String::as_str), Some(name), "after its meaning");
+            assert_eq!(name.ends_with("_total"), kind == "counter", "{line}");
+            open = (name.to_owned(), kind.to_owned());
+        } else {
+            let (series, value) = line.rsplit_once(' ').expect("a sample");
+            let name = series.split('{').next().expect("a name");
+            assert_eq!(name, open.0, "{line}");
+            assert!(value.parse::<f64>().is_ok(), "{line}");
+            assert!(name.starts_with("spindle_"), "{line}");
+        }
+    }
+    for wanted in ["spindle_build_info", "spindle_connections", "spindle_messages_dropped_total"] {
+        assert!(families.iter().any(|name| name == wanted), "{wanted}");
+    }
+}
+
+#[test]
+fn rows_are_what_the_description_says() {
+    use spindle::proto::http::openapi::ROWS;
+    let house = House::new();
+    let mut client = house.mqtt("c1");
+    client.subscribe("a/#");
+    let body = r#"{"topic":"k/v","payload":"x","retain":true}"#;
+    assert_eq!(house.json("/api/v1/publish", body).status, 200);
+    let ban = r#"{"kind":"address","value":"10.0.0.0/8"}"#;
+    assert_eq!(house.json("/api/v1/bans", ban).status, 200);
+    for (path, at, row) in [
+        ("/varz", "", "Stats"),
+        ("/readyz", "", "Health"),
+        ("/clients", "/list/0", "GmqttClient"),
+        ("/sessions", "/list/0", "GmqttSession"),
+        ("/subscriptions", "/list/0", "GmqttSubscription"),
+        ("/api/v1/clients", "/data/0", "Client"),
+        ("/api/v1/sessions", "/data/0", "Client"),
+        ("/api/v1/clients/c1", "/data", "ClientDetail"),
+        ("/api/v1/clients/c1", "/data/events/0", "Event"),
+        ("/api/v1/clients/c1/subscriptions", "/data/0", "Subscription"),
+        ("/api/v1/subscriptions", "/data/0", "Subscription"),
+        ("/api/v1/topics", "/data/0", "Level"),
+        ("/api/v1/retained", "/data/0", "Kept"),
+        ("/api/v1/retained/value?topic=k/v", "/data", "Value"),
+        ("/api/v1/listeners", "/data/0", "Listener"),
+        ("/api/v1/limits", "/data/0", "Limit"),
+        ("/api/v1/stats", "/data", "Stats"),
+        ("/api/v1/bans", "/data/0", "Ban"),
+    ] {
+        let said = house.get(path, VIEWER).json();
+        let found = said.pointer(at).unwrap_or_else(|| panic!("{path}: {said}"));
+        let (_, members) = ROWS.iter().find(|(name, _)| *name == row).expect("a row");
+        for member in members.split_whitespace() {
+            let (name, kind) = member.split_once(':').expect("a kind");
+            let value = found.get(name).unwrap_or_else(|| panic!("{path}: no {name} in {found}"));
+            let right = match kind.trim_end_matches('?') {
+                "s" => value.is_string(),
+                "i" => value.is_u64(),
+                "n" => value.is_number(),
+                "b" => value.is_boolean(),
+                "o" => value.is_object(),
+                _ => value.is_array(),
+            };
+            assert!(right || kind.ends_with('?') && value.is_null(), "{path}: {name} is {value}");
+        }
+        if row != "Stats" {
+            let len = found.as_object().map(serde_json::Map::len);
+            assert_eq!(len, Some(members.split_whitespace().count()), "{path}: {found}");
+        }
+    }
+}
+
+#[test]
+fn many_rows_come_in_pieces() {
+    let house = House::new();
+    let clients: Vec<_> =
+        (0..400).map(|n| house.mqtt(&format!("client-with-a-long-id-{n:05}"))).collect();
+    let page = house.get("/clients?per-page=100000", VIEWER);
+    assert_eq!(page.field("transfer-encoding"), Some("chunked"));
+    let page = page.json();
+    assert_eq!((&page["current_count"], &page["total_page"]), (&400.into(), &1.into()));
+    let list = page["list"].as_array().expect("rows");
+    let in_order = list.iter().enumerate().all(|(n, row)| {
+        row["client_id"].as_str().is_some_and(|id| id.ends_with(&format!("{n:05}")))
+    });
+    assert!(in_order, "by the time they came");
+    drop(clients);
+}
