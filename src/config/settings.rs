@@ -308,8 +308,8 @@ impl Reading<'_> {
             let Some(listener) = self.listener(table) else { continue };
             if listener.listen.wants_tls() && listener.tls.is_none() && shared.is_none() {
                 let text = format!(
-                    "{} is to do TLS, and there is no certificate: [tls] cert and key, or cert \
-                     and key of its own",
+                    "{} is to do TLS, and there is no certificate: [tls] cert and key \
+                     (--tls-cert FILE, --tls-key FILE), or cert and key of its own",
                     listener.url
                 );
                 self.fault(&table.origin, text);
