@@ -325,7 +325,7 @@ fn what_cannot_work_is_said_at_the_start() {
         (out.status.code(), String::from_utf8_lossy(&out.stderr).into_owned())
     };
     let (code, said) = run(&["--listen", "mqtts://127.0.0.1:0"]);
-    assert!(code == Some(1) && said.contains("--tls-cert FILE"), "{said}");
+    assert!(code == Some(2) && said.contains("--tls-cert FILE"), "{said}");
     let house = Authority::new("house");
     let mut flags = certified(&dir, &house, "broker");
     std::fs::write(dir.join("broker.key"), house.sign("other", 2).key).unwrap();

@@ -276,3 +276,27 @@ fn without_a_configuration_the_same_files_are_read_again() {
     thread.join().unwrap().unwrap();
     assert!(handle.reload().is_err());
 }
+
+#[test]
+fn a_listener_has_a_bound_of_its_own_that_a_reload_moves() {
+    let house = House::open(&Authority::new("house"));
+    let bounded = |most: usize| {
+        let text = toml(house.ports, 1) + &format!("max_connections = {most}\n");
+        std::fs::write(house.file("x.toml"), text).unwrap();
+        house.handle.reload().unwrap_or_else(|e| panic!("{e}"))
+    };
+    bounded(1);
+    let mut first = member(&house.at(2), "first", "steady", "secret");
+    assert_eq!(open(&house.at(2)).hear(), None, "one is enough");
+    let mut elsewhere = member(&house.at(0), "elsewhere", "steady", "secret");
+    let told = bounded(3);
+    assert!(told.contains("max_connections 1 becomes max_connections 3"), "{told}");
+    // Who came under the old terms is not counted under the new ones, and stays.
+    let mut more: Vec<TcpStream> =
+        (0..3).map(|n| member(&house.at(2), &format!("more-{n}"), "steady", "secret")).collect();
+    assert_eq!(open(&house.at(2)).hear(), None, "three are enough");
+    elsewhere.publish("all/x", b"here");
+    let all = more.iter_mut().chain([&mut first, &mut elsewhere]);
+    all.for_each(|client| assert_eq!(client.message(), &b"here"[..]));
+    house.end();
+}

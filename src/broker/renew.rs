@@ -151,9 +151,9 @@ impl Renew for Renewer {
 
     fn apply(&mut self, now: Now, street: Street<'_>) -> Told {
         let Some(mut ready) = self.ready.take() else { return Err("nothing was read".into()) };
-        let mut told = std::mem::take(&mut ready.told);
         let Street { engine, doors, poller } = street;
         self.standing = enter(&mut ready, engine, doors, poller)?;
+        let mut told = ready.told;
         for gone in &ready.gone {
             doors.retain(|door| door.place != gone.place);
             engine.retire(gone.place);

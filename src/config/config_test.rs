@@ -184,20 +184,21 @@ fn what_one_value_says_about_another_is_checked() {
                 [[listener]]\nurl = \"mqtt://127.0.0.1:1\"\nhost = \"h\"\n\
                 [[listener]]\nhost = \"h\"\n\
                 [[listener]]\nurl = \"amqp://h\"\n\
-                [[listener]]\nurl = \"mqtt://127.0.0.1:9\"\nmode = \"660\"\ncert = \"c\"\nkey = \"k\"\n";
+                [[listener]]\nurl = \"mqtt://127.0.0.1:9\"\nmode = \"660\"\n\
+                cert = \"c\"\nkey = \"k\"\n";
     let found = faults("across", text);
     let begins = [
+        "x.toml:1:19: trusted_proxies: 10.0.0.0/99: ",
         "x.toml:3:7: tls.key needs tls.cert beside it",
         "x.toml:4:7: tls.crl needs tls.ca beside it",
+        "x.toml:5:1: mqtt://0.0.0.0 can be reached from other machines",
         "x.toml:7:1: mqtts://127.0.0.1 is to do TLS, and there is no certificate",
-        "x.toml:14:8: listener.host stands in the url already",
         "x.toml:12:1: 127.0.0.1:1 is a listener already: ",
+        "x.toml:14:8: listener.host stands in the url already",
         "x.toml:15:1: a listener needs a url, or a protocol",
         "x.toml:18:7: listener: amqp://h: amqp is not spoken",
         "x.toml:21:8: listener.mode: there is no such option",
         "x.toml:22:8: mqtt://127.0.0.1:9 does no TLS, and needs no certificate",
-        "x.toml:1:19: trusted_proxies: 10.0.0.0/99: ",
-        "x.toml:5:1: mqtt://0.0.0.0 can be reached from other machines",
     ];
     assert_eq!(found.len(), begins.len(), "{found:#?}");
     for (found, begin) in found.iter().zip(begins) {
@@ -210,8 +211,9 @@ fn administrators_are_read_and_their_secrets_never_shown() {
     let hash = &format!("$2b$12$abcdefghijklmnopqrstuu{}", ".".repeat(31));
     let sha = "ab".repeat(32);
     let text = format!(
-        "[admin]\nlisten = \"\"\nhosts = [\"h\"]\n[[admin.user]]\nname = \"a\"\npassword = {hash:?}\n\
-         role = \"operator\"\n[[admin.token]]\nname = \"t\"\nsha256 = {sha:?}\n"
+        "[admin]\nlisten = \"\"\nhosts = [\"h\"]\n\
+         [[admin.user]]\nname = \"a\"\npassword = {hash:?}\nrole = \"operator\"\n\
+         [[admin.token]]\nname = \"t\"\nsha256 = {sha:?}\n"
     );
     let folder = Folder::new("admin");
     let file = folder.write("x.toml", &text);
@@ -226,8 +228,10 @@ fn administrators_are_read_and_their_secrets_never_shown() {
         assert!(!shown.contains(hash.as_str()) && !shown.contains(&sha), "{shown}");
     }
     assert!(config.toml(false, false).contains("password = \"***\"\n"));
-    let wrong = "[[admin.user]]\nname = \"a\"\npassword = \"secret\"\n[[admin.user]]\nname = \"b\"\n\
-                 [[admin.token]]\nname = \"t\"\nsha256 = \"zz\"\n[[admin.token]]\nsha256 = \"00\"\n";
+    let wrong = "[[admin.user]]\nname = \"a\"\npassword = \"secret\"\n\
+                 [[admin.user]]\nname = \"b\"\n\
+                 [[admin.token]]\nname = \"t\"\nsha256 = \"zz\"\n\
+                 [[admin.token]]\nsha256 = \"00\"\n";
     assert_eq!(
         faults("noadmin", wrong),
         [

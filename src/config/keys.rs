@@ -2,8 +2,8 @@
 //!
 //! Files, the environment, the flags of `serve`, their help, the template, the schema and the
 //! manual are made from it, so a key cannot be in one of them and miss in another. Its rows stand
-//! in `rows.rs`; the bounds of `base/limits.rs` are rows of it too, under `[limits]`. Absent on purpose: what a value is good
-//! for (`settings.rs`).
+//! in `rows.rs`; the bounds of `base/limits.rs` are rows of it too, under `[limits]`. Absent on
+//! purpose: what a value is good for (`settings.rs`).
 
 use crate::base::limits::{Limits, Row};
 

@@ -184,6 +184,14 @@ impl Config {
         if faults.is_empty() {
             return Ok(Self { given, settings, files });
         }
+        let place = |origin: &Origin| match origin {
+            Origin::File { path, line, column } => {
+                let nth = files.iter().position(|file| file.display().to_string() == **path);
+                (nth, *line, *column)
+            }
+            _ => (Some(usize::MAX), 0, 0),
+        };
+        faults.sort_by_key(|fault| place(&fault.origin));
         Err(Wrong::Faults(faults))
     }
 

@@ -97,6 +97,7 @@ fn nothing_is_dropped_in_silence() {
         "m.conf:7: protocol: this protocol is not spoken",
         "m.conf:9: psk_file: ",
         "/none: password_file: /none: not there",
+        "allow_anonymous: with a users file",
     ];
     let found: Vec<&String> = notes.iter().filter(|note| !note.contains("max_qos")).collect();
     assert_eq!(found.len(), begins.len(), "{notes:#?}");
@@ -105,10 +106,12 @@ fn nothing_is_dropped_in_silence() {
     }
 }
 
-const PASSWORDS: &str = "# users\nann:$7$101$rXmgdidJo2pXEjy9$vhSFLUFTMpaShdFkgLCdM5iJ9IerLPwQW/WqoV\
-pmkW8zHwcNE1+PGmWYX6g9qLzL864Z5onAbFxNEUfZxB8Ihg==\nbob:$6$havyeJR9YIudFiRm$KROWrKh+EMq1Drxun6q3IEnc\
-WNkfLr+UnpB/+EY4uCFF/cY8H6FI4pB7bhZqA3r3ZzMZ6IMiD2qKqtYdzWrvwg==\n\
-eve:$argon2id$v=19$m=47104,t=1,p=1$AAAA$AAAA\nodd\n";
+const PASSWORDS: &str = "# users\n\
+    ann:$7$101$rXmgdidJo2pXEjy9$vhSFLUFTMpaShdFkgLCdM5iJ9IerLPwQW/WqoVpmkW8zHwcNE1+PGmWYX6g9qLzL864\
+    Z5onAbFxNEUfZxB8Ihg==\n\
+    bob:$6$havyeJR9YIudFiRm$KROWrKh+EMq1Drxun6q3IEncWNkfLr+UnpB/+EY4uCFF/cY8H6FI4pB7bhZqA3r3ZzMZ6IM\
+    iD2qKqtYdzWrvwg==\n\
+    eve:$argon2id$v=19$m=47104,t=1,p=1$AAAA$AAAA\nodd\n";
 
 #[test]
 fn users_and_rules_become_a_users_file() {

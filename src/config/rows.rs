@@ -96,8 +96,7 @@ pub(super) const KEYS: &[Key] = &[
         "Seconds between two reports of the broker about itself under $SYS; 0: none.",
     )
     .flag("sys-interval")
-    .like(&["sys_interval"])
-    .restart(),
+    .like(&["sys_interval"]),
     Key::new(Listener, "url", Text, "", "All in one: protocol://host:port/path, or unix:/path."),
     Key::new(
         Listener,
@@ -211,8 +210,7 @@ pub(super) const KEYS: &[Key] = &[
         "\"http://127.0.0.1:18083\"",
         "Where administrators come in; empty: nowhere but at the socket in the data folder.",
     )
-    .flag("admin-listen")
-    .restart(),
+    .flag("admin-listen"),
     Key::new(
         Admin,
         "hosts",

@@ -42,8 +42,6 @@ pub struct Settings {
     pub log: Log,
     /// Threads for passwords; nothing: as many as cores, but one.
     pub workers: Option<usize>,
-    /// Seconds between reports under `$SYS`; 0: none.
-    pub sys_interval_s: u64,
     /// Every bound.
     pub limits: Limits,
     /// The way in for administrators.
@@ -137,7 +135,6 @@ impl Settings {
             tls,
             log: of.log(),
             workers: (workers > 0).then(|| usize::try_from(workers).unwrap_or(usize::MAX)),
-            sys_interval_s: of.number(Section::Root, "sys_interval"),
             limits: of.limits(),
             admin: of.admin(),
         };
@@ -237,7 +234,8 @@ impl Reading<'_> {
     }
 
     fn limits(&mut self) -> Limits {
-        let mut limits = Limits::default();
+        let sys_interval_s = self.number(Section::Root, "sys_interval");
+        let mut limits = Limits { sys_interval_s, ..Limits::default() };
         for ((section, name), entry) in &self.given.entries {
             if *section != Section::Limits {
                 continue;
@@ -299,8 +297,8 @@ impl Reading<'_> {
             let Some(listener) = self.listener(table) else { continue };
             if listener.listen.wants_tls() && listener.tls.is_none() && shared.is_none() {
                 let text = format!(
-                    "{} is to do TLS, and there is no certificate: [tls] cert and key, or cert \
-                     and key of its own",
+                    "{} is to do TLS, and there is no certificate: [tls] cert and key \
+                     (--tls-cert FILE, --tls-key FILE), or cert and key of its own",
                     listener.url
                 );
                 self.fault(&table.origin, text);
