@@ -2,8 +2,8 @@
 //!
 //! Of most filters nothing else hangs below their first level that no other filter has; so what
 //! follows it is kept beside it, as long as it is short. The rest is one byte for each segment,
-//! its length or `OPEN`, before its text; the text of a tail comes last. It is `Short` and stands in
-//! the edge, or it is `Long` and the edge says where. Absent on purpose: anything longer, for
+//! its length or `OPEN`, before its text; the text of a tail comes last. It is `Short` and stands
+//! in the edge, or it is `Long` and the edge says where. Absent on purpose: anything longer, for
 //! which there are nodes.
 
 use super::filter::{Filter, Seg, Tail};
