@@ -160,7 +160,7 @@ fn properties_travel_and_wills_are_published() {
         retain: false,
         topic: Bytes::from_static(b"t"),
         id: 0,
-        props: Props::build(&[pair.clone()]),
+        props: Props::build(std::slice::from_ref(&pair)),
         payload: Bytes::new(),
     };
     client.send(publish).unwrap();

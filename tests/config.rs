@@ -3,6 +3,7 @@
 //! lets in and refuses the same clients.
 #![cfg(all(feature = "cli", feature = "tls"))]
 #![expect(clippy::disallowed_methods, reason = "the test is the world")]
+#![expect(clippy::print_stdout, reason = "what was not compared is said")]
 
 #[expect(dead_code, reason = "another test uses all of it")]
 #[path = "links/mqtt.rs"]

@@ -102,7 +102,7 @@ fn write_users(dir: &Scratch, round: usize) {
          all/#\"{}]\n[groups.Others]\nrules = [\"can publish other/{round}\"]\n\
          [[users]]\nname = \"steady\"\ngroup = \"Steady\"\nshared_secret = \"secret\"\n\
          [[users]]\nname = \"other\"\ngroup = \"Others\"\nshared_secret = \"secret {round}\"\n",
-        if round % 3 == 0 { ", \"can subscribe extra/#\"" } else { "" },
+        if round.is_multiple_of(3) { ", \"can subscribe extra/#\"" } else { "" },
     );
     for leaver in (1..=ROUNDS).filter(|leaver| leaver % 5 == 0 && *leaver > round) {
         text += &format!(

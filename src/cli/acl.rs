@@ -85,9 +85,8 @@ fn test(user: &str, action: Action, topic: &str, path: &Path, client_id: Option<
     who.client_id = Bytes::from(client_id.unwrap_or_else(|| user.to_owned()));
     let plus = Plus { levels_max: Limits::default().levels_max };
     let text = Bytes::copy_from_slice(topic.as_bytes());
-    let filter = match plus.filter(&text, Match::Native) {
-        Ok(filter) => filter,
-        Err(_) => return complain(&format!("not a filter: {topic}"), USAGE),
+    let Ok(filter) = plus.filter(&text, Match::Native) else {
+        return complain(&format!("not a filter: {topic}"), USAGE);
     };
     let access = match action {
         Action::Subscribe => Access::Subscribe(&filter),

@@ -63,7 +63,7 @@ pub(super) enum Verb {
     Add {
         name: String,
         #[command(flatten)]
-        what: Chosen,
+        what: Box<Chosen>,
         /// Choose it as well
         #[arg(long)]
         select: bool,
@@ -132,7 +132,6 @@ fn read(name: &str) -> Result<Chosen, String> {
 }
 
 fn folder() -> Result<PathBuf, String> {
-    #[expect(clippy::disallowed_methods, reason = "here the command line asks the environment")]
     let var = |name| std::env::var_os(name).filter(|v| !v.is_empty()).map(PathBuf::from);
     let home = var("XDG_CONFIG_HOME").or_else(|| var("HOME").map(|home| home.join(".config")));
     Ok(home.ok_or("neither XDG_CONFIG_HOME nor HOME is set")?.join("spindle"))

@@ -182,7 +182,8 @@ pub(super) fn print(
         match byte {
             b'%' => {
                 let unit = Unit::read(&mut rest);
-                result = result.and(field(&unit, message, at, pretty, out));
+                let said = field(&unit, message, at, pretty, out);
+                result = result.and(said);
             }
             b'@' => match rest.next() {
                 Some(b'@') => out.push(b'@'),

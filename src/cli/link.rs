@@ -212,8 +212,10 @@ impl Link {
         let version = self.version(!self.property.is_empty(), &chosen)?;
         let (quiet, debug) = (self.quiet, self.debug);
         let (qos, topic) = (self.qos()?, url.topic.clone());
-        let user = self.username.clone().or(url.user.clone()).or(chosen.user.clone());
-        let password = self.pw.clone().or(url.password.clone()).or(chosen.password.clone());
+        let user =
+            self.username.clone().or_else(|| url.user.clone()).or_else(|| chosen.user.clone());
+        let password =
+            self.pw.clone().or_else(|| url.password.clone()).or_else(|| chosen.password.clone());
         if password.is_some() && user.is_none() && version < Version::V5 {
             return Err("Error: Problem setting username and/or password.".to_owned());
         }
@@ -405,9 +407,9 @@ fn qos(text: Option<&str>, what: &str) -> Result<u8, String> {
 
 impl TlsFlags {
     fn plan(&self, url: &Url, port: Option<u16>, chosen: &Chosen) -> Result<Option<Tls>, String> {
-        let ca_file = self.cafile.clone().or(chosen.ca.clone());
-        let certificate = self.cert.clone().or(chosen.cert.clone());
-        let key = self.key.clone().or(chosen.key.clone());
+        let ca_file = self.cafile.clone().or_else(|| chosen.ca.clone());
+        let certificate = self.cert.clone().or_else(|| chosen.cert.clone());
+        let key = self.key.clone().or_else(|| chosen.key.clone());
         if certificate.is_some() != key.is_some() {
             return Err("Error: Both certfile and keyfile must be provided if one of them is set."
                 .to_owned());

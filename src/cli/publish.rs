@@ -108,7 +108,7 @@ impl Pub {
                 .and_then(|s| Duration::try_from_secs_f64(s).ok())
                 .ok_or("Error: --repeat-delay argument must be >=0.0.\n")?,
         };
-        let topic = self.topic.clone().or(plan.topic.clone());
+        let topic = self.topic.clone().or_else(|| plan.topic.clone());
         let has_mode = modes.contains(&true);
         let (Some(topic), true) = (topic, has_mode) else {
             return Err("Error: Both topic and message must be supplied.".to_owned());
@@ -238,14 +238,14 @@ impl Speaker<'_> {
 
     /// Take one event, if one comes in time.
     fn hear(&self, client: &mut Client, most: Option<Duration>) -> Result<(), Error> {
-        if let Some(Event::Published { id, reason, props }) = client.wait(most)? {
-            if reason >= 0x80 {
-                let why = words::reason(reason);
-                self.plan.complain(&format!("Warning: Publish {id} failed: {why}."));
-                for prop in props.iter() {
-                    if let Prop::ReasonString(text) = prop {
-                        self.plan.complain(&String::from_utf8_lossy(&text));
-                    }
+        if let Some(Event::Published { id, reason, props }) = client.wait(most)?
+            && reason >= 0x80
+        {
+            let why = words::reason(reason);
+            self.plan.complain(&format!("Warning: Publish {id} failed: {why}."));
+            for prop in props.iter() {
+                if let Prop::ReasonString(text) = prop {
+                    self.plan.complain(&String::from_utf8_lossy(&text));
                 }
             }
         }

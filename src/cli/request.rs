@@ -145,7 +145,7 @@ impl Request {
         };
         client.subscribe_all(vec![asked], plan.props.block(Place::Subscribe))?;
         let mut props = plan.props.of(Place::PublishUp);
-        props.push(Prop::ResponseTopic(answers.clone()));
+        props.push(Prop::ResponseTopic(answers));
         let mark = Bytes::from(mark);
         props.push(Prop::CorrelationData(mark.clone()));
         let mut publish = Some(Publish {
@@ -253,10 +253,8 @@ impl Reply {
                 return Ok(());
             }
             match client.wait(Some(Duration::from_millis(200)))? {
-                Some(Event::Message(message)) => {
-                    if self.answer(plan, client, &message)? {
-                        *answered += 1;
-                    }
+                Some(Event::Message(message)) if self.answer(plan, client, &message)? => {
+                    *answered += 1;
                 }
                 Some(Event::Subscribed(codes)) if codes.codes.iter().any(|c| *c >= 0x80) => {
                     plan.complain("All subscription requests were denied.");

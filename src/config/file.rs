@@ -20,7 +20,7 @@ use super::{Entry, Fault, Given, Origin, Table};
 /// Read a file into what was given before.
 pub(super) fn read(path: &Path, text: &str, given: &mut Given, faults: &mut Vec<Fault>) {
     let shown = Arc::from(path.display().to_string());
-    let folder = path.parent().unwrap_or(Path::new(""));
+    let folder = path.parent().unwrap_or_else(|| Path::new(""));
     let mut file = File { path: shown, folder, text, given, faults: Vec::new() };
     let (table, errors) = DeTable::parse_recoverable(text);
     for e in &errors {

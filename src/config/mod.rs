@@ -233,7 +233,7 @@ pub fn reloader(sources: Sources, start: Config) -> Reloader {
 /// The file, and those beside it in their order.
 fn files_of(path: &Path) -> Result<Vec<PathBuf>, Wrong> {
     let mut files = vec![path.to_owned()];
-    let folder = path.parent().unwrap_or(Path::new("")).join("conf.d");
+    let folder = path.parent().unwrap_or_else(|| Path::new("")).join("conf.d");
     let found = match std::fs::read_dir(&folder) {
         Ok(found) => found,
         Err(e) if e.kind() == std::io::ErrorKind::NotFound => return Ok(files),

@@ -396,7 +396,7 @@ impl Reading<'_> {
             Err(why) => Some(format!("admin.listen: {why}")),
         };
         if let Some(flaw) = flaw {
-            let origin = self.entry(Section::Admin, "listen").map(|entry| entry.origin.clone());
+            let origin = self.entry(Section::Admin, "listen").map(|entry| entry.origin);
             self.fault(&origin.unwrap_or(Origin::Default), flaw);
         }
         let hosts = match self.value(Section::Admin, "hosts") {

@@ -75,7 +75,7 @@ impl Hub {
     pub fn publish_sys(&mut self, now: Now, outside: &Outside) {
         let counts = LOADS.map(|(_, counters)| sum(&self.stats, counters));
         let first = self.sys.loads.is_none();
-        let loads = self.sys.loads.get_or_insert_with(|| Loads {
+        let loads = self.sys.loads.get_or_insert(Loads {
             at: 0,
             counts: [0; LOADS.len()],
             averages: [[0.0; MINUTES.len()]; LOADS.len()],

@@ -2,7 +2,8 @@
 //!
 //! Reading order: `driver` (the turn), `poller`, `listener`, `stream`, `socket`, `local` (the
 //! embedding program's way in), then the threads `disk` and `workers`, the files in `mmap`, and the
-//! small things: `clock`, `signal`, `sys`, `figures`, `notify`, `passed`, `logging`, `log_observer`.
+//! small things: `clock`, `signal`, `sys`, `figures`, `notify`, `passed`, `logging` and
+//! `log_observer`.
 //! Whatever decides anything about messages is below; here bytes are carried. Absent on purpose:
 //! protocols, and a second loop.
 

@@ -40,6 +40,9 @@ pub struct Street<'a> {
     pub poller: &'a Poller,
 }
 
+/// Tells somebody in the machine how it went.
+pub type Answer = Box<dyn FnOnce(Now, &mut Engine, Told) + Send>;
+
 /// Who wants to know how it went.
 pub enum Asker {
     /// Nobody but the log.
@@ -47,7 +50,7 @@ pub enum Asker {
     /// A program.
     Program(Sender<Told>),
     /// Somebody in the machine.
-    Within(Box<dyn FnOnce(Now, &mut Engine, Told) + Send>),
+    Within(Answer),
 }
 
 /// The reloads of a loop.

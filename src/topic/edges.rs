@@ -5,7 +5,7 @@
 //! and growing is two sequential passes. The table is in parts that grow by themselves, so that
 //! no insert pays for a copy of everything. Absent on purpose: what a parent or a target is.
 
-use super::packed::Packed;
+use super::packed::Short;
 
 /// From a node, by a literal level, to another node or to the only leaf there.
 #[derive(Clone, Copy, Debug)]
@@ -16,7 +16,7 @@ pub(super) struct Edge {
     pub(super) parent: u32,
     /// A node or a leaf; the text knows which.
     pub(super) to: u32,
-    pub(super) text: Packed,
+    pub(super) text: Short,
 }
 
 /// All edges.
@@ -37,7 +37,7 @@ struct Part {
 }
 
 impl Edge {
-    pub(super) fn new(hash: u32, parent: u32, to: u32, text: Packed) -> Self {
+    pub(super) fn new(hash: u32, parent: u32, to: u32, text: Short) -> Self {
         Self { hash, parent, to, text }
     }
 
@@ -194,7 +194,7 @@ impl Part {
 }
 
 /// Greater than any hash, so that a search ends here too. No number is `u32::MAX`.
-const FREE: Edge = Edge { hash: u32::MAX, parent: u32::MAX, to: u32::MAX, text: Packed::EMPTY };
+const FREE: Edge = Edge { hash: u32::MAX, parent: u32::MAX, to: u32::MAX, text: Short::EMPTY };
 /// 64 parts.
 const PARTS_BITS: u32 = 6;
 const SLOTS_MIN: usize = 4;
@@ -206,7 +206,7 @@ mod tests {
     use crate::base::rng::Rng;
 
     fn edge(hash: u32, to: u32) -> Edge {
-        Edge::new(hash, 0, to, Packed::EMPTY)
+        Edge::new(hash, 0, to, Short::EMPTY)
     }
 
     fn find(edges: &Edges, hash: u32, to: u32) -> Option<u32> {

@@ -1,9 +1,8 @@
 //! Floor 1. Where filters part or end: one node for each beginning that several filters share.
 //!
 //! A node knows its parent and its level, so that a filter can be put together again, the leaves
-//! at it, and the child behind an open level; literal ones are edges. Nodes fill a cache line
-//! each and lie in pieces that never move: growing costs one piece, not a copy of a million.
-//! Absent on purpose: who uses which leaf.
+//! at it, and the child behind an open level; literal ones are edges. Absent on purpose: who uses
+//! which leaf.
 
 use smallvec::SmallVec;
 use std::collections::BTreeMap;
@@ -27,53 +26,6 @@ pub(super) struct Node {
     /// Which texts of `Tail::Starts` are here, except the empty one.
     pub(super) starts: u32,
     pub(super) is_open: bool,
-}
-
-/// All nodes.
-#[derive(Debug)]
-pub(super) struct Nodes {
-    pieces: Vec<Vec<Node>>,
-    free: Vec<u32>,
-    len: usize,
-}
-
-impl Nodes {
-    pub(super) fn with_root() -> Self {
-        let mut nodes = Self { pieces: Vec::new(), free: Vec::new(), len: 0 };
-        nodes.add(Node::new(NONE, None));
-        nodes
-    }
-
-    /// How many besides the root.
-    pub(super) fn len(&self) -> usize {
-        self.len - self.free.len() - 1
-    }
-
-    pub(super) fn at(&self, at: u32) -> &Node {
-        &self.pieces[at as usize / PIECE][at as usize % PIECE]
-    }
-
-    pub(super) fn at_mut(&mut self, at: u32) -> &mut Node {
-        &mut self.pieces[at as usize / PIECE][at as usize % PIECE]
-    }
-
-    pub(super) fn add(&mut self, node: Node) -> u32 {
-        if let Some(at) = self.free.pop() {
-            *self.at_mut(at) = node;
-            return at;
-        }
-        if self.len.is_multiple_of(PIECE) {
-            self.pieces.push(Vec::with_capacity(PIECE));
-        }
-        self.pieces[self.len / PIECE].push(node);
-        self.len += 1;
-        self.len as u32 - 1
-    }
-
-    pub(super) fn take(&mut self, at: u32) -> Node {
-        self.free.push(at);
-        core::mem::replace(self.at_mut(at), Node::new(NONE, None))
-    }
 }
 
 impl Node {
@@ -126,6 +78,3 @@ pub(super) fn some(number: u32) -> Option<u32> {
 }
 
 pub(super) const NONE: u32 = u32::MAX;
-/// 32 KiB of nodes.
-const PIECE: usize = 512;
-const _: () = assert!(size_of::<Node>() == 64, "a node fills one cache line");

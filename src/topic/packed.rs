@@ -1,38 +1,60 @@
-//! Floor 1. A literal level and, behind it, the rest of a filter, in twenty bytes.
+//! Floor 1. A literal level and, behind it, the rest of a filter, in a few bytes.
 //!
 //! Of most filters nothing else hangs below their first level that no other filter has; so what
 //! follows it is kept beside it, as long as it is short. The rest is one byte for each segment,
-//! its length or `OPEN`, before its text; the text of a tail comes last. Absent on purpose:
-//! anything longer, for which there are nodes.
+//! its length or `OPEN`, before its text; the text of a tail comes last. It is `Short` and stands
+//! in the edge, or it is `Long` and the edge says where. Absent on purpose: anything longer, for
+//! which there are nodes.
 
 use super::filter::{Filter, Seg, Tail};
 use super::name::Topic;
 use bytes::Bytes;
 use smallvec::SmallVec;
 
-/// The text of an edge.
+/// A level, what it leads to, and what follows it there, in so many bytes and two.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub(super) struct Packed {
-    /// How long the level is, or `LONG`.
+pub(super) struct Packed<const ROOM: usize> {
+    /// How long the level is, or `ELSEWHERE`.
     level: u8,
-    /// What the edge leads to, and how much of the text is in use.
+    /// What it leads to, and how much of the text is in use.
     kind_and_len: u8,
     text: [u8; ROOM],
 }
 
-impl Packed {
-    pub(super) const EMPTY: Self = Self { level: 0, kind_and_len: 0, text: [0; ROOM] };
+/// The text of an edge.
+pub(super) type Short = Packed<18>;
 
-    /// A level that leads to a node.
+/// One that is a cache line of its own.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+#[repr(align(64))]
+pub(super) struct Long(pub(super) Packed<62>);
+
+impl Short {
+    /// A level that leads to a node. If there is no room for it, the node has it.
     pub(super) fn node(level: &[u8]) -> Self {
         let mut packed = Self::EMPTY;
-        if packed.put(level) {
-            packed.level = level.len() as u8;
-        } else {
-            packed.level = LONG;
-        }
+        let fits = packed.put(level);
+        packed.level = if fits { level.len() as u8 } else { ELSEWHERE };
         packed
     }
+
+    /// A level that leads to a leaf; this is where it can be read.
+    pub(super) fn elsewhere(at: u32) -> Self {
+        let mut packed = Self { level: ELSEWHERE, kind_and_len: END * KIND, ..Self::EMPTY };
+        packed.put(&at.to_le_bytes());
+        packed
+    }
+
+    /// Where the text of a leaf is, if it is not here.
+    #[inline]
+    pub(super) fn place(&self) -> Option<u32> {
+        let at = self.text.first_chunk().map_or(0, |bytes| u32::from_le_bytes(*bytes));
+        (self.level == ELSEWHERE && self.is_leaf()).then_some(at)
+    }
+}
+
+impl<const ROOM: usize> Packed<ROOM> {
+    pub(super) const EMPTY: Self = Self { level: 0, kind_and_len: 0, text: [0; ROOM] };
 
     /// The filter from its segment `from` on, which is literal; none if that is too long.
     pub(super) fn leaf(filter: &Filter, from: usize) -> Option<Self> {
@@ -64,10 +86,10 @@ impl Packed {
         self.kind() != NODE
     }
 
-    /// Is this its level? None if it is too long to be known here.
+    /// Is this its level? None if that is not known here.
     #[inline]
     pub(super) fn is_level(&self, level: &[u8]) -> Option<bool> {
-        (self.level != LONG).then(|| self.level() == level)
+        (self.level != ELSEWHERE).then(|| self.level() == level)
     }
 
     /// Its level, of a leaf at least.
@@ -148,13 +170,12 @@ fn tail(rest: &[u8]) -> &[u8] {
     rest.get(1..).unwrap_or_default()
 }
 
-const ROOM: usize = 18;
-/// A level that is too long; its node has it.
-const LONG: u8 = u8::MAX;
+/// The level is not here.
+const ELSEWHERE: u8 = u8::MAX;
 const OPEN: u8 = u8::MAX;
 const TAIL: u8 = OPEN - 1;
 /// The kind stands above the length.
-const KIND: u8 = 1 << 5;
+const KIND: u8 = 1 << 6;
 const NODE: u8 = 0;
 const END: u8 = 1;
 const REST: u8 = 2;
@@ -183,7 +204,7 @@ mod tests {
             ["a", "a/#", "a/+", "a//", "a/b/+/#", "a/+/c"].map(filter).into();
         filters.extend([starts(b""), starts(b"b")]);
         for filter in &filters {
-            let packed = Packed::leaf(filter, 0).expect("short");
+            let packed = Short::leaf(filter, 0).expect("short");
             assert!(packed.is_leaf() && packed.is_level(b"a") == Some(true));
             let mut behind = packed.behind();
             behind.segs.insert(0, Seg::Lit(Bytes::from_static(b"a")));
@@ -195,17 +216,32 @@ mod tests {
         }
     }
 
+    fn fits<const ROOM: usize>(text: &'static str) -> bool {
+        Packed::<ROOM>::leaf(&filter(text), 0).is_some()
+    }
+
     #[test]
     fn what_has_no_room_is_refused() {
-        assert!(Packed::leaf(&filter("device0012345/temp"), 0).is_some(), "just fits");
-        assert!(Packed::leaf(&filter("device0012345/temps"), 0).is_none());
-        assert!(Packed::leaf(&filter("123456789012345678"), 0).is_some());
-        assert!(Packed::leaf(&filter("123456789012345678/+"), 0).is_none());
+        assert!(fits::<18>("device0012345/temp") && !fits::<18>("device0012345/temps"));
+        assert!(fits::<18>("123456789012345678") && !fits::<18>("123456789012345678/+"));
+        let long = "7f3c2a10-1b2c-4d5e-8f90-0123456789ab/a level of twenty-five";
+        assert!(fits::<62>(long) && !fits::<18>(long) && !fits::<32>(long));
         let level = vec![b'x'; usize::from(u8::MAX) + 2];
-        let long = Filter::exact(&Topic::from_levels([&b"a"[..], &level]));
-        assert!(Packed::leaf(&long, 0).is_none(), "its length is not cut to a byte");
-        assert_eq!(Packed::node(&level).is_level(&level), None);
-        assert_eq!(Packed::node(b"a").is_level(b"b"), Some(false));
-        assert!(!Packed::node(b"a").is_leaf());
+        let far = Filter::exact(&Topic::from_levels([&b"a"[..], &level]));
+        assert!(Packed::<62>::leaf(&far, 0).is_none(), "its length is not cut to a byte");
+    }
+
+    #[test]
+    fn an_edge_says_where_its_text_is() {
+        let node = Short::node(b"a");
+        assert_eq!((node.is_level(b"a"), node.is_level(b"b")), (Some(true), Some(false)));
+        assert_eq!((node.is_leaf(), node.place()), (false, None));
+        let far = Short::node(b"a level of more than eighteen bytes");
+        assert_eq!((far.is_level(b"a"), far.is_leaf(), far.place()), (None, false, None));
+        let leaf = Short::elsewhere(70_000);
+        assert_eq!((leaf.is_level(b"a"), leaf.is_leaf()), (None, true));
+        assert_eq!(leaf.place(), Some(70_000));
+        let short = Short::leaf(&filter("a/+"), 0).expect("short");
+        assert_eq!((short.is_leaf(), short.place()), (true, None));
     }
 }

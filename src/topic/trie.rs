@@ -1,19 +1,16 @@
-//! Floor 1. Topic in, matching leaves out: every filter of a realm in one tree of levels.
+//! Floor 1. Every filter of a realm in one tree of levels; `walk.rs` asks it who matches.
 //!
 //! A filter is a path of segments and a place at its end, so no leaf is found twice for a topic.
 //! A filter that shares no more levels with others ends in the edge that it has for itself; there
-//! are nodes only where several part. What a match among a million costs is lines that are in no
-//! cache: one for each edge it asks for, and all those of a depth are asked for before the first
-//! is looked at, so that they come together (numbers for texts, and nodes for every level, were
-//! tried: more lines, one after another). No recursion, and no allocation for usual topics.
-//! Nodes are pruned with their last leaf; an edge does not get a filter back from a node. Absent
-//! on purpose: what a leaf holds, and who is told.
+//! are nodes only where several part (nodes for every level, and numbers for texts, were tried:
+//! more lines of memory, one after another). Nodes are pruned with their last leaf; an edge does
+//! not get a filter back from a node. Absent on purpose: what a leaf holds, and who is told.
 
 use super::edges::{Edge, Edges};
 use super::filter::{Filter, Seg, Tail};
-use super::name::Topic;
-use super::node::{NONE, Node, Nodes, each_prefix, some};
-use super::packed::Packed;
+use super::node::{NONE, Node, some};
+use super::packed::{Long, Packed, Short};
+use super::pieces::Pieces;
 use crate::base::map::Seed;
 use bytes::Bytes;
 use slab::Slab;
@@ -30,11 +27,13 @@ pub struct LeafId(pub u32);
 #[derive(Debug)]
 pub struct FilterTrie<L> {
     seed: Seed,
-    nodes: Nodes,
+    pub(super) nodes: Pieces<Node>,
     /// What stands behind literal levels.
-    edges: Edges,
+    pub(super) edges: Edges,
+    /// Texts that are too long for an edge.
+    pub(super) texts: Pieces<Long>,
     /// Texts of `Tail::Starts` at a node, except the empty one.
-    starts: Slab<BTreeMap<Box<[u8]>, u32>>,
+    pub(super) starts: Slab<BTreeMap<Box<[u8]>, u32>>,
     leaves: Slab<Leaf<L>>,
     version: u64,
 }
@@ -58,38 +57,17 @@ enum Place {
     Edge(u32),
 }
 
-/// What a match has found, in order, and where it has yet to look.
-#[derive(Clone, Copy)]
-enum Item {
-    Found(u32),
-    /// A node that the first `depth` levels lead to; the hash of the edge it may have for the next
-    /// level, and what the table has shown for that.
-    Look {
-        node: u32,
-        depth: u32,
-        hash: u32,
-        seen: u32,
-    },
-}
-
-/// A topic, and the hashes of its first levels: each is hashed once, and only if some filter has
-/// come so far.
-struct Asked<'a> {
-    topic: &'a Topic,
-    hidden: bool,
-    hashes: SmallVec<[u64; DEPTH_INLINE]>,
-}
-
-type Items = SmallVec<[Item; 4 * WIDE]>;
-
 impl<L> FilterTrie<L> {
     /// No filters yet.
     #[must_use]
     pub fn new(seed: Seed) -> Self {
+        let mut nodes = Pieces::new();
+        nodes.add(Node::new(NONE, None));
         Self {
             seed,
-            nodes: Nodes::with_root(),
+            nodes,
             edges: Edges::new(),
+            texts: Pieces::new(),
             starts: Slab::new(),
             leaves: Slab::new(),
             version: 0,
@@ -118,7 +96,10 @@ impl<L> FilterTrie<L> {
                 Seg::Lit(text) => {
                     let edge = self.edge(node, text, self.hash(text))?;
                     if edge.text.is_leaf() {
-                        let same = Packed::leaf(filter, i)? == edge.text;
+                        let same = match edge.text.place() {
+                            None => Packed::leaf(filter, i)? == edge.text,
+                            Some(at) => Packed::leaf(filter, i)? == self.texts.at(at).0,
+                        };
                         return same.then_some(LeafId(edge.to));
                     }
                     edge.to
@@ -138,36 +119,6 @@ impl<L> FilterTrie<L> {
         self.prune(leaf.node);
         self.version += 1;
         Some(leaf.value)
-    }
-
-    /// Append the leaves of all filters that match, each once. The order depends on the set and
-    /// the topic alone: from the root down, literal levels before open ones, and at each node
-    /// `Rest`, `Starts` from nothing up to the longest last, then `End`.
-    ///
-    /// Items stand in that order all the time: each is replaced by what follows from it, all of a
-    /// depth as long as they are few, so that their lines come together; then only the first one,
-    /// so that there are never more than the depth of the topic makes.
-    pub fn matches(&self, topic: &Topic, into: &mut Vec<LeafId>) {
-        let mut asked = Asked { topic, hidden: topic.is_hidden(), hashes: SmallVec::new() };
-        let mut items = Items::new();
-        items.push(self.look(ROOT, 0, &mut asked));
-        let (mut from, mut depth) = (0, 0);
-        while from < items.len() && items.len() - from <= WIDE {
-            let upto = items.len();
-            let level = topic.level(depth);
-            for i in from..upto {
-                self.step(items[i], level, &mut asked, upto, &mut items, into);
-            }
-            (from, depth) = (upto, depth + 1);
-            if from > WIDE {
-                items.drain(..from);
-                from = 0;
-            }
-        }
-        if from < items.len() {
-            items.drain(..from);
-            self.finish(items, &mut asked, into);
-        }
     }
 
     /// What the leaf holds.
@@ -194,8 +145,9 @@ impl<L> FilterTrie<L> {
             Place::Starts(text) => behind.tail = Tail::Starts(Bytes::copy_from_slice(text)),
             Place::Edge(hash) => {
                 let edge = self.edges.find(*hash, 0, |edge| edge.is(leaf.node, true, id.0))?;
-                segs.push(Seg::Lit(Bytes::copy_from_slice(edge.text.level())));
-                behind = edge.text.behind();
+                let level;
+                (level, behind) = self.read(&edge.text);
+                segs.push(Seg::Lit(level));
             }
         }
         let mut at = leaf.node;
@@ -238,113 +190,49 @@ impl<L> FilterTrie<L> {
     /// What is in use besides the root and the leaves: nothing when the last filter is gone.
     #[must_use]
     pub fn weight(&self) -> usize {
-        self.nodes.len() + self.edges.len() + self.starts.len()
+        self.nodes.len() - 1 + self.edges.len() + self.texts.len() + self.starts.len()
     }
 
-    /// What is left of a match, one item after the other.
-    #[cold]
-    fn finish(&self, mut items: Items, asked: &mut Asked<'_>, into: &mut Vec<LeafId>) {
-        items.reverse();
-        while let Some(item) = items.pop() {
-            let left = items.len();
-            let level = match item {
-                Item::Found(_) => None,
-                Item::Look { depth, .. } => asked.topic.level(depth as usize),
-            };
-            self.step(item, level, asked, left, &mut items, into);
-            items[left..].reverse();
-        }
-    }
-
-    /// Append what follows from an item to `items`; what is found goes to its place at once when
-    /// nothing stands before it, which is when there are no more than `upto`.
-    #[inline]
-    fn step(
-        &self,
-        item: Item,
-        level: Option<&[u8]>,
-        asked: &mut Asked<'_>,
-        upto: usize,
-        items: &mut Items,
-        into: &mut Vec<LeafId>,
-    ) {
-        let mut found = |items: &mut Items, leaf: u32| match items.len() == upto {
-            true => into.push(LeafId(leaf)),
-            false => items.push(Item::Found(leaf)),
-        };
-        let (at, depth, hash, seen) = match item {
-            Item::Found(leaf) => return found(items, leaf),
-            Item::Look { node, depth, hash, seen } => (node, depth, hash, seen),
-        };
-        let node = self.nodes.at(at);
-        // Wildcards at the root do not see `$`.
-        let open = depth > 0 || !asked.hidden;
-        if open {
-            self.push_tails(node, level, &mut |leaf| found(items, leaf));
-        }
-        let Some(level) = level else {
-            if node.end != NONE {
-                found(items, node.end);
-            }
-            return;
-        };
-        if let Some(edge) = self.edges.find(hash, seen, |edge| self.leads(edge, at, level)) {
-            if !edge.text.is_leaf() {
-                items.push(self.look(edge.to, depth + 1, asked));
-            } else if edge.text.wants(asked.topic, depth as usize + 1) {
-                found(items, edge.to);
-            }
-        }
-        if open && node.one != NONE {
-            items.push(self.look(node.one, depth + 1, asked));
-        }
-    }
-
-    /// Look at this node next. The edge that it may have for the next level depends on nothing
-    /// that is written in the node, so one line need not wait for the other.
-    #[inline]
-    fn look(&self, node: u32, depth: u32, asked: &mut Asked<'_>) -> Item {
-        let hash = match asked.hashes.get(depth as usize) {
-            Some(hash) => *hash,
-            None => self.hash_at(depth as usize, asked),
-        };
-        let hash = edge_hash(node, hash);
-        Item::Look { node, depth, hash, seen: self.edges.peek(hash) }
-    }
-
-    fn hash_at(&self, depth: usize, asked: &mut Asked<'_>) -> u64 {
-        while asked.hashes.len() <= depth {
-            let level = asked.topic.level(asked.hashes.len());
-            asked.hashes.push(level.map_or(0, |level| self.hash(level)));
-        }
-        asked.hashes.get(depth).copied().unwrap_or_default()
-    }
-
-    /// The leaves at a node that do not need the topic to end there.
-    fn push_tails(&self, node: &Node, level: Option<&[u8]>, found: &mut impl FnMut(u32)) {
-        if node.rest != NONE {
-            found(node.rest);
-        }
-        let Some(level) = level else { return };
-        if node.more != NONE {
-            found(node.more);
-        }
-        if let Some(starts) = self.starts.get(node.starts as usize) {
-            let mut longest_first: SmallVec<[u32; WIDE]> = SmallVec::new();
-            each_prefix(starts, level, |leaf| longest_first.push(leaf));
-            longest_first.into_iter().rev().for_each(found);
-        }
-    }
-
-    fn hash(&self, text: &[u8]) -> u64 {
+    pub(super) fn hash(&self, text: &[u8]) -> u64 {
         self.seed.hash_one(text) & HASH_BITS
     }
 
     /// Does this edge lead from here by this level?
     #[inline]
-    fn leads(&self, edge: &Edge, from: u32, level: &[u8]) -> bool {
-        edge.parent == from
-            && edge.text.is_level(level).unwrap_or_else(|| *self.nodes.at(edge.to).level == *level)
+    pub(super) fn leads(&self, edge: &Edge, from: u32, level: &[u8]) -> bool {
+        edge.parent == from && edge.text.is_level(level).unwrap_or_else(|| self.is(edge, level))
+    }
+
+    /// The same for a level that is not in the edge.
+    fn is(&self, edge: &Edge, level: &[u8]) -> bool {
+        match edge.text.place() {
+            Some(at) => self.texts.at(at).0.level() == level,
+            None => *self.nodes.at(edge.to).level == *level,
+        }
+    }
+
+    /// The level of a leaf, and what follows it as a filter of its own.
+    fn read(&self, text: &Short) -> (Bytes, Filter) {
+        let (level, behind) = match text.place() {
+            None => (text.level(), text.behind()),
+            Some(at) => (self.texts.at(at).0.level(), self.texts.at(at).0.behind()),
+        };
+        (Bytes::copy_from_slice(level), behind)
+    }
+
+    /// The text of a leaf's edge, if one line has room for it.
+    fn write(&mut self, filter: &Filter, from: usize) -> Option<Short> {
+        Packed::leaf(filter, from).or_else(|| {
+            let long = Packed::leaf(filter, from).map(Long)?;
+            Some(Short::elsewhere(self.texts.add(long)))
+        })
+    }
+
+    /// No edge has this text any more.
+    fn wipe(&mut self, text: &Short) {
+        if let Some(at) = text.place() {
+            self.texts.take(at, Long(Packed::EMPTY));
+        }
     }
 
     fn edge(&self, from: u32, level: &[u8], hash: u64) -> Option<&Edge> {
@@ -369,12 +257,12 @@ impl<L> FilterTrie<L> {
             }
             let hash = edge_hash(at, hash);
             self.nodes.at_mut(at).edges += 1;
-            if let Some(text) = Packed::leaf(filter, i) {
+            if let Some(text) = self.write(filter, i) {
                 self.edges.insert(Edge::new(hash, at, leaf, text));
                 return (at, Place::Edge(hash));
             }
             let child = self.nodes.add(Node::new(at, Some(text)));
-            self.edges.insert(Edge::new(hash, at, child, Packed::node(text)));
+            self.edges.insert(Edge::new(hash, at, child, Short::node(text)));
             at = child;
         }
         let place = match &filter.tail {
@@ -393,8 +281,10 @@ impl<L> FilterTrie<L> {
         let child = self.nodes.add(Node::new(from, Some(level)));
         let is = |edge: &Edge| edge.is(from, true, leaf);
         if let Some(edge) = self.edges.find_mut(edge_hash(from, hash), is) {
-            let behind = edge.text.behind();
-            (edge.to, edge.text) = (child, Packed::node(level));
+            edge.to = child;
+            let text = core::mem::replace(&mut edge.text, Short::node(level));
+            let (_, behind) = self.read(&text);
+            self.wipe(&text);
             let (node, place) = self.hang(child, &behind, leaf);
             if let Some(leaf) = self.leaves.get_mut(leaf as usize) {
                 (leaf.node, leaf.place) = (node, place);
@@ -460,7 +350,7 @@ impl<L> FilterTrie<L> {
     fn prune(&mut self, from: u32) {
         let mut at = from;
         while at != ROOT && self.nodes.at(at).is_bare() {
-            let node = self.nodes.take(at);
+            let node = self.nodes.take(at, Node::new(NONE, None));
             if node.is_open {
                 self.nodes.at_mut(node.parent).one = NONE;
             } else {
@@ -472,24 +362,20 @@ impl<L> FilterTrie<L> {
     }
 
     fn cut(&mut self, from: u32, hash: u32, is_leaf: bool, to: u32) {
-        if self.edges.remove(hash, |edge| edge.is(from, is_leaf, to)).is_some() {
+        if let Some(edge) = self.edges.remove(hash, |edge| edge.is(from, is_leaf, to)) {
             self.nodes.at_mut(from).edges -= 1;
+            self.wipe(&edge.text);
         }
     }
 }
 
 /// Of the two, only the level's hash must be hard to guess.
-fn edge_hash(parent: u32, hash: u64) -> u32 {
+pub(super) fn edge_hash(parent: u32, hash: u64) -> u32 {
     let mixed = (hash ^ u64::from(parent).wrapping_mul(SPREAD)).wrapping_mul(SPREAD);
     (mixed >> 32) as u32 & EDGE_BITS
 }
 
-/// Topics up to this many levels are matched without allocating.
-pub const DEPTH_INLINE: usize = 64;
-
-const ROOT: u32 = 0;
-/// So many places are looked at together.
-const WIDE: usize = 16;
+pub(super) const ROOT: u32 = 0;
 /// Unit tests keep so little of a hash that collisions, rare otherwise, are the rule.
 const HASH_BITS: u64 = if cfg!(test) { 7 } else { u64::MAX };
 const EDGE_BITS: u32 = if cfg!(test) { 0xC000_0003 } else { u32::MAX };

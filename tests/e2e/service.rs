@@ -36,7 +36,7 @@ fn systemd_is_told_how_it_is() {
     command.env("NOTIFY_SOCKET", dir.join("notify")).env("WATCHDOG_USEC", "100000");
     let flags = ["--users", users.to_str().unwrap()];
     let broker = Spindle::start_by(command, &dir.join("data"), &flags);
-    assert_eq!(told(&at), "READY=1\nSTATUS=serving on 1 listeners");
+    assert!(told(&at).starts_with("READY=1\nSTATUS=serving on "));
     // A loop that has nothing to do still says that it turns.
     for _ in 0..3 {
         let mut buffer = [0; 512];

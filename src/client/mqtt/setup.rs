@@ -59,7 +59,10 @@ impl fmt::Debug for Dial {
 }
 
 /// Told of every packet, sent (true) or received.
-pub(super) struct Trace(Box<dyn Fn(bool, &Packet) + Send>);
+pub(super) struct Trace(Told);
+
+/// Is told of every packet, and whether it was sent.
+type Told = Box<dyn Fn(bool, &Packet) + Send>;
 
 impl std::ops::Deref for Trace {
     type Target = dyn Fn(bool, &Packet) + Send;

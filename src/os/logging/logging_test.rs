@@ -89,7 +89,10 @@ fn what_is_long_is_cut() {
 
 /// A pipe that somebody can close with a hand, and what came through it.
 #[derive(Clone, Default)]
-struct Pipe(Arc<(Mutex<(bool, Vec<u8>)>, Condvar)>);
+struct Pipe(Arc<Hand>);
+
+/// Open or not, and what came; told when it is opened.
+type Hand = (Mutex<(bool, Vec<u8>)>, Condvar);
 
 impl Pipe {
     fn open(&self, open: bool) {

@@ -30,6 +30,8 @@ enum Note {
     Line(String),
     /// Tell when everything before this is written.
     Flush(Sender<()>),
+    /// Open the file again: what comes behind this belongs into the new one.
+    Reopen,
     /// Look around: something has changed.
     Nudge,
 }
@@ -58,7 +60,7 @@ impl Writer {
         let state = Arc::new(Shared::default());
         let file = matches!(out, Out::File(..));
         let shared = Arc::clone(&state);
-        let mut hand = Hand { out, form, clock, shared, said: 0, buffer: Vec::new() };
+        let mut hand = Hand { out, form, clock, shared, said: 0, again: false, buffer: Vec::new() };
         thread::Builder::new().name(THREAD.into()).spawn(move || hand.work(&waiting))?;
         Ok(Self { notes, state, file })
     }
@@ -84,9 +86,9 @@ impl Writer {
 
     /// False: there is no file.
     pub(super) fn reopen(&self) -> bool {
-        if self.file {
+        if self.file && self.notes.try_send(Note::Reopen).is_err() {
+            // The queue is full; then it is done as soon as the thread looks.
             self.state.reopen.store(true, Ordering::SeqCst);
-            self.nudge();
         }
         self.file
     }
@@ -120,6 +122,8 @@ struct Hand {
     shared: Arc<Shared>,
     /// Lost lines that were told of.
     said: u64,
+    /// The file is to be opened again before anything else is taken.
+    again: bool,
     buffer: Vec<u8>,
 }
 
@@ -139,14 +143,15 @@ impl Hand {
             // One write for what has gathered meanwhile.
             while self.buffer.len() < BATCH
                 && flushed.is_none()
+                && !self.again
                 && let Ok(note) = notes.try_recv()
             {
                 flushed = self.take(note);
             }
             self.tell_dropped();
             self.write();
-            // What was said before somebody asked for it belongs into the old file.
-            if self.shared.reopen.swap(false, Ordering::SeqCst) {
+            let asked = self.shared.reopen.swap(false, Ordering::SeqCst);
+            if std::mem::take(&mut self.again) || asked {
                 self.open_again();
                 self.write();
             }
@@ -160,6 +165,7 @@ impl Hand {
         match note {
             Note::Line(line) => self.buffer.extend_from_slice(line.as_bytes()),
             Note::Flush(done) => return Some(done),
+            Note::Reopen => self.again = true,
             Note::Nudge => {}
         }
         None
