@@ -335,7 +335,7 @@ fn what_cannot_work_is_said_at_the_start() {
     let (code, said) = run(&["--trusted-proxy", "everybody"]);
     assert!(code == Some(2) && said.contains("10.0.0.0/8"), "{said}");
     let (code, said) = run(&["--tls-cert", "only.pem"]);
-    assert!(code == Some(2) && said.contains("--tls-key"), "{said}");
+    assert!(code == Some(2) && said.contains("tls.key"), "{said}");
 }
 
 #[test]

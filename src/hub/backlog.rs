@@ -18,7 +18,7 @@ use crate::journal::{News, State};
 use crate::topic::Topic;
 
 use super::fanout::{GRANT_ASKED, GRANT_DUP, GRANT_RETAIN};
-use super::message::{Delivery, Durability, Message, Meter};
+use super::message::{Delivery, Durability, Message, Meter, SHARE};
 use super::outbox::{Hint, Next, Outbox, Want};
 use super::policy::{Access, Event};
 use super::{Hub, READS_MAX, Reader};
@@ -331,7 +331,7 @@ fn delivery_of(item: &FetchedItem, meter: &Meter) -> Option<Delivery> {
         retain: item.owed.grant & GRANT_RETAIN != 0,
         dup: item.owed.grant & GRANT_DUP != 0,
         asked: item.owed.grant & GRANT_ASKED != 0,
-        shared: false,
+        shared: item.owed.subs.iter().any(|id| id & SHARE != 0),
         timed: false,
         subs: item.owed.subs.clone(),
     })

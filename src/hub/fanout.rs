@@ -143,8 +143,9 @@ impl Hub {
         self.overfull.clear();
         let Some(realm) = self.realms.get(usize::from(p.realm.0)) else { return };
         let leaves = self.matches.iter().filter_map(|leaf| realm.topics.leaf(*leaf));
-        let all = leaves.flatten().map(|member| (member, false));
-        for (member, shared) in all.chain(self.chosen.iter().map(|member| (member, true))) {
+        let all = leaves.flatten().map(|member| (member, None));
+        let chosen = self.chosen.iter().map(|(member, group)| (member, Some(*group)));
+        for (member, group) in all.chain(chosen) {
             let Some(s) = self.sessions.get_mut(member.session) else { continue };
             if member.opts.no_local && from == Some(member.session) {
                 continue;
@@ -154,7 +155,8 @@ impl Hub {
             let seen = (s.stamp.0 == self.publish_no).then_some(s.stamp.1 as usize);
             if let Some(t) = seen.and_then(|at| self.targets.get_mut(at)) {
                 t.qos = t.qos.max(qos);
-                t.subs.extend(sub);
+                t.subs.extend(sub.into_iter().chain(group));
+                t.shared |= group.is_some();
                 t.retain |= p.retain && member.opts.as_published;
                 continue;
             }
@@ -177,8 +179,8 @@ impl Hub {
                 owner: s.owner,
                 qos,
                 retain: p.retain && member.opts.as_published,
-                shared,
-                subs: sub.into_iter().collect(),
+                shared: group.is_some(),
+                subs: sub.into_iter().chain(group).collect(),
             });
         }
     }

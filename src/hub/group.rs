@@ -4,9 +4,10 @@
 //! Who is connected and has room is preferred to who is not; among equals the strategy chooses. A
 //! choice stands as long as the session: what it is owed is not given to another meanwhile.
 //! A reader that would be told anyway is not told twice; its copy carries both subscriptions'
-//! numbers. When a member's session ends, what memory still has of its share goes to another
-//! member; what only the journal had ends with the session. Absent on purpose: kept values (a group
-//! is not told what was, only what is).
+//! numbers, and one for each group it was chosen for. When a member's session ends, what memory
+//! still has of its share goes to another member of just those groups; what only the journal had
+//! ends with the session. Absent on purpose: kept values (a group is not told what was, only what
+//! is).
 
 use bytes::Bytes;
 
@@ -16,7 +17,7 @@ use crate::base::stats::Counter;
 use crate::topic::{Filter, LeafId, Topic};
 
 use super::Hub;
-use super::message::Delivery;
+use super::message::{Delivery, SHARE};
 use super::policy::Access;
 use super::realm::Member;
 use super::session::{Share, SubOpts};
@@ -26,6 +27,9 @@ use super::session::{Share, SubOpts};
 pub struct Group {
     /// Its name: groups of one name and different filters are different groups.
     pub name: Bytes,
+    /// What stands for it and its filter in a delivery: a journal has it too, so it is the same
+    /// in every life of the broker.
+    tag: u32,
     /// The members.
     pub members: Vec<Member>,
     /// Whose turn it was last.
@@ -33,21 +37,21 @@ pub struct Group {
 }
 
 impl Hub {
-    /// For each group of this leaf, or `only` that one, the member that is told.
+    /// For each group of this leaf, or `only` that one, the member that is told, and the group.
     pub(super) fn choose(
         &mut self,
         realm: RealmId,
         leaf: LeafId,
-        only: Option<&Bytes>,
+        only: Option<u32>,
         topic: &Topic,
         from: Option<SessionId>,
-        into: &mut Vec<Member>,
+        into: &mut Vec<(Member, u32)>,
     ) {
         let checks = self.policy.checks_receive();
         let strategy = self.limits.share_strategy;
         let Some(r) = self.realms.get_mut(usize::from(realm.0)) else { return };
         for group in r.shared.leaf_mut(leaf).into_iter().flatten() {
-            if only.is_some_and(|name| *name != group.name) {
+            if only.is_some_and(|tag| tag != group.tag) {
                 continue;
             }
             let n = group.members.len();
@@ -88,34 +92,36 @@ impl Hub {
             }
             if let Some((_, at)) = best {
                 group.turn = at;
-                into.extend(group.members.get(at).copied());
+                into.extend(group.members.get(at).map(|member| (*member, group.tag)));
             }
         }
     }
 
     /// The session ends, and is no member any more: what it was chosen for and did not take goes
-    /// to others of its groups, as a new delivery.
-    pub(crate) fn hand_on(&mut self, id: SessionId, shares: &[Share]) {
+    /// to others of those groups, as a new delivery.
+    pub(crate) fn hand_on(&mut self, id: SessionId) {
         let Some(s) = self.sessions.get_mut(id) else { return };
         let (realm, left) = (s.realm, s.outbox.take_shared());
+        let mut leaves = Vec::new();
         for delivery in left {
             let topic = delivery.message.topic.clone();
-            for share in shares {
-                let Some(r) = self.realm(realm) else { return };
-                let filter = r.shared.filter(share.leaf);
-                if filter.is_none_or(|filter| !filter.matches(&topic)) {
-                    continue;
-                }
+            let Some(r) = self.realm(realm) else { return };
+            leaves.clear();
+            r.shared.matches(&topic, &mut leaves);
+            for tag in delivery.subs.iter().copied().filter(|id| id & SHARE != 0) {
                 let mut chosen = Vec::new();
-                self.choose(realm, share.leaf, Some(&share.group), &topic, None, &mut chosen);
-                let Some(member) = chosen.first() else { continue };
-                let subs = (member.opts.id != 0).then_some(member.opts.id);
+                for leaf in &leaves {
+                    self.choose(realm, *leaf, Some(tag), &topic, None, &mut chosen);
+                }
+                let Some((member, _)) = chosen.first() else { continue };
+                let id = (member.opts.id != 0).then_some(member.opts.id);
                 let next = Delivery {
                     ord: 0,
                     qos: delivery.message.qos.min(member.opts.qos),
+                    retain: delivery.retain && member.opts.as_published,
                     dup: false,
                     timed: false,
-                    subs: subs.into_iter().collect(),
+                    subs: id.into_iter().chain([tag]).collect(),
                     ..delivery.clone()
                 };
                 if !self.owe_one(member.session, next) {
@@ -137,6 +143,8 @@ impl Hub {
     ) -> bool {
         let Some(r) = self.realms.get_mut(usize::from(realm.0)) else { return false };
         let Some(s) = self.sessions.get_mut(id) else { return false };
+        let mut text = Vec::new();
+        filter.encode(&mut text);
         let leaf = match r.shared.find(filter) {
             Some(leaf) => leaf,
             None => r.shared.entry(&filter.detached(), Vec::new),
@@ -144,7 +152,7 @@ impl Hub {
         let Some(groups) = r.shared.leaf_mut(leaf) else { return false };
         let at = groups.iter().position(|g| g.name == name).unwrap_or_else(|| {
             let name = Bytes::copy_from_slice(name);
-            groups.push(Group { name, members: Vec::new(), turn: 0 });
+            groups.push(Group { tag: tag_of(&text, &name), name, members: Vec::new(), turn: 0 });
             groups.len() - 1
         });
         let Some(group) = groups.get_mut(at) else { return false };
@@ -156,8 +164,6 @@ impl Hub {
             member.into_iter().for_each(|m| m.opts = opts);
             return false;
         }
-        let mut text = Vec::new();
-        filter.encode(&mut text);
         let len = (text.len() + name.len() + super::subscribe::SUB_BYTES) as u32;
         shares.push(Share { leaf, group: group.name.clone(), opts, len });
         group.members.push(Member { session: id, opts });
@@ -192,4 +198,12 @@ impl Hub {
             r.shared.remove(leaf);
         }
     }
+}
+
+/// A number for a filter and the name of a group (FNV-1a); which of a topic's groups is meant is
+/// all it has to tell.
+fn tag_of(filter: &[u8], name: &[u8]) -> u32 {
+    let bytes = filter.iter().chain(&[0]).chain(name);
+    let mix = |hash: u32, byte: &u8| (hash ^ u32::from(*byte)).wrapping_mul(0x0100_0193);
+    bytes.fold(0x811c_9dc5, mix) | SHARE
 }

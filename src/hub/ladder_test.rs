@@ -437,3 +437,20 @@ fn a_second_subscription_brings_what_is_kept_when_it_is_asked_to() {
     b.hub.subscribe(b.now, reader, &filter, None, opts, Replays::IfNew).expect("room");
     assert_eq!(b.take_and_settle(reader).len(), 1);
 }
+
+#[test]
+fn a_share_goes_only_to_the_group_its_member_was_chosen_for() {
+    let mut b = Bench::new(Limits::default());
+    let one = b.client("one", |a| a.durable = false).session;
+    let two = b.client("two", |_| ()).session;
+    share(&mut b, one, "g", "a");
+    share(&mut b, two, "h", "a");
+    b.publish("a", b"0", 1, false);
+    assert_eq!(bodies(&b.take_and_settle(two)), ["0"], "the only one of its group");
+    share(&mut b, one, "h", "a");
+    let three = b.client("three", |_| ()).session;
+    share(&mut b, three, "g", "a");
+    b.detach(one);
+    assert_eq!(bodies(&b.take(three)), ["0"], "of the group that one was chosen for");
+    assert!(b.take(two).is_empty(), "of a group that one joined later, and was told");
+}

@@ -71,7 +71,11 @@ impl Message {
 }
 
 /// Subscription identifiers a delivery carries; nearly always none or one.
-pub type SubIds = SmallVec<[u32; 1]>;
+pub type SubIds = SmallVec<[u32; 4]>;
+
+/// Set in a number that stands among subscription identifiers, but names a group that the reader
+/// was chosen for. No wire spells it: identifiers end at 268,435,455.
+pub const SHARE: u32 = 1 << 31;
 
 /// One message owed to one reader.
 #[derive(Clone, Debug)]

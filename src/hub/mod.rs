@@ -195,7 +195,7 @@ pub struct Hub {
     matches: Vec<LeafId>,
     memo: memo::Memo,
     targets: Vec<Target>,
-    chosen: Vec<realm::Member>,
+    chosen: Vec<(realm::Member, u32)>,
     pub(crate) unspelled: Vec<unspelled::Unspelled>,
     /// Readers that get no more; `true`: because of bytes.
     overfull: Vec<(SessionId, bool)>,

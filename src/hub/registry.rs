@@ -411,12 +411,9 @@ impl Hub {
 
     /// Nobody will come back to it.
     pub fn forget(&mut self, now: Now, id: SessionId) {
-        let shares = self.sessions.get(id).map(|s| s.shares().to_vec()).unwrap_or_default();
         // Before it leaves: what it says to itself is said to nobody.
         self.leave_all(id);
-        if !shares.is_empty() {
-            self.hand_on(id, &shares);
-        }
+        self.hand_on(id);
         // The end of a session is the last moment for its will.
         self.will_is_due(now, id);
         let Some(s) = self.sessions.get_mut(id) else { return };

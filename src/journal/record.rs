@@ -164,7 +164,7 @@ pub struct Owed {
     /// How it is to be delivered: quality of service and flags, in the hub's own bits.
     pub grant: u8,
     /// Identifiers of the subscriptions that matched.
-    pub subs: SmallVec<[u32; 1]>,
+    pub subs: SmallVec<[u32; 4]>,
 }
 
 /// All that is known of an owner; replaces what earlier records said of it, except subscriptions.

@@ -15,7 +15,7 @@ use crate::hub::session::{Kind, Session};
 use crate::proto::mqtt::{Ack, Codes, ConnAck, Packet, Prop, Publish, Version};
 use crate::topic::Filter;
 
-use super::device::{Call, Step};
+use super::device::{Call, Step, Wish};
 use super::model::Wrong;
 use super::rooms::{Hearing, Opts};
 use super::world::World;
@@ -159,8 +159,16 @@ impl World {
         let text = known.map(|(_, text)| *text).ok_or("a filter that nobody asked for")?;
         let at = self.caller(device)?;
         let written = self.promise();
+        // The broker does not name the group. What is not listened to any more is given up in
+        // silence: such a wish must not pass for one of another group that is heard of.
+        let subs = self.rooms.rooms[device].life().map(|life| &life.subs);
+        let listens = |w: &Wish| {
+            let history = subs.and_then(|subs| subs.get(&(w.group.clone(), w.filter.clone())));
+            history.is_some_and(|history| history.now().is_some())
+        };
         let wishes = self.calls[at].wishes.iter_mut();
         let mut open = wishes.filter(|w| w.op.is_none() && w.opts.is_some() == begins);
+        let mut open = open.by_ref().filter(|w| begins || listens(w));
         let Some(wish) = open.find(|w| w.filter == text) else {
             return Err(format!("{text} was taken in, and m{device} did not ask"));
         };
@@ -381,7 +389,7 @@ impl World {
         begins: bool,
         sick: bool,
     ) -> Result<(), Wrong> {
-        let fits = |w: &super::device::Wish| w.id == codes.id && w.opts.is_some() == begins;
+        let fits = |w: &Wish| w.id == codes.id && w.opts.is_some() == begins;
         let place = self.calls[at].wishes.iter().position(fits).ok_or("an id that is not out")?;
         let wish = self.calls[at].wishes.remove(place);
         let refused = codes.codes.iter().any(|code| *code >= 0x80);

@@ -88,6 +88,11 @@ impl<T: Copy> History<T> {
         self.ops.last().map_or(self.base, |(state, _)| *state)
     }
 
+    /// All that it was since the last start.
+    pub(super) fn ever(&self) -> impl Iterator<Item = T> {
+        self.base.into_iter().chain(self.ops.iter().filter_map(|(state, _)| *state))
+    }
+
     /// This happened; its number.
     pub(super) fn push(&mut self, state: Option<T>) -> usize {
         self.ops.push((state, false));

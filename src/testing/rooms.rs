@@ -590,8 +590,9 @@ impl Rooms {
         };
         for pool in &mut post.pools {
             let mine = self.rooms[me.0].lives[me.1].subs.get(&pool.key);
-            let opts = mine.and_then(History::now).filter(|opts| opts.id == **id);
-            if opts.is_none_or(|opts| h.qos != m.qos.min(opts.qos)) {
+            // What was handed on before it left the group, it has still.
+            let fits = |opts: Opts| opts.id == **id && h.qos == m.qos.min(opts.qos);
+            if !mine.into_iter().flat_map(History::ever).any(fits) {
                 continue;
             }
             if pool.heirs.contains(&me) && h.dup {

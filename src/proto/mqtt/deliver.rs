@@ -9,7 +9,7 @@ use crate::base::outbound::Outbound;
 use crate::base::stats::Counter;
 use crate::base::time::Now;
 use crate::hub::Hub;
-use crate::hub::message::{Delivery, Message, id_of};
+use crate::hub::message::{Delivery, Message, SHARE, SubIds, id_of};
 use crate::hub::policy::Event;
 use crate::hub::session::Kind;
 use crate::topic::Topic;
@@ -57,6 +57,7 @@ impl Online {
         let mut spelled = Vec::new();
         let Some(text) = text_of(&m.topic, &mut spelled, hub) else { return Err(unspellable) };
         let id = if d.qos > 0 { id_of(d.ord) } else { 0 };
+        let subs: SubIds = d.subs.iter().copied().filter(|id| id & SHARE == 0).collect();
         let spoken = self.ours.look(text);
         let mut put = |spoken: Spoken| {
             let head = PublishHead {
@@ -69,7 +70,7 @@ impl Online {
                 props: PublishProps {
                     expiry: seconds_left(m, now),
                     alias: spoken.number(),
-                    subs: &d.subs,
+                    subs: &subs,
                     rest: &m.props,
                 },
                 payload_len: m.body.len(),
