@@ -486,7 +486,8 @@ fn frames_may_come_in_pieces_and_ends_may_come_any_time() {
     assert_eq!(received.recv_timeout(SOON).unwrap(), "in pieces");
     peer.stream.write_all(&[0xb0, 9, 0]).unwrap();
     peer.stream.shutdown(Shutdown::Both).unwrap();
-    broker.welcome(ConnAck::OK);
+    // Kept: a connection that ends at once may be over before it is looked at.
+    let _peer = broker.welcome(ConnAck::OK);
     client.wait_online(SOON).unwrap();
 }
 
