@@ -31,7 +31,7 @@ pub(super) struct Link {
     /// Its port [default: 1883; TLS 8883, WebSocket 8083 and 8084, PRX1 52909]
     #[arg(short, long, value_name = "PORT", env = "SPINDLE_PORT", allow_hyphen_values = true)]
     port: Option<String>,
-    /// scheme://[user[:password]@]host[:port][/topic], or unix:/path; schemes: mqtt, mqtts, ws,
+    /// scheme://user:password@host:port/topic, or unix:/path; schemes: mqtt, mqtts, ws,
     /// wss, prx1
     #[arg(short = 'L', long, value_name = "URL", env = "SPINDLE_URL", hide_env_values = true)]
     url: Option<String>,

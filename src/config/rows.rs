@@ -111,7 +111,7 @@ pub(super) const KEYS: &[Key] = &[
         "host",
         Text,
         "\"127.0.0.1\"",
-        "The address to listen at; 0.0.0.0 and [::] are all of this machine.",
+        "The address to listen at; 0.0.0.0 and :: are all of this machine.",
     )
     .like(&["bind_address"]),
     Key::new(Listener, "port", Number, "", "The port; without one, the protocol's own.")
