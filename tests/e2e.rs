@@ -189,6 +189,27 @@ fn a_password_becomes_the_line_of_a_users_file() {
 }
 
 #[test]
+fn an_operator_looks_through_the_socket_beside_the_data() {
+    let dir = Scratch::new("operator");
+    let data = dir.join("data");
+    let mut broker = Spindle::start(&data, &["--admin-listen", ""]);
+    let run = |words: &[&str]| {
+        let out = command().args(words).arg("--data").arg(&data).output().unwrap();
+        (out.status.code(), String::from_utf8_lossy(&out.stdout).into_owned())
+    };
+    let (code, said) = run(&["ctl", "health"]);
+    assert!(code == Some(0) && said.contains("ok"), "{said}");
+    let (_wire, _) = Wire::join(&broker.address, "ann", true);
+    let (code, said) = run(&["ctl", "clients"]);
+    assert!(code == Some(0) && said.contains("ann") && said.contains("prx1"), "{said}");
+    let (code, said) = run(&["log", "debug"]);
+    assert_eq!(code, Some(0), "{said}");
+    broker.hear("level set");
+    assert_eq!(run(&["ctl", "stop"]).0, Some(0));
+    broker.hear("stopped");
+}
+
+#[test]
 fn a_damaged_journal_is_refused_with_its_place() {
     let dir = Scratch::new("damaged");
     let data = dir.join("data");

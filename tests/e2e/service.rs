@@ -34,9 +34,10 @@ fn systemd_is_told_how_it_is() {
     std::fs::write(&users, "mode = \"none\"\n").unwrap();
     let mut command = command();
     command.env("NOTIFY_SOCKET", dir.join("notify")).env("WATCHDOG_USEC", "100000");
-    let flags = ["--users", users.to_str().unwrap()];
+    let flags = ["--users", users.to_str().unwrap(), "--admin-listen", ""];
     let broker = Spindle::start_by(command, &dir.join("data"), &flags);
-    assert!(told(&at).starts_with("READY=1\nSTATUS=serving on "));
+    // The one for clients, and the socket beside the data.
+    assert_eq!(told(&at), "READY=1\nSTATUS=serving on 2 listeners");
     // A loop that has nothing to do still says that it turns.
     for _ in 0..3 {
         let mut buffer = [0; 512];

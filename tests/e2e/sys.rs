@@ -22,6 +22,7 @@ fn the_broker_says_how_it_is_to_whoever_asks() {
     reader.subscribe("$SYS/#");
     let mut said = BTreeMap::new();
     let mut kept = 0;
+    // As many names as there are.
     while said.len() < 57 {
         let message = reader.message();
         kept += usize::from(message.retain);
