@@ -92,6 +92,8 @@ pub(super) struct Room {
     ends: Option<(u64, u64)>,
     /// Writes of the disk when the last connection was let in.
     begun: u64,
+    /// A crash left open whether its last goodbye is on disk: the time of that goodbye.
+    open: Option<u64>,
     /// A sick disk was to write when it ends, or an earlier life came back: nobody knows.
     loose: bool,
     pub(super) wills: Vec<Testament>,
@@ -187,6 +189,7 @@ impl Room {
             other => other,
         });
         (self.now, self.conn, self.ends, self.away) = (None, None, None, None);
+        self.open = None;
     }
 
     fn decide(&mut self, written: u64, f: impl Fn(&Testament, Fate) -> Fate) {
@@ -250,7 +253,7 @@ impl Room {
             });
         }
         (self.conn, self.expiry_s, self.login_s) = (Some(conn), expiry_s, expiry_s);
-        (self.ends, self.away, self.loose) = (None, None, false);
+        (self.ends, self.away, self.open, self.loose) = (None, None, None, false);
         self.begun = written;
         Joined { life, resumed: heir, written, place }
     }
@@ -407,6 +410,10 @@ impl Room {
         };
         // As if it had been connected to the last.
         let blurred = at(self.login_s, now.wall);
+        if let Some(first) = self.open {
+            let (ends, least) = (at(self.expiry_s, first), at(self.login_s, first));
+            return Some((ends.min(least), at(self.expiry_s, now.wall).max(blurred)));
+        }
         Some(match self.away {
             None => (blurred, blurred),
             Some((wall, written)) if safe(written) => {
@@ -453,6 +460,9 @@ impl Room {
             };
         }
         self.ends = ends;
+        if let (false, Some((wall, _))) = (sure, self.away) {
+            self.open = self.open.or(Some(wall));
+        }
         self.away = came.map(|_| (since.unwrap_or(now.wall), written));
     }
 }
