@@ -6,6 +6,8 @@
 #![cfg(feature = "os")]
 #![expect(clippy::disallowed_methods, reason = "the test is the world")]
 
+#[path = "http/console.rs"]
+mod console;
 #[path = "http/house.rs"]
 mod house;
 
@@ -246,6 +248,7 @@ fn rows_are_what_the_description_says() {
         ("/api/v1/limits", "/data/0", "Limit"),
         ("/api/v1/stats", "/data", "Stats"),
         ("/api/v1/bans", "/data/0", "Ban"),
+        ("/api/v1/whoami", "/data", "Caller"),
     ] {
         let said = house.get(path, VIEWER).json();
         let found = said.pointer(at).unwrap_or_else(|| panic!("{path}: {said}"));

@@ -27,7 +27,7 @@ pub use audit::{Audit, Broken};
 use std::collections::VecDeque;
 use std::sync::Arc;
 
-use bytes::BytesMut;
+use bytes::{Bytes, BytesMut};
 
 use crate::access::gate::AdminGate;
 use crate::access::line::Line;
@@ -158,6 +158,8 @@ pub struct Engine {
     started: Option<Now>,
     /// Where the listeners are.
     places: Vec<String>,
+    /// The last snapshot for those who watch, and of which second it is.
+    watched: Option<(u64, Bytes)>,
     /// What operators want of whoever drives the machine.
     operations: VecDeque<(Ticket, Operation)>,
     /// Nobody new is taken but administrators.
@@ -196,6 +198,7 @@ impl Engine {
             inside: Outbound::default(),
             started: None,
             places: Vec::new(),
+            watched: None,
             operations: VecDeque::new(),
             closed: false,
         }

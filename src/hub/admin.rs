@@ -311,6 +311,8 @@ pub enum Question {
     Health,
     /// How is it?
     Stats,
+    /// How is it, told to all who watch?
+    Watch,
     /// Go on with this search.
     Search(Box<Search>),
     /// The session of this name, connected if `true`.
@@ -371,6 +373,8 @@ pub enum Answer {
     Health(Vec<Check>),
     /// Facts.
     Stats(Box<Snapshot>),
+    /// How it is, as it is said to all who watch.
+    Watched(Bytes),
     /// Some sessions, and how to go on.
     Sessions(Vec<SessionRow>, Box<Search>),
     /// Some subscriptions, and how to go on.

@@ -1,7 +1,7 @@
 //! Floor 6. The manual: chapters in markdown, mounted so that they stand beside the code.
 //!
 //! Reading order: [`architecture`], [`style`], [`adding_a_protocol`], [`journal`], [`operating`],
-//! [`configuration`], [`cli`], [`service`], [`mqtt_clauses`], [`rest`].
+//! [`configuration`], [`cli`], [`console`], [`service`], [`mqtt_clauses`], [`rest`].
 //! A chapter is a file that a pull request changes together with the code it speaks of; some are
 //! compared with it by `tests/tidy.rs`. Absent on purpose: code. Nothing here runs.
 
@@ -25,6 +25,9 @@ pub mod configuration {}
 
 #[doc = include_str!("cli.md")]
 pub mod cli {}
+
+#[doc = include_str!("console.md")]
+pub mod console {}
 
 #[doc = include_str!("service.md")]
 pub mod service {}

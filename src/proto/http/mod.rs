@@ -12,10 +12,12 @@
 //! every path, what it takes, who may use it and what it answers; the OpenAPI document and the
 //! manual's chapter are made of it. Reading order: `packet`, `decode`, `encode`, `problem`,
 //! `fault`, `call`, `routes`, `peer`, `work`, then the answers: `plain`, `metrics`, `gmqtt`, `v1`,
-//! `events`; `openapi` describes them. Absent on purpose: files, cookies, compression, HTTP/2.
+//! `events`, `console`; `openapi` describes them. Absent on purpose: files of the machine, cookies,
+//! compression, HTTP/2.
 
 pub mod act;
 pub mod call;
+pub mod console;
 pub mod decode;
 pub mod encode;
 pub mod events;

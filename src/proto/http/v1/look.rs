@@ -43,6 +43,14 @@ pub fn listeners(_: &Call, _: &mut Ctx<'_>) -> Step {
     })
 }
 
+/// Who asks.
+pub fn whoami(call: &Call, _: &mut Ctx<'_>) -> Step {
+    data(|json| {
+        json.open().field("name", &call.who).field("role", call.role.name()).close();
+    })
+    .into()
+}
+
 /// Every number.
 pub fn stats(_: &Call, _: &mut Ctx<'_>) -> Step {
     Step::Ask(Question::Stats, stats_found)
