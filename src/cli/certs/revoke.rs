@@ -73,8 +73,8 @@ fn write(place: &Where, ca: &Ca, mut more: Vec<Vec<u8>>, days: Option<u32>) -> R
         1 => "\n\nOne certificate is revoked.".to_owned(),
         n => format!("\n\n{n} certificates are revoked."),
     };
-    said += " A broker that runs takes the list over by\n`spindle ctl reload`, or by SIGHUP; who is \
-             connected stays so (`spindle ctl clients kick ID`).";
+    said += " A broker that runs takes the list over by\n`spindle ctl reload`, or by SIGHUP; who \
+             is connected stays so (`spindle ctl clients kick ID`).";
     let rows = vec![
         ("list", text(&path.to_string_lossy())),
         ("not_after", text(&end)),
