@@ -15,7 +15,8 @@ use crate::base::time::Now;
 use crate::hub::gate::{Admins, Gate, Role};
 use crate::hub::policy::{Admit, Claim, Login, Principal, Refusal, Secret};
 
-use super::mac::{self, Mac, Purpose};
+use super::keyed::same;
+use super::mac::{Mac, Purpose};
 use super::throttle::{Terms, Throttle};
 use super::verified::Verified;
 
@@ -71,18 +72,6 @@ impl AdminGate {
             }
         }
     }
-}
-
-/// Are these the same? Takes as long when they differ in the first bit as in the last.
-fn same(a: &[u8; 32], b: &[u8; 32]) -> bool {
-    let halves = |all: &[u8; 32]| {
-        let (low, high) = all.split_at(16);
-        let word =
-            |half: &[u8]| half.iter().fold(0u128, |word, byte| word << 8 | u128::from(*byte));
-        [word(low), word(high)]
-    };
-    let ([a0, a1], [b0, b1]) = (halves(a), halves(b));
-    mac::same(a0, b0) & mac::same(a1, b1)
 }
 
 impl Gate for AdminGate {

@@ -21,6 +21,7 @@ use crate::hub::policy::{
 
 mod cost;
 mod dialogue;
+mod keyed;
 mod mac;
 mod rules;
 mod throttle;

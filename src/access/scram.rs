@@ -3,12 +3,13 @@
 //! From a password, a salt and a number of rounds come two keys: one checks what a client proves,
 //! the other proves to the client that the broker knows it. Neither is the password, nor lets
 //! anybody log in who steals the file they stand in. The text form is the one PostgreSQL keeps,
-//! so that its hashes can be brought along. HMAC and the derivation stand here because they are
-//! short. Absent on purpose: the exchange (`dialogue.rs`), and SASLprep: names and passwords are
-//! the bytes that are sent, so whoever types an accent in two ways has two passwords.
+//! so that its hashes can be brought along. Absent on purpose: the exchange (`dialogue.rs`), and
+//! SASLprep: names and passwords are the bytes that are sent, so whoever types an accent in two
+//! ways has two passwords.
 
 use sha2::{Digest, Sha256};
 
+use super::keyed::{Keyed, same, stretch};
 use crate::base::base64;
 
 /// What SHA-256 makes.
@@ -28,9 +29,9 @@ pub(super) struct Keys {
 impl Keys {
     /// From the password itself; takes `rounds` times two hashes.
     pub(super) fn derive(password: &[u8], salt: &[u8], rounds: u32) -> Self {
-        let salted = Keyed::new(&stretch(password, salt, rounds));
-        let client = salted.sign(&[b"Client Key"]);
-        let server = salted.sign(&[b"Server Key"]);
+        let salted = salted(password, salt, rounds);
+        let client = keyed(&salted, &[b"Client Key"]);
+        let server = keyed(&salted, &[b"Server Key"]);
         Self { rounds, salt: salt.to_vec(), stored: Sha256::digest(client).into(), server }
     }
 
@@ -68,7 +69,7 @@ impl Keys {
 
     /// Is this the proof of somebody who knows the password, for an exchange of these words?
     pub(super) fn proves(&self, proof: &Hash, words: &[&[u8]]) -> bool {
-        let mut client = Keyed::new(&self.stored).sign(words);
+        let mut client = keyed(&self.stored, words);
         for (byte, proof) in client.iter_mut().zip(proof) {
             *byte ^= proof;
         }
@@ -77,7 +78,7 @@ impl Keys {
 
     /// The broker's own proof, for the same words.
     pub(super) fn vouch(&self, words: &[&[u8]]) -> Hash {
-        Keyed::new(&self.server).sign(words)
+        keyed(&self.server, words)
     }
 }
 
@@ -110,12 +111,11 @@ pub fn client_final(password: &[u8], bare: &str, answer: &str) -> Option<(String
     let nonce = fields.next()?.strip_prefix("r=")?;
     let salt = base64::decode(fields.next()?.strip_prefix("s=")?.as_bytes())?;
     let rounds = fields.next()?.strip_prefix("i=")?.parse().ok().filter(|n| *n <= ROUNDS_MAX)?;
-    let salted = Keyed::new(&stretch(password, &salt, rounds));
-    let client: Hash = salted.sign(&[b"Client Key"]);
+    let client = keyed(&salted(password, &salt, rounds), &[b"Client Key"]);
     let keys = Keys::derive(password, &salt, rounds);
     let said = format!("c=biws,r={nonce}");
     let words = [bare, answer, &said].join(",");
-    let mut proof = Keyed::new(&keys.stored).sign(&[words.as_bytes()]);
+    let mut proof = keyed(&keys.stored, &[words.as_bytes()]);
     for (byte, key) in proof.iter_mut().zip(client) {
         *byte ^= key;
     }
@@ -125,63 +125,12 @@ pub fn client_final(password: &[u8], bare: &str, answer: &str) -> Option<(String
 
 /// A MAC under a key that is given, for whoever needs bytes nobody can guess.
 pub(super) fn keyed(key: &[u8], parts: &[&[u8]]) -> Hash {
-    Keyed::new(key).sign(parts)
+    Keyed::<Sha256>::new(key).sign(parts).into()
 }
 
-/// HMAC-SHA-256 (RFC 2104) under one key: the two hashes that have eaten it.
-struct Keyed {
-    inner: Sha256,
-    outer: Sha256,
-}
-
-impl Keyed {
-    fn new(key: &[u8]) -> Self {
-        let mut block = [0; BLOCK];
-        let short: Hash;
-        let key = if key.len() > BLOCK {
-            short = Sha256::digest(key).into();
-            &short
-        } else {
-            key
-        };
-        for (to, from) in block.iter_mut().zip(key) {
-            *to = *from;
-        }
-        let with = |pad: u8| Sha256::new_with_prefix(block.map(|b| b ^ pad));
-        Self { inner: with(0x36), outer: with(0x5c) }
-    }
-
-    fn sign(&self, parts: &[&[u8]]) -> Hash {
-        let (mut inner, mut outer) = (self.inner.clone(), self.outer.clone());
-        for part in parts {
-            inner.update(part);
-        }
-        outer.update(inner.finalize());
-        outer.finalize().into()
-    }
-}
-
-/// PBKDF2 (RFC 8018) for a single block, which is what SCRAM calls Hi.
-fn stretch(password: &[u8], salt: &[u8], rounds: u32) -> Hash {
-    let keyed = Keyed::new(password);
-    let mut link = keyed.sign(&[salt, &1u32.to_be_bytes()]);
-    let mut all = link;
-    for _ in 1..rounds {
-        link = keyed.sign(&[&link]);
-        for (byte, more) in all.iter_mut().zip(link) {
-            *byte ^= more;
-        }
-    }
-    all
-}
-
-/// Are these the same? Takes as long when they differ in the first bit as in the last.
-fn same(a: &Hash, b: &Hash) -> bool {
-    let mut differ = 0u8;
-    for (x, y) in a.iter().zip(b) {
-        differ = core::hint::black_box(differ | (x ^ y));
-    }
-    differ == 0
+/// What SCRAM calls SaltedPassword.
+fn salted(password: &[u8], salt: &[u8], rounds: u32) -> Hash {
+    stretch::<Sha256>(password, salt, rounds).into()
 }
 
 /// The name of the method, and of the form of its keys.
@@ -192,5 +141,3 @@ pub(super) const ROUNDS: u32 = 4_096;
 /// A quarter of a second on a small machine.
 const ROUNDS_MAX: u32 = 1_000_000;
 const SALT_MAX: usize = 256;
-/// What SHA-256 eats at once.
-const BLOCK: usize = 64;

@@ -5,6 +5,7 @@ pub mod base64;
 pub mod bucket;
 pub mod calendar;
 pub mod cidr;
+pub mod der;
 pub mod dirty;
 pub mod hist;
 pub mod id;

@@ -110,8 +110,10 @@ enum Verb {
         #[command(subcommand)]
         verb: acl::Verb,
     },
-    /// Look into certificates
+    /// Make certificates, revoke them, and look into them
     Certs {
+        #[command(flatten)]
+        place: certs::Where,
         #[command(subcommand)]
         verb: certs::Verb,
     },
@@ -186,7 +188,7 @@ impl Verb {
             Self::Reply(it) => it.run(),
             Self::Passwd(it) => it.run(),
             Self::Acl { verb } => verb.run(),
-            Self::Certs { verb } => verb.run(),
+            Self::Certs { place, verb } => verb.run(&place),
             Self::Ctl { place, verb } => verb.run(&place),
             Self::Top(it) => it.run(),
             Self::Trace(it) => it.run(),

@@ -5,6 +5,8 @@
 //! rest. A name becomes a user name, so what could be read in two ways (a NUL, a control character,
 //! two common names) is refused instead of cut. Absent on purpose: every other field.
 
+use crate::base::der::{self, BOOLEAN, IA5, OCTETS, OID, PRINTABLE, SEQUENCE, SET, UTF8, Walk};
+
 /// Which name of a certificate is the user's.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
 pub enum Named {
@@ -34,7 +36,7 @@ pub fn name(der: &[u8], named: Named) -> Result<Option<String>, NoName> {
 fn body(der: &[u8]) -> Option<Walk<'_>> {
     let mut certificate = Walk(Walk(der).enter(SEQUENCE)?);
     let mut body = Walk(certificate.enter(SEQUENCE)?);
-    body.skip_if(0xa0);
+    body.skip_if(der::part(0));
     for _ in 0..4 {
         body.next()?;
     }
@@ -48,9 +50,9 @@ fn subject(der: &[u8]) -> Option<&[u8]> {
 /// The last part of a certificate's body; a certificate without it has none.
 fn extensions(der: &[u8]) -> Option<&[u8]> {
     let mut body = body(der)?;
-    while !body.0.is_empty() {
+    while !body.is_empty() {
         let (tag, inner) = body.next()?;
-        if tag == 0xa3 {
+        if tag == der::part(3) {
             return Walk(inner).enter(SEQUENCE);
         }
     }
@@ -61,9 +63,9 @@ fn extensions(der: &[u8]) -> Option<&[u8]> {
 fn common_name(subject: &[u8]) -> Option<Option<&str>> {
     let mut found = None;
     let mut sets = Walk(subject);
-    while !sets.0.is_empty() {
+    while !sets.is_empty() {
         let mut pairs = Walk(sets.enter(SET)?);
-        while !pairs.0.is_empty() {
+        while !pairs.is_empty() {
             let mut pair = Walk(pairs.enter(SEQUENCE)?);
             if pair.enter(OID)? != COMMON_NAME {
                 continue;
@@ -84,14 +86,14 @@ fn common_name(subject: &[u8]) -> Option<Option<&str>> {
 /// The first alternative name that is a mail address, a host or a URI.
 fn alternative(extensions: &[u8]) -> Option<Option<&str>> {
     let mut extensions = Walk(extensions);
-    while !extensions.0.is_empty() {
+    while !extensions.is_empty() {
         let mut extension = Walk(extensions.enter(SEQUENCE)?);
         if extension.enter(OID)? != ALTERNATIVE_NAMES {
             continue;
         }
         extension.skip_if(BOOLEAN);
         let mut names = Walk(Walk(extension.enter(OCTETS)?).enter(SEQUENCE)?);
-        while !names.0.is_empty() {
+        while !names.is_empty() {
             if let (0x81 | 0x82 | 0x86, text) = names.next()? {
                 let text = core::str::from_utf8(text).ok().filter(|text| text.is_ascii())?;
                 return Some(Some(text));
@@ -101,49 +103,6 @@ fn alternative(extensions: &[u8]) -> Option<Option<&str>> {
     Some(None)
 }
 
-/// Elements one behind another.
-#[derive(Clone, Copy)]
-struct Walk<'a>(&'a [u8]);
-
-impl<'a> Walk<'a> {
-    /// The next element: its tag and what is in it.
-    fn next(&mut self) -> Option<(u8, &'a [u8])> {
-        let (&[tag, first], mut rest) = self.0.split_first_chunk::<2>()?;
-        let mut len = usize::from(first);
-        if first & 0x80 != 0 {
-            let bytes = usize::from(first & 0x7f);
-            if bytes == 0 || bytes > 3 {
-                return None;
-            }
-            let (digits, behind) = rest.split_at_checked(bytes)?;
-            len = digits.iter().fold(0, |len, digit| len << 8 | usize::from(*digit));
-            rest = behind;
-        }
-        let (inner, behind) = rest.split_at_checked(len)?;
-        self.0 = behind;
-        Some((tag, inner))
-    }
-
-    /// What is in the next element, which must have this tag.
-    fn enter(&mut self, tag: u8) -> Option<&'a [u8]> {
-        self.next().filter(|(found, _)| *found == tag).map(|(_, inner)| inner)
-    }
-
-    fn skip_if(&mut self, tag: u8) {
-        if self.0.first() == Some(&tag) {
-            let _ = self.next();
-        }
-    }
-}
-
-const BOOLEAN: u8 = 0x01;
-const OCTETS: u8 = 0x04;
-const OID: u8 = 0x06;
-const UTF8: u8 = 0x0c;
-const PRINTABLE: u8 = 0x13;
-const IA5: u8 = 0x16;
-const SEQUENCE: u8 = 0x30;
-const SET: u8 = 0x31;
 /// 2.5.4.3
 const COMMON_NAME: &[u8] = &[0x55, 4, 3];
 /// 2.5.29.17
