@@ -12,6 +12,8 @@
 mod alloc;
 #[path = "support/pace.rs"]
 mod pace;
+#[path = "support/place.rs"]
+mod place;
 #[path = "support/report.rs"]
 mod report;
 #[path = "support/sched.rs"]
@@ -27,7 +29,6 @@ use spindle::proto::mqtt::{Packet, Sender, next};
 use spindle::testing::workload::{self, Step, Tongue};
 use std::io::{Read, Write};
 use std::net::SocketAddr;
-use std::process::{Command, Stdio};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 use std::thread;
@@ -75,10 +76,10 @@ fn main() {
     let address = broker.local_addr(0).expect("bound");
     let handle = broker.handle();
     let run = named("loop", move || {
-        stay_on("0");
+        place::stay_on("0");
         broker.run()
     });
-    stay_on("1");
+    place::stay_on("1");
     let heap = alloc::bytes();
     keep(address);
     let each = (alloc::bytes() - heap) / KEPT;
@@ -134,7 +135,7 @@ fn take_all(address: SocketAddr, name: &str, manner: Manner) -> usize {
     let mut left = KEPT;
     let (mut input, mut through) = (BytesMut::with_capacity(4 * READ), vec![0; READ]);
     let (heap, mut grown) = (alloc::bytes(), 0);
-    give_way();
+    place::give_way();
     let mut stream = connect(TONGUE, address, name);
     welcome(TONGUE, &mut stream);
     let words = TONGUE.subscribe(&Bytes::from_static(b"#"), manner.qos, 1);
@@ -167,26 +168,6 @@ fn take_all(address: SocketAddr, name: &str, manner: Manner) -> usize {
         }
     }
     grown
-}
-
-/// Ask the scheduler something for the calling thread alone. A machine that cannot do it says so.
-fn schedule(program: &str, args: &[&str]) {
-    let me = std::fs::read_link("/proc/thread-self").expect("a thread's number");
-    let me = me.file_name().expect("a number").to_owned();
-    let status = Command::new(program).args(args).arg(me).stdout(Stdio::null()).status();
-    if !status.is_ok_and(|s| s.success()) {
-        report::say(&format!("retained: not done: {program} {}", args.join(" ")));
-    }
-}
-
-/// From now on this thread, and what it starts, runs on this core only.
-fn stay_on(core: &str) {
-    schedule("taskset", &["--cpu-list", "--pid", core]);
-}
-
-/// From now on this thread runs when nobody else wants to.
-fn give_way() {
-    schedule("chrt", &["--idle", "--pid", "0"]);
 }
 
 /// Which device a topic of the workload is about.
