@@ -216,6 +216,13 @@ fn only_what_is_the_issuer_s_own_is_renewed_or_revoked() {
     }
     assert_eq!(desk.does(&["certs", "revoke", ca]).0, 1);
     assert_eq!(desk.does(&["certs", "renew", ca, "--new-key"]).0, 1);
+    // A client issues nothing, and nobody with a key that is not its own.
+    let client =
+        |ca: &str, key: &str| desk.does(&["certs", "client", "x", "--ca", ca, "--ca-key", key]).2;
+    let (pump_key, ca_key) = ("spindle-certs/pump.key", "spindle-certs/ca.key");
+    assert!(client(pump, pump_key).contains("this certificate may not issue others"));
+    assert!(client(ca, pump_key).contains("spindle-certs/pump.key is not its key"));
+    assert_eq!(client(ca, ca_key), "");
     // Nor is its list.
     std::fs::copy(desk.0.join("spindle-certs/crl.pem"), desk.0.join("other/crl.pem")).unwrap();
     assert_eq!(desk.does(&["certs", "crl", "--dir", "other"]).0, 1);

@@ -418,8 +418,26 @@ fn a_ruling_names_its_rule() {
     let said = String::from_utf8_lossy(&yes.stdout).into_owned();
     assert!(said.contains("`can publish room/%u/*` of group User"), "{said}");
     assert_eq!(test("room/ann/x").status.code(), Some(4));
+    assert!(said.starts_with(&format!("{file}:3: allowed")), "{said}");
+    let no = String::from_utf8_lossy(&test("room/ann/x").stdout).into_owned();
+    assert!(no.starts_with(&format!("{file}:2: denied: no rule of group User")), "{no}");
     let list = spindle(&["acl", "list", "--users", file], b"");
     assert!(String::from_utf8_lossy(&list.stdout).contains("users: joe"));
+    // The same by the configuration that names the file.
+    let config = folder.0.join("x.toml");
+    std::fs::write(&config, format!("users = {file:?}\n")).unwrap();
+    let config = config.to_str().unwrap();
+    let by = ["acl", "test", "joe", "publish", "room/joe/x", "-c", config];
+    let by_config = spindle(&by, b"");
+    assert_eq!((by_config.status.code(), &by_config.stdout), (Some(0), &yes.stdout));
+    let json = spindle(&[&by[..], &["--json"]].concat(), b"");
+    let json = String::from_utf8_lossy(&json.stdout).into_owned();
+    assert!(json.contains("\"rule\":\"can publish room/%u/*\"") && json.contains("\"line\":3"));
+    std::fs::write(config, "users = 7\n").unwrap();
+    assert_eq!(spindle(&by, b"").status.code(), Some(2));
+    std::fs::write(config, "").unwrap();
+    let open = spindle(&by, b"");
+    assert_eq!(&open.stdout[..], b"allowed: no users are configured\n");
 }
 
 #[test]

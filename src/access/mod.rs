@@ -175,6 +175,22 @@ impl Access {
         }
     }
 
+    /// The group whose rules decide, and the rule that does, as it is written. Nothing where no
+    /// rule is asked.
+    #[must_use]
+    pub fn decided_by(
+        &self,
+        who: &Principal,
+        access: &policy::Access<'_>,
+    ) -> Option<(&str, Option<&str>)> {
+        match self.standing(who) {
+            Standing::Group(group) if !reserved(access) => {
+                Some((&group.name, group.ruling(who, access).rule()))
+            }
+            _ => None,
+        }
+    }
+
     /// Everybody is welcome: the file says so and names nobody.
     fn is_open(&self) -> bool {
         self.roll.is_open()

@@ -209,7 +209,12 @@ impl Group {
     }
 }
 
-impl Ruling<'_> {
+impl<'a> Ruling<'a> {
+    /// The rule that decides, as it is written.
+    pub(super) fn rule(&self) -> Option<&'a str> {
+        self.rule.map(|rule| rule.text.as_str())
+    }
+
     /// In words, for an administrator.
     pub(super) fn explain(&self, group: &Group) -> String {
         let verdict = if self.allowed { "allowed" } else { "denied" };
