@@ -12,6 +12,7 @@ use std::sync::Arc;
 use bytes::Bytes;
 
 use crate::base::id::{Lsn, RealmId, SessionId};
+use crate::base::words::Tongue;
 use crate::topic::Topic;
 
 use super::Held;
@@ -19,6 +20,7 @@ use super::bans::Ban;
 use super::message::Message;
 use super::policy::Address;
 use super::session::Kind;
+use super::sys::Outside;
 use super::watch::{Aim, Line, Note};
 
 /// A session, and the connection that speaks for it.
@@ -281,6 +283,10 @@ pub struct ListenerRow {
     pub connections: u32,
     /// Connections that it ever took.
     pub accepted: u64,
+    /// Open connections by what they speak, in the order of [`Tongue::ALL`].
+    pub by: [u32; Tongue::ALL.len()],
+    /// When its certificate ends, in milliseconds since 1970.
+    pub until: Option<u64>,
 }
 
 /// What only the machine knows about itself.
@@ -294,6 +300,8 @@ pub struct Snapshot {
     pub listeners: Vec<ListenerRow>,
     /// Open connections.
     pub connections: usize,
+    /// Of which are clients that are in.
+    pub clients: usize,
     /// Of which have not identified themselves.
     pub strangers: u32,
     /// Password checks that wait for a worker or are with one.
@@ -302,6 +310,10 @@ pub struct Snapshot {
     pub stalled: usize,
     /// It goes down.
     pub stopping: bool,
+    /// What only the street knows.
+    pub outside: Outside,
+    /// When the configuration in force was read, and whether the last reading was taken over.
+    pub reloaded: (u64, bool),
 }
 
 /// What is asked.

@@ -186,7 +186,7 @@ impl Watch {
             }
             Event::Denied { who, why, .. } => self.note(now, name_of(who), "denied", why),
             Event::Dropped { user, topic, reason } => {
-                let detail = format!("{} {reason}", String::from_utf8_lossy(topic.text()));
+                let detail = format!("{} {}", String::from_utf8_lossy(topic.text()), reason.word());
                 self.note(now, &Bytes::copy_from_slice(user), "dropped", &detail);
             }
             Event::Limited { who, limit } if self.knows(who) => {
@@ -388,7 +388,7 @@ impl Trace {
                 let user = Bytes::copy_from_slice(user);
                 (self.names.contains(&user) || self.wants(topic)).then(|| Line {
                     topic: topic.text().clone(),
-                    detail: reason.to_owned(),
+                    detail: reason.word().to_owned(),
                     ..line(now, "dropped", user)
                 })
             }

@@ -79,13 +79,22 @@ pub struct Config {
     server: Arc<ServerConfig>,
     wall: Arc<Wall>,
     named: Named,
+    /// When the certificate ends, in milliseconds since 1970, if that can be read.
+    until: Option<u64>,
 }
 
 impl Config {
+    /// When the certificate ends, in milliseconds since 1970.
+    #[must_use]
+    pub fn until(&self) -> Option<u64> {
+        self.until
+    }
+
     /// Make one, or say what is wrong with what it was to be made of.
     pub fn new(materials: &Materials<'_>) -> Result<Self, Unusable> {
         let provider = Arc::new(ring::default_provider());
         let chain = certificates(materials.certificate).map_err(Unusable::Certificate)?;
+        let until = chain.first().and_then(|first| certificate::until(first));
         let key = key(materials.key).map_err(Unusable::Key)?;
         let wall = Arc::new(Wall::default());
         let clock = Arc::<Wall>::clone(&wall);
@@ -102,7 +111,7 @@ impl Config {
             Error::InvalidCertificate(e) => Unusable::Certificate(e.to_string()),
             other => Unusable::Key(other.to_string()),
         })?;
-        Ok(Self { server: Arc::new(server), wall, named: materials.named })
+        Ok(Self { server: Arc::new(server), wall, named: materials.named, until })
     }
 }
 

@@ -17,7 +17,7 @@ use crate::hub::kept::Value;
 use crate::hub::message::Durability;
 use crate::hub::session::{Kind, Session};
 use crate::journal::{Journal, State};
-use crate::link::Inside;
+use crate::link::{Inside, tls};
 use crate::proto::http::events;
 use crate::proto::{Peer, Protocol};
 
@@ -130,16 +130,21 @@ impl Engine {
             },
             connections: held(no).0,
             accepted: held(no).1,
+            by: self.held.get(no).map(|held| held.by).unwrap_or_default(),
+            until: l.link.tls.as_ref().and_then(tls::Config::until),
         });
         Snapshot {
             started: started.wall,
             uptime_ms: now.mono.saturating_sub(started.mono) / MS,
             listeners: listeners.collect(),
             connections: self.conns.len(),
+            clients: self.clients(),
             strangers: self.strangers,
             checks: self.line.len(),
             stalled: self.stalled.len(),
             stopping: self.stopping,
+            outside: self.outside,
+            reloaded: (self.reloaded.0.max(started.wall), self.reloaded.1),
         }
     }
 

@@ -50,7 +50,7 @@ pub const ROWS: &[(&str, &str)] = &[
     (
         "Listener",
         "listener:i protocol:s address:s tls:b inside:s proxy:b durability:s \
-      connections:i accepted:i",
+      connections:i accepted:i certificate_until:s?",
     ),
     ("Limit", "name:s value:s? default:s doc:s"),
     ("Unspelled", "protocol:s topic:s count:i"),
