@@ -1,9 +1,10 @@
 //! Floor 6. What clients at work feel while people look at the broker.
 //!
-//! Ten thousand clients are there. Short windows take turns: calm, and three viewers who do what
-//! three open consoles do and more: each follows the snapshots of every second and reads the list
-//! of all clients, page after page. The loop has one core; clients at work have another, and
-//! viewers run there when those leave time. Absent on purpose: a browser (`tests/console/run`).
+//! Ten thousand clients are there. First somebody reads the list of all of them, page after page,
+//! as fast as it comes. Then short windows take turns: calm, and three viewers, each of whom
+//! follows the snapshots of every second and turns a page with each. The loop has one core;
+//! clients at work have another, and viewers run there when those leave time. Absent on purpose: a
+//! browser (`tests/console/run`).
 #![expect(clippy::disallowed_methods, reason = "a program with a command line")]
 
 #[path = "support/crowd.rs"]
@@ -37,9 +38,10 @@ const PAIRS: usize = if SMALL { 2 } else { 30 };
 const WINDOW: Duration = Duration::from_millis(if SMALL { 100 } else { 2_000 });
 const VIEWERS: usize = 3;
 const TONGUE: Tongue = Tongue::Mqtt5;
-/// Rows of a page, and how long somebody looks at one.
+/// Rows of a page.
 const PAGE: usize = 100;
-const LOOK: Duration = Duration::from_millis(100);
+/// Snapshots come every second; a page is turned with each, or without one after so long.
+const LOOK: Duration = Duration::from_millis(if SMALL { 50 } else { 1_500 });
 const TOKEN: &str = "what-a-viewer-knows";
 
 const KINDS: &[&str] = &["calm", "three viewers"];
@@ -51,10 +53,6 @@ struct Seen {
     over: AtomicBool,
     snapshots: AtomicU64,
     pages: AtomicU64,
-    /// Nanoseconds that pages took, in all and at most.
-    took: AtomicU64,
-    longest: AtomicU64,
-    walks: AtomicU64,
 }
 
 fn main() {
@@ -76,6 +74,7 @@ fn main() {
     });
     place::stay_on("1");
     let held = crowd::start("mqtt5", &mqtt.to_string(), HELD);
+    walk(http);
     let seen = Arc::new(Seen::default());
     let viewers = (0..VIEWERS).map(|_| {
         let seen = Arc::clone(&seen);
@@ -94,27 +93,42 @@ fn main() {
     seen.over.store(true, Relaxed);
     viewers.into_iter().for_each(|viewer| viewer.join().expect("it looked"));
     pace.end();
-    say(&seen);
+    let (pages, snapshots) = (seen.pages.load(Relaxed), seen.snapshots.load(Relaxed));
+    assert!(SMALL || pages.min(snapshots) >= (VIEWERS * PAIRS) as u64, "they looked");
+    report::say(&format!("viewers saw: {snapshots} snapshots and {pages} pages of {PAGE}"));
     crowd::end(held);
     handle.stop();
     assert!(run.join().is_ok_and(|end| end.is_ok()), "the broker ended well");
 }
 
-fn say(seen: &Seen) {
-    let get = |n: &AtomicU64| n.load(Relaxed);
-    let (pages, walks, snapshots) = (get(&seen.pages), get(&seen.walks), get(&seen.snapshots));
-    assert!(SMALL || walks >= VIEWERS as u64, "{walks} walks through the list");
-    let (each, longest) = (get(&seen.took) / pages.max(1) / 1_000, get(&seen.longest) / 1_000);
+/// Read the list of all clients, page after page.
+fn walk(http: SocketAddr) {
+    let clock = Clock::start();
+    let (mut stream, mut names) = (BufReader::new(ask(http, None)), BTreeSet::new());
+    let (mut after, mut took) = (String::new(), Vec::new());
+    loop {
+        let began = clock.now().mono;
+        let next = page(&mut stream, &after, &mut names);
+        took.push((clock.now().mono - began) / 1_000);
+        match next {
+            Some(next) => after = next,
+            None => break,
+        }
+    }
+    assert_eq!(names.len(), HELD, "the whole list, each once");
+    let pages = took.len();
+    took.sort_unstable();
     report::say(&format!(
-        "viewers saw: {snapshots} snapshots; {pages} pages of {PAGE} clients, {each} us each and \
-         {longest} us at most; {walks} times all of {HELD}, each once"
+        "viewers walk: all of {HELD} clients, each once, in {pages} pages of {PAGE}: {} us for the \
+         middle one, {} us at most",
+        took[pages / 2],
+        took[pages - 1]
     ));
 }
 
-/// Somebody who looks whenever they are on: at snapshots, and at one page after the other.
+/// Somebody who looks whenever they are on: at snapshots, and at a page with each.
 fn view(http: SocketAddr, seen: &Seen) {
     place::give_way();
-    let clock = Clock::start();
     let mut pages = BufReader::new(ask(http, None));
     let (mut after, mut names) = (String::new(), BTreeSet::new());
     while !seen.over.load(Relaxed) {
@@ -126,20 +140,9 @@ fn view(http: SocketAddr, seen: &Seen) {
         snapshots.set_read_timeout(Some(LOOK)).expect("a socket's mode");
         let mut through = vec![0; 64 << 10];
         while seen.on.load(Relaxed) {
-            let began = clock.now().mono;
-            let next = page(&mut pages, &after, &mut names);
-            let ns = clock.now().mono - began;
+            names.clear();
+            after = page(&mut pages, &after, &mut names).unwrap_or_default();
             seen.pages.fetch_add(1, Relaxed);
-            seen.took.fetch_add(ns, Relaxed);
-            seen.longest.fetch_max(ns, Relaxed);
-            if next.is_none() {
-                let all = names.iter().filter(|name: &&String| name.starts_with("client")).count();
-                assert_eq!(all, HELD, "the whole list, each once");
-                names.clear();
-                seen.walks.fetch_add(1, Relaxed);
-            }
-            after = next.unwrap_or_default();
-            // Looking at the page, and at a snapshot if there is one.
             if let Ok(n) = snapshots.read(&mut through) {
                 assert!(n > 0, "the stream goes on");
                 let some = through[..n].windows(6).filter(|w| w == b"event:").count();
