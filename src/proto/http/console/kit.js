@@ -115,7 +115,10 @@ const KEY = 'spindle.authorization';
 /** What is shown to come in: kept for this tab, never in a cookie, so no other page can use it. */
 export const pass = {
   get: () => sessionStorage.getItem(KEY),
-  set: (value) => sessionStorage.setItem(KEY, value),
+  set: (value) => {
+    known = 0;
+    sessionStorage.setItem(KEY, value);
+  },
   drop: () => sessionStorage.removeItem(KEY),
   basic: (name, password) => `Basic ${base64(`${name}:${password}`)}`,
   bearer: (token) => `Bearer ${token}`,
@@ -149,6 +152,26 @@ export function target(route, { args = {}, query = {}, body } = {}) {
   return { method, url: where + (asked ? `?${asked}` : ''), body };
 }
 
+/** The broker knows for a minute that a password is right; to find out takes it a while. */
+const KNOWN_MS = 50000;
+let known = 0;
+let asking = null;
+
+/** Of several calls at once the first goes ahead, so that a password is looked at only once. */
+async function fetchKnown(url, options) {
+  while (asking) await asking.catch(() => {});
+  const start = Date.now();
+  const answer = fetch(url, options);
+  if (start - known > KNOWN_MS) asking = answer;
+  try {
+    const response = await answer;
+    if (response.ok && asking === answer) known = start;
+    return response;
+  } finally {
+    if (asking === answer) asking = null;
+  }
+}
+
 async function send(route, given, accept, signal) {
   const { method, url, body } = target(route, given);
   const headers = { Accept: accept };
@@ -157,7 +180,7 @@ async function send(route, given, accept, signal) {
   let response;
   try {
     // Without the browser's own credentials it also does not ask for any by itself.
-    response = await fetch(url, {
+    response = await fetchKnown(url, {
       method,
       headers,
       signal,

@@ -3,7 +3,7 @@
 // One stream for the tab, and none while nobody sees it. The last minutes are kept to draw them;
 // they begin anew with the broker. When the stream ends it is asked for again until it is there.
 
-import { call, follow } from './kit.js';
+import { Trouble, call, follow } from './kit.js';
 
 /** Seconds that are kept. */
 const KEPT = 180;
@@ -75,7 +75,7 @@ async function listen(signal) {
     let wait = 1000;
     try {
       await watch(signal, here);
-      throw new Error('the connection to the broker ended');
+      throw new Trouble(0, 'the connection to it ended');
     } catch (trouble) {
       if (signal.aborted) return;
       if (trouble.status === 401) return tell('refused', trouble.message);
@@ -85,7 +85,7 @@ async function listen(signal) {
         await call('GET /api/v1/stats', {}, signal).then((a) => here(a.data), () => {});
       } else {
         gone = true;
-        tell('lost', trouble.message);
+        tell('lost', trouble instanceof Trouble ? trouble.message : 'the connection to it ended');
       }
     }
     await new Promise((done) => setTimeout(done, wait));

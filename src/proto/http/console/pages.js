@@ -148,7 +148,8 @@ function stores(s) {
 
 function listening(s) {
   return pairs(s.listeners.map((l) => [`no. ${l.listener}, ${l.protocol}`,
-    `${count(l.connections)} now, ${short(l.accepted)} in all`]));
+    [`${count(l.connections)} now, ${short(l.accepted)} in all`,
+      l.certificate_until && [', certificate ends ', ago(l.certificate_until)]]]));
 }
 
 // ---- topics ----

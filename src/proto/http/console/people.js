@@ -71,6 +71,9 @@ function paged({ route, rows, query, signal, what }) {
   return { node, box, load, first };
 }
 
+/** A bar where there is something to see. */
+const used = (some, most) => (some ? meter(some, most, count(some)) : '0');
+
 const COLUMNS = {
   id: { name: 'Client', sort: 'id', wide: true,
     cell: (r) => el('a', { href: link(r.id), class: 'id' }, r.id) },
@@ -86,9 +89,9 @@ const COLUMNS = {
   subscriptions: { name: 'Subs', right: true, title: 'Subscriptions',
     cell: (r) => count(r.subscriptions) },
   inflight: { name: 'In flight', right: true,
-    cell: (r) => meter(r.inflight, r.inflight_max, count(r.inflight)) },
+    cell: (r) => used(r.inflight, r.inflight_max) },
   queued: { name: 'Queued', sort: 'queued', right: true,
-    cell: (r) => meter(r.queued, r.queued_max, count(r.queued)) },
+    cell: (r) => used(r.queued, r.queued_max) },
   bytes: { name: 'Bytes', right: true, cell: (r) => (r.queued_bytes ? bytes(r.queued_bytes) : '–') },
   dropped: { name: 'Dropped', sort: 'dropped', right: true,
     cell: (r) => el('span', { class: r.dropped ? 'warn' : '' }, count(r.dropped)) },
@@ -212,7 +215,7 @@ function ban(label, kind, value, done) {
 
 // ---- one client ----
 
-export async function client(main, { id, signal, again }) {
+export async function client(main, { id, signal }) {
   const args = { args: { id } };
   const head = el('div', { class: 'title' });
   const facts = el('section', { class: 'panel' });
@@ -221,35 +224,35 @@ export async function client(main, { id, signal, again }) {
   const events = el('section', { class: 'panel wide' });
   let drawn = '';
   const draw = (c) => {
-    const same = JSON.stringify({ ...c, inflight: 0, queued: 0, queued_bytes: 0 });
     showLimits(limits, c);
+    // Buttons are not drawn anew under somebody's finger because a number has changed.
+    const same = JSON.stringify({ ...c, inflight: 0, queued: 0, queued_bytes: 0, dropped: 0 });
     if (same === drawn) return;
     drawn = same;
-    showHead(head, c, again);
+    showHead(head, c, look);
     showFacts(facts, c);
-    showSubscriptions(subs, c, again);
+    showSubscriptions(subs, c, look);
     showEvents(events, c);
+  };
+  const look = async () => {
+    try {
+      draw((await call('GET /api/v1/clients/{id}', args, signal)).data);
+    } catch (trouble) {
+      // A session that was not to outlive its connection is gone with it.
+      if (trouble.status === 404) {
+        drawn = '';
+        show(head, el('h1', { class: 'id' }, id), el('span', { class: 'pill' }, 'gone'));
+      } else if (trouble.name !== 'AbortError' && trouble.status !== 0) throw trouble;
+    }
   };
   const { data } = await call('GET /api/v1/clients/{id}', args, signal);
   draw(data);
   put(main, head, el('div', { class: 'panels' }, facts, limits, may(data), subs, events),
     callBox('GET /api/v1/clients/{id}', args));
-  const look = async () => {
-    if (signal.aborted) return;
-    try {
-      if (!document.hidden && !document.getElementById('dialog').open) {
-        draw((await call('GET /api/v1/clients/{id}', args, signal)).data);
-      }
-    } catch (trouble) {
-      if (trouble.status === 404) {
-        // A session that was not to outlive its connection is gone with it.
-        show(head, el('h1', { class: 'id' }, id), el('span', { class: 'pill' }, 'gone'));
-        return;
-      }
-    }
-    setTimeout(look, 2000);
-  };
-  setTimeout(look, 2000);
+  const every = setInterval(() => {
+    if (!document.hidden && !document.getElementById('dialog').open) look().catch(complain);
+  }, 2000);
+  signal.addEventListener('abort', () => clearInterval(every));
 }
 
 function showHead(head, c, again) {
@@ -305,6 +308,7 @@ function showSubscriptions(node, c, again) {
   });
   list.set(c.subscribed);
   show(node, el('div', { class: 'title' }, el('h2', {}, `Subscriptions (${c.subscribed.length})`),
+    el('span', { class: 'grow' }),
     action('POST /api/v1/clients/{id}/subscriptions', 'Subscribe…', {
       about: ['Let ', el('b', {}, c.id), ' listen.'],
       title: 'Subscribe',
