@@ -373,6 +373,19 @@ def kept_values_are_found_shown_and_deleted(it):
 
 
 @check()
+def a_listener_says_when_its_certificate_ends(it):
+    it.go("listeners")
+    row = ("return [...document.querySelectorAll('tbody tr')]"
+           ".find(r => r.textContent.includes(arguments[0]))?.textContent")
+    text = it.browser.until(row, f"127.0.0.1:{it.broker.mqtts}")
+    if not re.search(r"TLSin [0-9]+ d", text):
+        raise AssertionError(text)
+    same("in " in it.browser.run(row, f"127.0.0.1:{it.broker.mqtt}"), False, "a certificate")
+    it.go("")
+    it.sees("certificate ends in", ".facts dd")
+
+
+@check()
 def a_trace_shows_what_happens(it):
     it.go("trace?topic=load%2F1%2F%23")
     it.sees("published", ".event")

@@ -35,11 +35,15 @@ class Broker:
 
     def __init__(self, program, folder):
         self.program, self.folder = str(program), folder
-        self.mqtt, self.http = free_port(), free_port()
+        self.mqtt, self.mqtts, self.http = free_port(), free_port(), free_port()
         made = subprocess.run(
             [self.program, "hash"], input=PASSWORD, capture_output=True, text=True, check=True
         )
         self.hash = made.stdout.split()[-1]
+        self.certificates = f"{folder}/certs"
+        for words in [["ca"], ["server"]]:
+            command = [self.program, "certs", "--dir", self.certificates, *words]
+            subprocess.run(command, capture_output=True, check=True)
         (folder / "users.toml").write_text(USERS)
         (folder / "spindle.toml").write_text(self._configuration())
         self.running = None
@@ -53,7 +57,10 @@ class Broker:
             f'data = "{self.folder}/data"\nusers = "{self.folder}/users.toml"\n'
             f'[log]\nlevel = "warn"\nfile = "{self.folder}/broker.log"\n'
             f'[admin]\nlisten = "http://127.0.0.1:{self.http}"\n{admins}'
+            f'[tls]\ncert = "{self.certificates}/server.pem"\n'
+            f'key = "{self.certificates}/server.key"\n'
             f'[[listener]]\nurl = "mqtt://127.0.0.1:{self.mqtt}"\n'
+            f'[[listener]]\nurl = "mqtts://127.0.0.1:{self.mqtts}"\n'
             f'[limits]\nhistory_clients_max = 20000\n'
         )
 
