@@ -13,7 +13,7 @@ import urllib.parse
 import urllib.request
 
 from browser import until
-from load import PASSWORD, Client
+from load import PASSWORD, TOKEN, Client, forward
 
 CHECKS = []
 HOSTILE = '<img src=x onerror=document.title="hurt">'
@@ -614,3 +614,31 @@ def logging_out_forgets_everything(it):
     it.sees("Log in", "h1")
     same(it.browser.run("return sessionStorage.length"), 0, "things kept")
     same(it.browser.run("return document.getElementById('who').textContent"), "")
+
+
+@check(401)
+def a_token_opens_too(it):
+    it.browser.run("document.querySelector('.login details').open = true")
+    it.fill("Token", TOKEN)
+    it.press("Log in")
+    it.sees("tok", "#who")
+    it.sees("viewer", "#who")
+    it.go("listeners")
+    curl = it.browser.run("return document.querySelector('.call .copy').dataset.curl")
+    if "Bearer TOKEN'" not in curl or TOKEN in curl:
+        raise AssertionError(f"what is copied is {curl}")
+
+
+@check(404)
+def through_a_tunnel_to_the_socket_nobody_is_asked(it):
+    port = forward(f"{it.broker.folder}/data/admin.sock")
+    it.browser.open(f"http://localhost:{port}/")
+    it.sees("socket operator", "#who")
+    it.sees("ready", "#health")
+    same(it.browser.run("return document.getElementById('leave').hidden"), True, "log out hidden:")
+    client = Client(it.broker, "tunnelled")
+    it.go("clients/tunnelled", "tunnelled")
+    it.press("Kick")
+    it.press("Kick", "dialog")
+    same(client.is_gone(), True, "the client's socket is closed:")
+    it.sees("gone", ".pill")
