@@ -10,6 +10,14 @@ use crate::base::time::Now;
 #[derive(Clone, Debug)]
 pub enum Config {}
 
+impl Config {
+    /// Never called.
+    #[must_use]
+    pub fn is_alike(&self, _: &Self) -> bool {
+        match *self {}
+    }
+}
+
 /// One connection's TLS.
 #[derive(Debug)]
 pub enum Tls {}
