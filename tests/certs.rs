@@ -149,6 +149,59 @@ fn what_is_printed_is_all_that_a_broker_and_its_clients_need() {
 }
 
 #[test]
+fn an_operator_comes_in_over_tls() {
+    let desk = Desk::new();
+    for verb in [&["server"][..], &["client", "boss"]] {
+        assert_eq!(desk.does(&[&["certs"][..], verb].concat()).0, 0);
+    }
+    assert_eq!(desk.does(&["certs", "ca", "--dir", "other"]).0, 0);
+    let (_, server, _) = desk.does(&["certs", "server", "--out", "again"]);
+    let port = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
+    // The digest is that of "let me in".
+    let config = printed(&server).replace(":8883", ":0")
+        + &format!(
+            "[admin]\nlisten = \"https://127.0.0.1:{port}\"\n[[admin.token]]\nname = \"t\"\n\
+             role = \"operator\"\n\
+             sha256 = \"992db5e2595725ef68eb5066e014da8c7f6baca0afa96f1021b56b66782133f2\"\n"
+        );
+    std::fs::write(desk.0.join("x.toml"), format!("durability = \"memory\"\n{config}")).unwrap();
+    let broker = Running::by(&desk.0.join("x.toml"));
+    let url = format!("https://localhost:{port}");
+    let files = ["--cert", "spindle-certs/boss.pem", "--key", "spindle-certs/boss.key"];
+    let ctl = |ca: &str, more: &[&str], verb: &[&str]| {
+        let head = ["ctl", "--url", &url, "--token", "let me in", "--cafile", ca];
+        desk.does(&[&head[..], more, verb].concat())
+    };
+    let own = "spindle-certs/ca.pem";
+    let (code, said, wrong) = ctl(own, &files, &["listeners"]);
+    assert!(code == 0 && said.contains("mqtt"), "{said}{wrong}");
+    assert_eq!(ctl(own, &files, &["reload"]).1, "nothing changed\n");
+    assert_eq!(desk.does(&["certs", "crl"]).0, 0);
+    let said = ctl(own, &files, &["reload"]).1;
+    assert!(said.contains("certificate and key read again listeners=2"), "{said}");
+    assert_eq!(ctl(own, &[], &["listeners"]).0, 1, "without a certificate");
+    let (code, _, said) = ctl("other/ca.pem", &files, &["listeners"]);
+    assert!(code == 1 && said.contains("certificate"), "of an issuer nobody named: {said}");
+    let strange = url.replace("localhost", "127.0.0.2");
+    let there = ["ctl", "--url", &strange, "--token", "let me in", "--cafile", own];
+    let (code, _, said) = desk.does(&[&there[..], &files, &["listeners"]].concat());
+    assert!(code == 1, "by a name that is not the broker's: {said}");
+    // A context says all of it.
+    let home = desk.0.join("home");
+    let with = |args: &[&str]| {
+        let mut command = std::process::Command::new(env!("CARGO_BIN_EXE_spindle"));
+        let out = command.args(args).current_dir(&desk.0.0).env("XDG_CONFIG_HOME", &home);
+        out.output().unwrap()
+    };
+    let add = ["context", "add", "here", "--admin", &url, "--token", "let me in", "--ca", own];
+    assert!(with(&[&add[..], &files].concat()).status.success());
+    let out = with(&["ctl", "--context", "here", "clients"]);
+    assert!(out.status.success(), "{out:?}");
+    assert!(!with(&["ctl", "--context", "nowhere", "clients"]).status.success());
+    broker.end();
+}
+
+#[test]
 fn others_take_what_is_made_for() {
     let desk = Desk::new();
     assert_eq!(desk.does(&["certs", "server", "--ip", "192.0.2.1"]).0, 0);

@@ -152,6 +152,8 @@ impl Renew for Renewer {
     fn apply(&mut self, now: Now, street: Street<'_>) -> Told {
         let Some(mut ready) = self.ready.take() else { return Err("nothing was read".into()) };
         let Street { engine, doors, poller } = street;
+        let before = engine.listeners().iter().filter_map(|it| it.link.tls.clone());
+        let before: Vec<Config> = before.collect();
         self.standing = enter(&mut ready, engine, doors, poller)?;
         let mut told = ready.told;
         for gone in &ready.gone {
@@ -161,10 +163,12 @@ impl Renew for Renewer {
         if let Some(understood) = ready.understood {
             self.open = understood.open;
             if let Some(changes) = engine.hub_mut().policy.renew(understood) {
-                told.push(users::follow(&changes, now, engine));
+                told.extend(users::follow(&changes, now, engine));
             }
         }
-        let wrapped = engine.listeners().iter().filter(|it| it.link.tls.is_some()).count();
+        let others = |now: &Config| !before.iter().any(|old| old.is_alike(now));
+        let wraps = engine.listeners().iter().filter_map(|it| it.link.tls.as_ref());
+        let wrapped = wraps.filter(|now| others(now)).count();
         if wrapped > 0 {
             told.push(format!("certificate and key read again listeners={wrapped}"));
         }

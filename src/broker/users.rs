@@ -50,19 +50,23 @@ pub(super) fn read(path: &Path) -> Result<String, Error> {
 }
 
 /// Other users and rules hold from now on: show out who is not who they were, and look at every
-/// subscription again. In words, what is another.
-pub(super) fn follow(changes: &Changes, now: Now, engine: &mut Engine) -> String {
+/// subscription again. In words, what is another, if anything is.
+pub(super) fn follow(changes: &Changes, now: Now, engine: &mut Engine) -> Option<String> {
     let ended = end(changes, now, engine);
     if changes.rules {
         engine.hub_mut().recheck_all(now);
     }
-    format!(
+    let lists = [&changes.added, &changes.removed, &changes.changed];
+    if !changes.rules && lists.iter().all(|list| list.is_empty()) {
+        return None;
+    }
+    Some(format!(
         "users file read again added={} removed={} changed={} rules={} ended={ended}",
         changes.added.len(),
         changes.removed.len(),
         changes.changed.len(),
         changes.rules
-    )
+    ))
 }
 
 /// Whoever is not who they were must come in again.

@@ -1,8 +1,7 @@
 //! Floor 6. A client of the admin API: one request, one connection, over a Unix socket or TCP.
 //!
 //! Whoever can open the socket in the data directory needs no password. An answer is read whole
-//! and bounded, or line by line where it is a stream. Absent on purpose: TLS (tunnel it), and
-//! connections that are kept.
+//! and bounded, or line by line where it is a stream. Absent on purpose: connections that are kept.
 
 use std::io::{BufRead, BufReader, Read, Write};
 use std::net::TcpStream;
@@ -13,15 +12,17 @@ use std::time::Duration;
 use clap::Args;
 
 use crate::base::base64;
+use crate::client::mqtt::Tls;
 
-use super::context;
+use super::context::{self, Chosen};
 use super::json::{self, Value};
 
 /// Flags that say where the admin API is.
 #[derive(Args, Clone, Debug)]
 pub(super) struct Where {
-    /// Its URL: http://host:port, or unix:/path [default: the socket in the data directory]
-    #[arg(long, global = true, value_name = "URL", env = "SPINDLE_ADMIN")]
+    /// Its URL: http://host:port, https://host:port, or unix:/path [default: the socket in the
+    /// data directory]
+    #[arg(long, visible_alias = "url", global = true, value_name = "URL", env = "SPINDLE_ADMIN")]
     admin: Option<String>,
     /// The broker's data directory
     #[arg(long, global = true, value_name = "DIR", default_value = "spindle-data")]
@@ -34,6 +35,25 @@ pub(super) struct Where {
     /// A name of [[admin.user]]; its password is in SPINDLE_ADMIN_PASSWORD
     #[arg(long, global = true, value_name = "NAME", env = "SPINDLE_ADMIN_USER")]
     admin_user: Option<String>,
+    /// Trust the issuers in this file (PEM), for https
+    #[arg(long, global = true, value_name = "FILE", env = "SPINDLE_CA")]
+    cafile: Option<PathBuf>,
+    /// Our certificate (PEM), for https
+    #[arg(long, global = true, value_name = "FILE", requires = "key", env = "SPINDLE_CERT")]
+    cert: Option<PathBuf>,
+    /// Its private key (PEM)
+    #[arg(long, global = true, value_name = "FILE", requires = "cert", env = "SPINDLE_KEY")]
+    key: Option<PathBuf>,
+    /// Do not compare the broker's name with its certificate
+    #[arg(long, global = true)]
+    insecure: bool,
+    /// Take what is not said here from this context
+    #[arg(long, global = true, value_name = "NAME", env = "SPINDLE_CONTEXT")]
+    #[arg(conflicts_with = "no_context")]
+    context: Option<String>,
+    /// Take nothing from any context
+    #[arg(long, global = true)]
+    no_context: bool,
     /// Answers as JSON
     #[arg(long, global = true)]
     pub(super) json: bool,
@@ -49,6 +69,7 @@ pub(super) struct Admin {
 enum Place {
     Unix(PathBuf),
     Tcp(String),
+    Tls(String, Box<Tls>),
 }
 
 /// What was answered.
@@ -60,19 +81,13 @@ pub(super) struct Answer {
 impl Where {
     /// Judge the flags.
     pub(super) fn admin(&self) -> Result<Admin, String> {
-        let chosen = context::chosen(None).unwrap_or_default();
+        let chosen = match self.no_context {
+            true => Chosen::default(),
+            false => context::chosen(self.context.as_deref())?,
+        };
         let place = match self.admin.as_deref().or(chosen.admin.as_deref()) {
             None => Place::Unix(self.data.join("admin.sock")),
-            Some(url) => match (url.strip_prefix("unix:"), url.strip_prefix("http://")) {
-                (Some(path), _) => Place::Unix(path.into()),
-                (_, Some(rest)) => {
-                    let host = rest.split('/').next().unwrap_or_default();
-                    let has_port =
-                        host.rsplit(':').next().is_some_and(|p| p.parse::<u16>().is_ok());
-                    Place::Tcp(if has_port { host.to_owned() } else { format!("{host}:18083") })
-                }
-                _ => return Err(format!("not http:// and not unix: {url}")),
-            },
+            Some(url) => self.place(url, &chosen)?,
         };
         #[expect(clippy::disallowed_methods, reason = "here the command line asks the environment")]
         let password = std::env::var("SPINDLE_ADMIN_PASSWORD").unwrap_or_default();
@@ -87,6 +102,41 @@ impl Where {
             return Err("a token has no control characters".to_owned());
         }
         Ok(Admin { place, proof })
+    }
+}
+
+impl Where {
+    fn place(&self, url: &str, chosen: &Chosen) -> Result<Place, String> {
+        if let Some(path) = url.strip_prefix("unix:") {
+            return Ok(Place::Unix(path.into()));
+        }
+        let (scheme, rest) = url.split_once("://").unwrap_or_default();
+        let host = rest.split('/').next().unwrap_or_default();
+        let colon = host.rfind(':').filter(|at| host.rfind(']').is_none_or(|end| end < *at));
+        let with = |port: u16| match colon {
+            Some(_) => host.to_owned(),
+            None => format!("{host}:{port}"),
+        };
+        match (scheme, host) {
+            (_, "") => Err(format!("not http://, not https:// and not unix: {url}")),
+            ("http", _) => Ok(Place::Tcp(with(18083))),
+            ("https", _) => {
+                let either = |own: &Option<PathBuf>, other: &Option<PathBuf>| {
+                    own.clone().or_else(|| other.clone())
+                };
+                Ok(Place::Tls(
+                    with(18084),
+                    Box::new(Tls {
+                        ca_file: either(&self.cafile, &chosen.ca),
+                        certificate: either(&self.cert, &chosen.cert),
+                        key: either(&self.key, &chosen.key),
+                        any_name: self.insecure || chosen.insecure,
+                        ..Tls::default()
+                    }),
+                ))
+            }
+            _ => Err(format!("not http://, not https:// and not unix: {url}")),
+        }
     }
 }
 
@@ -150,7 +200,7 @@ impl Admin {
         let mut head = format!("{method} {path} HTTP/1.1\r\nConnection: close\r\n");
         head += &match &self.place {
             Place::Unix(_) => "Host: localhost\r\n".to_owned(),
-            Place::Tcp(host) => format!("Host: {host}\r\n"),
+            Place::Tcp(host) | Place::Tls(host, _) => format!("Host: {host}\r\n"),
         };
         if let Some(proof) = &self.proof {
             head += &format!("Authorization: {proof}\r\n");
@@ -188,6 +238,15 @@ impl Admin {
                 stream.set_read_timeout(timeout).map_err(wrong)?;
                 stream.write_all(request).map_err(wrong)?;
                 Ok((Box::new(stream), host.clone()))
+            }
+            Place::Tls(host, tls) => {
+                let wrong = |e: std::io::Error| format!("{host}: {e}; does the broker run?");
+                let stream = TcpStream::connect(host).map_err(wrong)?;
+                stream.set_read_timeout(timeout).map_err(wrong)?;
+                let name = host.rsplit_once(':').map_or(host.as_str(), |(name, _)| name);
+                let name = name.trim_start_matches('[').trim_end_matches(']');
+                let stream = tls.ask(name, stream, request).map_err(|e| format!("{host}: {e}"))?;
+                Ok((stream, host.clone()))
             }
         }
     }

@@ -337,6 +337,14 @@ pub(super) fn table(rows: &[Value], columns: &[&str]) -> String {
 /// A document as lines: `name value`, lists inside as JSON.
 fn plain(value: &Value) -> String {
     let Value::Object(members) = value else { return value.plain() };
+    // What an operation has to say, in as many lines as that takes.
+    if let [(name, Value::Text(_))] = &members[..]
+        && name == b"result"
+    {
+        let said = value.member("result").map(Value::plain).unwrap_or_default();
+        let lines: Vec<String> = said.lines().map(|l| l.escape_debug().to_string()).collect();
+        return lines.join("\n").replace("\\\"", "\"");
+    }
     let name = |name: &[u8]| String::from_utf8_lossy(name).into_owned();
     let width = members.iter().map(|(own, _)| own.len()).max().unwrap_or(0);
     let line = |(own, value): &(Vec<u8>, Value)| {
@@ -404,5 +412,7 @@ mod tests {
     fn a_document_is_lines() {
         let value = parse(br#"{"a":"x","long":[1,"y"],"none":null}"#).unwrap();
         assert_eq!(plain(&value), "a     x\nlong  [1,\"y\"]\nnone");
+        let value = parse(br#"{"result":"one \"x\"\ntwo\u001b"}"#).unwrap();
+        assert_eq!(plain(&value), "one \"x\"\ntwo\\u{1b}");
     }
 }

@@ -92,8 +92,13 @@ fn describe(command: &Command, path: &mut Vec<String>, text: &mut String) {
     };
     let marks = if path.len() == 1 { "##" } else { "###" };
     *text += &format!("\n{marks} {}\n\n{}\n", path.join(" "), plain(command.get_about()));
+    let below = path.len() > 1;
     let shown = |arg: &&Arg| {
         let id = arg.get_id().as_str();
+        // What all verbs below one share stands with that one.
+        if below && arg.is_global_set() {
+            return false;
+        }
         id != "help" && id != "version" && !arg.is_hide_set()
     };
     let args: Vec<&Arg> = command.get_arguments().filter(shown).collect();

@@ -38,6 +38,7 @@ use clap::{Parser, Subcommand};
 
 use crate::base::limits::{Limits, Row};
 use crate::config::Wrong;
+use crate::config::keys::named_elsewhere;
 pub use docs::chapter;
 pub use exit::codes;
 use flags::Flags;
@@ -221,7 +222,8 @@ fn misread(error: &clap::Error) -> ExitCode {
 
 fn limits() -> u8 {
     let row = |row: &Row| format!("{}={}\n    {}", row.name, row.default, row.doc);
-    say(&Limits::ALL.iter().map(row).collect::<Vec<_>>().join("\n"))
+    let rows = Limits::ALL.iter().filter(|row| named_elsewhere(row.name).is_none());
+    say(&rows.map(row).collect::<Vec<_>>().join("\n"))
 }
 
 /// A line on standard output. Nobody listening is no reason to fail loudly.

@@ -2,7 +2,8 @@
 //!
 //! A request names a topic to answer to and a few bytes to know the answer by; a reply sends
 //! whatever a command prints, or the question itself, to that topic with those bytes. Several
-//! replies may answer one request. Absent on purpose: PRX1, whose library has no requests.
+//! replies may answer one request. Absent on purpose: PRX1, where a message
+//! names nobody to answer to.
 
 use std::io::Write;
 use std::process::{Command, Stdio};
@@ -73,7 +74,7 @@ fn connect(link: &Link) -> Result<(Plan, Client), u8> {
     })?;
     let nobody = Road::Mqtt(Box::default());
     let Road::Mqtt(builder) = std::mem::replace(&mut plan.road, nobody) else {
-        complain("Error: requests need MQTT 5.0.");
+        complain("Error: PRX1 has no requests; ask and answer over MQTT 5.0 (mqtt://).");
         return Err(exit::CLIENT);
     };
     match builder.connect() {

@@ -270,6 +270,15 @@ fn the_environment_and_flags_are_as_strict() {
     );
     let bounds = wrong(&[("SPINDLE__LIMITS__PACKETS_TURN", "0")], &[]);
     assert_eq!(bounds, ["SPINDLE__LIMITS__PACKETS_TURN: packets_turn=0: at least 1"]);
+    // One number has one key.
+    assert_eq!(
+        wrong(&[("SPINDLE__LIMITS__SYS_INTERVAL_S", "5")], &[("limit", "sys_interval_s=5")]),
+        [
+            "SPINDLE__LIMITS__SYS_INTERVAL_S: no key is called so, did you mean \
+             \"SPINDLE__SYS_INTERVAL\"?",
+            "--limit sys_interval_s=5: use --sys-interval 5 instead",
+        ]
+    );
 }
 
 #[test]

@@ -173,6 +173,9 @@ fn hint(section: Section, name: &str) -> String {
         (outer == section.name() && !last.is_empty()).then_some(last)
     });
     let all = keys::all();
+    if let Some(key) = keys::named_elsewhere(name) {
+        return format!(", it is {key:?} here, above all sections");
+    }
     if section == Section::Root && name == "listen" {
         return ", in a file every listener is a [[listener]] table with a url".into();
     }

@@ -172,7 +172,7 @@ pub const ENV: &str = "SPINDLE__";
 /// Every key, sections in their order.
 #[must_use]
 pub fn all() -> Vec<Key> {
-    let limits = Limits::ALL.iter().map(bound);
+    let limits = Limits::ALL.iter().filter(|row| named_elsewhere(row.name).is_none()).map(bound);
     KEYS.iter().copied().chain(limits).collect()
 }
 
@@ -180,7 +180,8 @@ pub fn all() -> Vec<Key> {
 #[must_use]
 pub fn find(section: Section, name: &str) -> Option<Key> {
     if section == Section::Limits {
-        return Limits::ALL.iter().find(|row| row.name == name).map(bound);
+        let row = Limits::ALL.iter().find(|row| row.name == name);
+        return row.filter(|row| named_elsewhere(row.name).is_none()).map(bound);
     }
     KEYS.iter().find(|key| key.section == section && key.name == name).copied()
 }
@@ -188,6 +189,12 @@ pub fn find(section: Section, name: &str) -> Option<Key> {
 /// The keys of a section, in order.
 pub fn of(section: Section) -> impl Iterator<Item = Key> {
     all().into_iter().filter(move |key| key.section == section)
+}
+
+/// The key that says this bound, for one that is no key among the bounds.
+#[must_use]
+pub fn named_elsewhere(bound: &str) -> Option<&'static str> {
+    ELSEWHERE.iter().find(|(name, _)| *name == bound).map(|(_, key)| *key)
 }
 
 /// A row of the table of bounds as a key.
@@ -218,6 +225,9 @@ const LIKE: [(&str, &[&str]); 11] = [
     ("qos_max", &["max_qos"]),
     ("http_head_bytes_max", &["websockets_headers_size"]),
 ];
+/// Bounds that have a key of their own, by mosquitto's name: two keys for one number would leave
+/// open which of them counts.
+const ELSEWHERE: [(&str, &str); 1] = [("sys_interval_s", "sys_interval")];
 /// Bounds by which something was made at the start.
 const UNALTERED: [&str; 4] =
     ["segment_bytes", "verify_at_once", "read_bytes_turn", "retained_inline_bytes"];
@@ -241,6 +251,10 @@ mod tests {
             assert_eq!(names.count(), 1, "{full} is there twice");
             let flags = all.iter().filter(|k| !key.flag.is_empty() && k.flag == key.flag);
             assert!(flags.count() <= 1, "--{} is there twice", key.flag);
+        }
+        for (name, key) in ELSEWHERE {
+            assert!(Limits::ALL.iter().any(|row| row.name == name), "{name}");
+            assert!(find(Section::Limits, name).is_none() && find(Root, key).is_some(), "{key}");
         }
         for (name, _) in LIKE {
             assert!(find(Section::Limits, name).is_some(), "{name}");

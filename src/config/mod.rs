@@ -272,13 +272,20 @@ fn from_environment(env: &[(String, String)], given: &mut Given, faults: &mut Ve
             Some(key) => put(given, faults, key, text, origin),
             None => {
                 let names: Vec<String> = all.iter().filter_map(Key::env).collect();
-                let like = near(name, names.iter().map(String::as_str));
+                let moved = name.strip_prefix(LIMITS_ENV).map(str::to_ascii_lowercase);
+                let moved = moved.and_then(|name| keys::named_elsewhere(&name));
+                let moved = moved.map(|key| format!("{ENV}{}", key.to_ascii_uppercase()));
+                let like = moved.as_deref();
+                let like = like.or_else(|| near(name, names.iter().map(String::as_str)));
                 let like = like.map_or_else(String::new, |l| format!(", did you mean {l:?}?"));
                 faults.push(Fault { origin, text: format!("no key is called so{like}") });
             }
         }
     }
 }
+
+/// How the variables of bounds begin.
+const LIMITS_ENV: &str = "SPINDLE__LIMITS__";
 
 /// Flags; `limit` names the key it is for, and what may be repeated adds up.
 fn from_flags(flags: &[(String, String)], given: &mut Given, faults: &mut Vec<Fault>) {
@@ -314,6 +321,10 @@ fn limit(pair: &str, origin: Origin, given: &mut Given, faults: &mut Vec<Fault>)
         return faults.push(Fault { origin, text });
     };
     let (name, text) = (name.trim(), text.trim());
+    if let Some(key) = keys::named_elsewhere(name) {
+        let flag = key.replace('_', "-");
+        return faults.push(Fault { origin, text: format!("use --{flag} {text} instead") });
+    }
     // The table of bounds says itself what is wrong.
     let flaw = crate::base::limits::Limits::default().set(name, text).err();
     match (keys::find(Section::Limits, name), flaw) {

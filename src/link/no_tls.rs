@@ -16,6 +16,12 @@ impl Config {
     pub fn until(&self) -> Option<u64> {
         match *self {}
     }
+
+    /// Never called.
+    #[must_use]
+    pub fn is_alike(&self, _: &Self) -> bool {
+        match *self {}
+    }
 }
 
 /// One connection's TLS.

@@ -24,6 +24,8 @@ use rustls::{
     ServerConfig, ServerConnection,
 };
 
+use sha2::{Digest, Sha256};
+
 use super::Flaw;
 use super::certificate::{self, Named};
 use crate::base::outbound::Outbound;
@@ -56,6 +58,19 @@ pub struct Materials<'a> {
     pub named: Named,
 }
 
+impl Materials<'_> {
+    fn digest(&self) -> [u8; 32] {
+        let mut hash = Sha256::new();
+        for part in [Some(self.certificate), Some(self.key), self.ca, self.crl] {
+            // A length in front, so that no two ways of cutting look the same.
+            hash.update(part.map_or(u64::MAX, |part| part.len() as u64).to_le_bytes());
+            hash.update(part.unwrap_or_default());
+        }
+        hash.update([self.client as u8, self.named as u8]);
+        hash.finalize().into()
+    }
+}
+
 /// Why materials make no configuration.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub enum Unusable {
@@ -81,6 +96,8 @@ pub struct Config {
     named: Named,
     /// When the certificate ends, in milliseconds since 1970, if that can be read.
     until: Option<u64>,
+    /// Of all that it was made of.
+    digest: [u8; 32],
 }
 
 impl Config {
@@ -111,7 +128,14 @@ impl Config {
             Error::InvalidCertificate(e) => Unusable::Certificate(e.to_string()),
             other => Unusable::Key(other.to_string()),
         })?;
-        Ok(Self { server: Arc::new(server), wall, named: materials.named, until })
+        let (server, digest) = (Arc::new(server), materials.digest());
+        Ok(Self { server, wall, named: materials.named, until, digest })
+    }
+
+    /// Is the other one made of the same?
+    #[must_use]
+    pub fn is_alike(&self, other: &Self) -> bool {
+        self.digest == other.digest
     }
 }
 

@@ -132,7 +132,12 @@ impl Reloads {
             (_, Err(why)) => Err(why),
             (None, Ok(())) => Err("there is nothing that could be read again".into()),
         };
-        self.answer(now, engine, &told);
+        // Whoever asked has an answer, and the log a line.
+        let same = |told: String| match told.is_empty() {
+            true => "nothing changed".to_owned(),
+            false => told,
+        };
+        self.answer(now, engine, &told.map(same));
         let next = std::mem::take(&mut self.next);
         for asker in next {
             self.ask(now, asker, engine);

@@ -9,7 +9,7 @@ use crate::mqtt::{Mqtt, publish};
 use crate::process::{LONG, Scratch, Spindle};
 use crate::wire::Wire;
 
-const FLAGS: [&str; 4] = ["--listen", "mqtt://127.0.0.1:0", "--limit", "sys_interval_s=1"];
+const FLAGS: [&str; 4] = ["--listen", "mqtt://127.0.0.1:0", "--sys-interval", "1"];
 
 #[test]
 fn the_broker_says_how_it_is_to_whoever_asks() {

@@ -14,7 +14,7 @@ use bytes::Bytes;
 
 use crate::proto::mqtt::{Connect, Packet, Prop, Props, Version, Will, encode_vec};
 
-use super::{Client, Error};
+use super::{Client, Error, tls};
 
 /// Where the broker is.
 #[derive(Clone, Debug)]
@@ -97,6 +97,19 @@ pub struct Tls {
     pub version: Option<TlsVersion>,
     /// The application protocol to offer.
     pub alpn: Option<String>,
+}
+
+impl Tls {
+    /// Say this over a connection that is open, for protocols that answer once. What comes back is
+    /// read from what this gives.
+    pub fn ask(
+        &self,
+        host: &str,
+        socket: TcpStream,
+        question: &[u8],
+    ) -> Result<Box<dyn io::Read + Send>, Error> {
+        tls::ask(self, host, socket, question)
+    }
 }
 
 /// A version of TLS.

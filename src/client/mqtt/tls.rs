@@ -4,6 +4,7 @@
 //! purpose: encrypted keys, pre-shared keys, versions before 1.2.
 
 use std::io::{self, Read, Write};
+use std::net::TcpStream;
 use std::path::Path;
 use std::sync::Arc;
 
@@ -14,7 +15,7 @@ use rustls::pki_types::pem::PemObject;
 use rustls::pki_types::{CertificateDer, PrivateKeyDer, ServerName, UnixTime};
 use rustls::{
     CertificateError, ClientConfig, ClientConnection, DigitallySignedStruct, RootCertStore,
-    SignatureScheme, version,
+    SignatureScheme, StreamOwned, version,
 };
 
 use super::Error;
@@ -84,6 +85,23 @@ impl Session {
     pub(super) fn close(&mut self) {
         self.0.send_close_notify();
     }
+}
+
+/// Say this over TLS, for protocols that answer once: what comes back is read from the stream.
+pub(super) fn ask(
+    tls: &Tls,
+    host: &str,
+    socket: TcpStream,
+    question: &[u8],
+) -> Result<Box<dyn Read + Send>, Error> {
+    let Session(connection) = Session::new(tls, host)?;
+    let mut stream = StreamOwned::new(*connection, socket);
+    // A certificate that is refused is an error of reading or writing here.
+    let said = stream.write_all(question).and_then(|()| stream.flush());
+    said.map_err(
+        |e| if e.kind() == io::ErrorKind::InvalidData { broken(e) } else { Error::Io(e) },
+    )?;
+    Ok(Box::new(stream))
 }
 
 fn config(tls: &Tls) -> Result<ClientConfig, Error> {
