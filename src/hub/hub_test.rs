@@ -44,6 +44,27 @@ fn an_acknowledgement_waits_only_for_what_is_durable() {
 }
 
 #[test]
+fn who_begins_anew_is_welcome_when_what_was_before_cannot_come_back() {
+    let mut b = Bench::new(Limits::default());
+    for durable in [false, true] {
+        b.client("reader", |a| a.durable = true);
+        b.pump();
+        let fresh = b.client("reader", |a| (a.durable, a.fresh) = (durable, Fresh::All));
+        assert!(!fresh.present && fresh.after > b.hub.synced(), "durable: {durable}");
+        b.pump();
+        assert!(fresh.after <= b.hub.synced());
+        let tail = b.hub.journal().map(crate::journal::Journal::tail);
+        assert_eq!(tail.filter(|_| durable), durable.then_some(fresh.after), "its end is in it");
+    }
+    let wiped = b.client("reader", |a| a.fresh = Fresh::Debts);
+    assert!(wiped.present && wiped.after > b.hub.synced(), "what it was owed is gone for good");
+    b.client("guest", |a| (a.durable, a.unique) = (false, true));
+    b.pump();
+    let again = b.client("guest", |a| (a.durable, a.unique, a.fresh) = (false, true, Fresh::All));
+    assert_eq!(again.after, Lsn::START, "nothing of it was written down");
+}
+
+#[test]
 fn what_is_owed_waits_for_its_reader_and_comes_in_order() {
     let mut b = Bench::new(Limits::default());
     let reader = b.attach("reader", Fresh::No).session;

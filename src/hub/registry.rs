@@ -149,6 +149,8 @@ impl Hub {
                 Err(why) => return Err(why),
             }
         }
+        let old = instead.and_then(|old| self.sessions.get(old));
+        let replaces = old.is_some_and(|old| old.owner.is_some());
         if let Some(old) = instead {
             self.forget(now, old);
         }
@@ -165,13 +167,16 @@ impl Hub {
             self.owners.insert(no, Owner::Session(id));
             self.rehome(id, spot.map(|spot| Journal::segment_of(spot.lsn)));
         }
-        let after = after(level, spot);
+        // Whoever begins anew is told so when what was before cannot come back any more.
+        let gone = if replaces { self.written_so_far(level) } else { Lsn::START };
+        let after = after(level, spot).max(gone);
         Ok(Attached { session: id, present: false, resumed: 0, after, yielding: None })
     }
 
     /// The session's owner is back, or somebody takes its place.
     fn resume(&mut self, now: Now, id: SessionId, a: Attach) -> Result<Attached, Held> {
-        if a.fresh == Fresh::Debts {
+        let wiped = a.fresh == Fresh::Debts;
+        if wiped {
             self.wipe_debts(id)?;
         }
         let Some(s) = self.sessions.get(id) else { return Err(Held::Memory) };
@@ -227,9 +232,9 @@ impl Hub {
         // What the last connection did not wait for, this one's welcome waits for: the words of the
         // ladders come behind it.
         let recorded = self.sessions.get(id).and_then(|s| Some(s.extra.as_ref()?.recorded));
-        let sick = self.journal.as_ref().is_none_or(|j| matches!(j.state(), State::Failed(_)));
-        let recorded = recorded.filter(|_| level == Durability::Disk && !sick);
-        let after = after(level, spot).max(recorded.unwrap_or(Lsn::START));
+        let so_far = self.written_so_far(level);
+        let before = if wiped { so_far } else { recorded.unwrap_or(Lsn::START).min(so_far) };
+        let after = after(level, spot).max(before);
         Ok(Attached { session: id, present: true, resumed, after, yielding })
     }
 
@@ -250,6 +255,13 @@ impl Hub {
                 let _ = self.unsubscribe(now, id, &sub.filter, group);
             }
         }
+    }
+
+    /// What a welcome waits for that promises all of this turn's records; nothing without a disk.
+    fn written_so_far(&self, level: Durability) -> Lsn {
+        let well =
+            |j: &&Journal| level == Durability::Disk && !matches!(j.state(), State::Failed(_));
+        self.journal.as_ref().filter(well).map_or(Lsn::START, Journal::tail)
     }
 
     /// Begin the session's debts anew under a new number; subscriptions stay.

@@ -55,7 +55,7 @@ fn a_replay_takes_a_small_part_of_a_turn() {
     let reader = b.attach("reader", Fresh::No).session;
     assert_eq!(b.hub.share(reader, 4_096), 4_096);
     b.subscribe(reader, "t/*", 0);
-    assert_eq!(b.hub.share(reader, 4_096), 512, "others have the rest");
+    assert_eq!(b.hub.share(reader, 4_096), 128, "others have the rest");
     let (got, _) = called(&mut b, reader);
     assert_eq!(got.len(), 500);
     assert_eq!(b.hub.share(reader, 4_096), 4_096, "what comes now is like everybody's");
