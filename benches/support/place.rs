@@ -1,4 +1,4 @@
-//! Floor 6. Where threads of a bench run: so that two cores are divided as it says, and not by chance.
+//! Floor 6. Where threads of a bench run, so that two cores are divided as it says.
 //!
 //! By util-linux's `taskset` and `chrt`; a machine that cannot do it says so and measures on.
 

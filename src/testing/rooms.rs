@@ -474,6 +474,24 @@ impl Room {
     }
 }
 
+impl Post {
+    /// Is this, by its quality and numbers, the live message and no kept value?
+    fn is_live(&self, h: &Hearing<'_>) -> bool {
+        let me = |m: &(usize, usize, Opts)| (m.0, m.1) == (h.room, h.joined.life);
+        let pooled = |fits: &dyn Fn(u32) -> bool| {
+            self.pools.iter().any(|p| p.members.iter().any(|m| me(m) && fits(m.2.id)))
+        };
+        let debt = self.debts.get(&h.room).filter(|debt| debt.life == h.joined.life);
+        let due = |debt: &Debt| {
+            // A group may have a say in it besides; a number of nobody's is that of a replay.
+            let known = |id: &u32| debt.ids.contains(id) || pooled(&|of| of == *id);
+            let same = debt.ids.is_subset(h.ids) && h.ids.iter().all(known);
+            debt.retain && debt.qos == h.qos && same
+        };
+        debt.is_some_and(due) || pooled(&|id| h.ids.contains(&id))
+    }
+}
+
 impl Rooms {
     /// A message was taken in: from a client under this id, or not. `dropped`: who had no place.
     pub(super) fn published(
@@ -535,20 +553,7 @@ impl Rooms {
         }
         let post = self.posts.entry(no).or_default();
         let debt = post.debts.get(&room).filter(|debt| debt.life == life);
-        let mine = |(room, life, opts): &(usize, usize, Opts)| {
-            (*room, *life) == me && h.ids.contains(&opts.id)
-        };
-        // A group may have a say in it besides; a number of nobody's is that of a replay.
-        let known = |debt: &Debt, id: &u32| {
-            let pooled = |p: &Pool| p.members.iter().any(|m| (m.0, m.1) == me && m.2.id == *id);
-            debt.ids.contains(id) || post.pools.iter().any(pooled)
-        };
-        let due = |debt: &Debt| {
-            let same = debt.ids.is_subset(h.ids) && h.ids.iter().all(|id| known(debt, id));
-            debt.retain && debt.qos == h.qos && same
-        };
-        let live = debt.is_some_and(due) || post.pools.iter().any(|p| p.members.iter().any(mine));
-        let live = live && !post.done.contains_key(&me);
+        let live = post.is_live(h) && !post.done.contains_key(&me);
         // What nobody keeps for who is away is live only to who was there.
         let live = live && (h.qos > 0 || place > h.joined.place);
         if h.retain && m.retain && !live {
