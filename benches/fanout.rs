@@ -15,6 +15,7 @@ use criterion::{BenchmarkId, Criterion, Throughput, criterion_group, criterion_m
 use rig::Rig;
 use spindle::base::id::{ConnId, RealmId, SessionId};
 use spindle::base::time::Now;
+use spindle::base::words::Tongue;
 use spindle::hub::Hub;
 use spindle::hub::message::{Durability, Publication, id_of};
 use spindle::hub::policy::Principal;
@@ -55,6 +56,7 @@ impl Crowd {
             let principal = Principal { user: name.clone(), durable, ..Principal::default() };
             let attach = Attach {
                 kind: Kind::Local,
+                tongue: Tongue::Local,
                 realm: RealmId(0),
                 name,
                 durable,

@@ -9,6 +9,8 @@
 #[path = "support/alloc.rs"]
 #[expect(dead_code, reason = "`turn` asks how often, this bench how many bytes")]
 mod alloc;
+#[path = "support/crowd.rs"]
+mod crowd;
 #[path = "support/report.rs"]
 mod report;
 #[path = "support/rig.rs"]
@@ -18,26 +20,16 @@ use rig::Rig;
 use spindle::Broker;
 use spindle::hub::message::Durability;
 use spindle::testing::workload::{self, Tongue};
-use std::io::{BufRead, BufReader, Read, Write};
-use std::net::TcpStream;
-use std::process::{Child, Command, Stdio};
 
 /// Debug builds are tests.
 const HELD: usize = if cfg!(debug_assertions) { 500 } else { 10_000 };
 const PROMISED: usize = 2_048;
-/// Protocols, and what they are called here. MQTT 3.1.1 also has sessions that stay.
-const TONGUES: [(&str, Tongue); 3] =
-    [("prx1", Tongue::Prx1), ("mqtt3", Tongue::Mqtt3), ("mqtt5", Tongue::Mqtt5)];
-/// The word by which this program knows that it is to be the clients.
-const CLIENTS: &str = "as-clients-of";
 
 fn main() {
-    let mut args = std::env::args().skip_while(|arg| arg != CLIENTS).skip(1);
-    if let (Some(name), Some(address)) = (args.next(), args.next()) {
-        let known = TONGUES.iter().find(|(known, _)| *known == name);
-        return be_clients(known.expect("a protocol").1, &address);
+    if crowd::is_this() {
+        return;
     }
-    for (name, tongue) in TONGUES {
+    for (name, tongue) in crowd::TONGUES {
         on_the_engine(name, tongue);
         over_loopback(name, tongue);
     }
@@ -66,14 +58,12 @@ fn over_loopback(name: &str, tongue: Tongue) {
     let handle = broker.handle();
     let thread = std::thread::spawn(move || broker.run());
     // The loop's own buffers are there once somebody has been served.
-    let mut first = clients(name, &address, 1);
+    let first = crowd::start(name, &address, 1);
     let (heap, rss) = (alloc::bytes(), resident());
-    let mut rest = clients(name, &address, HELD);
+    let rest = crowd::start(name, &address, HELD);
     judge(&format!("{name} broker"), alloc::bytes() - heap, resident().saturating_sub(rss));
-    for child in [&mut first, &mut rest] {
-        drop(child.stdin.take());
-        assert!(child.wait().is_ok_and(|status| status.success()), "the clients ended well");
-    }
+    crowd::end(first);
+    crowd::end(rest);
     handle.stop();
     assert!(thread.join().is_ok_and(|end| end.is_ok()), "the broker ended well");
 }
@@ -82,43 +72,6 @@ fn judge(what: &str, heap: usize, rss: usize) {
     let (heap, rss) = (heap / HELD, rss / HELD);
     report::say(&format!("idle {what}: {HELD} held, {heap} B of heap each, {rss} B resident each"));
     assert!(heap < PROMISED, "{heap} bytes of heap for an idle connection");
-}
-
-/// Start a process with that many clients, and wait until all of them have subscribed.
-fn clients(name: &str, address: &str, count: usize) -> Child {
-    let program = std::env::current_exe().expect("this program");
-    let mut child = Command::new(program)
-        .args([CLIENTS, name, address, &count.to_string()])
-        .stdin(Stdio::piped())
-        .stdout(Stdio::piped())
-        .spawn()
-        .expect("a process");
-    let mut line = String::new();
-    let told = child.stdout.as_mut().map(|out| BufReader::new(out).read_line(&mut line));
-    assert!(matches!(told, Some(Ok(1..))), "the clients came in");
-    child
-}
-
-/// Log in, subscribe, say so, and hold until our input ends.
-fn be_clients(tongue: Tongue, address: &str) {
-    let count: usize = std::env::args().next_back().and_then(|n| n.parse().ok()).expect("a number");
-    let mut held = Vec::with_capacity(count);
-    for i in 0..count {
-        let mut stream = TcpStream::connect(address).expect("the broker is there");
-        let mut words = tongue.login(&format!("client{count}-{i}"), "");
-        words.extend(tongue.subscribe(&workload::topic(i), 1, 1));
-        stream.write_all(&words).expect("it listens");
-        // A welcome and the answer to the subscription: a type, a short length, a body.
-        for _ in 0..2 {
-            let mut head = [0; 2];
-            stream.read_exact(&mut head).expect("it answers");
-            stream.read_exact(&mut vec![0; usize::from(head[1])]).expect("all of it");
-        }
-        held.push(stream);
-    }
-    let mut out = std::io::stdout();
-    out.write_all(b"in\n").and_then(|()| out.flush()).expect("somebody waits for this");
-    let _ = std::io::stdin().read_to_end(&mut Vec::new());
 }
 
 /// Resident bytes of this process; 0 where the system does not say.

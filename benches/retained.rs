@@ -3,14 +3,17 @@
 //! A hundred thousand topics have a value. Again and again somebody comes, subscribes to `#` and
 //! must be given every one of them exactly once, with no bound raised and nothing dropped, while
 //! clients at work go on. Readers are quick, acknowledge everything, or read slowly; calm windows
-//! lie between. Clients, readers and broker share the machine, so a quick reader's own work is in
-//! what the others feel. Absent on purpose: a journal (the same walk, with reads from the disk).
+//! of the same length lie between. The loop has one core, the clients at work another, and readers
+//! run there when those leave time: what others feel is the broker, not how a scheduler divides two
+//! cores. Absent on purpose: a journal (the same walk, with reads from the disk).
 
 #[path = "support/alloc.rs"]
 #[expect(dead_code, reason = "here bytes count, not calls")]
 mod alloc;
 #[path = "support/pace.rs"]
 mod pace;
+#[path = "support/place.rs"]
+mod place;
 #[path = "support/report.rs"]
 mod report;
 #[path = "support/sched.rs"]
@@ -33,7 +36,7 @@ use std::time::Duration;
 
 const SMALL: bool = cfg!(debug_assertions);
 const KEPT: usize = if SMALL { 2_000 } else { 100_000 };
-const WAVES: usize = if SMALL { 1 } else { 10 };
+const WAVES: usize = if SMALL { 1 } else { 20 };
 const TONGUE: Tongue = Tongue::Mqtt5;
 /// What a slow reader does after each read of [`READ`] bytes.
 const DAWDLE: Duration = Duration::from_millis(10);
@@ -72,7 +75,11 @@ fn main() {
     let broker = broker.limits(Limits::default()).build().expect("a broker");
     let address = broker.local_addr(0).expect("bound");
     let handle = broker.handle();
-    let run = named("loop", move || broker.run());
+    let run = named("loop", move || {
+        place::stay_on("0");
+        broker.run()
+    });
+    place::stay_on("1");
     let heap = alloc::bytes();
     keep(address);
     let each = (alloc::bytes() - heap) / KEPT;
@@ -80,13 +87,16 @@ fn main() {
     let mut pace = Pace::start("retained", KINDS, TONGUE, address);
     let mut took = [0; MANNERS.len()];
     let mut grown = [0; MANNERS.len()];
+    let mut rests = [Duration::from_millis(if SMALL { 50 } else { 150 }); MANNERS.len()];
     for wave in 0..WAVES {
         for (i, manner) in MANNERS.into_iter().enumerate() {
-            let rest = Duration::from_millis(if SMALL { 50 } else { 1_000 });
-            pace.during(CALM, || thread::sleep(rest));
+            // As long as such a reader took the last time.
+            pace.during(CALM, || thread::sleep(rests[i]));
             let mut most = 0;
             let name = format!("reader{wave}-{i}");
-            took[i] += pace.during(manner.kind, || most = take_all(address, &name, manner));
+            let ns = pace.during(manner.kind, || most = take_all(address, &name, manner));
+            rests[i] = Duration::from_nanos(ns);
+            took[i] += ns;
             grown[i] = grown[i].max(most);
         }
     }
@@ -125,6 +135,7 @@ fn take_all(address: SocketAddr, name: &str, manner: Manner) -> usize {
     let mut left = KEPT;
     let (mut input, mut through) = (BytesMut::with_capacity(4 * READ), vec![0; READ]);
     let (heap, mut grown) = (alloc::bytes(), 0);
+    place::give_way();
     let mut stream = connect(TONGUE, address, name);
     welcome(TONGUE, &mut stream);
     let words = TONGUE.subscribe(&Bytes::from_static(b"#"), manner.qos, 1);

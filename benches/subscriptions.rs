@@ -21,6 +21,7 @@ use spindle::base::id::{ConnId, RealmId, SessionId};
 use spindle::base::limits::Limits;
 use spindle::base::rng::Rng;
 use spindle::base::time::{MS, Now};
+use spindle::base::words::Tongue;
 use spindle::hub::Hub;
 use spindle::hub::message::{Durability, Publication};
 use spindle::hub::policy::Principal;
@@ -78,6 +79,7 @@ fn now() -> Now {
 fn attach(hub: &mut Hub, i: usize) -> SessionId {
     let attach = Attach {
         kind: Kind::Mqtt,
+        tongue: Tongue::Mqtt311,
         realm: HERE,
         name: Bytes::from(format!("client{i}")),
         durable: false,

@@ -375,6 +375,7 @@ impl Builder {
             clock,
             poller,
             doors,
+            folder: self.journal.filter(|_| storage.is_some()),
             storage,
             workers,
             commands: asked,

@@ -6,6 +6,8 @@
 #![cfg(feature = "os")]
 #![expect(clippy::disallowed_methods, reason = "the test is the world")]
 
+#[path = "http/console.rs"]
+mod console;
 #[path = "http/house.rs"]
 mod house;
 
@@ -182,6 +184,7 @@ fn numbers_are_what_prometheus_reads() {
     let said = house.get("/metrics", VIEWER);
     assert_eq!(said.field("content-type"), Some("text/plain; version=0.0.4; charset=utf-8"));
     let (mut families, mut open) = (Vec::new(), (String::new(), String::new()));
+    let mut samples = std::collections::BTreeMap::new();
     for line in said.text().lines() {
         if let Some(rest) = line.strip_prefix("# HELP ") {
             let (name, doc) = rest.split_once(' ').expect("a meaning");
@@ -196,6 +199,7 @@ fn numbers_are_what_prometheus_reads() {
         } else {
             let (series, value) = line.rsplit_once(' ').expect("a sample");
             let name = series.split('{').next().expect("a name");
+            assert!(samples.insert(series.to_owned(), value.to_owned()).is_none(), "{line}");
             let parts = ["_bucket", "_sum", "_count"];
             let part = parts.iter().find_map(|part| name.strip_suffix(part));
             let family = part.filter(|_| open.1 == "histogram").unwrap_or(name);
@@ -214,6 +218,67 @@ fn numbers_are_what_prometheus_reads() {
         "spindle_event_loop_drift_seconds",
     ] {
         assert!(families.iter().any(|name| name == wanted), "{wanted}");
+    }
+    for family in families.iter().filter(|name| samples.contains_key(&format!("{name}_count"))) {
+        // Every bucket has what those below it have, and the last has all.
+        let begin = format!("{family}_bucket{{le=\"");
+        let of = samples
+            .iter()
+            .filter_map(|(series, value)| Some((series.strip_prefix(&begin)?, value)));
+        let end = |text: &str| {
+            text.trim_end_matches("\"}").replace("+Inf", "inf").parse::<f64>().unwrap()
+        };
+        let mut buckets: Vec<(f64, u64)> =
+            of.map(|(text, value)| (end(text), value.parse().unwrap())).collect();
+        buckets.sort_by(|a, b| a.0.total_cmp(&b.0));
+        assert!(buckets.is_sorted_by_key(|(_, below)| *below), "{family}: {buckets:?}");
+        assert_eq!(
+            buckets.last().map(|b| b.1.to_string()),
+            samples.get(&format!("{family}_count")).cloned()
+        );
+    }
+}
+
+/// What happens is counted under the words of who did it, and nowhere else.
+#[test]
+fn words_tell_apart_who_did_what() {
+    let house = House::new();
+    let value = |series: &str| -> f64 {
+        let said = house.get("/metrics", VIEWER);
+        let found = said.text().lines().find_map(|line| line.strip_prefix(series));
+        found.unwrap_or_else(|| panic!("no {series}")).trim().parse().expect("a number")
+    };
+    let mut client = house.mqtt("c1");
+    client.subscribe("a/#");
+    for qos in ["0", "1", "2"] {
+        assert_eq!(house.form("/publish", &format!("qos={qos}&topic=a/b&payload=x")).status, 200);
+        client.message();
+    }
+    drop(house.mqtt("c2"));
+    house.get("/varz", &basic("ann", "wrong"));
+    while value("spindle_connections_closed_total{reason=\"eof\"}") < 1.0 {
+        std::thread::sleep(std::time::Duration::from_millis(5));
+    }
+    for (series, wanted) in [
+        ("spindle_messages_received_total{protocol=\"broker\",qos=\"2\"}", 1.0),
+        ("spindle_messages_received_total{protocol=\"mqtt311\",qos=\"2\"}", 0.0),
+        ("spindle_messages_sent_total{protocol=\"mqtt311\",qos=\"0\"}", 3.0),
+        ("spindle_messages_sent_total{protocol=\"mqtt5\",qos=\"0\"}", 0.0),
+        ("spindle_connections{protocol=\"mqtt311\",listener=\"1\"}", 1.0),
+        ("spindle_connections{protocol=\"unknown\",listener=\"1\"}", 0.0),
+        ("spindle_auth_total{method=\"anonymous\",result=\"accepted\"}", 2.0),
+        ("spindle_auth_total{method=\"admin\",result=\"refused\"}", 1.0),
+        ("spindle_connections_closed_total{reason=\"taken_over\"}", 0.0),
+        ("spindle_config_last_reload_successful", 1.0),
+        ("spindle_sessions", 1.0),
+        ("spindle_sessions_away", 0.0),
+        ("spindle_subscriptions", 1.0),
+    ] {
+        assert_eq!(value(series), wanted, "{series}");
+    }
+    drop(house.mqtt("c1"));
+    while value("spindle_connections_closed_total{reason=\"taken_over\"}") < 1.0 {
+        std::thread::sleep(std::time::Duration::from_millis(5));
     }
 }
 
@@ -246,6 +311,7 @@ fn rows_are_what_the_description_says() {
         ("/api/v1/limits", "/data/0", "Limit"),
         ("/api/v1/stats", "/data", "Stats"),
         ("/api/v1/bans", "/data/0", "Ban"),
+        ("/api/v1/whoami", "/data", "Caller"),
     ] {
         let said = house.get(path, VIEWER).json();
         let found = said.pointer(at).unwrap_or_else(|| panic!("{path}: {said}"));

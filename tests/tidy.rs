@@ -13,6 +13,8 @@ mod floors;
 mod pairs;
 #[path = "tidy/source.rs"]
 mod source;
+#[path = "tidy/tables.rs"]
+mod tables;
 #[path = "tidy/text.rs"]
 mod text;
 #[path = "tidy/tree.rs"]
@@ -343,8 +345,32 @@ fn every_counter_is_in_the_manual() {
                  counters! {\n/// Open.\nOpened, \"opened_total\";\nClosed, \"closed_total\";\n}";
     judge(
         pairs::counters,
-        &[("src/base/stats.rs", stats), ("src/manual/operating.md", "| `opened_total` | x |")],
-        &["src/base/stats.rs:5: counter closed_total is not in src/manual/operating.md"],
+        &[("src/base/stats.rs", stats), ("src/manual/metrics.md", "| `opened_total` | x |")],
+        &["src/base/stats.rs:5: counter closed_total is not in src/manual/metrics.md"],
+    );
+}
+
+#[test]
+fn every_line_of_the_log_has_a_target_of_the_table() {
+    let levels = "pub const TARGETS: [(&str, &str); 4] = [(\"os\", \"sockets\"),\n\
+                  (\"conn\", \"who comes\"),\n(\"gone\", \"nothing\"),\n(\"rustls\", \"TLS\")];";
+    let lines = "fn f() { log::warn!(\"in this room\") }\n\
+                 fn g() { log::info!(target: \"spindle::conn\", a = 1; \"b\") }\n\
+                 fn h() { log::info!(\n target: \"spindle::lost\", \"c\") }\n\
+                 fn i() { log::debug!(target: \"spindle\", \"at the end\") }\n\
+                 #[cfg(test)]\nmod t { fn f() { log::info!(target: \"x\", \"d\") } }";
+    judge(
+        tables::log_targets,
+        &[
+            ("src/os/logging/levels.rs", levels),
+            ("src/os/a.rs", lines),
+            ("src/hub/b.rs", "fn f() { log::error!(\"e\") }"),
+        ],
+        &[
+            "src/os/a.rs:3: log target lost is not in src/os/logging/levels.rs",
+            "src/hub/b.rs:1: log target hub is not in src/os/logging/levels.rs",
+            "src/os/logging/levels.rs:3: nothing is logged as gone",
+        ],
     );
 }
 
@@ -411,41 +437,54 @@ fn the_chapter_of_statements_is_written() {
     std::fs::write(path, clauses::chapter_of(&PROJECT)).expect("the chapter can be written");
 }
 
-const REST: &str = "src/manual/rest.md";
+/// A chapter that a table makes, and the table.
+type Chapter = (&'static str, fn() -> String);
+
+/// All of them; some tables are only there with the features of the whole program.
+const CHAPTERS: &[Chapter] = &[
+    ("src/manual/rest.md", spindle::proto::http::openapi::chapter),
+    #[cfg(feature = "os")]
+    ("src/manual/configuration.md", spindle::config::chapter),
+    #[cfg(feature = "os")]
+    ("src/manual/metrics.md", spindle::os::logging::chapter),
+    #[cfg(feature = "cli")]
+    ("src/manual/cli.md", spindle::cli::chapter),
+];
 
 #[test]
-fn the_chapter_of_routes_is_what_the_table_says() {
-    let chapter = PROJECT.text(REST).unwrap_or_default();
-    let same = chapter == spindle::proto::http::openapi::chapter();
-    assert!(same, "{REST} is not made of the routes: `cargo test --test tidy -- --ignored`");
+fn chapters_are_what_their_tables_make_of_them() {
+    let stale = |(path, made): &&Chapter| PROJECT.text(path) != Some(made().as_str());
+    let stale: Vec<&str> = CHAPTERS.iter().filter(stale).map(|(path, _)| *path).collect();
+    let why = "`cargo test --test tidy -- --ignored` writes them anew";
+    assert!(stale.is_empty(), "{stale:?} are not what their tables say: {why}");
 }
 
-/// Not a test: writes the chapter anew.
+/// Not a test: writes the chapters anew.
 #[test]
-#[ignore = "writes src/manual/rest.md"]
-fn the_chapter_of_routes_is_written() {
-    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join(REST);
-    std::fs::write(path, spindle::proto::http::openapi::chapter()).expect("it can be written");
+#[ignore = "writes chapters of src/manual"]
+fn chapters_are_written() {
+    for (path, made) in CHAPTERS {
+        let path = Path::new(env!("CARGO_MANIFEST_DIR")).join(path);
+        std::fs::write(path, made()).expect("it can be written");
+    }
 }
 
-#[cfg(feature = "os")]
-const KEYS: &str = "src/manual/configuration.md";
-
-#[cfg(feature = "os")]
+/// What the dashboard asks for is there to be asked for.
 #[test]
-fn the_chapter_of_keys_is_what_the_table_makes_of_it() {
-    let now = spindle::config::chapter();
-    let why = "`cargo test --test tidy -- --ignored` writes it anew";
-    assert!(PROJECT.text(KEYS) == Some(now.as_str()), "{KEYS} is not the table's: {why}");
-}
-
-/// Not a test: writes the chapter anew.
-#[cfg(feature = "os")]
-#[test]
-#[ignore = "writes src/manual/configuration.md"]
-fn the_chapter_of_keys_is_written() {
-    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join(KEYS);
-    std::fs::write(path, spindle::config::chapter()).expect("the chapter can be written");
+fn the_dashboard_asks_for_metrics_of_the_table() {
+    let text = PROJECT.text("src/manual/service/grafana.json").expect("the dashboard");
+    let families = spindle::proto::http::families::FAMILIES;
+    let known = |name: &str| families.iter().any(|(_, all)| all.iter().any(|f| f.name == name));
+    let is_word = |c: char| c.is_alphanumeric() || c == '_';
+    let asked: Vec<&str> = text
+        .split("spindle_")
+        .skip(1)
+        .map(|rest| rest.split(|c| !is_word(c)).next().unwrap_or_default())
+        .map(|name| ["_bucket", "_sum", "_count"].iter().fold(name, |n, s| n.trim_end_matches(s)))
+        .collect();
+    assert!(asked.len() > 20, "{asked:?}");
+    let lost: Vec<&&str> = asked.iter().filter(|name| !known(name)).collect();
+    assert!(lost.is_empty(), "nobody counts {lost:?}");
 }
 
 #[test]

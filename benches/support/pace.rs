@@ -106,10 +106,12 @@ impl Pace {
         let sent = self.mouth.join().expect("somebody talked");
         let heard = self.ears.join().expect("somebody listened");
         assert_eq!(heard.len() as u64, sent, "all of it arrived");
+        let p99s = p99_of_windows(&heard, self.windows);
         for (kind, name) in self.kinds.iter().enumerate() {
             let of_kind = || heard.iter().filter(|h| h.window & 7 == kind as u32);
             let title = format!("{} {name}", self.title);
             say_times(&title, &of_kind().copied().collect::<Vec<_>>());
+            say_beside(&title, kind as u32, &p99s);
             say_spent(&title, &self.spent[kind], of_kind().count() as u64);
         }
     }
@@ -284,6 +286,39 @@ fn say_times(title: &str, heard: &[Heard]) {
         "{title}, p99 of each of {count} windows: {least} us, {low}, {middle}, {high}, {most} \
          (least, quarters, most)"
     ));
+}
+
+/// Kind and p99 of each window, in nanoseconds; without a message there is none.
+fn p99_of_windows(heard: &[Heard], windows: u32) -> Vec<Option<(u32, u64)>> {
+    let mut times: Vec<(u32, Vec<u64>)> = vec![(0, Vec::new()); windows as usize];
+    for one in heard {
+        let (kind, took) = &mut times[(one.window >> 3) as usize];
+        *kind = one.window & 7;
+        took.push(one.took);
+    }
+    let p99 = |(kind, mut took): (u32, Vec<u64>)| {
+        took.sort_unstable();
+        Some((kind, *took.get(took.len() * 99 / 100)?))
+    };
+    times.into_iter().map(p99).collect()
+}
+
+/// Each window of this kind against the one before it, which was of the first kind.
+fn say_beside(title: &str, kind: u32, p99s: &[Option<(u32, u64)>]) {
+    let beside = |pair: &[Option<(u32, u64)>]| match *pair {
+        [Some((0, before)), Some((k, p99))] if k == kind => Some(p99 as f64 / before as f64),
+        _ => None,
+    };
+    let mut ratios: Vec<f64> = p99s.windows(2).filter_map(beside).collect();
+    ratios.sort_unstable_by(f64::total_cmp);
+    let quarter = |n: usize| ratios.get(ratios.len().saturating_sub(1) * n / 4);
+    if let [Some(low), Some(middle), Some(high)] = [1, 2, 3].map(quarter) {
+        report::say(&format!(
+            "{title}, p99 of a window as a multiple of the calm window's before it: {low:.2}, \
+             {middle:.2}, {high:.2} (quarters of {})",
+            ratios.len()
+        ));
+    }
 }
 
 fn say_spent(title: &str, spent: &Spent, messages: u64) {

@@ -41,6 +41,22 @@ impl Moment {
     }
 }
 
+/// The millisecond at which this moment of the clock begins; nothing for what is no date.
+#[must_use]
+pub fn ms_of([year, month, day]: [u64; 3], [h, m, s]: [u64; 3]) -> Option<u64> {
+    let is_date = year >= 1970 && (1..=12).contains(&month) && (1..=31).contains(&day);
+    if !is_date || h > 23 || m > 59 || s > 60 {
+        return None;
+    }
+    // Years begin in March, as above.
+    let (year, march) = if month > 2 { (year, month - 3) } else { (year - 1, month + 9) };
+    let (era, year_of_era) = (year / 400, year % 400);
+    let day_of_year = (153 * march + 2) / 5 + day - 1;
+    let day_of_era = year_of_era * 365 + year_of_era / 4 - year_of_era / 100 + day_of_year;
+    let days = (era * ERA + day_of_era).checked_sub(719_468)?;
+    Some(days * DAY_MS + ((h * 60 + m) * 60 + s) * 1_000)
+}
+
 /// As RFC 3339 has it, with milliseconds.
 #[must_use]
 pub fn rfc3339(ms: u64) -> String {
@@ -79,6 +95,18 @@ mod tests {
         ] {
             assert_eq!((&*rfc3339(ms), &*http_date(ms)), (date, http));
         }
+        assert_eq!(ms_of([1994, 11, 6], [8, 49, 37]), Some(784_111_777_000));
+        for (date, time) in [
+            ([1969, 12, 31], [0; 3]),
+            ([2000, 0, 1], [0; 3]),
+            ([2000, 13, 1], [0; 3]),
+            ([2000, 1, 0], [0; 3]),
+            ([2000, 1, 32], [0; 3]),
+            ([2000, 1, 1], [24, 0, 0]),
+            ([2000, 1, 1], [0, 60, 0]),
+        ] {
+            assert_eq!(ms_of(date, time), None, "{date:?} {time:?}");
+        }
     }
 
     #[test]
@@ -90,6 +118,7 @@ mod tests {
         for n in 0..182_621u64 {
             let m = Moment::of(n * DAY_MS + 1);
             assert_eq!((m.year, m.month, m.day, m.weekday), (year, month, day, (n + 4) % 7));
+            assert_eq!(ms_of([year, month, day], [0; 3]), Some(n * DAY_MS));
             let last = match month {
                 2 => 28 + u64::from(long(year)),
                 4 | 6 | 9 | 11 => 30,

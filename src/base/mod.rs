@@ -20,6 +20,7 @@ pub mod slab;
 pub mod stats;
 pub mod time;
 pub mod wheel;
+pub mod words;
 
 #[cfg(test)]
 mod hist_test;

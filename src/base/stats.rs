@@ -1,9 +1,12 @@
 //! Floor 0. One table of counters: label, unit, meaning.
 //!
 //! The loop owns plain integers; no atomics. What shows them (log, admin, manual) reads the
-//! table, so a counter exists in one place. Every bound that can be reached has one as well.
+//! table, so a counter exists in one place. Every bound that can be reached has one as well, and
+//! some counters are told apart by words, whose sum is the counter. Absent on purpose: anything
+//! counted by a name that somebody made up.
 
 use super::limits::Limit;
+use super::words::{Action, Ending, Method, Outcome, QOS, Tongue};
 
 macro_rules! counters {
     ($($(#[doc = $doc:literal])+ $name:ident, $label:literal;)*) => {
@@ -84,16 +87,68 @@ counters! {
     StaleAnswers, "stale_answers_total";
 }
 
+/// Counts that are told apart by one word, or by two.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Split {
+    /// [`Counter::MessagesReceived`] by protocol and quality of service.
+    Received,
+    /// [`Counter::MessagesSent`] by protocol and quality of service.
+    Sent,
+    /// [`Counter::ConnectionsClosed`] by reason.
+    Closed,
+    /// [`Counter::PolicyDenied`] by action.
+    Denied,
+    /// Logins by method and result.
+    Logins,
+}
+
+impl Split {
+    const COUNT: usize = Self::Logins as usize + 1;
+    const CELLS: [usize; Self::COUNT] = [
+        Tongue::WORDS.len() * QOS.len(),
+        Tongue::WORDS.len() * QOS.len(),
+        Ending::WORDS.len(),
+        Action::WORDS.len(),
+        Method::WORDS.len() * Outcome::WORDS.len(),
+    ];
+
+    /// The counters whose sum is the sum of its cells.
+    #[must_use]
+    pub const fn adds_up_to(self) -> &'static [Counter] {
+        match self {
+            Self::Received => &[Counter::MessagesReceived],
+            Self::Sent => &[Counter::MessagesSent],
+            Self::Closed => &[Counter::ConnectionsClosed],
+            Self::Denied => &[Counter::PolicyDenied],
+            Self::Logins => &[Counter::LoginsAccepted, Counter::LoginsRefused, Counter::LoginsBusy],
+        }
+    }
+
+    /// The names of the labels with their words; one that is not told apart has one word.
+    #[must_use]
+    pub const fn labels(self) -> [(&'static str, &'static [&'static str]); 2] {
+        const NONE: (&str, &[&str]) = ("", &[""]);
+        match self {
+            Self::Received | Self::Sent => [("protocol", Tongue::WORDS), ("qos", QOS)],
+            Self::Closed => [("reason", Ending::WORDS), NONE],
+            Self::Denied => [("action", Action::WORDS), NONE],
+            Self::Logins => [("method", Method::WORDS), ("result", Outcome::WORDS)],
+        }
+    }
+}
+
 /// The values.
 #[derive(Clone, Debug)]
 pub struct Stats {
     counts: [u64; COUNTERS.len()],
     limits: [u64; Limit::ALL.len()],
+    splits: [Vec<u64>; Split::COUNT],
 }
 
 impl Default for Stats {
     fn default() -> Self {
-        Self { counts: [0; COUNTERS.len()], limits: [0; Limit::ALL.len()] }
+        let splits = Split::CELLS.map(|cells| vec![0; cells]);
+        Self { counts: [0; COUNTERS.len()], limits: [0; Limit::ALL.len()], splits }
     }
 }
 
@@ -107,6 +162,55 @@ impl Stats {
     pub fn add(&mut self, what: Counter, n: u64) {
         let count = &mut self.counts[what as usize];
         *count = count.wrapping_add(n);
+    }
+
+    fn split(&mut self, what: Split, row: usize, column: usize) {
+        let [_, (_, columns)] = what.labels();
+        let cell = self.splits.get_mut(what as usize);
+        if let Some(cell) = cell.and_then(|cells| cells.get_mut(row * columns.len() + column)) {
+            *cell = cell.wrapping_add(1);
+        }
+    }
+
+    /// A message was published, by somebody who speaks this.
+    pub fn received(&mut self, tongue: Tongue, qos: u8) {
+        self.count(Counter::MessagesReceived);
+        self.split(Split::Received, tongue as usize, usize::from(qos));
+    }
+
+    /// A message was handed to somebody who speaks this.
+    pub fn sent(&mut self, tongue: Tongue, qos: u8) {
+        self.count(Counter::MessagesSent);
+        self.split(Split::Sent, tongue as usize, usize::from(qos));
+    }
+
+    /// A connection ended.
+    pub fn closed(&mut self, ending: Ending) {
+        self.count(Counter::ConnectionsClosed);
+        self.split(Split::Closed, ending as usize, 0);
+    }
+
+    /// The policy said no to this.
+    pub fn denied(&mut self, action: Action) {
+        self.count(Counter::PolicyDenied);
+        self.split(Split::Denied, action as usize, 0);
+    }
+
+    /// A login ended.
+    pub fn login(&mut self, method: Method, outcome: Outcome) {
+        self.count(match outcome {
+            Outcome::Accepted => Counter::LoginsAccepted,
+            Outcome::Refused => Counter::LoginsRefused,
+            Outcome::Busy => Counter::LoginsBusy,
+        });
+        self.split(Split::Logins, method as usize, outcome as usize);
+    }
+
+    /// Every pair of words with its count, in order.
+    pub fn cells(&self, what: Split) -> impl Iterator<Item = ([&'static str; 2], u64)> + '_ {
+        let [(_, rows), (_, columns)] = what.labels();
+        let words = rows.iter().flat_map(|row| columns.iter().map(move |column| [*row, *column]));
+        words.zip(self.splits.get(what as usize).into_iter().flatten().copied())
     }
 
     /// Somebody reached this bound.
@@ -131,5 +235,37 @@ impl Stats {
     pub fn iter(&self) -> impl Iterator<Item = (&'static str, u64)> + '_ {
         let limits = Limit::ALL.iter().map(|limit| (limit.counter(), self.limit(*limit)));
         COUNTERS.iter().map(|(c, label, _)| (*label, self.get(*c))).chain(limits)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_told_apart_adds_up() {
+        let mut stats = Stats::default();
+        for (tongue, ..) in Tongue::ALL {
+            for qos in 0..3 {
+                stats.received(*tongue, qos);
+                stats.sent(*tongue, qos);
+            }
+        }
+        Ending::ALL.iter().for_each(|(ending, ..)| stats.closed(*ending));
+        Action::ALL.iter().for_each(|(action, ..)| stats.denied(*action));
+        for (method, ..) in Method::ALL {
+            Outcome::ALL.iter().for_each(|(outcome, ..)| stats.login(*method, *outcome));
+        }
+        let all = [Split::Received, Split::Sent, Split::Closed, Split::Denied, Split::Logins];
+        for split in all {
+            let counters = split.adds_up_to();
+            let cells: Vec<_> = stats.cells(split).collect();
+            assert!(cells.iter().all(|(_, n)| *n == 1), "{split:?}: each counted once: {cells:?}");
+            let sum: u64 = counters.iter().map(|counter| stats.get(*counter)).sum();
+            assert_eq!(cells.len() as u64, sum, "{split:?}");
+        }
+        stats.received(Tongue::Mqtt5, 2);
+        let of = |(words, _): &([&str; 2], u64)| *words == ["mqtt5", "2"];
+        assert_eq!(stats.cells(Split::Received).find(of).map(|(_, n)| n), Some(2));
     }
 }

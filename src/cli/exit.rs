@@ -49,6 +49,11 @@ pub(super) const TABLE: &[Row] = &[
     row(CLIENTS, "128 to 162", "MQTT 5.0: the broker refused the connection with this code"),
 ];
 
+/// Verbs and code of every row.
+pub fn codes() -> impl Iterator<Item = (&'static str, &'static str)> {
+    TABLE.iter().map(|row| (row.verbs, row.code))
+}
+
 /// The table as text.
 pub(super) fn text() -> String {
     let mut text = format!("{:<11} {:<25} MEANING\n", "CODE", "VERBS");

@@ -1,7 +1,7 @@
 //! Floor 6. The command line: one verb per file, and the log lines of the program.
 //!
 //! Without a verb it serves, with defaults that reach nobody but this machine. What an exit code
-//! means stands in one table of the manual's chapter on operating. Absent on purpose: what a
+//! means stands in one table (`exit`), from which the manual has it. Absent on purpose: what a
 //! configuration means (`config`).
 
 mod acl;
@@ -39,6 +39,8 @@ use clap::{Parser, Subcommand};
 use crate::base::limits::{Limits, Row};
 use crate::config::Wrong;
 use crate::config::keys::named_elsewhere;
+pub use docs::chapter;
+pub use exit::codes;
 use flags::Flags;
 
 #[derive(Parser, Debug)]
@@ -196,7 +198,7 @@ impl Verb {
             Self::Log(it) => it.run(),
             Self::ExitCodes => say(&exit::text()),
             Self::Completions { shell } => docs::completions(shell),
-            Self::Man { markdown: true, .. } => say(docs::chapter().trim_end()),
+            Self::Man { markdown: true, .. } => say(chapter().trim_end()),
             Self::Man { command, out, .. } => docs::man(command.as_deref(), out.as_deref()),
             Self::Limits => limits(),
             Self::Version => say(&format!("spindle {}", env!("CARGO_PKG_VERSION"))),

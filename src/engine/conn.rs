@@ -6,6 +6,7 @@
 use bytes::BytesMut;
 
 use crate::base::time::{Deadline, MS, Now};
+use crate::base::words::Tongue;
 use crate::hub::Hub;
 use crate::hub::policy::Address;
 use crate::link::Link;
@@ -45,6 +46,8 @@ pub(super) struct Conn {
     pub(crate) stranger: bool,
     /// Counted among those that come from this address.
     pub(crate) counted: Option<Address>,
+    /// What it speaks, as it is counted at its listener.
+    pub(crate) tongue: Tongue,
     /// Told that its first reply waits for the journal.
     pub(crate) waiting: bool,
 }
@@ -78,6 +81,7 @@ impl Conn {
             armed: Deadline::NEVER,
             stranger: true,
             counted: None,
+            tongue: Tongue::Unknown,
             waiting: false,
         }
     }

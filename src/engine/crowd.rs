@@ -16,6 +16,7 @@ use crate::base::limits::{Limit, Limits};
 use crate::base::map::{Map, Seed};
 use crate::base::stats::Counter;
 use crate::base::time::Now;
+use crate::base::words::Action;
 use crate::hub::policy::Address;
 use crate::proto::doom::Doom;
 
@@ -172,7 +173,7 @@ impl Engine {
         if !barred && self.hub.policy.accept(now, from) {
             return Ok(());
         }
-        self.hub.stats.count(Counter::PolicyDenied);
+        self.hub.stats.denied(Action::Connect);
         Err(NoSlot::Unwelcome)
     }
 

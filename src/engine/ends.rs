@@ -4,7 +4,6 @@
 //! when whoever drives the engine has written them, so nobody frees what a caller still holds.
 
 use crate::base::id::ConnId;
-use crate::base::stats::Counter;
 use crate::base::time::Now;
 use crate::hub::policy::Event;
 use crate::proto::doom::Doom;
@@ -45,7 +44,7 @@ impl Engine {
         }
         self.line.leave(conn);
         self.doomed.push_back(conn);
-        self.hub.stats.count(Counter::ConnectionsClosed);
+        self.hub.stats.closed(doom.ending());
         self.hub.observer.ended(now, conn, &name, doom.name());
         self.hub.observer.see(now, &Event::Closed { conn, reason: doom.name() });
         self.gather_awake();
@@ -92,8 +91,8 @@ impl Engine {
     /// Free the slot: from now on its id finds nobody.
     pub fn bury(&mut self, conn: ConnId) {
         self.uncount(conn);
-        if let Some(place) = self.conns.get(conn).map(|c| c.listener) {
-            self.left_from(place);
+        if let Some((place, tongue)) = self.conns.get(conn).map(|c| (c.listener, c.tongue)) {
+            self.left_from(place, tongue);
         }
         self.conns.remove(conn);
     }

@@ -55,7 +55,8 @@ impl Bench {
             level: Durability::Disk,
             link: Terms::default(),
         };
-        let listeners = vec![listener(0, Speak::Prx1), listener(1, Speak::Local)];
+        let speaks = [Speak::Prx1, Speak::Local, Speak::Http];
+        let listeners = (0u16..).zip(speaks).map(|(no, speak)| listener(no, speak)).collect();
         let engine = Engine::new(hub, listeners, 7);
         let mut bench = Self { engine, disk, jobs: Vec::new(), now };
         bench.rest();
@@ -233,4 +234,59 @@ fn who_asked_from_inside_is_told_when_the_disk_fails() {
     let mut words = Vec::new();
     b.engine.poll_words(b.now, inside, usize::MAX, &mut words);
     assert!(matches!(words[..], [Word::Refused { no: 5, .. }]), "{words:?}");
+}
+
+/// Somebody at the socket of the administration who watches.
+fn watch(bench: &mut Bench) -> ConnId {
+    let conn = bench.engine.on_accept(bench.now, 2, Address::Local, true).expect("a slot");
+    let head = b"GET /api/v1/events HTTP/1.1\r\nHost: x\r\n\r\n";
+    bench.engine.on_bytes(bench.now, conn, &mut BytesMut::from(&head[..]));
+    conn
+}
+
+fn snapshots(said: &[u8]) -> usize {
+    String::from_utf8_lossy(said).matches("event: snapshot").count()
+}
+
+#[test]
+fn a_viewer_that_takes_nothing_misses_snapshots_and_none_wait_for_it() {
+    let mut bench = Bench::new(Limits::default());
+    let (quick, slow) = (watch(&mut bench), watch(&mut bench));
+    bench.engine.on_blocked(bench.now, slow);
+    let mut heard = Vec::new();
+    for _ in 0..20 {
+        bench.pass(1_000);
+        let said = bench.rest();
+        assert!(said.iter().all(|(conn, said)| *conn != slow || said.is_empty()));
+        heard
+            .extend(said.into_iter().filter(|(conn, _)| *conn == quick).flat_map(|(_, said)| said));
+    }
+    assert_eq!(snapshots(&heard), 20);
+    bench.engine.on_drained(bench.now, slow);
+    let said: Vec<u8> = bench.rest().into_iter().flat_map(|(_, said)| said).collect();
+    assert_eq!(snapshots(&said), 1, "only the newest is told");
+    let newest = |said: &[u8]| {
+        let text = String::from_utf8_lossy(said).into_owned();
+        text.rsplit("event: snapshot").next().map(str::to_owned)
+    };
+    assert_eq!(newest(&said), newest(&heard), "and it is the one that all are told");
+}
+
+#[test]
+fn a_snapshot_is_made_for_those_who_watch_and_for_nobody_else() {
+    let mut bench = Bench::new(Limits::default());
+    bench.pass(5_000);
+    bench.rest();
+    assert!(bench.engine.watched.is_none());
+    let conn = watch(&mut bench);
+    bench.rest();
+    let first = bench.engine.watched.clone().expect("one was made");
+    bench.pass(3_000);
+    bench.rest();
+    let later = bench.engine.watched.clone().expect("one was made");
+    assert_eq!(later.0, first.0 + 3);
+    bench.engine.on_closed(bench.now, conn, false);
+    bench.pass(5_000);
+    bench.rest();
+    assert_eq!(bench.engine.watched, Some(later), "nobody watches any more");
 }

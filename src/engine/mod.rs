@@ -27,7 +27,7 @@ pub use audit::{Audit, Broken};
 use std::collections::VecDeque;
 use std::sync::Arc;
 
-use bytes::BytesMut;
+use bytes::{Bytes, BytesMut};
 
 use crate::access::gate::AdminGate;
 use crate::access::line::Line;
@@ -40,6 +40,7 @@ use crate::base::slab::Slab;
 use crate::base::stats::Counter;
 use crate::base::time::{Deadline, Now};
 use crate::base::wheel::Wheel;
+use crate::base::words::Tongue;
 use crate::hub::Hub;
 use crate::hub::admin::Operation;
 use crate::hub::backlog::Stir;
@@ -158,6 +159,13 @@ pub struct Engine {
     started: Option<Now>,
     /// Where the listeners are.
     places: Vec<String>,
+    /// The last snapshot for those who watch, and of which second it is.
+    watched: Option<(u64, Bytes)>,
+    /// What only the street knows, as it was told last.
+    outside: Outside,
+    /// When everything was last read again and taken over, and whether it was the last time; at
+    /// first that is the start.
+    reloaded: (u64, bool),
     /// What operators want of whoever drives the machine.
     operations: VecDeque<(Ticket, Operation)>,
     /// Nobody new is taken but administrators.
@@ -196,6 +204,9 @@ impl Engine {
             inside: Outbound::default(),
             started: None,
             places: Vec::new(),
+            watched: None,
+            outside: Outside::default(),
+            reloaded: (0, true),
             operations: VecDeque::new(),
             closed: false,
         }
@@ -212,12 +223,25 @@ impl Engine {
         &mut self.hub
     }
 
+    /// What only the street knows, for whoever asks.
+    pub fn set_outside(&mut self, outside: Outside) {
+        let connected = self.clients();
+        self.outside = Outside { connected, ..outside };
+    }
+
     /// Say under `$SYS` what has changed since the last time. Whoever drives the engine decides
-    /// when, and says what only the street knows.
-    pub fn publish_sys(&mut self, now: Now, outside: Outside) {
-        let connected = self.conns.len().saturating_sub(self.strangers as usize);
-        self.hub.publish_sys(now, &Outside { connected, ..outside });
+    /// when, and has said what only the street knows.
+    pub fn publish_sys(&mut self, now: Now) {
+        self.hub.publish_sys(now, &self.outside);
         self.gather_awake();
+    }
+
+    /// Everything was read again, and taken over or not.
+    pub fn on_reloaded(&mut self, now: Now, taken: bool) {
+        self.reloaded.1 = taken;
+        if taken {
+            self.reloaded.0 = now.wall;
+        }
     }
 
     /// Every bound.
@@ -264,12 +288,17 @@ impl Engine {
         let peer = Peer::new(l.speak, now, &self.hub);
         let no = l.no;
         let place = Place { listener, address, loopback };
+        let tongue = match l.speak {
+            Speak::Http => Tongue::Http,
+            Speak::Local => Tongue::Local,
+            Speak::Prx1 | Speak::Mqtt | Speak::Any => Tongue::Unknown,
+        };
         let conn = self.conns.insert_with(|_| Conn::new(peer, link, place, now));
         if let Some(c) = self.conns.get_mut(conn) {
-            c.counted = counted;
+            (c.counted, c.tongue) = (counted, tongue);
         }
         self.strangers += 1;
-        self.came_to(listener);
+        self.came_to(listener, tongue);
         self.hub.stats.count(Counter::ConnectionsOpened);
         self.hub.observer.see(now, &Event::Opened { conn, listener: no, address });
         self.settle(now, conn);
@@ -410,6 +439,9 @@ impl Engine {
         if c.stranger && !c.peer.is_stranger() {
             c.stranger = false;
             self.strangers -= 1;
+            let before = core::mem::replace(&mut c.tongue, Tongue::named(c.peer.about().protocol));
+            let (place, tongue) = (c.listener, c.tongue);
+            self.turned(place, before, tongue);
         }
         for ask in asks {
             self.on_ask(now, conn, ask);

@@ -7,6 +7,7 @@
 use crate::access::line::Places;
 use crate::base::id::ListenerNo;
 use crate::base::limits::Limits;
+use crate::base::words::Tongue;
 use crate::proto::Listener;
 
 use super::{Engine, NoSlot};
@@ -15,6 +16,8 @@ use super::{Engine, NoSlot};
 #[derive(Clone, Copy, Debug, Default)]
 pub(super) struct Held {
     pub(super) open: u32,
+    /// By what they speak.
+    pub(super) by: [u32; Tongue::ALL.len()],
     /// Since the start.
     pub(super) ever: u64,
     /// No more than this; 0: no bound of its own.
@@ -82,6 +85,13 @@ impl Engine {
         self.held.get(usize::from(place)).map_or(0, |held| held.open)
     }
 
+    /// Clients that are in: administrators are none.
+    pub(super) fn clients(&self) -> usize {
+        let none = [Tongue::Http, Tongue::Unknown].map(|tongue| tongue as usize);
+        let all = self.held.iter().flat_map(|held| held.by.iter().enumerate());
+        all.filter(|(no, _)| !none.contains(no)).map(|(_, count)| *count as usize).sum()
+    }
+
     /// Is there room at this listener?
     pub(super) fn knock_at(&self, place: u16) -> Result<(), NoSlot> {
         match self.held.get(usize::from(place)) {
@@ -91,17 +101,28 @@ impl Engine {
         }
     }
 
-    pub(super) fn came_to(&mut self, place: u16) {
+    pub(super) fn came_to(&mut self, place: u16, tongue: Tongue) {
         self.held.resize(self.listeners.len(), Held::default());
         if let Some(held) = self.held.get_mut(usize::from(place)) {
             held.open += 1;
             held.ever += 1;
+            held.by[tongue as usize] += 1;
         }
     }
 
-    pub(super) fn left_from(&mut self, place: u16) {
+    /// A connection that came there spoke `before`, and speaks `now`.
+    pub(super) fn turned(&mut self, place: u16, before: Tongue, now: Tongue) {
+        if let Some(held) = self.held.get_mut(usize::from(place)) {
+            let [from, to] = [before, now].map(|tongue| tongue as usize);
+            held.by[from] = held.by[from].saturating_sub(1);
+            held.by[to] += 1;
+        }
+    }
+
+    pub(super) fn left_from(&mut self, place: u16, tongue: Tongue) {
         if let Some(held) = self.held.get_mut(usize::from(place)) {
             held.open = held.open.saturating_sub(1);
+            held.by[tongue as usize] = held.by[tongue as usize].saturating_sub(1);
         }
     }
 }

@@ -10,6 +10,7 @@ use crate::base::id::Ticket;
 use crate::base::limits::Limit;
 use crate::base::stats::Counter;
 use crate::base::time::Now;
+use crate::base::words::{Method, Outcome};
 use crate::hub::policy::{Address, Secret};
 use crate::proto::Protocol;
 use crate::proto::doom::Doom;
@@ -35,7 +36,7 @@ impl Engine {
     ) {
         let check = Check { ticket, secret, hash };
         if let Err((full, _)) = self.line.join(ticket.conn, address, check) {
-            self.hub.stats.count(Counter::LoginsBusy);
+            self.hub.stats.login(Method::Password, Outcome::Busy);
             let limit = match full {
                 Full::Line => Limit::verify_queue_max,
                 Full::Network | Full::Connection => Limit::verify_per_address_max,

@@ -12,6 +12,7 @@ use std::sync::Arc;
 use bytes::Bytes;
 
 use crate::base::id::{Lsn, RealmId, SessionId};
+use crate::base::words::Tongue;
 use crate::topic::Topic;
 
 use super::Held;
@@ -19,6 +20,7 @@ use super::bans::Ban;
 use super::message::Message;
 use super::policy::Address;
 use super::session::Kind;
+use super::sys::Outside;
 use super::watch::{Aim, Line, Note};
 
 /// A session, and the connection that speaks for it.
@@ -281,6 +283,10 @@ pub struct ListenerRow {
     pub connections: u32,
     /// Connections that it ever took.
     pub accepted: u64,
+    /// Open connections by what they speak, in the order of [`Tongue::ALL`].
+    pub by: [u32; Tongue::ALL.len()],
+    /// When its certificate ends, in milliseconds since 1970.
+    pub until: Option<u64>,
 }
 
 /// What only the machine knows about itself.
@@ -294,6 +300,8 @@ pub struct Snapshot {
     pub listeners: Vec<ListenerRow>,
     /// Open connections.
     pub connections: usize,
+    /// Of which are clients that are in.
+    pub clients: usize,
     /// Of which have not identified themselves.
     pub strangers: u32,
     /// Password checks that wait for a worker or are with one.
@@ -302,6 +310,10 @@ pub struct Snapshot {
     pub stalled: usize,
     /// It goes down.
     pub stopping: bool,
+    /// What only the street knows.
+    pub outside: Outside,
+    /// When the configuration in force was read, and whether the last reading was taken over.
+    pub reloaded: (u64, bool),
 }
 
 /// What is asked.
@@ -311,6 +323,8 @@ pub enum Question {
     Health,
     /// How is it?
     Stats,
+    /// How is it, told to all who watch?
+    Watch,
     /// Go on with this search.
     Search(Box<Search>),
     /// The session of this name, connected if `true`.
@@ -371,6 +385,8 @@ pub enum Answer {
     Health(Vec<Check>),
     /// Facts.
     Stats(Box<Snapshot>),
+    /// How it is, as it is said to all who watch.
+    Watched(Bytes),
     /// Some sessions, and how to go on.
     Sessions(Vec<SessionRow>, Box<Search>),
     /// Some subscriptions, and how to go on.

@@ -12,6 +12,7 @@ use bytes::Bytes;
 use crate::base::id::{Lsn, OwnerNo, RealmId, SessionId};
 use crate::base::stats::Counter;
 use crate::base::time::Now;
+use crate::base::words::{Action, Loss};
 use crate::journal::job::{DiskDone, Fetch, Fetched, FetchedItem};
 use crate::journal::record::MessageRecord;
 use crate::journal::{News, State};
@@ -47,23 +48,24 @@ impl Hub {
                 return None;
             }
             let s = self.sessions.get_mut(id)?;
+            let tongue = s.tongue;
             match s.outbox.next(s.inflight_max) {
                 // What was sent once is sent again, however late (mqtt5 4.3.3-7).
                 Next::Deliver(d) if !d.dup && d.message.is_expired(now.wall) => {
-                    self.stats.count(Counter::DroppedExpired);
+                    let reason = Loss::Expired;
+                    self.stats.count(reason.counter());
                     let user = s.label().clone();
-                    let reason = "expired";
                     let event = Event::Dropped { user: &user, topic: &d.message.topic, reason };
                     self.observer.see(now, &event);
                     self.settle_ord(id, d.ord);
                 }
                 Next::Deliver(d) if checks && !d.asked && !self.may_receive(id, &d) => {
                     // Owed under rules that have changed since.
-                    self.stats.count(Counter::PolicyDenied);
+                    self.stats.denied(Action::Receive);
                     self.settle_ord(id, d.ord);
                 }
                 Next::Deliver(d) => {
-                    self.stats.count(Counter::MessagesSent);
+                    self.stats.sent(tongue, d.qos);
                     self.stats.add(Counter::PayloadSent, d.message.body.len() as u64);
                     if d.timed && self.timings.is_measured() && !d.dup {
                         self.timings.on_delivered(now, d.message.came);

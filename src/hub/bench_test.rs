@@ -5,6 +5,7 @@ use bytes::Bytes;
 use crate::base::id::{ConnId, RealmId, SessionId};
 use crate::base::limits::Limits;
 use crate::base::time::Now;
+use crate::base::words::Tongue;
 use crate::journal::memory::Memory;
 use crate::journal::{Journal, Options, perform};
 use crate::topic::{Dialect, Match, Star};
@@ -81,6 +82,7 @@ impl Bench {
         let principal = Principal { user: user.clone(), durable: true, ..Principal::default() };
         let attach = Attach {
             kind: Kind::Prx1,
+            tongue: Tongue::Prx1,
             realm: REALM,
             name: user,
             durable: true,
@@ -108,6 +110,7 @@ impl Bench {
         self.conns += 1;
         Attach {
             kind: Kind::Mqtt,
+            tongue: Tongue::Mqtt311,
             realm: REALM,
             name: Bytes::copy_from_slice(name.as_bytes()),
             durable: true,

@@ -14,6 +14,7 @@ use crate::base::id::{Lsn, OwnerNo, SessionId};
 use crate::base::limits::Limit;
 use crate::base::stats::Counter;
 use crate::base::time::Now;
+use crate::base::words::{Loss, Tongue};
 use crate::journal::record::{MessageRef, Owed, Record};
 use crate::journal::{Class, Journal, Spot};
 
@@ -109,7 +110,8 @@ impl Hub {
         if let (Some(from), Some(packet)) = (from, p.inbound) {
             self.hold_inbound(from, packet);
         }
-        self.stats.count(Counter::MessagesReceived);
+        let publisher = from.and_then(|from| self.sessions.get(from));
+        self.stats.received(publisher.map_or(Tongue::Broker, |s| s.tongue), p.qos);
         self.stats.add(Counter::PayloadReceived, p.body.len() as u64);
         let after = after(level, spots.last().copied());
         if p.qos > 0 {
@@ -188,14 +190,14 @@ impl Hub {
     /// Readers that are owed as much as they may be get nothing more, and it is said.
     fn tell_overfull(&mut self, now: Now, p: &Publication) {
         for (id, bytes) in core::mem::take(&mut self.overfull) {
-            self.stats.count(Counter::DroppedFull);
+            let reason = Loss::Owed;
+            self.stats.count(reason.counter());
             if let Some(s) = self.sessions.get_mut(id) {
                 s.dropped = s.dropped.saturating_add(1);
             }
             let user = self.label_of(Some(id));
             let limit = if bytes { Limit::queued_bytes_max } else { Limit::queued_max };
             self.limited(now, &user, limit);
-            let reason = "as much as it may be owed";
             self.observer.see(now, &Event::Dropped { user: &user, topic: &p.topic, reason });
         }
     }
@@ -413,7 +415,7 @@ impl Hub {
             };
             let attached = s.conn.is_some();
             if !attached && (t.qos == 0 || !s.durable) {
-                self.stats.count(Counter::DroppedAway);
+                self.stats.count(Loss::Away.counter());
                 continue;
             }
             let apart = self.apart;
@@ -433,10 +435,10 @@ impl Hub {
             let full = attached && t.qos > 0 && s.outbox.in_flight() >= s.inflight_max;
             let held = s.outbox.held();
             if s.outbox.push(delivery, lsn, attached, room) == Pushed::Dropped {
-                self.stats.count(Counter::DroppedFull);
+                let reason = if attached { Loss::Outbox } else { Loss::Offline };
+                self.stats.count(reason.counter());
                 s.dropped = s.dropped.saturating_add(1);
                 let user = s.label().clone();
-                let reason = if attached { "outbox full" } else { "offline queue full" };
                 let event = Event::Dropped { user: &user, topic: &p.topic, reason };
                 self.observer.see(now, &event);
                 let limit = match room {

@@ -319,6 +319,12 @@ impl Hub {
         self.meter.used()
     }
 
+    /// Of those, bytes that nobody is bound to take soon: kept values, and items of queues.
+    #[must_use]
+    pub fn memory_stored(&self) -> usize {
+        self.stored.used()
+    }
+
     /// Must publishers wait until readers have caught up?
     #[must_use]
     pub fn memory_is_short(&self) -> bool {

@@ -17,6 +17,7 @@ use bytes::Bytes;
 use crate::base::id::{ConnId, ListenerNo};
 use crate::base::limits::Limit;
 use crate::base::time::Now;
+use crate::base::words::{Action, Loss};
 use crate::topic::{Filter, Topic};
 
 /// Where a connection comes from, without its port.
@@ -273,6 +274,19 @@ pub enum Access<'a> {
     Request(&'a Topic),
 }
 
+impl Access<'_> {
+    /// What is wanted, as counters tell it apart.
+    #[must_use]
+    pub const fn action(&self) -> Action {
+        match self {
+            Self::Publish(_) => Action::Publish,
+            Self::Subscribe(_) => Action::Subscribe,
+            Self::Receive(_) => Action::Receive,
+            Self::Request(_) => Action::Request,
+        }
+    }
+}
+
 /// What a reload changed.
 #[derive(Clone, PartialEq, Eq, Debug, Default)]
 pub struct Changes {
@@ -517,8 +531,8 @@ pub enum Event<'a> {
         user: &'a [u8],
         /// Of which topic.
         topic: &'a Topic,
-        /// The name of the reason.
-        reason: &'static str,
+        /// Why.
+        reason: Loss,
     },
     /// Readers of this protocol cannot be told of this topic; said once for each.
     Unspelled {

@@ -13,6 +13,7 @@ use crate::base::id::{Lsn, OwnerNo, RealmId, SessionId};
 use crate::base::limits::Limit;
 use crate::base::stats::Counter;
 use crate::base::time::Now;
+use crate::base::words::Tongue;
 use crate::journal::record::{MessageRef, Owed, OwnerRecord, Record};
 use crate::journal::{Class, Journal};
 use crate::topic::Topic;
@@ -157,7 +158,8 @@ impl Hub {
             self.limited(now, address, limit);
             return Ok(Queued::TooMany);
         }
-        self.stats.count(Counter::MessagesReceived);
+        // No other protocol has queues.
+        self.stats.received(Tongue::Prx1, p.qos);
         Ok(Queued::Yes(Receipt { after: after(level, spot), matched: 1 }))
     }
 

@@ -16,6 +16,7 @@ use crate::base::id::{Lsn, OwnerNo, RealmId, SessionId};
 use crate::base::map::{Map, Seed};
 use crate::base::reader::Reader;
 use crate::base::time::{Deadline, Now};
+use crate::base::words::Tongue;
 use crate::journal::Journal;
 use crate::journal::ledger::Ledger;
 use crate::journal::record::{MessageRecord, OwnerRecord, Record};
@@ -319,8 +320,8 @@ impl Hub {
     fn recover_session(&mut self, now: Now, kind: Kind, owner: &OwnerRecord, mut draft: Draft) {
         let Some(detail) = decode_detail(&owner.detail) else { return };
         let Some(_) = self.realms.get(usize::from(owner.realm.0)) else { return };
-        let unknown =
-            Principal { user: detail.user.clone(), durable: true, ..Principal::default() };
+        let user = detail.user.clone();
+        let unknown = Principal { user, durable: true, ..Principal::default() };
         let mut principal = self.policy.recall(&detail.user).unwrap_or(unknown);
         if kind == Kind::Mqtt {
             principal.client_id = owner.name.clone();
@@ -333,8 +334,7 @@ impl Hub {
         if ended {
             draft = draft.without_debts();
         }
-        let subs = draft.subs.clone();
-        let homes = draft.homes.clone();
+        let (subs, homes) = (draft.subs.clone(), draft.homes.clone());
         for home in &homes {
             self.own(*home, 1);
         }
@@ -352,6 +352,7 @@ impl Hub {
         let id = self.sessions.insert_with(|id| Session {
             id,
             kind,
+            tongue: Tongue::Unknown,
             realm: owner.realm,
             name: owner.name.clone(),
             principal,

@@ -13,6 +13,7 @@ use crate::base::id::{ConnId, Lsn, OwnerNo, RealmId, SessionId};
 use crate::base::limits::Limit;
 use crate::base::stats::Counter;
 use crate::base::time::{Deadline, Now};
+use crate::base::words::Tongue;
 use crate::journal::record::{OwnerRecord, Record};
 use crate::journal::{Class, Journal, Spot, State};
 
@@ -38,6 +39,8 @@ pub enum Fresh {
 pub struct Attach {
     /// Whose names its name is one of.
     pub kind: Kind,
+    /// What it speaks.
+    pub tongue: Tongue,
     /// The namespace.
     pub realm: RealmId,
     /// The name to be found by; empty: none.
@@ -183,6 +186,7 @@ impl Hub {
         let level = a.level;
         let mut seat = Seat {
             conn: Some(a.conn),
+            tongue: a.tongue,
             expires: None,
             principal: a.principal,
             level,
@@ -484,6 +488,7 @@ fn blank(a: Attach, durable: bool) -> Session {
     Session {
         id: SessionId { index: 0, life: 0 },
         kind: a.kind,
+        tongue: a.tongue,
         realm: a.realm,
         name: a.name,
         principal: a.principal,
@@ -516,6 +521,7 @@ fn blank(a: Attach, durable: bool) -> Session {
 /// What a connection brings to its session and takes away with it.
 struct Seat {
     conn: Option<ConnId>,
+    tongue: Tongue,
     expires: Option<Deadline>,
     principal: Principal,
     level: Durability,
@@ -529,6 +535,7 @@ struct Seat {
 impl Seat {
     fn swap(&mut self, s: &mut Session) {
         swap(&mut self.conn, &mut s.conn);
+        swap(&mut self.tongue, &mut s.tongue);
         swap(&mut self.expires, &mut s.expires);
         swap(&mut self.principal, &mut s.principal);
         swap(&mut self.level, &mut s.level);

@@ -32,7 +32,7 @@ pub(crate) const KEPT_BYTES: usize = 128;
 /// Nodes of the tree visited in one step.
 const STEP: usize = 64;
 /// A replay takes one of so many parts of a turn's share.
-const SHARES: usize = 8;
+const SHARES: usize = 32;
 /// A replay goes on when fewer references than this wait in the outbox.
 const LOW: usize = 32;
 

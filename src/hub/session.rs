@@ -10,6 +10,7 @@ use smallvec::SmallVec;
 
 use crate::base::id::{ConnId, Lsn, OwnerNo, RealmId, SessionId};
 use crate::base::time::Deadline;
+use crate::base::words::Tongue;
 use crate::topic::{Filter, LeafId, Topic};
 
 use super::message::{Charge, Durability};
@@ -146,6 +147,8 @@ pub struct Session {
     pub id: SessionId,
     /// Whose names its name is one of.
     pub kind: Kind,
+    /// What its client speaks, or spoke last.
+    pub tongue: Tongue,
     /// The namespace it lives in.
     pub realm: RealmId,
     /// Its name; empty for one that nobody can come back to.

@@ -28,12 +28,14 @@ pub struct Outside {
     pub unsent: (u64, u64),
     /// Bytes of the process in memory, where that is known.
     pub resident: Option<u64>,
+    /// Bytes of the device that holds the journal: free to us, and all of them.
+    pub disk: Option<(u64, u64)>,
 }
 
 /// What was said last, and what averages need.
 #[derive(Debug, Default)]
 pub(super) struct Sys {
-    said: Vec<Said>,
+    said: Vec<Option<Said>>,
     loads: Option<Loads>,
     connected_max: usize,
     resident_max: u64,
@@ -84,70 +86,55 @@ impl Hub {
         self.sys.connected_max = self.sys.connected_max.max(outside.connected);
         self.sys.resident_max = self.sys.resident_max.max(outside.resident.unwrap_or_default());
         for (at, (name, value)) in self.sys_values(now, outside).into_iter().enumerate() {
-            self.say_sys(now, at, &name, value);
+            if let Some(value) = value {
+                self.say_sys(now, at, &name, value);
+            }
         }
     }
 
-    /// Every name with its value, always in the same order.
-    fn sys_values(&self, now: Now, outside: &Outside) -> Vec<(String, String)> {
-        let mut all = Vec::with_capacity(80);
-        let mut put = |name: &str, value: String| all.push((name.to_owned(), value));
-        put("version", concat!("spindle version ", env!("CARGO_PKG_VERSION")).into());
-        put("uptime", format!("{} seconds", now.mono / 1_000_000_000));
-        for (name, counters) in TOTALS {
-            put(name, sum(&self.stats, counters).to_string());
-        }
-        let mut gauge = |name: &str, value: u64| put(name, value.to_string());
-        let sessions = self.sessions.len().max(outside.connected);
-        gauge("clients/connected", outside.connected as u64);
-        gauge("clients/disconnected", (sessions - outside.connected) as u64);
-        gauge("clients/maximum", self.sys.connected_max as u64);
-        gauge("clients/total", sessions as u64);
-        gauge("connections/socket/count", outside.sockets as u64);
-        let kept: usize = self.realms.iter().map(|realm| realm.retained.len()).sum();
-        // What is said here does not count.
-        let kept = kept.saturating_sub(self.sys.said.len() * self.realms.len()) as u64;
-        gauge("retained messages/count", kept);
-        let refs = self.journal.as_ref().map(|journal| journal.tally().refs);
-        gauge("store/messages/count", refs.unwrap_or_default().max(kept));
-        gauge("store/messages/bytes", self.memory_used() as u64);
-        gauge("subscriptions/count", (self.subs + self.shares) as u64);
-        gauge("shared_subscriptions/count", self.shares as u64);
-        gauge("packet/out/count", outside.unsent.0);
-        gauge("packet/out/bytes", outside.unsent.1);
-        if let Some(resident) = outside.resident {
-            gauge("heap/current", resident);
-            gauge("heap/maximum", self.sys.resident_max);
-        }
-        let drift = self.timings.of(Timing::Drift).minute();
-        gauge("loop/drift_us_p50", drift.percentile(50_000));
-        gauge("loop/drift_us_p99", drift.percentile(99_000));
-        gauge("loop/drift_us_max", drift.max());
-        let lag = self.timings.of(Timing::Lag).minute().max();
-        gauge("durable/lag_us", lag.max(self.timings.lag_us(now)));
+    /// Every name with its value as far as there is one, always in the same order.
+    fn sys_values(&self, now: Now, outside: &Outside) -> Vec<(String, Option<String>)> {
+        let at = At { now, outside };
+        let value = |row: &Row| match row.value {
+            Value::Text(text) => Some(text(&at)),
+            Value::Sum(counters) => Some(sum(&self.stats, counters).to_string()),
+            Value::Now(value) => value(self, &at).map(|value| value.to_string()),
+        };
+        let mut all: Vec<_> = ROWS.iter().map(|row| (row.name.to_owned(), value(row))).collect();
         let averages = self.sys.loads.as_ref().map(|loads| loads.averages).unwrap_or_default();
         for ((name, _), averages) in LOADS.iter().zip(averages) {
             for ((minutes, _), average) in MINUTES.iter().zip(averages) {
-                put(&format!("load/{name}/{minutes}"), format!("{average:.2}"));
+                all.push((format!("load/{name}/{minutes}"), Some(format!("{average:.2}"))));
             }
         }
         all
     }
 
+    /// Kept values, without what is said here.
+    fn kept_by_others(&self) -> u64 {
+        let kept: usize = self.realms.iter().map(|realm| realm.retained.len()).sum();
+        let own = self.sys.said.iter().flatten().count() * self.realms.len();
+        kept.saturating_sub(own) as u64
+    }
+
     /// Keep a value, and tell whoever listens.
     fn say_sys(&mut self, now: Now, at: usize, name: &str, value: String) {
+        if self.sys.said.len() <= at {
+            self.sys.said.resize_with(at + 1, || None);
+        }
         let topic = match self.sys.said.get_mut(at) {
-            Some(said) if said.value == value => return,
-            Some(said) => {
+            Some(Some(said)) if said.value == value => return,
+            Some(Some(said)) => {
                 said.value.clone_from(&value);
                 said.topic.clone()
             }
-            None => {
+            Some(none) => {
                 let text = Bytes::from(format!("$SYS/broker/{name}"));
                 let topic = Topic::split(text, b'/');
-                self.sys.said.push(Said { topic: topic.clone(), value: value.clone() });
+                *none = Some(Said { topic: topic.clone(), value: value.clone() });
                 topic
             }
+            None => return,
         };
         let mut p = Publication {
             realm: RealmId::default(),
@@ -178,7 +165,82 @@ fn sum(stats: &Stats, counters: &[Counter]) -> u64 {
     counters.iter().map(|counter| stats.get(*counter)).fold(0, u64::wrapping_add)
 }
 
-const DROPPED: &[Counter] = &[
+/// What a value may depend on besides the hub.
+struct At<'a> {
+    now: Now,
+    outside: &'a Outside,
+}
+
+/// Where a value comes from.
+enum Value {
+    Text(fn(&At<'_>) -> String),
+    Sum(&'static [Counter]),
+    Now(fn(&Hub, &At<'_>) -> Option<u64>),
+}
+
+/// Something that is said.
+pub struct Row {
+    /// The topic under `$SYS/broker/`.
+    pub name: &'static str,
+    /// What it means.
+    pub doc: &'static str,
+    value: Value,
+}
+
+impl Row {
+    /// What is added up for it, if it is a sum.
+    #[must_use]
+    pub const fn sum(&self) -> Option<&'static [Counter]> {
+        match self.value {
+            Value::Sum(counters) => Some(counters),
+            Value::Text(_) | Value::Now(_) => None,
+        }
+    }
+}
+
+const fn text(name: &'static str, doc: &'static str, of: fn(&At<'_>) -> String) -> Row {
+    Row { name, doc, value: Value::Text(of) }
+}
+
+const fn total(name: &'static str, doc: &'static str, of: &'static [Counter]) -> Row {
+    Row { name, doc, value: Value::Sum(of) }
+}
+
+type Gauge = fn(&Hub, &At<'_>) -> Option<u64>;
+
+const fn gauge(name: &'static str, doc: &'static str, of: Gauge) -> Row {
+    Row { name, doc, value: Value::Now(of) }
+}
+
+fn version(_: &At<'_>) -> String {
+    concat!("spindle version ", env!("CARGO_PKG_VERSION")).into()
+}
+
+fn uptime(at: &At<'_>) -> String {
+    format!("{} seconds", at.now.mono / 1_000_000_000)
+}
+
+/// Sessions, and whoever is connected without one.
+fn sessions(hub: &Hub, at: &At<'_>) -> u64 {
+    hub.sessions.len().max(at.outside.connected) as u64
+}
+
+fn stored(hub: &Hub, _: &At<'_>) -> Option<u64> {
+    let refs = hub.journal.as_ref().map(|journal| journal.tally().refs);
+    Some(refs.unwrap_or_default().max(hub.kept_by_others()))
+}
+
+fn lag(hub: &Hub, at: &At<'_>) -> Option<u64> {
+    let worst = hub.timings.of(Timing::Lag).minute().max();
+    Some(worst.max(hub.timings.lag_us(at.now)))
+}
+
+fn drift(hub: &Hub, of: u32) -> Option<u64> {
+    Some(hub.timings.of(Timing::Drift).minute().percentile(of))
+}
+
+/// Deliveries that were given up.
+pub const DROPPED: &[Counter] = &[
     Counter::DroppedFull,
     Counter::DroppedAway,
     Counter::DroppedExpired,
@@ -187,22 +249,68 @@ const DROPPED: &[Counter] = &[
 ];
 const PACKETS_SENT: &[Counter] = &[Counter::RepliesSent, Counter::MessagesSent];
 
-/// Names, and what is added up under each.
-const TOTALS: [(&str, &[Counter]); 10] = [
-    ("clients/expired", &[Counter::SessionsExpired]),
-    ("bytes/received", &[Counter::BytesReceived]),
-    ("bytes/sent", &[Counter::BytesSent]),
-    ("messages/received", &[Counter::PacketsReceived]),
-    ("messages/sent", PACKETS_SENT),
-    ("publish/messages/received", &[Counter::MessagesReceived]),
-    ("publish/messages/sent", &[Counter::MessagesSent]),
-    ("publish/messages/dropped", DROPPED),
-    ("publish/bytes/received", &[Counter::PayloadReceived]),
-    ("publish/bytes/sent", &[Counter::PayloadSent]),
+/// Everything that is said, but for the averages.
+pub const ROWS: &[Row] = &[
+    text("version", "`spindle version X`.", version),
+    text("uptime", "`N seconds`.", uptime),
+    total("clients/expired", "Sessions that ended by expiry.", &[Counter::SessionsExpired]),
+    total("bytes/received", "Bytes from the wire.", &[Counter::BytesReceived]),
+    total("bytes/sent", "Bytes to the wire.", &[Counter::BytesSent]),
+    total("messages/received", "Packets received, of any kind.", &[Counter::PacketsReceived]),
+    total("messages/sent", "Packets sent, of any kind.", PACKETS_SENT),
+    total("publish/messages/received", "Publications.", &[Counter::MessagesReceived]),
+    total("publish/messages/sent", "Deliveries.", &[Counter::MessagesSent]),
+    total("publish/messages/dropped", "Deliveries given up, for any reason.", DROPPED),
+    total("publish/bytes/received", "Payloads of publications.", &[Counter::PayloadReceived]),
+    total("publish/bytes/sent", "Payloads of deliveries.", &[Counter::PayloadSent]),
+    gauge("clients/connected", "Clients that have logged in.", |_, at| {
+        Some(at.outside.connected as u64)
+    }),
+    gauge("clients/disconnected", "Sessions whose client is away.", |hub, at| {
+        Some(sessions(hub, at) - at.outside.connected as u64)
+    }),
+    gauge("clients/maximum", "The most that were connected when this was said.", |hub, _| {
+        Some(hub.sys.connected_max as u64)
+    }),
+    gauge("clients/total", "Sessions, connected or not.", |hub, at| Some(sessions(hub, at))),
+    gauge("connections/socket/count", "Open sockets.", |_, at| Some(at.outside.sockets as u64)),
+    gauge("retained messages/count", "Kept values, without these.", |hub, _| {
+        Some(hub.kept_by_others())
+    }),
+    gauge(
+        "store/messages/count",
+        "Records that the journal keeps for somebody, or kept values if those are more.",
+        stored,
+    ),
+    gauge("store/messages/bytes", "Memory of messages.", |hub, _| Some(hub.memory_used() as u64)),
+    gauge("subscriptions/count", "Subscriptions of all sessions, shared ones too.", |hub, _| {
+        Some((hub.subs + hub.shares) as u64)
+    }),
+    gauge("shared_subscriptions/count", "Memberships of groups.", |hub, _| Some(hub.shares as u64)),
+    gauge("packet/out/count", "Pieces that sockets have not taken yet.", |_, at| {
+        Some(at.outside.unsent.0)
+    }),
+    gauge("packet/out/bytes", "Their bytes.", |_, at| Some(at.outside.unsent.1)),
+    gauge("heap/current", "Resident memory of the process (Linux).", |_, at| at.outside.resident),
+    gauge("heap/maximum", "The most of it when this was said.", |hub, at| {
+        at.outside.resident.map(|_| hub.sys.resident_max)
+    }),
+    gauge("loop/drift_us_p50", "Lateness of the loop in the last minute: median.", |hub, _| {
+        drift(hub, 50_000)
+    }),
+    gauge("loop/drift_us_p99", "The same: all but one of a hundred.", |hub, _| drift(hub, 99_000)),
+    gauge("loop/drift_us_max", "The same: the worst.", |hub, _| {
+        Some(hub.timings.of(Timing::Drift).minute().max())
+    }),
+    gauge(
+        "durable/lag_us",
+        "The longest that a record waited for the device in the last minute, or is waiting.",
+        lag,
+    ),
 ];
 
 /// Names under `load/`, and what is counted for each.
-const LOADS: [(&str, &[Counter]); 9] = [
+pub const LOADS: [(&str, &[Counter]); 9] = [
     ("messages/received", &[Counter::PacketsReceived]),
     ("messages/sent", PACKETS_SENT),
     ("publish/dropped", DROPPED),
@@ -214,4 +322,5 @@ const LOADS: [(&str, &[Counter]); 9] = [
     ("connections", &[Counter::LoginsAccepted, Counter::LoginsRefused]),
 ];
 
-const MINUTES: [(&str, f64); 3] = [("1min", 1.0), ("5min", 5.0), ("15min", 15.0)];
+/// The last parts of those names, with the minutes they stand for.
+pub const MINUTES: [(&str, f64); 3] = [("1min", 1.0), ("5min", 5.0), ("15min", 15.0)];

@@ -14,7 +14,13 @@ use super::sys::Outside;
 use super::timings::Timing;
 
 fn outside(connected: usize) -> Outside {
-    Outside { connected, sockets: connected + 1, unsent: (2, 300), resident: Some(4_096) }
+    Outside {
+        connected,
+        sockets: connected + 1,
+        unsent: (2, 300),
+        resident: Some(4_096),
+        disk: None,
+    }
 }
 
 fn heard(b: &mut Bench, reader: SessionId) -> BTreeMap<String, String> {

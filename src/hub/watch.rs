@@ -14,7 +14,7 @@ use crate::base::bucket::Bucket;
 use crate::base::id::ConnId;
 use crate::base::map::{Map, Seed, Set};
 use crate::base::time::Now;
-use crate::topic::{Filter, Topic};
+use crate::topic::{Dialect, Filter, Plus, Topic};
 
 use super::message::Delivery;
 use super::policy::{Access, Address, Event, Observer, Principal};
@@ -179,14 +179,14 @@ impl Watch {
                 self.note(now, &name, "connected", &format!("{protocol} user {user}"));
             }
             Event::Subscribed { who, filter } => {
-                self.note(now, name_of(who), "subscribed", &format!("{filter:?}"));
+                self.note(now, name_of(who), "subscribed", &spelled(filter));
             }
             Event::Unsubscribed { who, filter } => {
-                self.note(now, name_of(who), "unsubscribed", &format!("{filter:?}"));
+                self.note(now, name_of(who), "unsubscribed", &spelled(filter));
             }
             Event::Denied { who, why, .. } => self.note(now, name_of(who), "denied", why),
             Event::Dropped { user, topic, reason } => {
-                let detail = format!("{} {reason}", String::from_utf8_lossy(topic.text()));
+                let detail = format!("{} {}", String::from_utf8_lossy(topic.text()), reason.word());
                 self.note(now, &Bytes::copy_from_slice(user), "dropped", &detail);
             }
             Event::Limited { who, limit } if self.knows(who) => {
@@ -372,14 +372,10 @@ impl Trace {
                 let detail = format!("{text} [{clause}]");
                 Line { detail, ..line(now, "fault", Bytes::new()) }
             }),
-            Event::Subscribed { who, filter } => about(who).then(|| Line {
-                detail: format!("{filter:?}"),
-                ..line(now, "subscribed", own(who))
-            }),
-            Event::Unsubscribed { who, filter } => about(who).then(|| Line {
-                detail: format!("{filter:?}"),
-                ..line(now, "unsubscribed", own(who))
-            }),
+            Event::Subscribed { who, filter } => about(who)
+                .then(|| Line { detail: spelled(filter), ..line(now, "subscribed", own(who)) }),
+            Event::Unsubscribed { who, filter } => about(who)
+                .then(|| Line { detail: spelled(filter), ..line(now, "unsubscribed", own(who)) }),
             Event::Published { who, topic, len, qos, retain } => (about(who) || self.wants(topic))
                 .then(|| Line {
                     topic: topic.text().clone(),
@@ -392,7 +388,7 @@ impl Trace {
                 let user = Bytes::copy_from_slice(user);
                 (self.names.contains(&user) || self.wants(topic)).then(|| Line {
                     topic: topic.text().clone(),
-                    detail: reason.to_owned(),
+                    detail: reason.word().to_owned(),
                     ..line(now, "dropped", user)
                 })
             }
@@ -411,6 +407,15 @@ impl Trace {
             }
             _ => None,
         }
+    }
+}
+
+/// A filter as MQTT writes it, or, if it has no words for it, its parts.
+fn spelled(filter: &Filter) -> String {
+    let mut text = Vec::new();
+    match (Plus { levels_max: usize::MAX }).spell_filter(filter, &mut text) {
+        true => String::from_utf8_lossy(&text).into_owned(),
+        false => format!("{filter:?}"),
     }
 }
 

@@ -11,6 +11,7 @@
 use crate::base::id::SessionId;
 use crate::base::stats::Counter;
 use crate::base::time::Now;
+use crate::base::words::Action;
 use crate::journal::Class;
 
 use super::message::{Charge, Durability, Publication};
@@ -124,7 +125,7 @@ impl Hub {
         let (owner, level) = (s.owner, if s.owner.is_some() { Durability::Disk } else { s.level });
         if !self.policy.permit(who, &Access::Publish(&will.topic)) {
             // The rules have changed since its owner came.
-            self.stats.count(Counter::PolicyDenied);
+            self.stats.denied(Action::Publish);
             return Said::Never;
         }
         let expires = match will.expiry_s {

@@ -1,10 +1,11 @@
-//! Floor 1. The name in a client's certificate.
+//! Floor 1. The name in a client's certificate, and when one ends.
 //!
 //! A certificate that came through the TLS machine is well formed and signed by somebody we
 //! trust; what is read here is only its subject and its alternative names, by walking over the
 //! rest. A name becomes a user name, so what could be read in two ways (a NUL, a control character,
 //! two common names) is refused instead of cut. Absent on purpose: every other field.
 
+use crate::base::calendar;
 use crate::base::der::{self, BOOLEAN, IA5, OCTETS, OID, PRINTABLE, SEQUENCE, SET, UTF8, Walk};
 
 /// Which name of a certificate is the user's.
@@ -30,6 +31,38 @@ pub fn name(der: &[u8], named: Named) -> Result<Option<String>, NoName> {
     let Some(name) = found.ok_or(NoName)? else { return Ok(None) };
     let tame = !name.is_empty() && name.len() <= NAME_MAX && !name.chars().any(char::is_control);
     if tame { Ok(Some(name.to_owned())) } else { Err(NoName) }
+}
+
+/// The millisecond since 1970 after which the certificate (DER) is not valid any more.
+#[must_use]
+pub fn until(der: &[u8]) -> Option<u64> {
+    let mut certificate = Walk(Walk(der).enter(SEQUENCE)?);
+    let mut body = Walk(certificate.enter(SEQUENCE)?);
+    body.skip_if(der::part(0));
+    for _ in 0..3 {
+        body.next()?;
+    }
+    let mut validity = Walk(body.enter(SEQUENCE)?);
+    validity.next()?;
+    let (tag, text) = validity.next()?;
+    // Two digits of the year, or four; 50 is 1950 (RFC 5280, 4.1.2.5.1).
+    let (digits, century) = match tag {
+        der::UTC_TIME => (2, None),
+        der::LONG_TIME => (4, Some(0)),
+        _ => return None,
+    };
+    let (year, rest) = text.split_at_checked(digits)?;
+    let year = decimal(year)?;
+    let century = century.unwrap_or(if year < 50 { 2_000 } else { 1_900 });
+    let mut parts = rest.strip_suffix(b"Z")?.chunks(2).map(decimal);
+    let mut part = || parts.next().flatten();
+    let (date, time) = ([century + year, part()?, part()?], [part()?, part()?, part()?]);
+    calendar::ms_of(date, time)
+}
+
+fn decimal(digits: &[u8]) -> Option<u64> {
+    let all = digits.iter().all(u8::is_ascii_digit);
+    all.then(|| digits.iter().fold(0, |n, digit| n * 10 + u64::from(digit - b'0')))
 }
 
 /// What stands before the subject is skipped: version, serial number, algorithm, issuer, validity.

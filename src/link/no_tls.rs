@@ -16,6 +16,11 @@ impl Config {
     pub fn is_alike(&self, _: &Self) -> bool {
         match *self {}
     }
+    /// Never called.
+    #[must_use]
+    pub fn until(&self) -> Option<u64> {
+        match *self {}
+    }
 }
 
 /// One connection's TLS.

@@ -96,13 +96,22 @@ pub struct Config {
     named: Named,
     /// Of all that it was made of.
     digest: [u8; 32],
+    /// When the certificate ends, in milliseconds since 1970, if that can be read.
+    until: Option<u64>,
 }
 
 impl Config {
+    /// When the certificate ends, in milliseconds since 1970.
+    #[must_use]
+    pub fn until(&self) -> Option<u64> {
+        self.until
+    }
+
     /// Make one, or say what is wrong with what it was to be made of.
     pub fn new(materials: &Materials<'_>) -> Result<Self, Unusable> {
         let provider = Arc::new(ring::default_provider());
         let chain = certificates(materials.certificate).map_err(Unusable::Certificate)?;
+        let until = chain.first().and_then(|first| certificate::until(first));
         let key = key(materials.key).map_err(Unusable::Key)?;
         let wall = Arc::new(Wall::default());
         let clock = Arc::<Wall>::clone(&wall);
@@ -120,7 +129,7 @@ impl Config {
             other => Unusable::Key(other.to_string()),
         })?;
         let (server, digest) = (Arc::new(server), materials.digest());
-        Ok(Self { server, wall, named: materials.named, digest })
+        Ok(Self { server, wall, named: materials.named, until, digest })
     }
 
     /// Is the other one made of the same?

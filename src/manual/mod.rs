@@ -1,7 +1,7 @@
 //! Floor 6. The manual: chapters in markdown, mounted so that they stand beside the code.
 //!
 //! Reading order: [`architecture`], [`style`], [`adding_a_protocol`], [`journal`], [`operating`],
-//! [`configuration`], [`cli`], [`service`], [`mqtt_clauses`], [`rest`].
+//! [`configuration`], [`cli`], [`console`], [`service`], [`metrics`], [`rest`], [`mqtt_clauses`].
 //! A chapter is a file that a pull request changes together with the code it speaks of; some are
 //! compared with it by `tests/tidy.rs`. Absent on purpose: code. Nothing here runs.
 
@@ -26,6 +26,9 @@ pub mod configuration {}
 #[doc = include_str!("cli.md")]
 pub mod cli {}
 
+#[doc = include_str!("console.md")]
+pub mod console {}
+
 #[doc = include_str!("service.md")]
 pub mod service {}
 
@@ -34,3 +37,6 @@ pub mod mqtt_clauses {}
 
 #[doc = include_str!("rest.md")]
 pub mod rest {}
+
+#[doc = include_str!("metrics.md")]
+pub mod metrics {}

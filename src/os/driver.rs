@@ -8,6 +8,7 @@
 
 use std::collections::VecDeque;
 use std::io;
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -27,6 +28,7 @@ use super::reload::{Asker, Reloads, Renew, Street, Told};
 use super::signal::{Signal, Signals};
 use super::socket::{Drained, Fill, Socket};
 use super::stream::Stream;
+use super::sys;
 use super::workers::{VerifyJob, Workers};
 use crate::base::id::{ConnId, Ticket};
 use crate::base::outbound::Outbound;
@@ -52,6 +54,8 @@ pub struct Parts {
     pub doors: Vec<Door>,
     /// Where the journal is, if there is one.
     pub storage: Option<Box<dyn Storage>>,
+    /// The folder it is in.
+    pub folder: Option<PathBuf>,
     /// Threads that compare passwords.
     pub workers: usize,
     /// What the embedding program asks for.
@@ -96,6 +100,7 @@ pub struct Driver {
     controls: Receiver<Control>,
     answers: Receiver<Completion>,
     disk: Option<Disk>,
+    folder: Option<PathBuf>,
     workers: Workers,
     signals: Option<Signals>,
     reloads: Reloads,
@@ -162,6 +167,7 @@ impl Driver {
             controls,
             answers,
             disk,
+            folder: parts.folder,
             workers,
             signals: parts.signals,
             reloads,
@@ -413,19 +419,24 @@ impl Driver {
         }
     }
 
-    /// What is kept under `$SYS`, when its time has come.
+    /// What only the street knows, and what is kept under `$SYS`, when its time has come. Without
+    /// the second the first is still asked for now and then.
     fn say_sys(&mut self, now: Now) {
         let every_ms = self.engine.limits().sys_interval_s.saturating_mul(1_000);
-        let next = now.after_ms(every_ms);
+        let next = now.after_ms(if every_ms > 0 { every_ms } else { LOOK_MS });
         let at = self.sys_at.map_or(Deadline(now.mono), |at| at.min(next));
-        self.sys_at = (every_ms > 0).then_some(if now.reached(at) { next } else { at });
-        if every_ms == 0 || !now.reached(at) || self.stopping.is_some() {
+        self.sys_at = Some(if now.reached(at) { next } else { at });
+        if !now.reached(at) || self.stopping.is_some() {
             return;
         }
         let unsent = self.unsent();
         let sockets = self.engine.connections().saturating_sub(self.locals.len());
         let resident = figures::resident();
-        self.engine.publish_sys(now, Outside { sockets, unsent, resident, connected: 0 });
+        let disk = self.folder.as_deref().and_then(|folder| sys::space(folder).ok());
+        self.engine.set_outside(Outside { sockets, unsent, resident, disk, connected: 0 });
+        if every_ms > 0 {
+            self.engine.publish_sys(now);
+        }
     }
 
     /// Pieces and bytes that sockets have not taken. Only those are looked at that had some.
@@ -683,6 +694,8 @@ fn tell(sender: &Sender<Completion>, waker: &mio::Waker, completion: Completion)
 
 /// Connections that speak by one reading of the clock.
 const READING: usize = 32;
+/// Between two looks at the process and its device while nobody is told under `$SYS`.
+const LOOK_MS: u64 = 10_000;
 /// Answers that wait for the loop; more than there can be jobs in the queues of the threads.
 const ANSWERS: usize = 1_024;
 /// Questions of the embedding program taken in one turn.

@@ -141,8 +141,8 @@ impl Observer for LogObserver {
                 len, qos, retain; "published"
             ),
             Event::Dropped { user, topic, reason } => log::debug!(
-                target: "spindle::pub", user:% = Said(user), topic:% = Said(topic.text()), reason;
-                "dropped"
+                target: "spindle::pub", user:% = Said(user), topic:% = Said(topic.text()),
+                reason = reason.word(); "dropped"
             ),
             Event::Unspelled { protocol, topic } => log::warn!(
                 target: "spindle::pub", topic:% = Said(topic.text()), protocol;

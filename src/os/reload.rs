@@ -146,6 +146,7 @@ impl Reloads {
     }
 
     fn answer(&mut self, now: Now, engine: &mut Engine, told: &Told) {
+        engine.on_reloaded(now, told.is_ok());
         match told {
             Ok(text) => text.lines().for_each(|line| log::info!("reload: {line}")),
             Err(why) => {

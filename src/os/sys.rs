@@ -3,10 +3,14 @@
 //! Each is a function of its own, takes plain values, and says why it cannot do harm. Absent on
 //! purpose: anything that holds a pointer (the mapped journal has its own file).
 
+use std::ffi::CString;
 #[cfg(target_os = "linux")]
 use std::fs::File;
 use std::io;
+use std::mem::MaybeUninit;
 use std::os::fd::{AsRawFd, BorrowedFd, FromRawFd, OwnedFd};
+use std::os::unix::ffi::OsStrExt;
+use std::path::Path;
 use std::sync::atomic::{AtomicBool, Ordering};
 
 /// Let the other threads of this machine go first, by so many steps; best effort, for the calling
@@ -52,6 +56,28 @@ pub fn raise_descriptors() -> io::Result<u64> {
     Ok(limit.rlim_cur)
 }
 
+/// Bytes of the device that holds this folder: free to this process, and all of them.
+pub fn space(folder: &Path) -> io::Result<(u64, u64)> {
+    let path = CString::new(folder.as_os_str().as_bytes())?;
+    let mut found = MaybeUninit::<libc::statvfs>::uninit();
+    // SAFETY: the name ends with a NUL, and the pointer is to a local of the right type.
+    #[expect(unsafe_code, reason = "std has no name for free space")]
+    let result = unsafe { libc::statvfs(path.as_ptr(), found.as_mut_ptr()) };
+    if result != 0 {
+        return Err(io::Error::last_os_error());
+    }
+    // SAFETY: a call that succeeded has written all of it.
+    #[expect(unsafe_code, reason = "written by the call above")]
+    let found = unsafe { found.assume_init() };
+    let piece = wide(found.f_frsize);
+    Ok((piece.saturating_mul(wide(found.f_bavail)), piece.saturating_mul(wide(found.f_blocks))))
+}
+
+/// Some systems have narrower fields.
+fn wide(field: impl Into<u64>) -> u64 {
+    field.into()
+}
+
 /// Microseconds on the clock that systemd compares with.
 #[must_use]
 pub fn monotonic_us() -> u64 {
@@ -91,7 +117,7 @@ pub fn inherited(count: usize) -> io::Result<Vec<OwnedFd>> {
 /// be called before the first thread is started, because threads inherit what is blocked.
 #[cfg(target_os = "linux")]
 pub fn signals(wanted: &[i32]) -> io::Result<File> {
-    let mut set = core::mem::MaybeUninit::<libc::sigset_t>::uninit();
+    let mut set = MaybeUninit::<libc::sigset_t>::uninit();
     // SAFETY: `sigemptyset` makes the local a valid set before anything else looks at it; the
     // other calls get that set and numbers; the descriptor is new and ours alone.
     #[expect(unsafe_code, reason = "std has no name for signals")]
@@ -116,7 +142,7 @@ pub fn signals(wanted: &[i32]) -> io::Result<File> {
 /// of `strftime`. Empty when it takes more than 256 bytes, or when there is no such moment.
 #[must_use]
 pub fn local_time(format: &std::ffi::CStr, seconds: i64) -> Vec<u8> {
-    let mut parts = core::mem::MaybeUninit::<libc::tm>::uninit();
+    let mut parts = MaybeUninit::<libc::tm>::uninit();
     let mut text = [0u8; 256];
     #[cfg_attr(target_env = "musl", allow(deprecated, reason = "the width of time_t is musl's"))]
     let at: libc::time_t = seconds as _;

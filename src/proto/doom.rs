@@ -1,5 +1,6 @@
 //! Floor 3. Why a connection ended: one name per reason, for log, counters and observers.
 
+use crate::base::words::Ending;
 use crate::hub::policy::Refusal;
 
 use super::fault::Fault;
@@ -40,25 +41,34 @@ pub enum Doom {
 }
 
 impl Doom {
-    /// The reason's name, as logs and counters spell it.
+    /// The reason without its details, as counters tell it apart.
+    #[must_use]
+    pub const fn ending(&self) -> Ending {
+        match self {
+            Self::Eof => Ending::Eof,
+            Self::Reset => Ending::Reset,
+            Self::Left => Ending::Left,
+            Self::TakenOver => Ending::TakenOver,
+            Self::ConnectTimeout => Ending::ConnectTimeout,
+            Self::IdleTimeout => Ending::IdleTimeout,
+            Self::PacketTimeout => Ending::PacketTimeout,
+            Self::Stuck => Ending::Stuck,
+            Self::Fault(_) => Ending::Fault,
+            Self::Refused(_) => Ending::Refused,
+            Self::Busy => Ending::Busy,
+            Self::Stopping => Ending::Stopping,
+            Self::StorageFailed => Ending::StorageFailed,
+            Self::Kicked => Ending::Kicked,
+            Self::Unwelcome => Ending::Unwelcome,
+        }
+    }
+
+    /// The reason's name, as the log spells it: of a fault, which.
     #[must_use]
     pub const fn name(&self) -> &'static str {
         match self {
-            Self::Eof => "eof",
-            Self::Reset => "reset",
-            Self::Left => "left",
-            Self::TakenOver => "taken_over",
-            Self::ConnectTimeout => "connect_timeout",
-            Self::IdleTimeout => "idle_timeout",
-            Self::PacketTimeout => "packet_timeout",
-            Self::Stuck => "stuck",
             Self::Fault(fault) => fault.kind.name(),
-            Self::Refused(_) => "refused",
-            Self::Busy => "busy",
-            Self::Stopping => "stopping",
-            Self::StorageFailed => "storage_failed",
-            Self::Kicked => "kicked",
-            Self::Unwelcome => "unwelcome",
+            other => other.ending().word(),
         }
     }
 }

@@ -118,6 +118,8 @@ impl World {
         let mut call = Call::new(self.opened, conn, device, self.devices[device].version);
         self.draw_call(&mut call);
         call.clean |= self.devices[device].anew;
+        // Until somebody says that it began anew, it must ask for that again.
+        self.devices[device].anew = call.clean;
         let seat = DEVICES + device;
         let password = if call.honest { format!("pass{seat}") } else { "wrong".to_owned() };
         let connect = self.connect_of(&call, &password);

@@ -275,6 +275,17 @@ impl Call {
         self.half = device.received.keys().copied().collect();
     }
 
+    /// What came under this number was no live message: its acknowledgement says nothing of one.
+    pub(super) fn is_copy(&mut self, number: u16) {
+        for todo in &mut self.todo {
+            if let Todo::Ack(id, no) | Todo::Rec(id, no) = todo
+                && *id == number
+            {
+                *no = usize::MAX;
+            }
+        }
+    }
+
     /// Carry out what is owed to the broker.
     pub(super) fn answer(&mut self, at: usize, device: &mut Device) {
         if at >= self.todo.len() {

@@ -460,6 +460,7 @@ impl World {
             Hearing { room: device, joined, qos, dup, retain, first, ids: &ids, numbered };
         // What is told while nothing can be written down is told again.
         if sick || !self.rooms.heard(no, m, &hearing)? {
+            self.calls[at].is_copy(p.id);
             return Ok(());
         }
         let key = (m.topic.clone(), p.qos);

@@ -15,6 +15,7 @@ use crate::access::{Access, Terms};
 use crate::base::id::{ConnId, ListenerNo, RealmId, Ticket};
 use crate::base::limits::Limits;
 use crate::base::outbound::Outbound;
+use crate::base::stats::Counter;
 use crate::base::time::{MS, Now};
 use crate::engine::{Completion, Effect, Engine, NoSlot};
 use crate::hub::bans;
@@ -34,9 +35,6 @@ use super::disk::FakeDisk;
 
 /// Events of the disk kept for whoever asks; older ones are forgotten.
 const TALES_MAX: usize = 64;
-
-/// Reasons not to owe somebody a message at all.
-const FULL: [&str; 3] = ["outbox full", "offline queue full", "as much as it may be owed"];
 
 /// The listener that speaks MQTT.
 pub const MQTT: u16 = 2;
@@ -179,7 +177,7 @@ impl Observer for Witness {
             }
             Event::LoggedIn { conn, .. } => Seen::LoggedIn(*conn),
             Event::Closed { conn, reason } => Seen::Closed(*conn, reason),
-            Event::Dropped { user, topic, reason } if FULL.contains(reason) => {
+            Event::Dropped { user, topic, reason } if reason.counter() == Counter::DroppedFull => {
                 let text: &[u8] = topic.spelled_with(b'/').map_or(&[], |text| text);
                 Seen::Dropped(own(user), own(text))
             }

@@ -92,6 +92,8 @@ pub(super) struct Room {
     ends: Option<(u64, u64)>,
     /// Writes of the disk when the last connection was let in.
     begun: u64,
+    /// A crash left open whether its last goodbye is on disk: the time of that goodbye.
+    open: Option<u64>,
     /// A sick disk was to write when it ends, or an earlier life came back: nobody knows.
     loose: bool,
     pub(super) wills: Vec<Testament>,
@@ -187,6 +189,7 @@ impl Room {
             other => other,
         });
         (self.now, self.conn, self.ends, self.away) = (None, None, None, None);
+        self.open = None;
     }
 
     fn decide(&mut self, written: u64, f: impl Fn(&Testament, Fate) -> Fate) {
@@ -250,7 +253,7 @@ impl Room {
             });
         }
         (self.conn, self.expiry_s, self.login_s) = (Some(conn), expiry_s, expiry_s);
-        (self.ends, self.away, self.loose) = (None, None, false);
+        (self.ends, self.away, self.open, self.loose) = (None, None, None, false);
         self.begun = written;
         Joined { life, resumed: heir, written, place }
     }
@@ -342,7 +345,10 @@ impl Room {
     ) -> Result<usize, Wrong> {
         let ends = self.ends.map_or(u64::MAX, |(from, _)| from);
         let open = |will: &&mut Testament| !matches!(will.fate, Fate::Done | Fate::Void);
-        let will = self.wills.iter_mut().filter(open).find(|will| fits(will.no));
+        // Two may look alike: what must be said by now goes before what may be said.
+        let late = |will: &&mut Testament| matches!(will.fate, Fate::Due(at) if at <= now.mono);
+        let alike = self.wills.iter_mut().filter(open).filter(|will| fits(will.no));
+        let will = alike.min_by_key(|will| !late(will));
         let will = will.ok_or("a will is published that is void, or was published before")?;
         will.since = written;
         will.fate = match will.fate {
@@ -388,6 +394,10 @@ impl Room {
             _ => {}
         }
         self.blur(now, (came, written), &safe);
+        // What began after the life that came back never was.
+        for life in self.lives.iter_mut().skip(came.map_or(usize::MAX, |at| at + 1)) {
+            life.owner = None;
+        }
         self.now = came;
         self.conn = None;
         if let Some(life) = self.life() {
@@ -407,6 +417,10 @@ impl Room {
         };
         // As if it had been connected to the last.
         let blurred = at(self.login_s, now.wall);
+        if let Some(first) = self.open {
+            let (ends, least) = (at(self.expiry_s, first), at(self.login_s, first));
+            return Some((ends.min(least), at(self.expiry_s, now.wall).max(blurred)));
+        }
         Some(match self.away {
             None => (blurred, blurred),
             Some((wall, written)) if safe(written) => {
@@ -453,6 +467,9 @@ impl Room {
             };
         }
         self.ends = ends;
+        if let (false, Some((wall, _))) = (sure, self.away) {
+            self.open = self.open.or(Some(wall));
+        }
         self.away = came.map(|_| (since.unwrap_or(now.wall), written));
     }
 }
@@ -518,9 +535,17 @@ impl Rooms {
         }
         let post = self.posts.entry(no).or_default();
         let debt = post.debts.get(&room).filter(|debt| debt.life == life);
-        let due = |debt: &Debt| debt.retain && debt.qos == h.qos && debt.ids.is_subset(h.ids);
         let mine = |(room, life, opts): &(usize, usize, Opts)| {
             (*room, *life) == me && h.ids.contains(&opts.id)
+        };
+        // A group may have a say in it besides; a number of nobody's is that of a replay.
+        let known = |debt: &Debt, id: &u32| {
+            let pooled = |p: &Pool| p.members.iter().any(|m| (m.0, m.1) == me && m.2.id == *id);
+            debt.ids.contains(id) || post.pools.iter().any(pooled)
+        };
+        let due = |debt: &Debt| {
+            let same = debt.ids.is_subset(h.ids) && h.ids.iter().all(|id| known(debt, id));
+            debt.retain && debt.qos == h.qos && same
         };
         let live = debt.is_some_and(due) || post.pools.iter().any(|p| p.members.iter().any(mine));
         let live = live && !post.done.contains_key(&me);

@@ -163,14 +163,14 @@ pub(crate) fn counters(tree: &Tree) -> Vec<Violation> {
         return Vec::new();
     };
     let source = Source::new(path, text);
-    let manual = tree.text("src/manual/operating.md").unwrap_or_default();
+    let manual = tree.text("src/manual/metrics.md").unwrap_or_default();
     let mut found = Vec::new();
     let n = source.tokens.len();
     for i in (0..n).filter(|i| source.reads(*i, &["counters", "!", "{"])) {
         let (first, last) = (source.tokens[i].at, source.tokens[source.closing(i + 2)].at);
         for (at, label) in source.strings.iter().filter(|(at, _)| (first..last).contains(at)) {
             if !has_word(manual, label) {
-                let text = format!("counter {label} is not in src/manual/operating.md");
+                let text = format!("counter {label} is not in src/manual/metrics.md");
                 found.push(violation(path, source.line(*at), text));
             }
         }

@@ -7,6 +7,8 @@
 mod deeds;
 mod search;
 
+use bytes::Bytes;
+
 use crate::base::id::ConnId;
 use crate::base::time::{MS, Now};
 use crate::hub::admin::{Answer, Check, LinkRow, ListenerRow, Question, SessionRow, Snapshot};
@@ -15,7 +17,8 @@ use crate::hub::kept::Value;
 use crate::hub::message::Durability;
 use crate::hub::session::{Kind, Session};
 use crate::journal::{Journal, State};
-use crate::link::Inside;
+use crate::link::{Inside, tls};
+use crate::proto::http::events;
 use crate::proto::{Peer, Protocol};
 
 use super::Engine;
@@ -50,6 +53,7 @@ impl Engine {
         match question {
             Question::Health => Answer::Health(self.checks()),
             Question::Stats => Answer::Stats(Box::new(self.snapshot(now))),
+            Question::Watch => Answer::Watched(self.watched(now)),
             Question::Search(search) => self.search(now, search),
             Question::Session(name, online) => {
                 let row = self.session_named(&name).map(|s| self.session_row(now, s));
@@ -91,6 +95,20 @@ impl Engine {
         ]
     }
 
+    /// One snapshot for all who watch, made by whoever asks first in a second.
+    fn watched(&mut self, now: Now) -> Bytes {
+        let second = events::second(now);
+        match &self.watched {
+            Some((of, event)) if *of == second => event.clone(),
+            _ => {
+                let snapshot = self.snapshot(now);
+                let event = events::snapshot(now, &snapshot, &self.checks(), &self.hub);
+                self.watched = Some((second, event.clone()));
+                event
+            }
+        }
+    }
+
     pub(super) fn snapshot(&self, now: Now) -> Snapshot {
         let started = self.started.unwrap_or(now);
         let held = |no: usize| self.held.get(no).map_or((0, 0), |held| (held.open, held.ever));
@@ -112,21 +130,26 @@ impl Engine {
             },
             connections: held(no).0,
             accepted: held(no).1,
+            by: self.held.get(no).map(|held| held.by).unwrap_or_default(),
+            until: l.link.tls.as_ref().and_then(tls::Config::until),
         });
         Snapshot {
             started: started.wall,
             uptime_ms: now.mono.saturating_sub(started.mono) / MS,
             listeners: listeners.collect(),
             connections: self.conns.len(),
+            clients: self.clients(),
             strangers: self.strangers,
             checks: self.line.len(),
             stalled: self.stalled.len(),
             stopping: self.stopping,
+            outside: self.outside,
+            reloaded: (self.reloaded.0.max(started.wall), self.reloaded.1),
         }
     }
 
     /// The session of this name: a client of MQTT, else of PRX1, else the embedder's.
-    fn session_named(&self, name: &bytes::Bytes) -> Option<&Session> {
+    fn session_named(&self, name: &Bytes) -> Option<&Session> {
         let kinds = [Kind::Mqtt, Kind::Prx1, Kind::Local];
         kinds.iter().find_map(|kind| {
             let realms = &self.hub.realms;

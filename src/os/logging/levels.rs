@@ -9,7 +9,7 @@ use log::LevelFilter;
 
 /// What there is to hear about. The program's own targets begin with `spindle::`, which may be left
 /// out; `rustls` is the library that does TLS.
-pub const TARGETS: [(&str, &str); 13] = [
+pub const TARGETS: [(&str, &str); 14] = [
     ("conn", "connections that come and go"),
     ("access", "logins that were refused, and requests that were denied"),
     ("sub", "subscriptions"),
@@ -18,12 +18,23 @@ pub const TARGETS: [(&str, &str); 13] = [
     ("limit", "bounds that were reached"),
     ("journal", "the state of the disk"),
     ("log", "the log itself"),
+    ("panic", "threads that ended in a panic"),
     ("broker", "users, certificates and what else is read again"),
     ("cli", "the start and the end of the program"),
     ("os", "sockets, threads, signals"),
     ("client", "the client library"),
     ("rustls", "TLS"),
 ];
+
+/// The table for the manual.
+pub(super) fn table() -> String {
+    let mut text = "| target | what is said |\n|---|---|\n".to_owned();
+    for (name, doc) in TARGETS {
+        let of_ours = if name == "rustls" { "" } else { "spindle::" };
+        text += &format!("| `{of_ours}{name}` | {doc} |\n");
+    }
+    text
+}
 
 /// There is nothing of this name to hear about.
 #[derive(Clone, PartialEq, Eq, Debug)]

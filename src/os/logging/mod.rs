@@ -91,6 +91,14 @@ pub fn set_level_named(target: &str, level: &str, for_s: u64) -> Result<String, 
     })
 }
 
+/// The manual's chapter on what is counted and said: metrics, words, topics and targets.
+#[must_use]
+pub fn chapter() -> String {
+    let about = "\n## Targets of the log\n\n`spindle log conn=debug` lets one of these say more \
+                 for a while; `spindle::` may be left out.\n\n";
+    [&crate::proto::http::metrics::chapter(), about, &levels::table()].concat()
+}
+
 /// What is said about which targets: name, level, and for how many more seconds.
 #[must_use]
 pub fn levels() -> Vec<(String, LevelFilter, Option<u64>)> {

@@ -99,6 +99,7 @@ pub fn head(head: &[u8], target_max: usize) -> Result<Request, Fault> {
         origin: fields.one("origin")?.map(Bytes::copy_from_slice),
         site: fields.one("sec-fetch-site")?.map(Bytes::copy_from_slice),
         accept: fields.all("accept").next().map(Bytes::copy_from_slice),
+        none_match: fields.all("if-none-match").next().map(Bytes::copy_from_slice),
         last_event: number(fields.one("last-event-id")?.unwrap_or_default()).unwrap_or(0),
     })
 }

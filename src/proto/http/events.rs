@@ -1,23 +1,26 @@
 //! Floor 3. Server-sent events: every second how the broker is, or what a trace sees.
 //!
-//! A viewer that does not keep up misses snapshots and nothing else happens to it; lines of a
-//! trace wait in its own bounded queue, and what found no place there is told as a number. An event
-//! has the time as its id, so a viewer that comes back just goes on. Absent on purpose: anything
-//! kept for a viewer that is not there.
+//! A snapshot is made once in a second, for all viewers, and none while nobody watches. A viewer
+//! that does not keep up misses snapshots and nothing else happens to it; lines of a trace wait in
+//! its own bounded queue, and what found no place there is told as a number. An event has the time
+//! as its id, so a viewer that comes back just goes on. Absent on purpose: anything kept for a
+//! viewer that is not there.
 
 use crate::base::json::Writer;
-use crate::base::time::Now;
+use crate::base::time::{MS, Now};
 use crate::base::{base64, calendar};
 use crate::hub::Hub;
-use crate::hub::admin::{Answer, Question};
+use crate::hub::admin::{Answer, Check, Question, Snapshot};
 use crate::hub::watch::{Aim, Line};
 use crate::proto::Ctx;
 use crate::topic::{Dialect, Match, Plus};
 
+use bytes::Bytes;
+
 use super::call::Call;
-use super::metrics;
 use super::task::Step;
 use super::v1::wrong;
+use super::{metrics, plain};
 
 /// The first words: come back after so long if the connection is lost.
 pub const HELLO: &[u8] = b"retry: 2000\n\n";
@@ -37,7 +40,7 @@ pub struct Stream {
 impl Stream {
     /// Begins with an event at once.
     #[must_use]
-    pub fn new(_: Now, trace: Option<u64>) -> Self {
+    pub fn new(trace: Option<u64>) -> Self {
         Self { trace, due: true }
     }
 
@@ -58,20 +61,28 @@ impl Stream {
         if self.trace.is_some() { TRACE_MS } else { SNAPSHOT_MS }
     }
 
+    /// From when on the time to the next event counts. All who watch hear at the same moments.
+    #[must_use]
+    pub fn since(&self, now: Now) -> u64 {
+        match self.trace {
+            Some(_) => now.mono,
+            None => second(now) * SNAPSHOT_MS * MS,
+        }
+    }
+
     /// What is to be asked now.
     pub fn poll_question(&mut self) -> Option<Question> {
         if !core::mem::take(&mut self.due) {
             return None;
         }
-        Some(self.trace.map_or(Question::Stats, Question::Lines))
+        Some(self.trace.map_or(Question::Watch, Question::Lines))
     }
 
     /// The events that this answer makes.
-    pub fn write(&mut self, now: Now, answer: &Answer, hub: &Hub) -> Vec<u8> {
+    #[must_use]
+    pub fn write(&self, now: Now, answer: &Answer) -> Bytes {
         match answer {
-            Answer::Stats(snapshot) => event(now, "snapshot", |json| {
-                metrics::numbers(snapshot, hub, now, json);
-            }),
+            Answer::Watched(event) => event.clone(),
             Answer::Lines(lines, lost) => {
                 let mut all = Vec::new();
                 for line in lines {
@@ -82,11 +93,27 @@ impl Stream {
                         json.field("lines", *lost);
                     }));
                 }
-                all
+                all.into()
             }
-            _ => Vec::new(),
+            _ => Bytes::new(),
         }
     }
+}
+
+/// Snapshots of the same second are the same snapshot.
+#[must_use]
+pub fn second(now: Now) -> u64 {
+    now.mono / (SNAPSHOT_MS * MS)
+}
+
+/// How it is now, as an event: every number, and what is not well.
+#[must_use]
+pub fn snapshot(now: Now, snapshot: &Snapshot, checks: &[Check], hub: &Hub) -> Bytes {
+    let all = event(now, "snapshot", |json| {
+        metrics::numbers(snapshot, hub, now, json);
+        json.list("failing", |json| plain::failing(checks, json));
+    });
+    all.into()
 }
 
 fn event(now: Now, name: &str, fill: impl FnOnce(&mut Writer)) -> Vec<u8> {

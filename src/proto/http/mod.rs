@@ -11,14 +11,17 @@
 //! answers are found and said piece by piece, as fast as they are taken. One table (`routes`) has
 //! every path, what it takes, who may use it and what it answers; the OpenAPI document and the
 //! manual's chapter are made of it. Reading order: `packet`, `decode`, `encode`, `problem`,
-//! `fault`, `call`, `routes`, `peer`, `work`, then the answers: `plain`, `metrics`, `gmqtt`, `v1`,
-//! `events`; `openapi` describes them. Absent on purpose: files, cookies, compression, HTTP/2.
+//! `fault`, `call`, `routes`, `peer`, `work`, then the answers: `plain`, `families` and `metrics`,
+//! `gmqtt`, `v1`, `events`, `console`; `openapi` describes them. Absent on purpose: files of the
+//! machine, cookies, compression, HTTP/2.
 
 pub mod act;
 pub mod call;
+pub mod console;
 pub mod decode;
 pub mod encode;
 pub mod events;
+pub mod families;
 pub mod fault;
 #[cfg(any(test, feature = "testing"))]
 pub mod fuzzing;
@@ -36,3 +39,5 @@ mod work;
 
 #[cfg(test)]
 mod decode_test;
+#[cfg(test)]
+mod families_test;

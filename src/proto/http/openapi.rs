@@ -50,7 +50,7 @@ pub const ROWS: &[(&str, &str)] = &[
     (
         "Listener",
         "listener:i protocol:s address:s tls:b inside:s proxy:b durability:s \
-      connections:i accepted:i",
+      connections:i accepted:i certificate_until:s?",
     ),
     ("Limit", "name:s value:s? default:s doc:s"),
     ("Unspelled", "protocol:s topic:s count:i"),
@@ -59,6 +59,7 @@ pub const ROWS: &[(&str, &str)] = &[
     ("Banned", "closed:i"),
     ("Matched", "matched:i"),
     ("Done", "result:s"),
+    ("Caller", "name:s role:s"),
     ("Any", ""),
 ];
 
@@ -150,7 +151,7 @@ fn operation(route: &Route, json: &mut Writer) {
             json.field("description", "What went wrong.").object("content", |json| {
                 match route.group {
                     Group::Gmqtt => text(TEXT, json),
-                    Group::Plain | Group::V1 => {}
+                    Group::Plain | Group::V1 | Group::Console => {}
                 }
                 json.object(PROBLEM, |json| refer("Problem", json));
                 json.object("application/json", |json| {
@@ -217,6 +218,7 @@ fn content(says: Says, json: &mut Writer) {
         Says::Nothing => {}
         Says::Metrics => text(METRICS, json),
         Says::Events => text(EVENTS, json),
+        Says::File(media) => text(media, json),
         Says::Row(name) => {
             json.object("application/json", |json| refer(name, json));
         }
@@ -313,6 +315,7 @@ pub fn chapter() -> String {
         (Group::Plain, "Health and numbers"),
         (Group::V1, "The API"),
         (Group::Gmqtt, "gmqtt's API"),
+        (Group::Console, "The console"),
     ];
     for (group, title) in groups {
         out += &format!("\n## {title}\n\n| request | role | what it does | answer |\n");
@@ -351,6 +354,7 @@ fn said(says: Says) -> String {
         Says::Metrics => "Prometheus' text".into(),
         Says::Events => "a stream of events".into(),
         Says::Anything => "a document".into(),
+        Says::File(media) => format!("a file, `{media}`"),
         Says::Row(name) => name.into(),
         Says::Data(name) => format!("`data`: {name}"),
         Says::Page(name) => format!("`data`: list of {name}"),

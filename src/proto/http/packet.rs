@@ -118,6 +118,8 @@ pub struct Request {
     pub site: Option<Bytes>,
     /// What it would take for an answer, if it says.
     pub accept: Option<Bytes>,
+    /// What of this it has already, by tags.
+    pub none_match: Option<Bytes>,
     /// The last event that was heard of a stream.
     pub last_event: u64,
 }
@@ -189,5 +191,11 @@ pub const JSON: &str = "application/json; charset=utf-8";
 pub const PROBLEM: &str = "application/problem+json";
 /// Prometheus' text.
 pub const METRICS: &str = "text/plain; version=0.0.4; charset=utf-8";
+/// A page.
+pub const HTML: &str = "text/html; charset=utf-8";
+/// A script of a page.
+pub const SCRIPT: &str = "text/javascript; charset=utf-8";
+/// How a page looks.
+pub const STYLE: &str = "text/css; charset=utf-8";
 /// A stream of events.
 pub const EVENTS: &str = "text/event-stream";

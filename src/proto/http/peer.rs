@@ -11,6 +11,7 @@ use crate::base::id::{Lsn, SessionId, Ticket};
 use crate::base::outbound::Outbound;
 use crate::base::stats::Counter;
 use crate::base::time::{Deadline, MS, Now};
+use crate::base::words::{Method, Outcome};
 use crate::hub::Hub;
 use crate::hub::admin::About;
 use crate::hub::gate::Role;
@@ -246,7 +247,7 @@ impl Peer {
         why: Refusal,
         ctx: &mut Ctx<'_>,
     ) -> Result<(), Fault> {
-        ctx.hub.stats.count(Counter::LoginsRefused);
+        ctx.hub.stats.login(Method::Admin, Outcome::Refused);
         let event = Event::Refused { conn: ctx.conn, address: ctx.address, user, why };
         ctx.hub.observer.see(ctx.now, &event);
         let response = match why {

@@ -6,7 +6,7 @@
 use crate::base::json::Writer;
 use crate::base::time::Now;
 use crate::hub::Hub;
-use crate::hub::admin::{Answer, Question};
+use crate::hub::admin::{Answer, Check, Question};
 use crate::proto::Ctx;
 
 use super::call::Call;
@@ -28,11 +28,14 @@ fn ready(_: &Call, answer: Answer, _: &Hub, _: Now) -> Response {
     let well = checks.iter().all(|check| check.ok);
     let mut json = Writer::new();
     json.open().field("status", if well { "ok" } else { "unavailable" });
-    json.list("failing", |json| {
-        for check in checks.iter().filter(|check| !check.ok) {
-            json.open().field("check", check.name).field("text", &check.text).close();
-        }
-    });
+    json.list("failing", |json| failing(&checks, json));
     json.close();
     Response::json(if well { 200 } else { 503 }, json.take())
+}
+
+/// What is not well.
+pub(super) fn failing(checks: &[Check], json: &mut Writer) {
+    for check in checks.iter().filter(|check| !check.ok) {
+        json.open().field("check", check.name).field("text", &check.text).close();
+    }
 }

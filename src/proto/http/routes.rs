@@ -8,9 +8,9 @@ use crate::hub::gate::Role;
 use crate::proto::Ctx;
 
 use super::call::{self, Call};
-use super::packet::{Length, Method, Request, Response};
+use super::packet::{HTML, Length, Method, Request, Response, SCRIPT, STYLE};
 use super::task::Step;
-use super::{events, gmqtt, metrics, plain, problem, v1};
+use super::{console, events, gmqtt, metrics, plain, problem, v1};
 
 use bytes::Bytes;
 
@@ -23,6 +23,8 @@ pub enum Group {
     Gmqtt,
     /// Our own.
     V1,
+    /// The page for people.
+    Console,
 }
 
 /// A parameter, in a query or in a body.
@@ -73,6 +75,8 @@ pub enum Says {
     Events,
     /// A document of whatever form.
     Anything,
+    /// A file that is part of the program, written in this.
+    File(&'static str),
     /// One row.
     Row(&'static str),
     /// One row under `data`.
@@ -129,6 +133,16 @@ const fn get(
     act: fn(&Call, &mut Ctx<'_>) -> Step,
 ) -> Route {
     Route { method: Method::Get, path, role, group, doc, query, body: &[], says, act }
+}
+
+/// A file of the console: the same for everybody, so nobody is asked who it is.
+const fn file(
+    path: &'static str,
+    doc: &'static str,
+    media: &'static str,
+    act: fn(&Call, &mut Ctx<'_>) -> Step,
+) -> Route {
+    get(path, None, Group::Console, doc, &[], Says::File(media), act)
 }
 
 /// One of gmqtt's that changes something.
@@ -307,6 +321,13 @@ pub const ROUTES: &[Route] = &[
             must("clientId", "string", "Which client."),
         ],
         gmqtt::unsubscribe,
+    ),
+    look(
+        "/api/v1/whoami",
+        "Who asks, and what it may do.",
+        &[],
+        Says::Data("Caller"),
+        v1::look::whoami,
     ),
     look(
         "/openapi.json",
@@ -573,6 +594,13 @@ pub const ROUTES: &[Route] = &[
         Says::Data("Done"),
         v1::change::log,
     ),
+    file("/", "The console: the page.", HTML, console::page),
+    file("/console/app.js", "The console: its frame.", SCRIPT, console::app),
+    file("/console/kit.js", "The console: what pages are made of.", SCRIPT, console::kit),
+    file("/console/live.js", "The console: how the broker is now.", SCRIPT, console::live),
+    file("/console/pages.js", "The console: pages about the broker.", SCRIPT, console::pages),
+    file("/console/people.js", "The console: pages about clients.", SCRIPT, console::people),
+    file("/console/style.css", "The console: how it looks.", STYLE, console::style),
 ];
 
 /// Look for what may be done so at this path, and what its open places are.
@@ -638,6 +666,7 @@ pub fn unfit(route: &Route, request: &Request) -> Option<Response> {
         Says::Nothing => return None,
         Says::Metrics => "text/plain",
         Says::Events => "text/event-stream",
+        Says::File(media) => media.split(';').next().unwrap_or_default(),
         _ => "application/json",
     };
     let takes = |accept: &Bytes| {

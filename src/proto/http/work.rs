@@ -101,8 +101,9 @@ impl Peer {
                 match aim {
                     Some(aim) => Task::Aiming(Some(Question::Trace(aim))),
                     None => {
-                        self.say_events_head(ctx.now, &call.request);
-                        Task::Events(Stream::new(ctx.now, None))
+                        let stream = Stream::new(None);
+                        self.say_events_head(ctx.now, &call.request, &stream);
+                        Task::Events(stream)
                     }
                 }
             }
@@ -170,13 +171,14 @@ impl Peer {
             }
             Task::Aiming(_) => match answer {
                 Answer::Tracing(Some(trace)) => {
-                    self.state = again(Task::Events(Stream::new(now, Some(trace))));
-                    self.say_events_head(now, &call.request);
+                    let stream = Stream::new(Some(trace));
+                    self.say_events_head(now, &call.request, &stream);
+                    self.state = again(Task::Events(stream));
                 }
                 _ => self.respond(now, &call.request, problem::of(503, "too many traces")),
             },
-            Task::Events(mut stream) => {
-                let piece = stream.write(now, &answer, hub);
+            Task::Events(stream) => {
+                let piece = stream.write(now, &answer);
                 let mut out = Outbound::default();
                 encode::piece(&piece, self.extent, &mut out);
                 self.said.extend_from_slice(&out.to_vec());
@@ -214,7 +216,7 @@ impl Peer {
     }
 
     /// Say that events follow.
-    pub(super) fn say_events_head(&mut self, now: Now, request: &Request) {
+    fn say_events_head(&mut self, now: Now, request: &Request, stream: &Stream) {
         self.begin(request, None);
         // Behind a stream nothing can follow.
         self.last = true;
@@ -223,7 +225,7 @@ impl Peer {
         let mut out = Outbound::default();
         encode::piece(events::HELLO, self.extent, &mut out);
         self.said.extend_from_slice(&out.to_vec());
-        self.since = now.mono;
+        self.since = stream.since(now);
     }
 
     /// Say what is written of a long answer.
@@ -285,9 +287,9 @@ impl Peer {
 
     /// It is time for the next event.
     pub(super) fn on_tick(&mut self, now: Now) {
-        self.since = now.mono;
         let State::Working(work) = &mut self.state else { return };
         if let Task::Events(stream) = &mut work.task {
+            self.since = stream.since(now);
             stream.on_tick();
         }
     }

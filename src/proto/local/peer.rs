@@ -11,6 +11,7 @@ use bytes::{Bytes, BytesMut};
 use crate::base::id::{Lsn, SessionId};
 use crate::base::outbound::Outbound;
 use crate::base::time::{Deadline, Now};
+use crate::base::words::Tongue;
 use crate::hub::admin::About;
 use crate::hub::message::{Publication, id_of};
 use crate::hub::policy::Principal;
@@ -40,6 +41,7 @@ impl Peer {
     pub fn join(&mut self, name: Bytes, who: Principal, ctx: &mut Ctx<'_>) -> Result<(), Held> {
         let attach = Attach {
             kind: Kind::Local,
+            tongue: Tongue::Local,
             realm: ctx.listener.realm,
             durable: !name.is_empty(),
             name,

@@ -7,7 +7,7 @@
 use bytes::Bytes;
 
 use crate::base::id::Lsn;
-use crate::base::stats::Counter;
+use crate::base::words::{Method, Outcome};
 use crate::hub::policy::{Dialogue, Event, Login, Principal, Refusal, Said};
 use crate::proto::fault::{Fault, FaultKind};
 use crate::proto::{Ask, Ctx};
@@ -63,7 +63,7 @@ impl Peer {
             return refuse(&connect, Refusal::Banned, ctx);
         }
         let Some(mut dialogue) = ctx.hub.policy.converse(ctx.now, &login, &method) else {
-            ctx.hub.stats.count(Counter::LoginsRefused);
+            ctx.hub.stats.login(Method::Scram, Outcome::Refused);
             return Err(FaultKind::MqttAuthMethod.fault());
         };
         match words.data {
@@ -165,7 +165,7 @@ impl Online {
 
     /// Mqtt5 4.12.1-2: a failed proof ends the connection.
     fn disproved(&self, why: Refusal, ctx: &mut Ctx<'_>) -> Result<(), Fault> {
-        ctx.hub.stats.count(Counter::LoginsRefused);
+        ctx.hub.stats.login(Method::Scram, Outcome::Refused);
         let (address, user) = (ctx.address, &self.who.user[..]);
         let event = Event::Refused { conn: ctx.conn, address, user, why };
         ctx.hub.observer.see(ctx.now, &event);

@@ -11,7 +11,7 @@ use bytes::Bytes;
 
 use crate::base::id::Ticket;
 use crate::base::limits::{Limit, Limits};
-use crate::base::stats::Counter;
+use crate::base::words::{Method, Outcome, Tongue};
 use crate::hub::policy::{Access, Admit, Event, Login, Principal, Refusal, Terms};
 use crate::hub::registry::{Attach, Attached, Fresh};
 use crate::hub::session::{Kind, Will};
@@ -93,7 +93,7 @@ impl Peer {
             Admit::Yes(principal) => self.join(Joining { connect, principal, said: None }, ctx),
             Admit::No(why) => refuse(&connect, why, ctx),
             Admit::Busy => {
-                ctx.hub.stats.count(Counter::LoginsBusy);
+                ctx.hub.stats.login(method_of(&connect, ctx), Outcome::Busy);
                 Err(FaultKind::MqttBusy.fault())
             }
             Admit::Verify { secret, hash, claim } => {
@@ -142,6 +142,7 @@ impl Peer {
         let limits = &ctx.hub.limits;
         let attach = Attach {
             kind: Kind::Mqtt,
+            tongue: tongue_of(connect.version),
             realm: ctx.listener.realm,
             name,
             principal: principal.clone(),
@@ -183,7 +184,7 @@ impl Peer {
     ) {
         let ack = ConnAck { present: attached.present, code: 0, props };
         self.line.say_first(attached.after, Packet::ConnAck(ack));
-        ctx.hub.stats.count(Counter::LoginsAccepted);
+        ctx.hub.stats.login(method_of(connect, ctx), Outcome::Accepted);
         let client_id = &who.client_id[..];
         let version = match connect.version {
             Version::V31 => 1,
@@ -407,16 +408,37 @@ pub(super) fn login_of<'a>(connect: &'a Connect, ctx: &Ctx<'a>) -> Login<'a> {
 
 /// It does not come in. Why is for the log: outside all refusals look the same.
 pub(super) fn refuse(connect: &Connect, why: Refusal, ctx: &mut Ctx<'_>) -> Result<(), Fault> {
-    ctx.hub.stats.count(Counter::LoginsRefused);
+    ctx.hub.stats.login(method_of(connect, ctx), Outcome::Refused);
     let user = connect.username.as_deref().unwrap_or_default();
     let event = Event::Refused { conn: ctx.conn, address: ctx.address, user, why };
     ctx.hub.observer.see(ctx.now, &event);
     Err(FaultKind::MqttCredentials.fault())
 }
 
-/// The password is not kept while a worker looks at its copy.
+/// By what it shows who it is.
+pub(super) fn method_of(connect: &Connect, ctx: &Ctx<'_>) -> Method {
+    if Words::of(&connect.props).method.is_some() {
+        Method::Scram
+    } else if connect.password.is_some() {
+        Method::Password
+    } else if ctx.certificate.is_some() {
+        Method::Certificate
+    } else {
+        Method::Anonymous
+    }
+}
+
+pub(super) const fn tongue_of(version: Version) -> Tongue {
+    match version {
+        Version::V31 => Tongue::Mqtt31,
+        Version::V311 => Tongue::Mqtt311,
+        Version::V5 => Tongue::Mqtt5,
+    }
+}
+
+/// The password is not kept while a worker looks at its copy, only that there was one.
 fn without_password(mut connect: Box<Connect>) -> Box<Connect> {
-    connect.password = None;
+    connect.password = connect.password.map(|_| Bytes::new());
     // What is left must not keep the buffer alive that the password was read into.
     let apart = |bytes: &mut Bytes| *bytes = Bytes::copy_from_slice(bytes);
     apart(&mut connect.client_id);

@@ -6,8 +6,8 @@
 //! is next (the hub knows), and packet ids (they follow from its ordinal).
 
 use crate::base::outbound::Outbound;
-use crate::base::stats::Counter;
 use crate::base::time::Now;
+use crate::base::words::Loss;
 use crate::hub::Hub;
 use crate::hub::message::{Delivery, Message, SHARE, SubIds, id_of};
 use crate::hub::policy::Event;
@@ -37,8 +37,8 @@ impl Online {
             return true;
         }
         let Some(delivery) = hub.next(now, self.session) else { return false };
-        if let Err((counter, reason)) = self.put_delivery(now, &delivery, line, hub, out) {
-            self.give_up(now, &delivery, counter, reason, hub);
+        if let Err(reason) = self.put_delivery(now, &delivery, line, hub, out) {
+            self.give_up(now, &delivery, reason, hub);
         }
         true
     }
@@ -50,12 +50,11 @@ impl Online {
         line: &Line,
         hub: &Hub,
         out: &mut Outbound,
-    ) -> Result<(), (Counter, &'static str)> {
-        let unspellable = (Counter::Unspellable, "no spelling for its topic");
+    ) -> Result<(), Loss> {
         let version = line.version.unwrap_or(Version::V311);
         let m = &d.message;
         let mut spelled = Vec::new();
-        let Some(text) = text_of(&m.topic, &mut spelled, hub) else { return Err(unspellable) };
+        let Some(text) = text_of(&m.topic, &mut spelled, hub) else { return Err(Loss::Spelling) };
         let id = if d.qos > 0 { id_of(d.ord) } else { 0 };
         let subs: SubIds = d.subs.iter().copied().filter(|id| id & SHARE == 0).collect();
         let spoken = self.ours.look(text);
@@ -80,31 +79,24 @@ impl Online {
                 false => Ok(false),
             }
         };
-        let mut said = put(spoken).map_err(|_| unspellable)?;
+        let mut said = put(spoken).map_err(|_| Loss::Spelling)?;
         match spoken {
             Spoken::New(number) if said => self.ours.learn(number, text),
-            Spoken::New(_) => said = put(Spoken::Plain).map_err(|_| unspellable)?,
+            Spoken::New(_) => said = put(Spoken::Plain).map_err(|_| Loss::Spelling)?,
             Spoken::Plain | Spoken::Known(_) => {}
         }
         if !said {
-            return Err((Counter::DroppedLarge, "larger than its reader takes"));
+            return Err(Loss::Large);
         }
         out.put_bytes(&m.body);
         Ok(())
     }
 
-    fn give_up(
-        &self,
-        now: Now,
-        d: &Delivery,
-        counter: Counter,
-        reason: &'static str,
-        hub: &mut Hub,
-    ) {
-        if counter == Counter::Unspellable {
+    fn give_up(&self, now: Now, d: &Delivery, reason: Loss, hub: &mut Hub) {
+        if reason == Loss::Spelling {
             hub.note_unspelled(now, Kind::Mqtt, &d.message.topic);
         } else {
-            hub.stats.count(counter);
+            hub.stats.count(reason.counter());
             let event =
                 Event::Dropped { user: &self.who.client_id, topic: &d.message.topic, reason };
             hub.observer.see(now, &event);

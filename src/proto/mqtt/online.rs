@@ -344,7 +344,7 @@ pub(super) fn permit(who: &Principal, access: Access<'_>, ctx: &mut Ctx<'_>) -> 
     if ctx.hub.policy.permit(who, &access) {
         return true;
     }
-    ctx.hub.stats.count(Counter::PolicyDenied);
+    ctx.hub.stats.denied(access.action());
     let why = ctx.hub.policy.explain(who, &access);
     let event = Event::Denied { conn: ctx.conn, who, access, why: &why };
     ctx.hub.observer.see(ctx.now, &event);

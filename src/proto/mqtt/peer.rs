@@ -20,6 +20,7 @@ use crate::proto::doom::Doom;
 use crate::proto::fault::{Fault, FaultKind};
 use crate::proto::{Ctx, Protocol};
 
+use super::connect::tongue_of;
 use super::decode;
 use super::line::Line;
 use super::online::Online;
@@ -289,12 +290,7 @@ impl Protocol for Peer {
     }
 
     fn about(&self) -> About {
-        let protocol = match self.line.version {
-            Some(Version::V31) => "mqtt31",
-            Some(Version::V311) => "mqtt311",
-            Some(Version::V5) => "mqtt5",
-            None => "mqtt",
-        };
+        let protocol = self.line.version.map_or("mqtt", |version| tongue_of(version).word());
         let (keepalive_s, clean) = match &self.state {
             State::Online(online) => (online.idle_ms / 1_500, online.ends),
             _ => (0, false),

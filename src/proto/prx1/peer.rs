@@ -13,6 +13,7 @@ use crate::base::limits::Limit;
 use crate::base::outbound::Outbound;
 use crate::base::stats::Counter;
 use crate::base::time::{Deadline, MS, Now};
+use crate::base::words::{Method, Outcome, Tongue};
 use crate::hub::admin::About;
 use crate::hub::message::{Delivery, Durability, Publication, id_of};
 use crate::hub::policy::{Access, Admit, Claim, Event, Login, Principal, Refusal, Terms};
@@ -142,7 +143,7 @@ impl Peer {
             Admit::Yes(principal) => self.join(connect, principal, ctx),
             Admit::No(why) => self.refuse(&connect, why, ctx),
             Admit::Busy => {
-                ctx.hub.stats.count(Counter::LoginsBusy);
+                ctx.hub.stats.login(method_of(&connect, ctx), Outcome::Busy);
                 Err(FaultKind::Prx1Busy.fault())
             }
             Admit::Verify { secret, hash, claim } => {
@@ -160,7 +161,7 @@ impl Peer {
     }
 
     fn refuse(&self, connect: &Connect, why: Refusal, ctx: &mut Ctx<'_>) -> Result<(), Fault> {
-        ctx.hub.stats.count(Counter::LoginsRefused);
+        ctx.hub.stats.login(method_of(connect, ctx), Outcome::Refused);
         let user = connect.username.as_deref().unwrap_or_default();
         let event = Event::Refused { conn: ctx.conn, address: ctx.address, user, why };
         ctx.hub.observer.see(ctx.now, &event);
@@ -177,6 +178,7 @@ impl Peer {
         let name = connect.username.clone().unwrap_or_default();
         let attach = Attach {
             kind: Kind::Prx1,
+            tongue: Tongue::Prx1,
             realm: ctx.listener.realm,
             name: Bytes::copy_from_slice(&name),
             durable: principal.durable,
@@ -208,7 +210,7 @@ impl Peer {
         // The 2017 dialect, known by its keepalive, calls success 0x00.
         let result = if connect.keepalive.is_some() { ConnAck::UNSET } else { ConnAck::OK };
         self.replies.push_gate(attached.after, Reply::ConnAck { result, present: stored });
-        ctx.hub.stats.count(Counter::LoginsAccepted);
+        ctx.hub.stats.login(method_of(&connect, ctx), Outcome::Accepted);
         let client_id = connect.client_id.as_deref().unwrap_or_default();
         let keepalive_s = connect.keepalive.unwrap_or(0);
         let event = Event::LoggedIn {
@@ -700,18 +702,27 @@ fn permit(who: &Principal, access: Access<'_>, ctx: &mut Ctx<'_>) -> Result<(), 
     if ctx.hub.policy.permit(who, &access) {
         return Ok(());
     }
-    ctx.hub.stats.count(Counter::PolicyDenied);
+    ctx.hub.stats.denied(access.action());
     let why = ctx.hub.policy.explain(who, &access);
     let event = Event::Denied { conn: ctx.conn, who, access, why: &why };
     ctx.hub.observer.see(ctx.now, &event);
     Err(FaultKind::Prx1Denied.fault())
 }
 
-/// The password is not kept while a worker looks at its copy.
+/// By what it shows who it is.
+fn method_of(connect: &Connect, ctx: &Ctx<'_>) -> Method {
+    match (&connect.password, ctx.certificate) {
+        (Some(_), _) => Method::Password,
+        (None, Some(_)) => Method::Certificate,
+        (None, None) => Method::Anonymous,
+    }
+}
+
+/// The password is not kept while a worker looks at its copy, only that there was one.
 fn without_password(connect: Connect) -> Connect {
     let apart = |field: Option<Bytes>| field.map(|bytes| Bytes::copy_from_slice(&bytes));
     Connect {
-        password: None,
+        password: connect.password.map(|_| Bytes::new()),
         username: apart(connect.username),
         client_id: apart(connect.client_id),
         version: Bytes::from_static(super::packet::VERSION),

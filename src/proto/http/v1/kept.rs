@@ -71,10 +71,12 @@ pub fn retained(call: &Call, ctx: &mut Ctx<'_>) -> Step {
     .into()
 }
 
-/// Where to look, and for how much.
+/// Where to look, and for how much. A level without a name is a level: topics that begin with a
+/// slash are below it.
 fn look_of(call: &Call, ctx: &Ctx<'_>) -> Result<Look, String> {
-    let topic = |name: &str| match call.param(name).filter(|text| !text.is_empty()) {
+    let topic = |name: &str| match call.param(name) {
         None => Ok(None),
+        Some(text) if text.is_empty() => Ok(Some(Topic::from_levels([&b""[..]]))),
         Some(text) => match read(text, ctx) {
             Some(topic) => Ok(Some(topic)),
             None => Err(format!("{name} is no topic")),

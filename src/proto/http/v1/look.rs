@@ -2,6 +2,7 @@
 
 use bytes::Bytes;
 
+use crate::base::calendar;
 use crate::base::json::Writer;
 use crate::base::limits::Limits;
 use crate::base::time::Now;
@@ -25,6 +26,7 @@ pub fn listeners(_: &Call, _: &mut Ctx<'_>) -> Step {
         page(
             |json| {
                 for row in &snapshot.listeners {
+                    let until = row.until.map(calendar::rfc3339);
                     json.open()
                         .field("listener", row.no)
                         .field("protocol", row.speaks)
@@ -35,12 +37,21 @@ pub fn listeners(_: &Call, _: &mut Ctx<'_>) -> Step {
                         .field("durability", row.level)
                         .field("connections", row.connections)
                         .field("accepted", row.accepted)
+                        .field("certificate_until", until.as_deref())
                         .close();
                 }
             },
             None,
         )
     })
+}
+
+/// Who asks.
+pub fn whoami(call: &Call, _: &mut Ctx<'_>) -> Step {
+    data(|json| {
+        json.open().field("name", &call.who).field("role", call.role.name()).close();
+    })
+    .into()
 }
 
 /// Every number.
