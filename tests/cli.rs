@@ -483,6 +483,86 @@ fn scripts_can_ask_for_words() {
     assert!(said.contains("--client <ID>|--topic <FILTER>|--address <ADDRESS>"), "{said}");
 }
 
+/// A broker that says this to whoever connects, after the first packet, and hangs up.
+fn broker_that_says(words: &'static [u8]) -> u16 {
+    let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let port = listener.local_addr().unwrap().port();
+    std::thread::spawn(move || {
+        for stream in listener.incoming() {
+            let mut stream = stream.unwrap();
+            let mut first = [0; 512];
+            // Whatever it is, it is answered so; who has left hears nothing.
+            let _ = stream.read(&mut first).and_then(|_| stream.write_all(words));
+        }
+    });
+    port
+}
+
+/// A folder whose journal has a byte that was acknowledged and is another now.
+fn damaged(folder: &Folder) -> String {
+    let data = folder.0.join("data");
+    let broker = Broker::builder().listen_to("mqtt://127.0.0.1:0".parse().unwrap());
+    let broker = broker.journal(&data, spindle::Durability::Disk).build().unwrap();
+    let (handle, port) = (broker.handle(), broker.local_addr(0).unwrap().port());
+    let rig = Rig { handle, port, thread: Some(std::thread::spawn(move || broker.run().unwrap())) };
+    rig.keep("a/1", b"a value to be damaged", 1, &[]);
+    rig.keep("a/2", b"another", 1, &[]);
+    drop(rig);
+    let segment = data.join("journal/00000001.seg");
+    let mut all = std::fs::read(&segment).unwrap();
+    let at = all.windows(7).position(|w| w == b"a value").unwrap();
+    all[at] ^= 1;
+    std::fs::write(&segment, &all).unwrap();
+    data.to_str().unwrap().to_owned()
+}
+
+/// Every row of the table of exit codes is what some command line ends with.
+#[test]
+fn every_exit_code_is_one_that_somebody_ends_with() {
+    const CLIENTS: &str = "pub, sub, request, reply";
+    const OTHERS: &str = "all others";
+    let folder = Folder::new("codes");
+    let write = |name: &str, text: &str| {
+        let path = folder.0.join(name);
+        std::fs::write(&path, text).unwrap();
+        path.to_str().unwrap().to_owned()
+    };
+    let users = "mode = \"strict\"\n[groups.User]\nrules = [\"can publish b\"]\n[[users]]\n\
+                 name = \"joe\"\ngroup = \"User\"\nshared_secret = \"x\"\n";
+    let users = write("users.toml", users);
+    let ca = rcgen::generate_simple_self_signed(["x".to_owned()]).unwrap().cert.pem();
+    let (ca, data, rig) = (write("ca.pem", &ca), damaged(&folder), Rig::new());
+    let port = rig.port.to_string();
+    let says = |words| broker_that_says(words).to_string();
+    let refuses = (says(b"\x20\x02\0\x04"), says(b"\x20\x03\0\x87\0"));
+    let (babbles, leaves) = (says(b"\x20\x02\0\0\0\0"), says(b"\x20\x02\0\0"));
+    let table: &[(&str, &str, i32, &[&str])] = &[
+        ("all", "0", 0, &["version"]),
+        (OTHERS, "1", 1, &["check", "-c", "/nonexistent/x.toml"]),
+        (OTHERS, "2", 2, &["serve", "--bogus"]),
+        ("serve", "3", 3, &["serve", "--listen", "mqtt://127.0.0.1:0", "--data", &data]),
+        ("acl test", "4", 4, &["acl", "test", "joe", "publish", "a", "--users", &users]),
+        (CLIENTS, "1", 1, &["pub", "-p", &port, "-t", "a"]),
+        (CLIENTS, "1 to 5", 4, &["pub", "-p", &refuses.0, "-t", "a", "-m", "b"]),
+        (CLIENTS, "2", 2, &["pub", "-p", &babbles, "-t", "a", "-m", "b", "-q", "1"]),
+        (CLIENTS, "5", 5, &["request", "-p", &port, "-t", "a", "-m", "b"]),
+        (CLIENTS, "7", 7, &["pub", "-p", &leaves, "-t", "a", "-m", "b", "-q", "1"]),
+        (CLIENTS, "8", 8, &["pub", "-p", &port, "--cafile", &ca, "-t", "a", "-m", "b"]),
+        (CLIENTS, "27", 27, &["sub", "-p", &port, "-t", "a", "-W", "1"]),
+        (CLIENTS, "128 to 162", 135, &["sub", "-p", &refuses.1, "-t", "a", "-V", "5"]),
+    ];
+    let listed: Vec<(&str, &str)> = spindle::cli::codes().collect();
+    let mut shown: Vec<(&str, &str)> = table.iter().map(|row| (row.0, row.1)).collect();
+    for (verbs, code, expected, args) in table {
+        let done = spindle(args, b"");
+        assert_eq!(done.status.code(), Some(*expected), "{verbs} {code} {args:?}: {done:?}");
+    }
+    let mut rows = listed.clone();
+    rows.sort_unstable();
+    shown.sort_unstable();
+    assert_eq!(rows, shown, "the table of codes, and what was shown of it");
+}
+
 #[test]
 fn a_stopped_sub_ends_with_0() {
     let rig = Rig::new();

@@ -297,6 +297,74 @@ fn what_comes_from_mosquitto_is_let_in_and_refused_as_there() {
     assert_eq!(broker.stop(), 0);
 }
 
+/// Debian's own password file and ACL file, with the passwords of its documentation.
+#[test]
+fn debians_samples_of_users_and_rules_let_in_and_refuse_the_same() {
+    let dir = Scratch::new("samples");
+    let sample = |name: &str| format!("/etc/mosquitto/{name}.example");
+    if !Path::new(&sample("pwfile")).exists() {
+        println!("skipped: there is no {} here (apt-get install mosquitto)", sample("pwfile"));
+        return;
+    }
+    let port = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
+    let conf = format!(
+        "listener {port} 127.0.0.1\npassword_file {}\nacl_file {}\n",
+        sample("pwfile"),
+        sample("aclfile")
+    );
+    std::fs::write(dir.join("m.conf"), conf).unwrap();
+    let import = ["import", "mosquitto", "m.conf", "--users-out", "users.toml"];
+    let (code, toml, notes) = run(&dir, &import);
+    assert_eq!(code, 0, "{notes}");
+    std::fs::write(dir.join("x.toml"), &toml).unwrap();
+    let address = format!("127.0.0.1:{port}");
+    let asked = || -> Vec<(&str, bool)> {
+        let roger = Some(("roger", "password"));
+        let mut all = vec![
+            ("roger", come(&address, "c1", roger).1 == 0),
+            ("sub_client", come(&address, "c2", Some(("sub_client", "password"))).1 == 0),
+            ("pub_client", come(&address, "c3", Some(("pub_client", "password"))).1 == 0),
+            ("wrong", come(&address, "c4", Some(("roger", "passwort"))).1 == 0),
+            ("unknown", come(&address, "c5", Some(("eve", "password"))).1 == 0),
+            ("nameless", come(&address, "c6", None).1 == 0),
+        ];
+        let rogers = ["one", "two"].map(|id| come(&address, id, roger).0);
+        let [mut one, mut two] = rogers;
+        two.subscribe("foo/bar");
+        one.stream.publish("foo/baz", b"nobody may read or write this");
+        one.stream.publish("foo/bar", b"end");
+        let heard = two.hear();
+        all.push(("foo/bar", matches!(&heard, Some(Packet::Publish(m)) if m.payload == "end")));
+        all
+    };
+    let child = Command::new("mosquitto")
+        .args(["-c", dir.join("m.conf").to_str().unwrap()])
+        .stderr(Stdio::null())
+        .spawn();
+    let theirs = child.ok().map(|child| {
+        let _other = Other(child);
+        let up = || TcpStream::connect(&address).is_ok();
+        let _ = (0..200).find(|_| {
+            std::thread::sleep(Duration::from_millis(50));
+            up()
+        });
+        asked()
+    });
+    let flags = ["-c", dir.join("x.toml").to_str().unwrap()].map(str::to_owned);
+    let mut broker = Spindle::start(
+        &dir.join("data"),
+        &[&flags[0], &flags[1], "--listen", &format!("mqtt://{address}")],
+    );
+    broker.hear("listening ");
+    let ours = asked();
+    println!("theirs {theirs:?}\nours   {ours:?}");
+    assert!(ours.iter().any(|(_, yes)| *yes) && ours.iter().any(|(_, yes)| !yes), "{ours:?}");
+    if let Some(theirs) = theirs {
+        assert_eq!(ours, theirs);
+    }
+    assert_eq!(broker.stop(), 0);
+}
+
 #[test]
 fn debians_sample_of_mosquitto_is_understood() {
     let dir = Scratch::new("debian");

@@ -122,6 +122,56 @@ fn an_operator_publishes_and_subscribes_with_gmqtts_words() {
 }
 
 #[test]
+fn a_session_that_waits_is_shown_as_gmqtt_shows_it() {
+    const NEVER: &str = "0001-01-01T00:00:00Z";
+    let house = House::new();
+    let client = house.mqtt_kept("c1");
+    let time = |row: &serde_json::Value, key: &str| row[key].as_str().expect("a time").to_owned();
+    let online = house.get("/session/c1", VIEWER).json();
+    assert_eq!((&online["status"], &online["clean_session"]), (&"online".into(), &false.into()));
+    assert_eq!(time(&online, "offline_at"), NEVER);
+    assert!(time(&online, "connected_at").starts_with("20"), "{online}");
+    assert_eq!(house.form("/subscribe", "qos=1&topic=a/%23&clientId=c1").status, 200);
+    let subs = house.get("/subscriptions/c1", VIEWER).json();
+    assert!(time(&subs["list"][0], "at").starts_with("20"), "{subs}");
+    drop(client);
+    while house.get("/session/c1", VIEWER).json()["status"] == "online" {
+        std::thread::sleep(std::time::Duration::from_millis(5));
+    }
+    for n in 0..3 {
+        assert_eq!(house.form("/publish", &format!("qos=1&topic=a/b&payload={n}")).status, 200);
+    }
+    let away = house.get("/session/c1", VIEWER).json();
+    assert_eq!((&away["status"], &away["subscriptions"]), (&"offline".into(), &1.into()));
+    assert_eq!((&away["msg_queue_len"], &away["inflight_len"]), (&3.into(), &0.into()));
+    assert_eq!(away["msg_queue_dropped"], 0);
+    assert_ne!(time(&away, "offline_at"), NEVER);
+    // Clients are those that are there; sessions are all.
+    assert_eq!(house.get("/client/c1", VIEWER).status, 404);
+    assert_eq!(house.get("/clients", VIEWER).json()["total_count"], 0);
+    let list = house.get("/sessions", VIEWER).json();
+    assert_eq!((&list["total_count"], &list["list"][0]["client_id"]), (&1.into(), &"c1".into()));
+    let subs = house.get("/subscriptions/c1", VIEWER).json();
+    assert_eq!((&subs["list"][0]["name"], &subs["list"][0]["qos"]), (&"a/#".into(), &1.into()));
+    let mut back = house.mqtt_kept("c1");
+    let seen: Vec<Vec<u8>> = (0..3).map(|_| back.message().1).collect();
+    assert_eq!(seen, [b"0", b"1", b"2"]);
+}
+
+#[test]
+fn what_is_nowhere_is_said_in_gmqtts_words() {
+    let house = House::new();
+    let unnamed = house.get("/clients", "");
+    assert_eq!((unnamed.status, unnamed.text()), (401, ""));
+    for (method, path) in [("GET", "/client"), ("GET", "/publish"), ("POST", "/clients")] {
+        let fields = format!("{}Content-Length: 0\r\n", house::operator());
+        let said = house.send(method, path, &fields, "");
+        assert_eq!((said.status, said.text()), (404, "404 page not found"), "{method} {path}");
+        assert_eq!(said.field("content-type"), Some("text/plain; charset=utf-8"));
+    }
+}
+
+#[test]
 fn documents_say_more_than_forms() {
     let house = House::new();
     let body = r#"{"qos":1,"topic":"k/v","payload":"AAEC","encoding":"base64","retain":true}"#;

@@ -46,6 +46,7 @@ pub(super) const TABLE: &[Row] = &[
     row(CLIENTS, "1", "the command line is wrong, or the broker cannot be reached"),
     row(CLIENTS, "1 to 5", "before MQTT 5.0: the broker refused the connection with this code"),
     row(CLIENTS, "2", "the broker broke the protocol"),
+    row(CLIENTS, "5", "nobody is there to answer, or the broker refused what was sent"),
     row(CLIENTS, "7", "the connection was lost before everything was done"),
     row(CLIENTS, "8", "TLS: a certificate or a handshake"),
     row(CLIENTS, "27", "the time of -W or --timeout is over"),

@@ -3,7 +3,7 @@
 use rcgen::string::Ia5String;
 use rcgen::{CertificateParams, DistinguishedName, DnType, DnValue, KeyPair, SanType};
 
-use super::certificate::{Named, NoName, name};
+use super::certificate::{Named, NoName, name, until};
 
 fn der(subject: &[(DnType, DnValue)], alternative: Vec<SanType>) -> Vec<u8> {
     let mut params = CertificateParams::default();
@@ -67,6 +67,20 @@ fn what_could_be_read_in_two_ways_is_no_name() {
     let organization = two.windows(3).rposition(|w| w == [0x55, 4, 10]).unwrap();
     two[organization + 2] = 3;
     assert_eq!(name(&two, Named::Subject), Err(NoName));
+}
+
+#[test]
+fn the_end_of_a_certificate_is_read_in_both_spellings() {
+    // Up to 2049 a year has two digits.
+    for (year, ms) in [(2033, 1_988_150_400_000), (2061, 2_871_763_200_000)] {
+        let mut params = CertificateParams::default();
+        params.not_after = rcgen::date_time_ymd(year, 1, 1);
+        let it = params.self_signed(&KeyPair::generate().unwrap()).unwrap();
+        assert_eq!(until(it.der()), Some(ms), "{year}");
+        for len in 0..it.der().len() {
+            assert_eq!(until(&it.der()[..len]), None, "{len} bytes");
+        }
+    }
 }
 
 #[test]

@@ -13,12 +13,13 @@ pub enum Config {}
 impl Config {
     /// Never called.
     #[must_use]
-    pub fn is_alike(&self, _: &Self) -> bool {
+    pub fn until(&self) -> Option<u64> {
         match *self {}
     }
+
     /// Never called.
     #[must_use]
-    pub fn until(&self) -> Option<u64> {
+    pub fn is_alike(&self, _: &Self) -> bool {
         match *self {}
     }
 }

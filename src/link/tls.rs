@@ -94,10 +94,10 @@ pub struct Config {
     server: Arc<ServerConfig>,
     wall: Arc<Wall>,
     named: Named,
-    /// Of all that it was made of.
-    digest: [u8; 32],
     /// When the certificate ends, in milliseconds since 1970, if that can be read.
     until: Option<u64>,
+    /// Of all that it was made of.
+    digest: [u8; 32],
 }
 
 impl Config {

@@ -394,6 +394,30 @@ fn what_breaks_off_is_told_apart_too() {
 }
 
 #[test]
+fn after_a_flaw_nothing_is_heard_and_nothing_is_sealed() {
+    let cast = Cast::new();
+    let mut pair = Pair::new(&cast.materials(), cast.client(None, &version::TLS12));
+    pair.shake();
+    // More than a turn's share waits when the flaw comes.
+    let (_, more) = pair.say(&Bytes::from(vec![b'x'; 1_000_000]), None);
+    assert!(more);
+    pair.client.writer().write_all(b"good").unwrap();
+    let mut good = Vec::new();
+    pair.client.write_tls(&mut good).unwrap();
+    let Link::Wrapped(link) = &mut pair.link else { panic!("it is wrapped") };
+    let tls = link.tls.as_mut().expect("it does TLS");
+    let mut clear = BytesMut::new();
+    let forged = b"\x17\x03\x03\0\x20 not sealed, not sealed, not sea";
+    assert_eq!(tls.take(NOW, forged, &mut clear), Err(Flaw::TlsBroken));
+    assert_eq!(tls.take(NOW, &good, &mut clear), Ok(()), "a flaw is told once");
+    assert!(clear.is_empty() && !tls.is_open());
+    tls.close();
+    let mut out = Outbound::default();
+    tls.drain(&mut out);
+    assert!(out.to_vec().len() < 100, "an alert, and nothing of what waited");
+}
+
+#[test]
 fn a_websocket_within_tls() {
     let cast = Cast::new();
     let terms = Terms {

@@ -12,7 +12,7 @@ use crate::hub::message::Durability;
 use crate::hub::policy::Address;
 
 use super::disk::FakeDisk;
-use super::rig::{Rig, Setup};
+use super::rig::{MQTT, Rig, Setup};
 use super::words::bytes_of;
 
 const HERE: Address = Address::V4([10, 0, 0, 1]);
@@ -201,6 +201,26 @@ fn a_verdict_with_another_number_is_nobodys() {
     rig.verdicts.push((asked, true));
     assert!(rig.rest(64));
     assert!(heard(&rig, ann) > 0, "the question is still open");
+}
+
+/// The same for MQTT, whose CONNECT here is that of 3.1.1.
+#[test]
+fn a_verdict_with_another_number_is_nobodys_in_mqtt_either() {
+    let mut rig = rig_of(Limits::default(), Some(ANN));
+    let ann = rig.open_at(MQTT, HERE).expect("a slot");
+    let connect = b"\x10\x17\0\x04MQTT\x04\xc2\0\x3c\0\x01a\0\x03ann\0\x01x";
+    let mut packet = connect.to_vec();
+    packet[1] = (packet.len() - 2) as u8;
+    rig.wires.get_mut(&ann).expect("a wire").inward.extend_from_slice(&packet);
+    assert!(rig.rest(64));
+    let asked = rig.checks[0].ticket;
+    let stale = Ticket { serial: asked.serial + 1, ..asked };
+    rig.verdicts.push((stale, true));
+    assert!(rig.rest(64));
+    assert_eq!((heard(&rig, ann), counted(&rig, Counter::StaleAnswers)), (0, 1));
+    rig.verdicts.push((asked, true));
+    assert!(rig.rest(64));
+    assert_eq!(rig.wires[&ann].heard[..], [0x20, 2, 0, 0], "the question is still open");
 }
 
 #[test]

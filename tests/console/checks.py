@@ -13,7 +13,7 @@ import urllib.parse
 import urllib.request
 
 from browser import until
-from load import PASSWORD, Client
+from load import PASSWORD, TOKEN, Client, forward
 
 CHECKS = []
 HOSTILE = '<img src=x onerror=document.title="hurt">'
@@ -373,6 +373,19 @@ def kept_values_are_found_shown_and_deleted(it):
 
 
 @check()
+def a_listener_says_when_its_certificate_ends(it):
+    it.go("listeners")
+    row = ("return [...document.querySelectorAll('tbody tr')]"
+           ".find(r => r.textContent.includes(arguments[0]))?.textContent")
+    text = it.browser.until(row, f"127.0.0.1:{it.broker.mqtts}")
+    if not re.search(r"TLSin [0-9]+ d", text):
+        raise AssertionError(text)
+    same("in " in it.browser.run(row, f"127.0.0.1:{it.broker.mqtt}"), False, "a certificate")
+    it.go("")
+    it.sees("certificate ends in", ".facts dd")
+
+
+@check()
 def a_trace_shows_what_happens(it):
     it.go("trace?topic=load%2F1%2F%23")
     it.sees("published", ".event")
@@ -601,3 +614,31 @@ def logging_out_forgets_everything(it):
     it.sees("Log in", "h1")
     same(it.browser.run("return sessionStorage.length"), 0, "things kept")
     same(it.browser.run("return document.getElementById('who').textContent"), "")
+
+
+@check(401)
+def a_token_opens_too(it):
+    it.browser.run("document.querySelector('.login details').open = true")
+    it.fill("Token", TOKEN)
+    it.press("Log in")
+    it.sees("tok", "#who")
+    it.sees("viewer", "#who")
+    it.go("listeners")
+    curl = it.browser.run("return document.querySelector('.call .copy').dataset.curl")
+    if "Bearer TOKEN'" not in curl or TOKEN in curl:
+        raise AssertionError(f"what is copied is {curl}")
+
+
+@check(404)
+def through_a_tunnel_to_the_socket_nobody_is_asked(it):
+    port = forward(f"{it.broker.folder}/data/admin.sock")
+    it.browser.open(f"http://localhost:{port}/")
+    it.sees("socket operator", "#who")
+    it.sees("ready", "#health")
+    same(it.browser.run("return document.getElementById('leave').hidden"), True, "log out hidden:")
+    client = Client(it.broker, "tunnelled")
+    it.go("clients/tunnelled", "tunnelled")
+    it.press("Kick")
+    it.press("Kick", "dialog")
+    same(client.is_gone(), True, "the client's socket is closed:")
+    it.sees("gone", ".pill")

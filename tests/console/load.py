@@ -1,5 +1,6 @@
 """A broker of its own, and clients of MQTT that are just enough: many of them in one thread."""
 
+import hashlib
 import selectors
 import signal
 import socket
@@ -12,6 +13,7 @@ import urllib.request
 from browser import free_port, until
 
 PASSWORD = "s3cret of the console"
+TOKEN = "token-of-a-person"
 USERS = """mode = "strict"
 [groups.all]
 type = "normal"
@@ -35,11 +37,15 @@ class Broker:
 
     def __init__(self, program, folder):
         self.program, self.folder = str(program), folder
-        self.mqtt, self.http = free_port(), free_port()
+        self.mqtt, self.mqtts, self.http = free_port(), free_port(), free_port()
         made = subprocess.run(
             [self.program, "hash"], input=PASSWORD, capture_output=True, text=True, check=True
         )
         self.hash = made.stdout.split()[-1]
+        self.certificates = f"{folder}/certs"
+        for words in [["ca"], ["server"]]:
+            command = [self.program, "certs", "--dir", self.certificates, *words]
+            subprocess.run(command, capture_output=True, check=True)
         (folder / "users.toml").write_text(USERS)
         (folder / "spindle.toml").write_text(self._configuration())
         self.running = None
@@ -49,11 +55,16 @@ class Broker:
             f'[[admin.user]]\nname = "{name}"\npassword = "{self.hash}"\nrole = "{role}"\n'
             for name, role in [("ann", "operator"), ("vic", "viewer")]
         )
+        digest = hashlib.sha256(TOKEN.encode()).hexdigest()
+        admins += f'[[admin.token]]\nname = "tok"\nsha256 = "{digest}"\nrole = "viewer"\n'
         return (
             f'data = "{self.folder}/data"\nusers = "{self.folder}/users.toml"\n'
             f'[log]\nlevel = "warn"\nfile = "{self.folder}/broker.log"\n'
             f'[admin]\nlisten = "http://127.0.0.1:{self.http}"\n{admins}'
+            f'[tls]\ncert = "{self.certificates}/server.pem"\n'
+            f'key = "{self.certificates}/server.key"\n'
             f'[[listener]]\nurl = "mqtt://127.0.0.1:{self.mqtt}"\n'
+            f'[[listener]]\nurl = "mqtts://127.0.0.1:{self.mqtts}"\n'
             f'[limits]\nhistory_clients_max = 20000\n'
         )
 
@@ -108,6 +119,30 @@ def connect(client_id, user="plant", keepalive=3600, clean=True):
 
 def publish(topic, payload, retain=False):
     return packet(0x30 | (1 if retain else 0), text(topic) + payload)
+
+
+def forward(path):
+    """A port of this machine that leads to a socket with a name, as `ssh -L` would make it."""
+    door = socket.create_server(("127.0.0.1", 0), backlog=64)
+
+    def pump(a, b):
+        try:
+            while data := a.recv(65536):
+                b.sendall(data)
+            b.shutdown(socket.SHUT_WR)
+        except OSError:
+            pass
+
+    def serve():
+        while True:
+            near, _ = door.accept()
+            far = socket.socket(socket.AF_UNIX)
+            far.connect(path)
+            for pair in [(near, far), (far, near)]:
+                threading.Thread(target=pump, args=pair, daemon=True).start()
+
+    threading.Thread(target=serve, daemon=True).start()
+    return door.getsockname()[1]
 
 
 class Client:
@@ -242,4 +277,4 @@ def files_for(clients):
     return min(clients, soft - 2000) if soft < wanted else clients
 
 
-__all__ = ["Broker", "Client", "Crowd", "PASSWORD", "files_for"]
+__all__ = ["Broker", "Client", "Crowd", "PASSWORD", "TOKEN", "files_for", "forward"]

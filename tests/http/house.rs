@@ -139,15 +139,27 @@ impl House {
 
     /// A client that is in.
     pub(crate) fn mqtt(&self, id: &str) -> Mqtt {
+        self.mqtt_with(id, 0x02)
+    }
+
+    /// A client whose session waits for it.
+    pub(crate) fn mqtt_kept(&self, id: &str) -> Mqtt {
+        self.mqtt_with(id, 0)
+    }
+
+    fn mqtt_with(&self, id: &str, flags: u8) -> Mqtt {
         let mut stream = TcpStream::connect(self.mqtt).expect("it listens");
         stream.set_read_timeout(Some(Duration::from_secs(20))).expect("a timeout");
         let mut packet = vec![0x10, 12 + id.len() as u8];
-        packet.extend_from_slice(b"\x00\x04MQTT\x04\x02\x00\x3c\x00");
+        packet.extend_from_slice(b"\x00\x04MQTT\x04");
+        packet.extend_from_slice(&[flags, 0, 0x3c, 0]);
         packet.push(id.len() as u8);
         packet.extend_from_slice(id.as_bytes());
         stream.write_all(&packet).expect("it reads");
         let mut client = Mqtt { stream };
-        assert_eq!(client.packet(), (0x20, vec![0, 0]), "{id} comes in");
+        let (head, said) = client.packet();
+        assert_eq!((head, said.get(1)), (0x20, Some(&0)), "{id} comes in");
+        assert!(flags == 0 || said == [0, 0], "{id} asked for nothing old");
         client
     }
 }

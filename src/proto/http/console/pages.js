@@ -136,7 +136,7 @@ function stores(s) {
       'spindle_retained_messages'],
     ['Journal', el('span', { class: `pill ${s.journal === 'running' ? 'good' : 'warn'}` },
       s.journal)],
-    ['Journal on disk', `${bytes(s.wal_bytes || 0)} in ${count(s.wal_segments || 0)} segments`,
+    ['Journal on disk', `${bytes(s.wal_bytes || 0)}, segments: ${count(s.wal_segments || 0)}`,
       'spindle_wal_bytes'],
     ['Not yet on the device', bytes(s.wal_unsynced_bytes || 0), 'spindle_wal_unsynced_bytes'],
     ['Sessions kept', `${count(s.sessions_durable)} of ${count(s.sessions)}`,
