@@ -472,6 +472,15 @@ fn scripts_can_ask_for_words() {
     assert!(String::from_utf8_lossy(&page.stdout).contains("spindle-sub"));
     let codes = spindle(&["exit-codes"], b"");
     assert!(String::from_utf8_lossy(&codes.stdout).contains("27"));
+    for args in [&["exit-codes"][..], &["limits"], &["version"], &["context", "ls"]] {
+        let done = spindle(&[args, &["--json"]].concat(), b"");
+        let value = serde_json::from_slice::<serde_json::Value>(&done.stdout);
+        assert!(done.status.success() && value.is_ok(), "{args:?}: {done:?}");
+    }
+    let aimless = spindle(&["trace"], b"");
+    let said = String::from_utf8_lossy(&aimless.stderr).into_owned();
+    assert_eq!(aimless.status.code(), Some(2));
+    assert!(said.contains("--client <ID>|--topic <FILTER>|--address <ADDRESS>"), "{said}");
 }
 
 /// A broker that says this to whoever connects, after the first packet, and hangs up.

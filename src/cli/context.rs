@@ -13,6 +13,8 @@ use std::path::{Path, PathBuf};
 use clap::{Args, Subcommand};
 use serde::Deserialize;
 
+use super::ctl::object;
+use super::json::Value;
 use super::link::complain;
 use super::passwd::quoted;
 use super::{FAILED, USAGE, say};
@@ -71,7 +73,11 @@ pub(super) enum Verb {
     /// Choose the context that is used when none is named; `-` for the one chosen before
     Select { name: String },
     /// List them; the chosen one has a star
-    Ls,
+    Ls {
+        /// As JSON
+        #[arg(long)]
+        json: bool,
+    },
     /// Show one, without its secrets
     Show { name: Option<String> },
     /// Remove one
@@ -86,7 +92,7 @@ impl Verb {
                 false => Ok(()),
             }),
             Self::Select { name } => choose(&name),
-            Self::Ls => list(),
+            Self::Ls { json } => list(json),
             Self::Show { name } => show(name),
             Self::Rm { name } => path_of(&name).and_then(|path| {
                 fs::remove_file(&path).map_err(|e| format!("{}: {e}", path.display()))
@@ -178,7 +184,7 @@ fn choose(name: &str) -> Result<(), String> {
     Ok(())
 }
 
-fn list() -> Result<(), String> {
+fn list(json: bool) -> Result<(), String> {
     let folder = folder()?;
     let chosen = fs::read_to_string(folder.join("context")).unwrap_or_default();
     let chosen = chosen.lines().next().unwrap_or_default();
@@ -189,6 +195,17 @@ fn list() -> Result<(), String> {
         .filter_map(|name| name.strip_suffix(".toml").map(str::to_owned))
         .collect();
     names.sort();
+    if json {
+        let text = |text: &str| Value::Text(text.as_bytes().to_vec());
+        let row = |name: &String| {
+            let url = read(name).ok().and_then(|c| c.url).unwrap_or_default();
+            let (url, star) = (text(&without_password(&url)), Value::Bool(name == chosen));
+            object(vec![("name", text(name)), ("url", url), ("chosen", star)])
+        };
+        let all = Value::List(names.iter().map(row).collect());
+        say(&String::from_utf8_lossy(&all.print(false)));
+        return Ok(());
+    }
     for name in names {
         let url = read(&name).ok().and_then(|c| c.url).unwrap_or_default();
         let star = if name == chosen { '*' } else { ' ' };

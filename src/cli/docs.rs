@@ -110,6 +110,11 @@ fn describe(command: &Command, path: &mut Vec<String>, text: &mut String) {
         if let Some(name) = arg.get_env() {
             doc += &format!(" (`{}`)", name.to_string_lossy());
         }
+        let defaults = arg.get_default_values().iter().map(|value| value.to_string_lossy());
+        let defaults: Vec<_> = defaults.collect();
+        if arg.get_action().takes_values() && !defaults.is_empty() && !doc.contains("[default: ") {
+            doc += &format!(" [default: {}]", defaults.join(" "));
+        }
         let values = arg.get_possible_values();
         if arg.get_action().takes_values() && !values.is_empty() {
             let names: Vec<&str> = values.iter().map(|value| value.get_name()).collect();

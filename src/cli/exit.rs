@@ -4,6 +4,9 @@
 //! as mosquitto's programs do, whose numbers overlap with the others'; the rest share one list.
 //! Absent on purpose: numbers that no verb ends with.
 
+use super::ctl::object;
+use super::json::Value;
+
 /// Done.
 pub(super) const DONE: u8 = 0;
 /// A client's command line is wrong, or the broker cannot be reached.
@@ -55,8 +58,17 @@ pub fn codes() -> impl Iterator<Item = (&'static str, &'static str)> {
     TABLE.iter().map(|row| (row.verbs, row.code))
 }
 
-/// The table as text.
-pub(super) fn text() -> String {
+/// The table as text, or as JSON.
+pub(super) fn text(json: bool) -> String {
+    if json {
+        let text = |text: &str| Value::Text(text.as_bytes().to_vec());
+        let object = |row: &Row| {
+            let [code, verbs, means] = [row.code, row.verbs, row.means].map(text);
+            object(vec![("code", code), ("verbs", verbs), ("means", means)])
+        };
+        let all = Value::List(TABLE.iter().map(object).collect());
+        return String::from_utf8_lossy(&all.print(false)).into_owned();
+    }
     let mut text = format!("{:<11} {:<25} MEANING\n", "CODE", "VERBS");
     for row in TABLE {
         text += &format!("{:<11} {:<25} {}\n", row.code, row.verbs, row.means);

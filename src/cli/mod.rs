@@ -42,6 +42,7 @@ use crate::config::keys::named_elsewhere;
 pub use docs::chapter;
 pub use exit::codes;
 use flags::Flags;
+use json::Value;
 
 #[derive(Parser, Debug)]
 #[command(
@@ -139,7 +140,11 @@ enum Verb {
         verb: context::Verb,
     },
     /// List what every exit code means
-    ExitCodes,
+    ExitCodes {
+        /// As JSON
+        #[arg(long)]
+        json: bool,
+    },
     /// Print what a shell completes by
     Completions { shell: clap_complete::Shell },
     /// Print a man page
@@ -154,9 +159,17 @@ enum Verb {
         markdown: bool,
     },
     /// List every bound that `serve --limit` can set, with its default and its reason
-    Limits,
-    /// Print the version
-    Version,
+    Limits {
+        /// As JSON
+        #[arg(long)]
+        json: bool,
+    },
+    /// Print the version, and what was built in
+    Version {
+        /// As JSON
+        #[arg(long)]
+        json: bool,
+    },
 }
 
 /// Do what the command line says.
@@ -196,12 +209,12 @@ impl Verb {
             Self::Top(it) => it.run(),
             Self::Trace(it) => it.run(),
             Self::Log(it) => it.run(),
-            Self::ExitCodes => say(&exit::text()),
+            Self::ExitCodes { json } => say(&exit::text(json)),
             Self::Completions { shell } => docs::completions(shell),
             Self::Man { markdown: true, .. } => say(chapter().trim_end()),
             Self::Man { command, out, .. } => docs::man(command.as_deref(), out.as_deref()),
-            Self::Limits => limits(),
-            Self::Version => say(&format!("spindle {}", env!("CARGO_PKG_VERSION"))),
+            Self::Limits { json } => limits(json),
+            Self::Version { json } => version(json),
         }
     }
 }
@@ -220,9 +233,38 @@ fn misread(error: &clap::Error) -> ExitCode {
     })
 }
 
-fn limits() -> u8 {
+/// The version, and what a report of a fault has to say besides.
+fn version(json: bool) -> u8 {
+    let version = env!("CARGO_PKG_VERSION");
+    let tls = if cfg!(feature = "tls") { "rustls, ring" } else { "none" };
+    let (system, machine) = (std::env::consts::OS, std::env::consts::ARCH);
+    let libc = if cfg!(target_env = "musl") { "musl" } else { "gnu" };
+    if json {
+        let text = |text: &str| Value::Text(text.as_bytes().to_vec());
+        let rows = vec![
+            ("version", text(version)),
+            ("tls", text(tls)),
+            ("system", text(system)),
+            ("libc", text(libc)),
+            ("machine", text(machine)),
+        ];
+        return say(&String::from_utf8_lossy(&ctl::object(rows).print(false)));
+    }
+    say(&format!("spindle {version}\nTLS {tls}; {system} {machine}, libc {libc}"))
+}
+
+fn limits(json: bool) -> u8 {
     let row = |row: &Row| format!("{}={}\n    {}", row.name, row.default, row.doc);
     let rows = Limits::ALL.iter().filter(|row| named_elsewhere(row.name).is_none());
+    if json {
+        let text = |text: &str| Value::Text(text.as_bytes().to_vec());
+        let object = |row: &Row| {
+            let [name, default, doc] = [row.name, row.default, row.doc].map(text);
+            ctl::object(vec![("name", name), ("default", default), ("doc", doc)])
+        };
+        let all = Value::List(rows.map(object).collect());
+        return say(&String::from_utf8_lossy(&all.print(false)));
+    }
     say(&rows.map(row).collect::<Vec<_>>().join("\n"))
 }
 

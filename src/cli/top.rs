@@ -8,7 +8,7 @@ use std::collections::BTreeMap;
 use std::io::{IsTerminal, Write};
 use std::time::Duration;
 
-use clap::{Args, ValueEnum};
+use clap::{ArgGroup, Args, ValueEnum};
 
 use super::admin::{Admin, Where, escaped};
 use super::ctl::{object, table};
@@ -148,17 +148,18 @@ fn grown(before: &BTreeMap<String, f64>, now: &BTreeMap<String, f64>, seconds: f
 
 /// Flags of `trace`.
 #[derive(Args, Debug)]
+#[command(group = ArgGroup::new("aim").required(true).args(["client", "topic", "address"]))]
 pub(super) struct Trace {
     #[command(flatten)]
     place: Where,
     /// What happens to this client
-    #[arg(long, value_name = "ID", required_unless_present_any = ["topic", "address"])]
+    #[arg(long, value_name = "ID")]
     client: Option<String>,
     /// To topics that match this filter
-    #[arg(long, value_name = "FILTER", conflicts_with = "client")]
+    #[arg(long, value_name = "FILTER")]
     topic: Option<String>,
     /// To whoever comes from this IP address
-    #[arg(long, value_name = "ADDRESS", conflicts_with_all = ["client", "topic"])]
+    #[arg(long, value_name = "ADDRESS")]
     address: Option<String>,
     /// End after so many lines
     #[arg(short = 'C', value_name = "LINES")]
