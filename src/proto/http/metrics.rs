@@ -264,7 +264,7 @@ SIGUSR2).
 const TOPICS: &str = "
 ## Topics under `$SYS/broker/`
 
-With the names, units and averages of mosquitto. They are said every `sys_interval_s` seconds (10;
+With the names, units and averages of mosquitto. They are said every `sys_interval` seconds (10;
 0: never), as retained messages of QoS 0 that live in memory and count nowhere; what has not changed
 is not said again. Wildcards at the root (`#`, `+/...`) do not match them, only the broker publishes
 there, and readers of every protocol have them.
