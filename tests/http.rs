@@ -332,6 +332,38 @@ fn words_tell_apart_who_did_what() {
     }
 }
 
+/// A certificate is watched by its end, which moves when another is read.
+#[cfg(feature = "tls")]
+#[test]
+fn the_end_of_a_certificate_is_told_and_follows_a_reload() {
+    let dir = std::env::temp_dir().join(format!("spindle-until-{}", std::process::id()));
+    std::fs::create_dir_all(&dir).expect("a folder");
+    let write = |year: i32| {
+        let mut params = rcgen::CertificateParams::default();
+        params.not_after = rcgen::date_time_ymd(year, 1, 1);
+        let key = rcgen::KeyPair::generate().expect("a key");
+        let own = params.self_signed(&key).expect("a certificate");
+        std::fs::write(dir.join("c.pem"), own.pem()).expect("written");
+        std::fs::write(dir.join("k.pem"), key.serialize_pem()).expect("written");
+    };
+    write(2033);
+    let house = House::within(spindle::broker::Tls::new(dir.join("c.pem"), dir.join("k.pem")));
+    let told = || {
+        let said = house.get("/metrics", VIEWER);
+        let begin = "spindle_tls_cert_not_after_timestamp_seconds{";
+        let lines: Vec<&str> = said.text().lines().filter(|l| l.starts_with(begin)).collect();
+        let [line] = lines[..] else { panic!("{lines:?}") };
+        line.trim_start_matches(begin).to_owned()
+    };
+    assert_eq!(told(), "listener=\"1\"} 1988150400");
+    write(2034);
+    house.reload();
+    assert_eq!(told(), "listener=\"1\"} 2019686400");
+    let rows = house.get("/api/v1/listeners", VIEWER).json();
+    assert_eq!(rows["data"][1]["certificate_until"], "2034-01-01T00:00:00.000Z");
+    let _ = std::fs::remove_dir_all(&dir);
+}
+
 #[test]
 fn rows_are_what_the_description_says() {
     use spindle::proto::http::openapi::ROWS;

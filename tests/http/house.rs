@@ -79,6 +79,22 @@ impl House {
         Self::run(builder, Admins::default(), [0, 0])
     }
 
+    /// With a listener that does TLS by this.
+    #[cfg(feature = "tls")]
+    pub(crate) fn within(tls: spindle::broker::Tls) -> Self {
+        let builder = Broker::builder()
+            .listen("127.0.0.1:0", Speak::Http)
+            .listen_to(Listen::new("127.0.0.1:0", Speak::Mqtt).tls_by(tls));
+        let users = vec![Admin { name: "bob".into(), hash: hash(), role: Role::Viewer }];
+        Self::run(builder, Admins { users, ..Admins::default() }, [0, 1])
+    }
+
+    /// The program reads everything again.
+    #[cfg(feature = "tls")]
+    pub(crate) fn reload(&self) {
+        self.handle.reload().expect("it can be read");
+    }
+
     /// With everything on one port, administration if `admin`.
     pub(crate) fn on_one_port(admin: bool) -> Self {
         let listen = Listen::new("127.0.0.1:0", Speak::Any);
