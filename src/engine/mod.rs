@@ -653,7 +653,10 @@ impl Engine {
         }
         let hub = &mut self.hub;
         let journal = hub.journal.as_mut()?;
-        hub.timings.on_tail(now, journal.tail());
+        // What is on the disk already waits for nothing, whenever that was.
+        if !journal.is_settled() {
+            hub.timings.on_tail(now, journal.tail());
+        }
         let job = journal.poll_job(now)?;
         if let DiskJob::Sync { .. } = job {
             hub.timings.on_sync_asked(now);
