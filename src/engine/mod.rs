@@ -652,11 +652,8 @@ impl Engine {
             return Some(Effect::Operate { ticket, what });
         }
         let hub = &mut self.hub;
+        hub.note_tail(now);
         let journal = hub.journal.as_mut()?;
-        // What is on the disk already waits for nothing, whenever that was.
-        if !journal.is_settled() {
-            hub.timings.on_tail(now, journal.tail());
-        }
         let job = journal.poll_job(now)?;
         if let DiskJob::Sync { .. } = job {
             hub.timings.on_sync_asked(now);

@@ -370,6 +370,13 @@ impl Hub {
         }
     }
 
+    /// How far the journal is. What is on the disk already waits for nothing, whenever that was.
+    pub(crate) fn note_tail(&mut self, now: Now) {
+        if let Some(journal) = self.journal.as_ref().filter(|j| !j.is_settled()) {
+            self.timings.on_tail(now, journal.tail());
+        }
+    }
+
     /// What one session may hold in memory. When memory runs out, those who lag are cut short
     /// first: what is durable stays on disk, the rest is dropped, and publishers need not wait.
     pub(crate) fn session_room(&self) -> Room {

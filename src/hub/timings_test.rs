@@ -86,7 +86,7 @@ fn an_acknowledgement_takes_as_long_as_the_sync_it_waits_for() {
     b.publish("a", b"2", 1, false);
     let level = Durability::Os;
     b.hub.publish(b.now, None, level, &Bench::publication("a", b"3", 1, false)).unwrap();
-    b.hub.timings.on_tail(b.now, b.hub.journal().unwrap().tail());
+    b.hub.note_tail(b.now);
     b.now.mono += 2 * MS;
     assert_eq!(b.hub.timings.lag_us(b.now), 2_000);
     let mut jobs = Vec::new();
@@ -108,6 +108,21 @@ fn an_acknowledgement_takes_as_long_as_the_sync_it_waits_for() {
     assert_eq!(seen(timings.of(Timing::Lag)), (1, 7_000));
     assert_eq!(seen(timings.of(Timing::Turn)), (1, 7_000));
     assert_eq!(timings.lag_us(b.now), 0);
+}
+
+#[test]
+fn the_journal_lags_behind_what_was_written_and_not_behind_silence() {
+    let mut b = Bench::new(Limits::default());
+    let reader = b.attach("reader", Fresh::No).session;
+    b.subscribe(reader, "a", 1);
+    // All of it was brought to the disk by somebody who measured nothing, as at a start.
+    b.pump();
+    b.hub.note_tail(b.now);
+    b.now.mono += 60_000 * MS;
+    b.publish("a", b"1", 1, false);
+    b.hub.note_tail(b.now);
+    b.now.mono += 3 * MS;
+    assert_eq!(b.hub.timings.lag_us(b.now), 3_000);
 }
 
 #[test]

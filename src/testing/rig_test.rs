@@ -10,7 +10,6 @@ use crate::base::time::Now;
 use crate::engine::NoSlot;
 use crate::hub::message::Durability;
 use crate::hub::policy::Address;
-use crate::hub::timings::Timing;
 
 use super::disk::FakeDisk;
 use super::rig::{MQTT, Rig, Setup};
@@ -22,12 +21,8 @@ const ANN: &str = "mode = \"strict\"\n[groups.User]\ntype = \"exclusive\"\nrules
     password_hash = \"$2b$12$abcdefghijklmnopqrstuuabcdefghijklmnopqrstuvwxyzABCDO\"\n";
 
 fn rig_of(limits: Limits, users: Option<&str>) -> Rig {
-    rig_at(Durability::Memory, limits, users)
-}
-
-fn rig_at(level: Durability, limits: Limits, users: Option<&str>) -> Rig {
     let users = users.map(str::to_owned);
-    let setup = Setup { limits, users, level, seed: 1 };
+    let setup = Setup { limits, users, level: Durability::Memory, seed: 1 };
     let now = Now { mono: 1_000_000_000, wall: 1_700_000_000_000 };
     Rig::start(&setup, &FakeDisk::default(), now).expect("it starts")
 }
@@ -280,18 +275,4 @@ fn who_leaves_the_line_of_passwords_makes_room() {
     assert!(rig.rest(64));
     let next = ask(&mut rig);
     assert_eq!(rig.wires[&next].ended, None);
-}
-
-#[test]
-fn the_journal_lags_behind_what_was_written_and_not_behind_silence() {
-    let mut rig = rig_at(Durability::Disk, Limits::default(), None);
-    rig.disk_jobs = usize::MAX;
-    for name in ["early", "late"] {
-        rig.pass(60_000);
-        // With a session that is written down.
-        login(&mut rig, name);
-        assert!(rig.rest(64));
-    }
-    let lag = rig.engine.hub().timings.of(Timing::Lag).all().clone();
-    assert!(lag.count() > 0 && lag.max() < 1_000_000, "{} us at most", lag.max());
 }
