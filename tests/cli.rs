@@ -532,7 +532,7 @@ fn every_exit_code_is_one_that_somebody_ends_with() {
     let users = write("users.toml", users);
     let ca = rcgen::generate_simple_self_signed(["x".to_owned()]).unwrap().cert.pem();
     let (ca, data, rig) = (write("ca.pem", &ca), damaged(&folder), Rig::new());
-    let port = rig.port.to_string();
+    let (port, url) = (rig.port.to_string(), format!("mqtt://127.0.0.1:{}", rig.port));
     let says = |words| broker_that_says(words).to_string();
     let refuses = (says(b"\x20\x02\0\x04"), says(b"\x20\x03\0\x87\0"));
     let (babbles, leaves) = (says(b"\x20\x02\0\0\0\0"), says(b"\x20\x02\0\0"));
@@ -541,6 +541,7 @@ fn every_exit_code_is_one_that_somebody_ends_with() {
         (OTHERS, "1", 1, &["check", "-c", "/nonexistent/x.toml"]),
         (OTHERS, "2", 2, &["serve", "--bogus"]),
         ("serve", "3", 3, &["serve", "--listen", "mqtt://127.0.0.1:0", "--data", &data]),
+        ("bench", "4", 4, &["bench", "pairs", "-L", &url, "-d", "0.2", "-r", "100000000"]),
         ("acl test", "4", 4, &["acl", "test", "joe", "publish", "a", "--users", &users]),
         (CLIENTS, "1", 1, &["pub", "-p", &port, "-t", "a"]),
         (CLIENTS, "1 to 5", 4, &["pub", "-p", &refuses.0, "-t", "a", "-m", "b"]),
@@ -570,4 +571,109 @@ fn a_stopped_sub_ends_with_0() {
     let kill = Command::new("kill").args(["-TERM", &child.id().to_string()]).status().unwrap();
     assert!(kill.success());
     assert_eq!(lines_of(child).0, Some(0));
+}
+
+/// Load for so short that the figures say nothing; that they are there is what is looked at.
+fn load(url: &str, words: &str) -> Output {
+    let line = format!("bench {words} -L {url} -d 0.3 --warmup 0.1 --even-so --json");
+    spindle(&line.split_whitespace().collect::<Vec<_>>(), b"")
+}
+
+#[test]
+fn every_scenario_of_the_load_generator_runs() {
+    let (mqtt, prx1) = (Rig::new(), Rig::at("prx1://127.0.0.1:0"));
+    let mqtt = format!("mqtt://127.0.0.1:{}", mqtt.port);
+    let prx1 = format!("prx1://127.0.0.1:{}", prx1.port);
+    let pid = std::process::id();
+    for (url, words, figure) in [
+        (&mqtt, "pairs -n 3 -q 0", "latency_sent_us"),
+        (&mqtt, "pairs -n 3 -q 1 -t 2 -s 5000", "acknowledged_us"),
+        (&mqtt, "pairs -n 3 -q 2 -V 5 -w 7", "acknowledged_us"),
+        (&mqtt, "pairs -n 3 -q 1 -r 500 -t 2", "latency_due_us"),
+        (&mqtt, "rtt", "latency_sent_us"),
+        (&mqtt, "fanout -n 20 -q 1 -t 3", "latency_sent_us"),
+        (&mqtt, "fanin -n 20 -q 1 -t 3", "latency_sent_us"),
+        (&prx1, "pairs -n 3 -q 1", "acknowledged_us"),
+        (&prx1, "pairs -n 3 -r 200", "latency_due_us"),
+        (&mqtt, "connect -n 50 -w 10 -t 2", "connect_us"),
+        (&mqtt, "idle -n 50", "connect_us"),
+    ] {
+        let done = load(url, &format!("{words} --pid {pid}"));
+        assert_eq!(done.status.code(), Some(0), "{words}: {done:?}");
+        let result: serde_json::Value = serde_json::from_slice(&done.stdout).unwrap();
+        let latency = &result[figure];
+        assert!(latency["count"].as_f64() > Some(0.0), "{words}: {result}");
+        assert!(latency["p99.99"].as_f64() <= latency["max"].as_f64(), "{words}: {result}");
+        assert!(result["resident_bytes"].as_f64() > Some(0.0), "{words}: {result}");
+        let talks = result["delivered"].as_f64();
+        assert_eq!(talks.is_none(), figure == "connect_us", "{words}: {result}");
+        assert!(talks.is_none_or(|delivered| delivered > 0.0), "{words}: {result}");
+    }
+}
+
+#[test]
+fn a_latency_distribution_is_drawn() {
+    let (folder, rig) = (Folder::new("drawn"), Rig::new());
+    let url = format!("mqtt://127.0.0.1:{}", rig.port);
+    for (name, begins) in [("a.svg", "<svg "), ("a.html", "<!doctype html>")] {
+        let path = folder.0.join(name);
+        let done = load(&url, &format!("rtt --svg {}", path.to_str().unwrap()));
+        assert_eq!(done.status.code(), Some(0), "{done:?}");
+        let drawn = std::fs::read_to_string(path).unwrap();
+        assert!(drawn.starts_with(begins) && drawn.contains("<polyline"), "{drawn}");
+    }
+}
+
+/// What becomes of a message.
+type Lie = fn(&[u8]) -> Vec<u8>;
+
+/// A broker for one pair at QoS 0, who does something else with the tenth message.
+fn relay(tenth: Lie) -> u16 {
+    let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let port = listener.local_addr().unwrap().port();
+    std::thread::spawn(move || {
+        let (mut from, mut to) = (None, None);
+        for _ in 0..2 {
+            let mut stream = listener.accept().unwrap().0;
+            let mut hello = [0; 512];
+            let n = stream.read(&mut hello).unwrap();
+            stream.write_all(b"\x20\x02\0\0").unwrap();
+            if hello[..n].ends_with(b"-p0") {
+                from = Some(stream);
+            } else {
+                assert!(stream.read(&mut hello).unwrap() > 0);
+                stream.write_all(b"\x90\x03\0\x01\0").unwrap();
+                to = Some(stream);
+            }
+        }
+        let (mut from, mut to) = (from.unwrap(), to.unwrap());
+        // Head, topic (bench/, eight digits, /0), payload.
+        let mut message = [0; 2 + 2 + 16 + 64];
+        for nth in 1.. {
+            // It ends when the pair has left.
+            if from.read_exact(&mut message).is_err() {
+                return;
+            }
+            let said = if nth == 10 { tenth(&message) } else { message.to_vec() };
+            let _ = to.write_all(&said);
+        }
+    });
+    port
+}
+
+#[test]
+fn a_broker_that_breaks_a_promise_gets_no_figure() {
+    let lies: [(Lie, i32, &str); 4] = [
+        (<[u8]>::to_vec, 0, ""),
+        (|_| Vec::new(), 1, "1 of 100 deliveries never came"),
+        (|it| [it, it].concat(), 1, "1 came out of order or twice"),
+        (|_| vec![0x30, 4, 0, 1, b'a', 0], 1, "a message that this run did not send"),
+    ];
+    for (lie, code, says) in lies {
+        let url = format!("mqtt://127.0.0.1:{}", relay(lie));
+        let done = load(&url, "pairs -n 1 -r 250");
+        let said = String::from_utf8_lossy(&done.stderr);
+        assert_eq!(done.status.code(), Some(code), "{says}: {done:?}");
+        assert!(said.contains(says), "{says}: {said}");
+    }
 }

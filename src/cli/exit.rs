@@ -22,6 +22,9 @@ pub(super) const REFUSED: u8 = 5;
 /// The time is over.
 pub(super) const TIMED_OUT: u8 = 27;
 
+/// The load generator measured itself.
+pub(super) const BOTTLENECK: u8 = 4;
+
 /// A row: verbs, number, meaning.
 pub(super) struct Row {
     pub(super) verbs: &'static str,
@@ -43,6 +46,7 @@ pub(super) const TABLE: &[Row] = &[
     row(OTHERS, "2", "the command line or the configuration is wrong"),
     row("serve", "3", "the journal is damaged"),
     row("acl test", "4", "not allowed"),
+    row("bench", "4", "the generator was the bottleneck: no figure"),
     row(CLIENTS, "1", "the command line is wrong, or the broker cannot be reached"),
     row(CLIENTS, "1 to 5", "before MQTT 5.0: the broker refused the connection with this code"),
     row(CLIENTS, "2", "the broker broke the protocol"),

@@ -6,6 +6,7 @@
 
 mod acl;
 mod admin;
+mod bench;
 mod certs;
 mod check;
 mod config;
@@ -134,6 +135,8 @@ enum Verb {
     Trace(top::Trace),
     /// Let the log of a running broker say more or less for a time
     Log(top::Log),
+    /// Put load on a broker of MQTT or PRX1, and say what it did: rates, latencies, its cost
+    Bench(Box<bench::Bench>),
     /// Name brokers, so that their addresses and passwords need not be typed
     Context {
         #[command(subcommand)]
@@ -209,6 +212,7 @@ impl Verb {
             Self::Top(it) => it.run(),
             Self::Trace(it) => it.run(),
             Self::Log(it) => it.run(),
+            Self::Bench(it) => it.run(),
             Self::ExitCodes { json } => say(&exit::text(json)),
             Self::Completions { shell } => docs::completions(shell),
             Self::Man { markdown: true, .. } => say(chapter().trim_end()),

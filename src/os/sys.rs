@@ -138,6 +138,38 @@ pub fn signals(wanted: &[i32]) -> io::Result<File> {
     }
 }
 
+/// A clock that becomes readable at a moment, finer than the milliseconds of a wait.
+#[cfg(target_os = "linux")]
+pub fn alarm() -> io::Result<OwnedFd> {
+    // SAFETY: the call takes numbers; the descriptor is new and ours alone.
+    #[expect(unsafe_code, reason = "std has no name for timers")]
+    unsafe {
+        let flags = libc::TFD_NONBLOCK | libc::TFD_CLOEXEC;
+        let fd = libc::timerfd_create(libc::CLOCK_MONOTONIC, flags);
+        if fd < 0 {
+            return Err(io::Error::last_os_error());
+        }
+        Ok(OwnedFd::from_raw_fd(fd))
+    }
+}
+
+/// Let it ring once, so many nanoseconds from now (1 at least); what it was set to is forgotten.
+#[cfg(target_os = "linux")]
+pub fn set_alarm(alarm: BorrowedFd<'_>, nanos: u64) -> io::Result<()> {
+    let nanos = nanos.max(1);
+    let mut when = MaybeUninit::<libc::itimerspec>::zeroed();
+    // SAFETY: all bits zero is a valid `itimerspec`; the call only reads it, and the descriptor
+    // is open for as long as it is borrowed.
+    #[expect(unsafe_code, reason = "std has no name for timers")]
+    let result = unsafe {
+        let value = &mut when.assume_init_mut().it_value;
+        value.tv_sec = (nanos / 1_000_000_000) as libc::time_t;
+        value.tv_nsec = (nanos % 1_000_000_000) as libc::c_long;
+        libc::timerfd_settime(alarm.as_raw_fd(), 0, when.as_ptr(), core::ptr::null_mut())
+    };
+    if result == 0 { Ok(()) } else { Err(io::Error::last_os_error()) }
+}
+
 /// A moment (seconds since 1970) as this machine's time zone and language spell it, by the letters
 /// of `strftime`. Empty when it takes more than 256 bytes, or when there is no such moment.
 #[must_use]

@@ -1,0 +1,149 @@
+//! Floor 6. `spindle bench`: load for any broker of MQTT or PRX1, and honest figures of it.
+//!
+//! At a fixed rate messages are sent by a schedule and their latency counts from when they were
+//! due; without a rate each publisher keeps a window full. What was promised is checked (all came,
+//! in order, once), and where the generator itself was at its end there is no figure. Reading
+//! order: `plan`, `wire`, `client`, `open`, `closed`, `engine`, `shared`, `run`, then what becomes
+//! of it: `tally`, `proc`, `judge`, `report`, `plot`. Absent on purpose: TLS, WebSocket and Unix
+//! sockets, whose cost here would be the generator's as much as the broker's.
+
+mod client;
+mod closed;
+mod engine;
+mod judge;
+mod open;
+mod plan;
+mod plot;
+mod proc;
+mod report;
+mod run;
+mod shared;
+mod tally;
+mod wire;
+
+use std::path::{Path, PathBuf};
+
+use clap::Args;
+
+use crate::os::sys;
+
+use super::{FAILED, USAGE, complain, exit, say};
+use plan::{Plan, Scenario};
+use tally::Outcome;
+
+/// Flags of `bench`.
+#[derive(Args, Clone, Debug)]
+pub(super) struct Bench {
+    /// What is measured
+    #[arg(value_enum)]
+    scenario: Scenario,
+    /// Which broker: mqtt://user:password@host:port or prx1://host:port
+    #[arg(short = 'L', long, value_name = "URL", env = "SPINDLE_URL", hide_env_values = true)]
+    #[arg(default_value = "mqtt://127.0.0.1:1883")]
+    url: String,
+    /// Which MQTT: 311 or 5
+    #[arg(short = 'V', long, value_name = "VERSION", default_value = "311")]
+    protocol_version: String,
+    /// Pairs, subscribers, publishers or connections [default: 10 pairs, 1 of rtt, 100 of fanout
+    /// and fanin, 1000 connections]
+    #[arg(short = 'n', long, value_name = "N")]
+    clients: Option<u32>,
+    /// Messages a second, of all publishers together; latency counts from when each was due
+    #[arg(short, long, value_name = "N", conflicts_with = "window")]
+    rate: Option<u64>,
+    /// Without a rate: messages of each publisher under way; for connect: handshakes at once of
+    /// each thread [default: 100, 1 of rtt]
+    #[arg(short, long, value_name = "N")]
+    window: Option<u32>,
+    /// QoS: 0, 1 or 2
+    #[arg(short, long, value_name = "QOS", default_value_t = 0)]
+    qos: u8,
+    /// Bytes of a payload, 32 at least
+    #[arg(short, long, value_name = "BYTES", default_value_t = 64)]
+    size: usize,
+    /// Seconds that are measured
+    #[arg(short, long, value_name = "SECONDS", default_value_t = 10.0)]
+    duration: f64,
+    /// Seconds before that
+    #[arg(long, value_name = "SECONDS", default_value_t = 1.0)]
+    warmup: f64,
+    /// Threads of the generator
+    #[arg(short, long, value_name = "N", default_value_t = 1)]
+    threads: u32,
+    /// The broker's process on this machine: its processor time, memory and context switches
+    #[arg(short, long, value_name = "PID")]
+    pid: Option<u32>,
+    /// The result as JSON
+    #[arg(long)]
+    json: bool,
+    /// Draw the latency distribution into this file, as SVG; as a page if it ends in .html
+    #[arg(long, value_name = "FILE")]
+    svg: Option<PathBuf>,
+    /// What payloads are filled by
+    #[arg(long, value_name = "N", default_value_t = 1)]
+    seed: u64,
+    /// Print figures even where the generator was the bottleneck; the reason stands beside them
+    #[arg(long)]
+    even_so: bool,
+    /// No progress on the terminal
+    #[arg(long)]
+    quiet: bool,
+}
+
+impl Bench {
+    pub(super) fn run(&self) -> u8 {
+        let plan = match self.prepare() {
+            Ok(plan) => plan,
+            Err(why) => return complain(&why, USAGE),
+        };
+        match run::run(&plan, !self.quiet) {
+            Ok(outcome) => self.tell(&plan, &outcome),
+            Err(why) => complain(&why, FAILED),
+        }
+    }
+
+    fn prepare(&self) -> Result<Plan, String> {
+        // Runs beside each other, and after each other, do not hear each other.
+        let now = crate::os::clock::Clock::start().wall_nanos();
+        let run = (now ^ u64::from(std::process::id()).rotate_left(40)) >> 10;
+        let plan = Plan::of(self, run as u32)?;
+        let needed = u64::from(plan.publishers) + u64::from(plan.subscribers) + 64;
+        let has = sys::raise_descriptors().map_err(|e| e.to_string())?;
+        if has < needed {
+            return Err(format!("{needed} descriptors are needed, and {has} allowed (ulimit -n)"));
+        }
+        if self.pid.is_some_and(|pid| proc::Sample::of(pid).is_none()) {
+            return Err("--pid: there is no such process to look at".to_owned());
+        }
+        Ok(plan)
+    }
+
+    fn tell(&self, plan: &Plan, outcome: &Outcome) -> u8 {
+        if let Some(why) = judge::broken(plan, outcome) {
+            return complain(&format!("no figure: {why}"), FAILED);
+        }
+        let debug = cfg!(debug_assertions);
+        let doubt = judge::bottleneck(plan, &outcome.tally, debug);
+        if let Some(why) = &doubt
+            && !self.even_so
+        {
+            return complain(&format!("no figure: {why}"), exit::BOTTLENECK);
+        }
+        if let Some(path) = &self.svg
+            && let Err(why) = draw(path, plan, outcome)
+        {
+            return complain(&why, FAILED);
+        }
+        say(&if self.json {
+            report::json(plan, outcome, doubt.as_deref())
+        } else {
+            report::table(plan, outcome, doubt.as_deref())
+        })
+    }
+}
+
+fn draw(path: &Path, plan: &Plan, outcome: &Outcome) -> Result<(), String> {
+    let is_page = path.extension().is_some_and(|extension| extension == "html");
+    let text = plot::draw(&report::title(plan), &outcome.tally, is_page);
+    std::fs::write(path, text).map_err(|e| format!("{}: {e}", path.display()))
+}

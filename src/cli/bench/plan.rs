@@ -1,0 +1,276 @@
+//! Floor 6. What a run of the load generator is: who speaks, who listens, how fast, how long.
+//!
+//! All of it is decided before anybody is dialled, so that two runs with the same flags do the
+//! same. Publishers and subscribers are numbers; which topic a number means, and whom a subscriber
+//! hears, follow from the scenario alone. Absent on purpose: sockets and clocks.
+
+use std::net::{SocketAddr, ToSocketAddrs};
+
+use clap::ValueEnum;
+
+use crate::cli::url::{Scheme, Url};
+use crate::proto::mqtt::Version;
+
+use super::Bench;
+use super::wire::{HEAD, Tongue};
+
+/// What is measured.
+#[derive(ValueEnum, Clone, Copy, PartialEq, Eq, Debug)]
+pub(in crate::cli) enum Scenario {
+    /// Each publisher has one subscriber of its own
+    Pairs,
+    /// One publisher, heard by all
+    Fanout,
+    /// All publish, one hears them
+    Fanin,
+    /// Pairs that have one message under way
+    Rtt,
+    /// All connect, as fast as they are let
+    Connect,
+    /// All connect, and do nothing
+    Idle,
+}
+
+/// How fast.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(super) enum Pace {
+    /// So many messages in a second, by a schedule that waits for nobody.
+    Open(u64),
+    /// So many messages of each publisher under way: not yet acknowledged, or not yet delivered.
+    Closed(u32),
+}
+
+/// A run.
+#[derive(Clone, Debug)]
+pub(super) struct Plan {
+    pub(super) scenario: Scenario,
+    pub(super) address: SocketAddr,
+    pub(super) tongue: Tongue,
+    pub(super) user: Option<(String, String)>,
+    pub(super) publishers: u32,
+    pub(super) subscribers: u32,
+    pub(super) pace: Pace,
+    /// Handshakes under way at once, of each thread.
+    pub(super) dials: usize,
+    pub(super) qos: u8,
+    pub(super) size: usize,
+    /// Nanoseconds.
+    pub(super) warmup: u64,
+    /// Nanoseconds.
+    pub(super) duration: u64,
+    pub(super) threads: u32,
+    pub(super) seed: u64,
+    /// Tells the messages of this run from others'.
+    pub(super) run: u32,
+    pub(super) pid: Option<u32>,
+}
+
+impl Plan {
+    /// Read the flags. `run` is a number that no other run has.
+    pub(super) fn of(flags: &Bench, run: u32) -> Result<Self, String> {
+        let url = Url::parse(&flags.url).map_err(|why| why.trim_end().to_owned())?;
+        let tongue = tongue(&url, &flags.protocol_version)?;
+        let (publishers, subscribers) = crowd(flags)?;
+        let idle = matches!(flags.scenario, Scenario::Connect | Scenario::Idle);
+        let pace = match (flags.rate, flags.window) {
+            (Some(0), _) => return Err("--rate must be more than 0".to_owned()),
+            (Some(_), _) if idle => return Err("this scenario has no rate".to_owned()),
+            (Some(rate), _) => Pace::Open(rate),
+            (None, Some(0)) => return Err("--window must be more than 0".to_owned()),
+            (None, Some(window)) => Pace::Closed(window),
+            (None, None) if flags.scenario == Scenario::Rtt => Pace::Closed(1),
+            (None, None) => Pace::Closed(100),
+        };
+        if matches!(pace, Pace::Closed(window) if window > WINDOW_MAX) {
+            return Err(format!("--window may be {WINDOW_MAX} at most"));
+        }
+        let qos_max = if tongue == Tongue::Prx1 { 1 } else { 2 };
+        if flags.qos > qos_max {
+            return Err(format!("--qos may be {qos_max} at most"));
+        }
+        let size_max = if tongue == Tongue::Prx1 { 65_535 } else { SIZE_MAX };
+        if !(HEAD..=size_max).contains(&flags.size) {
+            return Err(format!("--size must be between {HEAD} and {size_max}"));
+        }
+        if tongue == Tongue::Prx1 && url.user.is_some() {
+            return Err("in PRX1 clients of one user push each other out: no name".to_owned());
+        }
+        let dials = match pace {
+            Pace::Closed(window) if flags.scenario == Scenario::Connect => window as usize,
+            _ => 100,
+        };
+        Ok(Self {
+            scenario: flags.scenario,
+            address: address(&url)?,
+            tongue,
+            user: url.user.map(|user| (user, url.password.unwrap_or_default())),
+            publishers,
+            subscribers,
+            pace,
+            dials,
+            qos: flags.qos,
+            size: flags.size,
+            warmup: nanos(flags.warmup, "--warmup", 0.0)?,
+            duration: nanos(flags.duration, "--duration", 0.01)?,
+            threads: flags.threads.clamp(1, 64),
+            seed: flags.seed,
+            run,
+            pid: flags.pid,
+        })
+    }
+
+    /// How many hear each message.
+    pub(super) fn fan(&self) -> u64 {
+        if self.scenario == Scenario::Fanout { self.subscribers.into() } else { 1 }
+    }
+
+    /// The topic that this publisher speaks to.
+    pub(super) fn spoken(&self, publisher: u32) -> String {
+        self.topic(if self.has_own() { publisher } else { 0 })
+    }
+
+    /// The topic that this subscriber listens to, and whom it hears there: the first, how many.
+    pub(super) fn heard(&self, subscriber: u32) -> (String, u32, u32) {
+        if self.has_own() {
+            (self.topic(subscriber), subscriber, 1)
+        } else {
+            (self.topic(0), 0, self.publishers)
+        }
+    }
+
+    /// Are there messages at all?
+    pub(super) fn talks(&self) -> bool {
+        !matches!(self.scenario, Scenario::Connect | Scenario::Idle)
+    }
+
+    /// Does it last as long as it is told, and not as long as it takes?
+    pub(super) fn lasts(&self) -> bool {
+        self.scenario != Scenario::Connect
+    }
+
+    fn has_own(&self) -> bool {
+        matches!(self.scenario, Scenario::Pairs | Scenario::Rtt)
+    }
+
+    fn topic(&self, number: u32) -> String {
+        format!("bench/{:08x}/{number}", self.run)
+    }
+}
+
+/// How many publishers and subscribers there are.
+fn crowd(flags: &Bench) -> Result<(u32, u32), String> {
+    let n = flags.clients.unwrap_or(match flags.scenario {
+        Scenario::Rtt => 1,
+        Scenario::Pairs => 10,
+        Scenario::Fanout | Scenario::Fanin => 100,
+        Scenario::Connect | Scenario::Idle => 1_000,
+    });
+    if n == 0 || n > CLIENTS_MAX {
+        return Err(format!("--clients must be between 1 and {CLIENTS_MAX}"));
+    }
+    Ok(match flags.scenario {
+        Scenario::Pairs | Scenario::Rtt => (n, n),
+        Scenario::Fanout => (1, n),
+        Scenario::Fanin => (n, 1),
+        Scenario::Connect | Scenario::Idle => (n, 0),
+    })
+}
+
+fn tongue(url: &Url, version: &str) -> Result<Tongue, String> {
+    if url.unix.is_some() {
+        return Err("load is generated over TCP only".to_owned());
+    }
+    match url.scheme {
+        Scheme::Prx1 => return Ok(Tongue::Prx1),
+        Scheme::Mqtt => {}
+        _ => return Err("load is generated over plain TCP only: mqtt:// or prx1://".to_owned()),
+    }
+    match version {
+        "311" | "mqttv311" => Ok(Tongue::Mqtt(Version::V311)),
+        "5" | "mqttv5" => Ok(Tongue::Mqtt(Version::V5)),
+        other => Err(format!("{other} is no version that load is generated in: 311, 5")),
+    }
+}
+
+fn address(url: &Url) -> Result<SocketAddr, String> {
+    let port = url.port.unwrap_or(if url.scheme == Scheme::Prx1 { 52_909 } else { 1_883 });
+    let place = (url.host.as_str(), port);
+    let mut all = place.to_socket_addrs().map_err(|e| format!("{}: {e}", url.host))?;
+    all.next().ok_or_else(|| format!("{}: no address", url.host))
+}
+
+fn nanos(seconds: f64, flag: &str, least: f64) -> Result<u64, String> {
+    if (least..=SECONDS_MAX).contains(&seconds) {
+        return Ok((seconds * 1e9) as u64);
+    }
+    Err(format!("{flag} must be between {least} and {SECONDS_MAX} seconds"))
+}
+
+/// Packet ids end here.
+const WINDOW_MAX: u32 = 65_000;
+/// Far more than one machine has ports for.
+const CLIENTS_MAX: u32 = 1_000_000;
+/// A message is held once for each publisher.
+const SIZE_MAX: usize = 16 << 20;
+/// A day.
+const SECONDS_MAX: f64 = 86_400.0;
+
+#[cfg(test)]
+pub(super) fn of_words(words: &str) -> Result<Plan, String> {
+    use clap::Parser;
+
+    #[derive(Parser)]
+    struct Line {
+        #[command(flatten)]
+        bench: Bench,
+    }
+    let words = core::iter::once("bench").chain(words.split_whitespace());
+    let line = Line::try_parse_from(words).map_err(|e| e.to_string())?;
+    Plan::of(&line.bench, 7)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_scenario_says_who_hears_whom() {
+        let of = |words| of_words(words).unwrap();
+        let pairs = of("pairs -n 3");
+        assert_eq!((pairs.publishers, pairs.subscribers, pairs.fan()), (3, 3, 1));
+        assert_eq!(pairs.heard(2), (pairs.spoken(2), 2, 1));
+        assert_ne!(pairs.spoken(2), pairs.spoken(1));
+        let fanout = of("fanout -n 3");
+        assert_eq!((fanout.publishers, fanout.subscribers, fanout.fan()), (1, 3, 3));
+        assert_eq!(fanout.heard(2), (fanout.spoken(0), 0, 1));
+        let fanin = of("fanin -n 3");
+        assert_eq!((fanin.publishers, fanin.subscribers, fanin.fan()), (3, 1, 1));
+        assert_eq!(fanin.heard(0), (fanin.spoken(2), 0, 3));
+        assert_eq!(of("rtt").pace, Pace::Closed(1));
+        assert_eq!(of("rtt -r 5").pace, Pace::Open(5));
+    }
+
+    #[test]
+    fn what_cannot_be_done_is_refused_before_anybody_is_dialled() {
+        for words in [
+            "pairs -n 0",
+            "pairs -q 3",
+            "pairs -s 31",
+            "pairs -r 0",
+            "pairs -w 0",
+            "pairs -w 65001",
+            "pairs -d 0",
+            "pairs -d NaN",
+            "pairs -V 31",
+            "idle -r 5",
+            "pairs -q 2 -L prx1://127.0.0.1:1",
+            "pairs -s 65536 -L prx1://127.0.0.1:1",
+            "pairs -L mqtts://127.0.0.1:1",
+            "pairs -L unix:/tmp/x",
+            "fanin -L prx1://joe:x@127.0.0.1:1",
+        ] {
+            assert!(of_words(words).is_err(), "{words}");
+        }
+        assert!(of_words("pairs -s 32 -q 1 -L prx1://127.0.0.1:1").is_ok());
+    }
+}

@@ -1,0 +1,384 @@
+//! Floor 6. What the load generator says and hears, in the words of each protocol.
+//!
+//! A message is encoded once for each publisher; what differs from one to the next (its packet id
+//! and the head of its payload) is written over a copy, so saying one costs a copy. Messages and
+//! short acknowledgements are read in place, everything else by the codec. Absent on purpose:
+//! state; and trust: what a broker sends is measured before it is taken.
+
+use bytes::{Bytes, BytesMut};
+
+use crate::base::rng::Rng;
+use crate::proto::mqtt::{self, Prop, Props, Sender, Version};
+use crate::proto::prx1;
+
+/// What is spoken.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(super) enum Tongue {
+    Prx1,
+    Mqtt(Version),
+}
+
+/// The first bytes of every payload.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+pub(super) struct Head {
+    pub(super) run: u32,
+    pub(super) publisher: u32,
+    /// Counts from 0 for each publisher.
+    pub(super) seq: u64,
+    /// When it was to be sent.
+    pub(super) due: u64,
+    /// When it was.
+    pub(super) sent: u64,
+}
+
+/// Bytes of a head.
+pub(super) const HEAD: usize = 32;
+
+/// A packet from the broker.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(super) enum Heard {
+    /// It may be sent so many messages before it has acknowledged one.
+    Connected(u16),
+    Subscribed,
+    /// With its packet id; 0 at QoS 0.
+    Message(u8, u16, Head),
+    /// The last step of an acknowledgement.
+    Acked(u16),
+    /// QoS 2, to a publisher: received.
+    Rec(u16),
+    /// QoS 2, to a subscriber: forget the id.
+    Rel(u16),
+    Nothing,
+}
+
+/// The steps of an acknowledgement that a client says.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(super) enum Step {
+    Ack,
+    Rec,
+    Rel,
+    Comp,
+}
+
+impl Tongue {
+    /// Come in, forgetting what was.
+    pub(super) fn connect(self, id: &str, user: Option<&(String, String)>) -> Option<Vec<u8>> {
+        let text = |text: &str| Bytes::copy_from_slice(text.as_bytes());
+        let username = user.map(|(name, _)| text(name));
+        let password = user.map(|(_, secret)| text(secret)).filter(|secret| !secret.is_empty());
+        match self {
+            Self::Prx1 => prx1::encode_vec(&prx1::Packet::Connect(prx1::Connect {
+                clean_start: true,
+                password,
+                client_id: Some(Bytes::new()),
+                username: username.or_else(|| Some(text(id))),
+                ..prx1::Connect::default()
+            }))
+            .ok(),
+            Self::Mqtt(version) => self.mqtt(&mqtt::Packet::Connect(Box::new(mqtt::Connect {
+                version,
+                bridge: false,
+                clean: true,
+                keep_alive: 0,
+                client_id: text(id),
+                will: None,
+                username,
+                password,
+                props: Props::none(),
+            }))),
+        }
+    }
+
+    /// Listen.
+    pub(super) fn subscribe(self, filter: &str, qos: u8) -> Option<Vec<u8>> {
+        let filter = Bytes::copy_from_slice(filter.as_bytes());
+        if self == Self::Prx1 {
+            // At QoS 0 nothing would answer.
+            let (qos, id) = (1, 1);
+            let asked = prx1::Subscribe { qos, id, topic: filter, ..prx1::Subscribe::default() };
+            return prx1::encode_vec(&prx1::Packet::Subscribe(asked)).ok();
+        }
+        let asked = mqtt::Asked { filter, qos, no_local: false, as_published: false, handling: 0 };
+        let filters = core::iter::once(asked).collect();
+        let props = Props::none();
+        self.mqtt(&mqtt::Packet::Subscribe(mqtt::Subscribe { id: 1, props, filters }))
+    }
+
+    /// Goodbye.
+    pub(super) fn disconnect(self) -> Option<Vec<u8>> {
+        if self == Self::Prx1 {
+            return prx1::encode_vec(&prx1::Packet::Disconnect).ok();
+        }
+        let reason = mqtt::Reason { reason: 0, props: Props::none() };
+        self.mqtt(&mqtt::Packet::Disconnect(reason))
+    }
+
+    /// Append a step of an acknowledgement. It is as short in every version.
+    pub(super) fn put_step(self, step: Step, id: u16, out: &mut Vec<u8>) {
+        let first = match (self, step) {
+            (Self::Prx1, _) => 0x60,
+            (_, Step::Ack) => 0x40,
+            (_, Step::Rec) => 0x50,
+            (_, Step::Rel) => 0x62,
+            (_, Step::Comp) => 0x70,
+        };
+        let [high, low] = id.to_be_bytes();
+        out.extend_from_slice(&[first, 2, high, low]);
+    }
+
+    fn mqtt(self, packet: &mqtt::Packet) -> Option<Vec<u8>> {
+        let Self::Mqtt(version) = self else { return None };
+        mqtt::encode_vec(packet, version).ok()
+    }
+
+    /// The packet at the front of `input` and its length, once it is whole. `size` is how long the
+    /// payload of every message is.
+    pub(super) fn next(self, input: &[u8], size: usize) -> Result<Option<(Heard, usize)>, String> {
+        let max = size + OTHERS_MAX;
+        let whole = match self {
+            Self::Prx1 => prx1::frame_len(input, max),
+            Self::Mqtt(_) => mqtt::frame_len(input, max),
+        };
+        let Some(whole) = whole.map_err(|fault| fault.to_string())? else { return Ok(None) };
+        let Some(frame) = input.get(..whole) else { return Ok(None) };
+        let heard = self.in_place(frame, size)?;
+        let heard = heard.map_or_else(|| self.by_codec(frame, max), Ok)?;
+        Ok(Some((heard, whole)))
+    }
+
+    /// Messages and short acknowledgements.
+    fn in_place(self, frame: &[u8], size: usize) -> Result<Option<Heard>, String> {
+        let Some(&first) = frame.first() else { return Ok(None) };
+        let kind = first >> 4;
+        if kind == if self == Self::Prx1 { 0xB } else { 3 } {
+            return self.message(first, frame, size).map(Some).ok_or_else(stranger);
+        }
+        let [_, 2, high, low] = *frame else { return Ok(None) };
+        let id = u16::from_be_bytes([high, low]);
+        Ok(match (self, kind) {
+            (Self::Prx1, 6) | (Self::Mqtt(_), 4 | 7) => Some(Heard::Acked(id)),
+            (Self::Mqtt(_), 5) => Some(Heard::Rec(id)),
+            (Self::Mqtt(_), 6) => Some(Heard::Rel(id)),
+            _ => None,
+        })
+    }
+
+    /// The payload is the end of the packet in every protocol.
+    fn message(self, first: u8, frame: &[u8], size: usize) -> Option<Heard> {
+        let qos = (first >> 1) & 3;
+        let head = Head::read(frame.get(frame.len().checked_sub(size)?..)?)?;
+        if qos == 0 {
+            return Some(Heard::Message(0, 0, head));
+        }
+        // The head of a packet ends with the first length byte that has no highest bit.
+        let front = frame.iter().skip(1).position(|byte| byte & 0x80 == 0)? + 2;
+        let at = match self {
+            Self::Prx1 => front,
+            Self::Mqtt(_) => front + 2 + usize::from(number(frame, front)?),
+        };
+        Some(Heard::Message(qos, number(frame, at)?, head))
+    }
+
+    fn by_codec(self, frame: &[u8], max: usize) -> Result<Heard, String> {
+        let mut input = BytesMut::from(frame);
+        match self {
+            Self::Prx1 => {
+                let packet = prx1::next(&mut input, max).map_err(|fault| fault.to_string())?;
+                of_prx1(packet.ok_or_else(stranger)?)
+            }
+            Self::Mqtt(version) => {
+                let packet = mqtt::next(&mut input, Some(version), Sender::Server, max);
+                of_mqtt(packet.map_err(|fault| fault.to_string())?.ok_or_else(stranger)?)
+            }
+        }
+    }
+}
+
+fn stranger() -> String {
+    "a message that this run did not send".to_owned()
+}
+
+fn number(frame: &[u8], at: usize) -> Option<u16> {
+    Some(u16::from_be_bytes(frame.get(at..at + 2)?.try_into().ok()?))
+}
+
+fn of_prx1(packet: prx1::Packet) -> Result<Heard, String> {
+    match packet {
+        prx1::Packet::ConnAck(ack) if matches!(ack.result, 0 | prx1::ConnAck::OK) => {
+            Ok(Heard::Connected(u16::MAX))
+        }
+        prx1::Packet::ConnAck(ack) => Err(format!("the broker refused with {}", ack.result)),
+        prx1::Packet::SubAck(_) => Ok(Heard::Subscribed),
+        prx1::Packet::Disconnect => Err("the broker said goodbye".to_owned()),
+        _ => Ok(Heard::Nothing),
+    }
+}
+
+fn of_mqtt(packet: mqtt::Packet) -> Result<Heard, String> {
+    let refused = |code: u8| format!("the broker refused with {code}");
+    match packet {
+        mqtt::Packet::ConnAck(ack) if ack.code == 0 => {
+            let most = ack.props.iter().find_map(|prop| match prop {
+                Prop::ReceiveMax(most) => Some(most),
+                _ => None,
+            });
+            Ok(Heard::Connected(most.unwrap_or(u16::MAX)))
+        }
+        mqtt::Packet::ConnAck(ack) => Err(refused(ack.code)),
+        mqtt::Packet::SubAck(ack) => match ack.codes.iter().find(|code| **code > 2) {
+            Some(code) => Err(refused(*code)),
+            None => Ok(Heard::Subscribed),
+        },
+        mqtt::Packet::Disconnect(why) => Err(format!("the broker hung up with {}", why.reason)),
+        // 16: nobody listened, which is no refusal.
+        mqtt::Packet::PubAck(ack) | mqtt::Packet::PubRec(ack) | mqtt::Packet::PubComp(ack)
+            if ack.reason >= 0x80 =>
+        {
+            Err(refused(ack.reason))
+        }
+        mqtt::Packet::PubAck(ack) | mqtt::Packet::PubComp(ack) => Ok(Heard::Acked(ack.id)),
+        mqtt::Packet::PubRec(ack) => Ok(Heard::Rec(ack.id)),
+        mqtt::Packet::PubRel(ack) => Ok(Heard::Rel(ack.id)),
+        _ => Ok(Heard::Nothing),
+    }
+}
+
+impl Head {
+    fn read(payload: &[u8]) -> Option<Self> {
+        let (head, _) = payload.split_first_chunk::<HEAD>()?;
+        let wide = |at: usize| Some(u64::from_be_bytes(head.get(at..at + 8)?.try_into().ok()?));
+        let first = wide(0)?;
+        Some(Self {
+            run: (first >> 32) as u32,
+            publisher: first as u32,
+            seq: wide(8)?,
+            due: wide(16)?,
+            sent: wide(24)?,
+        })
+    }
+
+    fn bytes(&self) -> impl Iterator<Item = u8> {
+        let first = u64::from(self.run) << 32 | u64::from(self.publisher);
+        [first, self.seq, self.due, self.sent].into_iter().flat_map(u64::to_be_bytes)
+    }
+}
+
+/// A message of one publisher, but for what differs from one to the next.
+#[derive(Debug)]
+pub(super) struct Template {
+    bytes: Vec<u8>,
+    id_at: Option<usize>,
+    head_at: usize,
+}
+
+impl Template {
+    /// Messages of `size` bytes, filled with what `seed` gives.
+    pub(super) fn new(
+        tongue: Tongue,
+        topic: &str,
+        qos: u8,
+        size: usize,
+        seed: u64,
+    ) -> Option<Self> {
+        let mut rng = Rng::new(seed);
+        let payload: Bytes = (0..size).map(|_| rng.next_u64() as u8).collect();
+        let (name, id) = (Bytes::copy_from_slice(topic.as_bytes()), u16::from(qos > 0));
+        // What stands between the packet id and the payload.
+        let (bytes, between) = match tongue {
+            Tongue::Prx1 => {
+                let publish =
+                    prx1::Publish { qos, id, topic: name, payload, ..prx1::Publish::default() };
+                (prx1::encode_vec(&prx1::Packet::Publish(publish)).ok()?, 4 + topic.len())
+            }
+            Tongue::Mqtt(version) => {
+                let (dup, retain, props) = (false, false, Props::none());
+                let publish = mqtt::Publish { dup, qos, retain, topic: name, id, props, payload };
+                let bytes = tongue.mqtt(&mqtt::Packet::Publish(publish))?;
+                (bytes, usize::from(version == Version::V5))
+            }
+        };
+        let head_at = bytes.len().checked_sub(size)?;
+        let id_at = if qos > 0 { Some(head_at.checked_sub(between + 2)?) } else { None };
+        Some(Self { bytes, id_at, head_at })
+    }
+
+    /// Append one.
+    pub(super) fn put(&self, id: u16, head: &Head, out: &mut Vec<u8>) {
+        let from = out.len();
+        out.extend_from_slice(&self.bytes);
+        let copy = out.get_mut(from..).unwrap_or_default();
+        if let Some(two) = self.id_at.and_then(|at| copy.get_mut(at..at + 2)) {
+            two.copy_from_slice(&id.to_be_bytes());
+        }
+        let place = copy.iter_mut().skip(self.head_at);
+        for (byte, new) in place.zip(head.bytes()) {
+            *byte = new;
+        }
+    }
+}
+
+/// What a packet may have besides the payload.
+const OTHERS_MAX: usize = 64 << 10;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const TONGUES: [Tongue; 3] =
+        [Tongue::Prx1, Tongue::Mqtt(Version::V311), Tongue::Mqtt(Version::V5)];
+
+    #[test]
+    fn a_message_is_heard_as_it_was_said() {
+        for tongue in TONGUES {
+            for (qos, size) in [(0, HEAD), (1, 64), (1, 20_000), (2, 300)] {
+                if tongue == Tongue::Prx1 && qos > 1 {
+                    continue;
+                }
+                let head = Head { run: 7, publisher: 3, seq: 1 << 40, due: 5, sent: 6 };
+                let template = Template::new(tongue, "bench/1/2", qos, size, 1).unwrap();
+                let id = if qos > 0 { 0xabcd } else { 0 };
+                let mut out = Vec::new();
+                template.put(id, &head, &mut out);
+                let whole = out.len();
+                let heard = tongue.next(&out, size).unwrap();
+                assert_eq!(heard, Some((Heard::Message(qos, id, head), whole)), "{tongue:?}");
+                assert_eq!(tongue.next(&out[..whole - 1], size), Ok(None));
+            }
+        }
+    }
+
+    #[test]
+    fn the_codec_reads_what_is_written_over() {
+        for version in [Version::V311, Version::V5] {
+            let template = Template::new(Tongue::Mqtt(version), "a/b", 1, 200, 1).unwrap();
+            let mut out = Vec::new();
+            template.put(515, &Head::default(), &mut out);
+            let mut input = BytesMut::from(&out[..]);
+            let packet = mqtt::next(&mut input, Some(version), Sender::Client, 1_000).unwrap();
+            let Some(mqtt::Packet::Publish(publish)) = packet else { panic!("{packet:?}") };
+            assert_eq!((publish.id, &publish.topic[..]), (515, &b"a/b"[..]));
+            assert_eq!((publish.payload.len(), &publish.payload[..HEAD]), (200, &[0; HEAD][..]));
+        }
+        let template = Template::new(Tongue::Prx1, "a/b", 1, 200, 1).unwrap();
+        let mut out = Vec::new();
+        template.put(515, &Head::default(), &mut out);
+        let packet = prx1::next(&mut BytesMut::from(&out[..]), 1_000).unwrap();
+        let Some(prx1::Packet::Publish(publish)) = packet else { panic!("{packet:?}") };
+        assert_eq!((publish.id, &publish.topic[..]), (515, &b"a/b"[..]));
+        assert_eq!((publish.payload.len(), &publish.payload[..HEAD]), (200, &[0; HEAD][..]));
+    }
+
+    #[test]
+    fn what_a_broker_sends_is_measured_first() {
+        for tongue in [Tongue::Mqtt(Version::V311), Tongue::Mqtt(Version::V5)] {
+            // A length beyond every bound, a message too short to be one of ours, a refusal.
+            assert!(tongue.next(&[0x30, 0xff, 0xff, 0xff, 0x7f], 64).is_err());
+            assert!(tongue.next(&[0x30, 4, 0, 1, b'a', 0], 64).is_err());
+            let refusal: &[u8] = match tongue {
+                Tongue::Mqtt(Version::V5) => &[0x20, 3, 0, 0x87, 0],
+                _ => &[0x20, 2, 0, 5],
+            };
+            assert!(tongue.next(refusal, 64).unwrap_err().contains("refused"));
+        }
+    }
+}
