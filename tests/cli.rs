@@ -612,6 +612,30 @@ fn every_scenario_of_the_load_generator_runs() {
 }
 
 #[test]
+fn what_is_laid_in_is_fetched_and_taken_away() {
+    let (mqtt, prx1) = (Rig::new(), Rig::at("prx1://127.0.0.1:0"));
+    let (port, prx1) = (mqtt.port.to_string(), format!("prx1://127.0.0.1:{}", prx1.port));
+    let mqtt = format!("mqtt://127.0.0.1:{port}");
+    for (url, words, figure, count) in [
+        (&mqtt, "subs -c 250 -n 3 -q 1", "subscribed", 250.0),
+        (&prx1, "subs -c 50 -n 3", "subscribed", 50.0),
+        (&mqtt, "retained -c 300", "fetched", 300.0),
+        (&mqtt, "retained -c 70 -q 2 -V 5 -w 3", "fetched", 70.0),
+        (&prx1, "retained -c 70", "fetched", 70.0),
+        (&mqtt, "drain -c 300 -V 5 -q 2", "fetched", 300.0),
+        (&mqtt, "drain -c 300", "fetched", 300.0),
+        (&prx1, "drain -c 70", "fetched", 70.0),
+    ] {
+        let done = load(url, words);
+        assert_eq!(done.status.code(), Some(0), "{words}: {done:?}");
+        let result: serde_json::Value = serde_json::from_slice(&done.stdout).unwrap();
+        assert_eq!(result[figure].as_f64(), Some(count), "{words}: {result}");
+    }
+    let left = spindle(&["sub", "-p", &port, "-t", "#", "-W", "1"], b"");
+    assert_eq!((left.status.code(), &left.stdout[..]), (Some(27), &b""[..]), "kept values");
+}
+
+#[test]
 fn a_latency_distribution_is_drawn() {
     let (folder, rig) = (Folder::new("drawn"), Rig::new());
     let url = format!("mqtt://127.0.0.1:{}", rig.port);

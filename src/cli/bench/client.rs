@@ -188,12 +188,12 @@ const OUT_MAX: usize = 1 << 20;
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::cli::bench::wire::{HEAD, Tongue};
+    use crate::cli::bench::wire::{HEAD, Tongue, filling};
     use crate::proto::mqtt::Version;
 
     fn publisher() -> Publisher {
         let tongue = Tongue::Mqtt(Version::V311);
-        Publisher::new(0, Template::new(tongue, "a", 1, HEAD, 1).unwrap())
+        Publisher::new(0, Template::new(tongue, "a", 1, false, filling(HEAD, 1)).unwrap())
     }
 
     #[test]
@@ -204,7 +204,7 @@ mod tests {
             out.clear();
             // All but the first are acknowledged.
             let (id, ..) = *it.flight.back().unwrap();
-            assert_eq!(id == 1 || it.on_acked(id).is_some(), true);
+            assert!(id == 1 || it.on_acked(id).is_some());
         }
         assert!(!it.send(1, Head::default(), false, &mut out), "the first still has its id");
         assert!(it.on_acked(1).is_some());

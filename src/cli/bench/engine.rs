@@ -24,7 +24,7 @@ use super::plan::{Pace, Plan};
 use super::proc;
 use super::shared::{Shared, Stage};
 use super::tally::Tally;
-use super::wire::{Head, Heard, Step, Template};
+use super::wire::{Head, Heard, Step, Template, filling};
 
 /// One thread.
 #[derive(Debug)]
@@ -129,7 +129,8 @@ impl<'a> Engine<'a> {
         let role = if publishes {
             let seed = plan.seed.wrapping_add(number.into());
             let topic = plan.spoken(number);
-            let template = Template::new(plan.tongue, &topic, plan.qos, plan.size, seed);
+            let payload = filling(plan.size, seed);
+            let template = Template::new(plan.tongue, &topic, plan.qos, false, payload);
             Role::Publisher(Box::new(Publisher::new(number, template.ok_or_else(unsayable)?)))
         } else {
             let (_, first, count) = plan.heard(number);
@@ -223,7 +224,7 @@ impl<'a> Engine<'a> {
                     }
                     Role::Subscriber(it) => {
                         let (filter, ..) = self.plan.heard(it.number);
-                        let words = tongue.subscribe(&filter, self.plan.qos);
+                        let words = tongue.subscribe(&[filter], self.plan.qos);
                         client.out.extend(words.ok_or_else(unsayable)?);
                         client.state = State::Subscribing;
                     }
@@ -453,14 +454,15 @@ impl<'a> Engine<'a> {
     /// Count what never came, and say goodbye.
     fn finish(&mut self) {
         self.tally.unacknowledged = self.unacknowledged();
-        let goodbye = self.plan.tongue.disconnect().unwrap_or_default();
         for client in &mut self.clients {
+            let mut filters = Vec::new();
             if let Role::Subscriber(it) = &client.role {
                 let heard = self.shared.sent.iter().skip(it.first as usize).take(it.next.len());
                 self.tally.owed += heard.map(Shared::time).sum::<u64>();
                 self.tally.strayed += it.strayed;
+                filters.push(self.plan.heard(it.number).0);
             }
-            client.out.extend_from_slice(&goodbye);
+            client.out.extend(self.plan.tongue.leave(&filters).unwrap_or_default());
             // Who does not take it learns it from the end of the connection.
             let _ = client.flush();
         }
@@ -482,7 +484,7 @@ fn knock(plan: &Plan, client: &mut Client) -> Result<bool, String> {
         Role::Subscriber(it) => ('s', it.number),
     };
     let id = format!("bench-{:08x}-{kind}{number}", plan.run);
-    let words = plan.tongue.connect(&id, plan.user.as_ref()).ok_or_else(unsayable)?;
+    let words = plan.tongue.connect(&id, plan.user.as_ref(), true).ok_or_else(unsayable)?;
     client.out.extend(words);
     client.state = State::Asked;
     Ok(true)
@@ -509,11 +511,11 @@ fn touch(touched: &mut Vec<u32>, number: u32) {
     }
 }
 
-fn lost(e: &io::Error) -> String {
+pub(super) fn lost(e: &io::Error) -> String {
     format!("a connection was lost: {e}")
 }
 
-fn unsayable() -> String {
+pub(super) fn unsayable() -> String {
     "the protocol cannot say this".to_owned()
 }
 

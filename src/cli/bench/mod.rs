@@ -3,9 +3,9 @@
 //! At a fixed rate messages are sent by a schedule and their latency counts from when they were
 //! due; without a rate each publisher keeps a window full. What was promised is checked (all came,
 //! in order, once), and where the generator itself was at its end there is no figure. Reading
-//! order: `plan`, `wire`, `client`, `open`, `closed`, `engine`, `shared`, `run`, then what becomes
-//! of it: `tally`, `proc`, `judge`, `report`, `plot`. Absent on purpose: TLS, WebSocket and Unix
-//! sockets, whose cost here would be the generator's as much as the broker's.
+//! order: `plan`, `wire`, `client`, `open`, `closed`, `engine`, `shared`, `run`, `stock`, then what
+//! becomes of it: `tally`, `proc`, `judge`, `report`, `plot`. Absent on purpose: TLS, WebSocket and
+//! Unix sockets, whose cost here would be the generator's as much as the broker's.
 
 mod client;
 mod closed;
@@ -18,6 +18,7 @@ mod proc;
 mod report;
 mod run;
 mod shared;
+mod stock;
 mod tally;
 mod wire;
 
@@ -45,7 +46,7 @@ pub(super) struct Bench {
     #[arg(short = 'V', long, value_name = "VERSION", default_value = "311")]
     protocol_version: String,
     /// Pairs, subscribers, publishers or connections [default: 10 pairs, 1 of rtt, 100 of fanout
-    /// and fanin, 1000 connections]
+    /// and fanin, 1000 connections, 10 that share the subscriptions of subs]
     #[arg(short = 'n', long, value_name = "N")]
     clients: Option<u32>,
     /// Messages a second, of all publishers together; latency counts from when each was due
@@ -55,7 +56,10 @@ pub(super) struct Bench {
     /// each thread [default: 100, 1 of rtt]
     #[arg(short, long, value_name = "N")]
     window: Option<u32>,
-    /// QoS: 0, 1 or 2
+    /// Of subs, retained and drain: how many subscriptions, kept values, waiting messages
+    #[arg(short, long, value_name = "N", default_value_t = 10_000)]
+    count: u64,
+    /// QoS: 0, 1 or 2; what is kept or waits is sent at 1 at least
     #[arg(short, long, value_name = "QOS", default_value_t = 0)]
     qos: u8,
     /// Bytes of a payload, 32 at least
@@ -96,7 +100,8 @@ impl Bench {
             Ok(plan) => plan,
             Err(why) => return complain(&why, USAGE),
         };
-        match run::run(&plan, !self.quiet) {
+        let ran = if plan.stocks() { stock::run(&plan) } else { run::run(&plan, !self.quiet) };
+        match ran {
             Ok(outcome) => self.tell(&plan, &outcome),
             Err(why) => complain(&why, FAILED),
         }

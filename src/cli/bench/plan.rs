@@ -29,6 +29,12 @@ pub(in crate::cli) enum Scenario {
     Connect,
     /// All connect, and do nothing
     Idle,
+    /// Subscriptions are made, then one publishes to topics of them by chance
+    Subs,
+    /// Values are kept at topics, then one comes who asks for all of them
+    Retained,
+    /// Messages wait for one who is away, then it comes back
+    Drain,
 }
 
 /// How fast.
@@ -52,6 +58,8 @@ pub(super) struct Plan {
     pub(super) pace: Pace,
     /// Handshakes under way at once, of each thread.
     pub(super) dials: usize,
+    /// Subscriptions, kept values, or waiting messages.
+    pub(super) count: u64,
     pub(super) qos: u8,
     pub(super) size: usize,
     /// Nanoseconds.
@@ -71,10 +79,13 @@ impl Plan {
         let url = Url::parse(&flags.url).map_err(|why| why.trim_end().to_owned())?;
         let tongue = tongue(&url, &flags.protocol_version)?;
         let (publishers, subscribers) = crowd(flags)?;
-        let idle = matches!(flags.scenario, Scenario::Connect | Scenario::Idle);
+        let talks = matches!(
+            flags.scenario,
+            Scenario::Pairs | Scenario::Fanout | Scenario::Fanin | Scenario::Rtt
+        );
         let pace = match (flags.rate, flags.window) {
             (Some(0), _) => return Err("--rate must be more than 0".to_owned()),
-            (Some(_), _) if idle => return Err("this scenario has no rate".to_owned()),
+            (Some(_), _) if !talks => return Err("this scenario has no rate".to_owned()),
             (Some(rate), _) => Pace::Open(rate),
             (None, Some(0)) => return Err("--window must be more than 0".to_owned()),
             (None, Some(window)) => Pace::Closed(window),
@@ -95,6 +106,10 @@ impl Plan {
         if tongue == Tongue::Prx1 && url.user.is_some() {
             return Err("in PRX1 clients of one user push each other out: no name".to_owned());
         }
+        let kept = matches!(flags.scenario, Scenario::Subs | Scenario::Retained | Scenario::Drain);
+        if !(1..=COUNT_MAX).contains(&flags.count) {
+            return Err(format!("--count must be between 1 and {COUNT_MAX}"));
+        }
         let dials = match pace {
             Pace::Closed(window) if flags.scenario == Scenario::Connect => window as usize,
             _ => 100,
@@ -108,7 +123,12 @@ impl Plan {
             subscribers,
             pace,
             dials,
-            qos: flags.qos,
+            count: flags.count,
+            qos: if kept && flags.scenario != Scenario::Subs {
+                flags.qos.max(1)
+            } else {
+                flags.qos
+            },
             size: flags.size,
             warmup: nanos(flags.warmup, "--warmup", 0.0)?,
             duration: nanos(flags.duration, "--duration", 0.01)?,
@@ -143,6 +163,16 @@ impl Plan {
         !matches!(self.scenario, Scenario::Connect | Scenario::Idle)
     }
 
+    /// Is something laid in at the broker first?
+    pub(super) fn stocks(&self) -> bool {
+        matches!(self.scenario, Scenario::Subs | Scenario::Retained | Scenario::Drain)
+    }
+
+    /// Under which topic all others are.
+    pub(super) fn root(&self) -> String {
+        format!("bench/{:08x}", self.run)
+    }
+
     /// Does it last as long as it is told, and not as long as it takes?
     pub(super) fn lasts(&self) -> bool {
         self.scenario != Scenario::Connect
@@ -152,16 +182,17 @@ impl Plan {
         matches!(self.scenario, Scenario::Pairs | Scenario::Rtt)
     }
 
-    fn topic(&self, number: u32) -> String {
-        format!("bench/{:08x}/{number}", self.run)
+    /// A topic by its number.
+    pub(super) fn topic(&self, number: impl core::fmt::Display) -> String {
+        format!("{}/{number}", self.root())
     }
 }
 
 /// How many publishers and subscribers there are.
 fn crowd(flags: &Bench) -> Result<(u32, u32), String> {
     let n = flags.clients.unwrap_or(match flags.scenario {
-        Scenario::Rtt => 1,
-        Scenario::Pairs => 10,
+        Scenario::Rtt | Scenario::Retained | Scenario::Drain => 1,
+        Scenario::Pairs | Scenario::Subs => 10,
         Scenario::Fanout | Scenario::Fanin => 100,
         Scenario::Connect | Scenario::Idle => 1_000,
     });
@@ -172,6 +203,7 @@ fn crowd(flags: &Bench) -> Result<(u32, u32), String> {
         Scenario::Pairs | Scenario::Rtt => (n, n),
         Scenario::Fanout => (1, n),
         Scenario::Fanin => (n, 1),
+        Scenario::Subs | Scenario::Retained | Scenario::Drain => (1, n),
         Scenario::Connect | Scenario::Idle => (n, 0),
     })
 }
@@ -210,6 +242,8 @@ fn nanos(seconds: f64, flag: &str, least: f64) -> Result<u64, String> {
 const WINDOW_MAX: u32 = 65_000;
 /// Far more than one machine has ports for.
 const CLIENTS_MAX: u32 = 1_000_000;
+/// What was seen of each of them is remembered.
+const COUNT_MAX: u64 = 100_000_000;
 /// A message is held once for each publisher.
 const SIZE_MAX: usize = 16 << 20;
 /// A day.

@@ -3,6 +3,8 @@
 //! Both say the same, made from one list of rows, so a figure has one name. Latencies are
 //! microseconds. What was not measured is left out, not 0. Absent on purpose: judgement (`judge`).
 
+use std::borrow::Cow;
+
 use crate::base::hist::Hist;
 use crate::cli::ctl::object;
 use crate::cli::json::Value;
@@ -10,7 +12,7 @@ use crate::proto::mqtt::Version;
 
 use super::plan::{Pace, Plan, Scenario};
 use super::proc;
-use super::tally::Outcome;
+use super::tally::{Outcome, Phase};
 use super::wire::Tongue;
 
 /// One line that says what was done.
@@ -26,6 +28,10 @@ pub(super) fn title(plan: &Plan) -> String {
         Pace::Closed(window) => format!("window {window}"),
     };
     let (qos, size) = (plan.qos, plan.size);
+    if plan.stocks() {
+        let count = plan.count;
+        return format!("{scenario}: {count}, {pace}, QoS {qos}, {size} bytes, {tongue}");
+    }
     format!("{scenario}: {crowd}, {pace}, QoS {qos}, {size} bytes, {tongue}, {threads} threads")
 }
 
@@ -43,47 +49,54 @@ fn scenario(plan: &Plan) -> String {
 }
 
 /// Name, what it is called in the table, value.
-type Row = (&'static str, &'static str, f64);
+type Row = (Cow<'static, str>, Cow<'static, str>, f64);
+
+fn row(name: impl Into<Cow<'static, str>>, label: impl Into<Cow<'static, str>>, value: f64) -> Row {
+    (name.into(), label.into(), value)
+}
 
 /// Every figure that is one number.
 fn rows(plan: &Plan, outcome: &Outcome) -> Vec<Row> {
     let tally = &outcome.tally;
     let seconds = outcome.measured as f64 / 1e9;
     let mut rows = Vec::new();
-    if plan.talks() {
-        rows.push(("delivered", "delivered", tally.delivered as f64));
-        rows.push(("delivered_per_second", "a second", tally.delivered as f64 / seconds));
+    for phase in &outcome.phases {
+        phase_rows(phase, &mut rows);
+    }
+    if plan.talks() && !plan.stocks() {
+        rows.push(row("delivered", "delivered", tally.delivered as f64));
+        rows.push(row("delivered_per_second", "a second", tally.delivered as f64 / seconds));
         let bytes = tally.delivered as f64 * plan.size as f64;
-        rows.push(("mib_per_second", "MiB of payload a second", bytes / seconds / 1_048_576.0));
+        rows.push(row("mib_per_second", "MiB of payload a second", bytes / seconds / 1_048_576.0));
         let measured = tally.delivered as f64;
         rows.extend(spent(outcome, measured, "cpu_us_per_message", "CPU us of the broker each"));
     }
     if plan.scenario == Scenario::Connect {
         let count = tally.connects.count() as f64;
-        rows.push(("connected", "connected", count));
+        rows.push(row("connected", "connected", count));
         let seconds = outcome.dialling as f64 / 1e9;
-        rows.push(("connected_per_second", "a second", count / seconds));
+        rows.push(row("connected_per_second", "a second", count / seconds));
         if let (Some(before), Some(after)) = (outcome.empty, outcome.full) {
             let each = after.cpu.saturating_sub(before.cpu) as f64 / 1_000.0 / count;
-            rows.push(("cpu_us_per_connect", "CPU us of the broker each", each));
+            rows.push(row("cpu_us_per_connect", "CPU us of the broker each", each));
         }
     }
     if let (Some(before), Some(after)) = (outcome.empty, outcome.full) {
-        rows.push(("resident_bytes", "bytes of the broker in memory", after.resident as f64));
+        rows.push(row("resident_bytes", "bytes of the broker in memory", after.resident as f64));
         if !plan.talks() {
             let more = after.resident.saturating_sub(before.resident) as f64;
             let each = more / tally.connects.count().max(1) as f64;
-            rows.push(("bytes_per_connection", "more for each connection", each));
+            rows.push(row("bytes_per_connection", "more for each connection", each));
         }
     }
     if let (Some(begin), Some(end)) = (outcome.begin, outcome.end) {
         let cpu = end.cpu.saturating_sub(begin.cpu) as f64 / outcome.measured.max(1) as f64;
-        rows.push(("broker_cpu_percent", "CPU of the broker, %", cpu * 100.0));
+        rows.push(row("broker_cpu_percent", "CPU of the broker, %", cpu * 100.0));
         let switches = end.switches.saturating_sub(begin.switches) as f64;
-        rows.push(("switches_per_second", "its context switches a second", switches / seconds));
+        rows.push(row("switches_per_second", "its context switches a second", switches / seconds));
     }
-    if plan.lasts() {
-        rows.push((
+    if plan.lasts() || plan.stocks() {
+        rows.push(row(
             "generator_cpu_percent",
             "CPU of the busiest thread here, %",
             tally.busy * 100.0,
@@ -91,15 +104,31 @@ fn rows(plan: &Plan, outcome: &Outcome) -> Vec<Row> {
     }
     if tally.late.count() > 0 {
         let late = tally.late.percentile(99_000) as f64;
-        rows.push(("generator_late_us_p99", "us sent late here, p99", late));
+        rows.push(row("generator_late_us_p99", "us sent late here, p99", late));
     }
     rows
+}
+
+/// How many, how fast, and what each cost the broker.
+fn phase_rows(phase: &Phase, rows: &mut Vec<Row>) {
+    let (done, count) = (phase.done, phase.count.max(1) as f64);
+    rows.push(row(done, done, phase.count as f64));
+    let rate = phase.count as f64 * 1e9 / phase.nanos.max(1) as f64;
+    rows.push(row(format!("{done}_per_second"), "a second", rate));
+    let (Some(before), Some(after)) = (phase.before, phase.after) else { return };
+    let cpu = after.cpu.saturating_sub(before.cpu) as f64 / 1_000.0 / count;
+    let each = phase.each;
+    rows.push(row(format!("cpu_us_per_{each}"), "CPU us of the broker each", cpu));
+    if each != "message" {
+        let more = after.resident as f64 - before.resident as f64;
+        rows.push(row(format!("bytes_per_{each}"), "bytes of memory more for each", more / count));
+    }
 }
 
 /// What each of `count` things cost the broker.
 fn spent(outcome: &Outcome, count: f64, name: &'static str, label: &'static str) -> Option<Row> {
     let used = outcome.end?.cpu.saturating_sub(outcome.begin?.cpu);
-    (count > 0.0).then(|| (name, label, used as f64 / 1_000.0 / count))
+    (count > 0.0).then(|| row(name, label, used as f64 / 1_000.0 / count))
 }
 
 /// Every latency that was seen.
@@ -187,10 +216,14 @@ pub(super) fn json(plan: &Plan, outcome: &Outcome, doubt: Option<&str>) -> Strin
         all.push(("qos", number(plan.qos.into())));
         all.push(("size", number(plan.size as u64)));
     }
-    if plan.lasts() {
+    if plan.stocks() {
+        all.push(("count", number(plan.count)));
+    }
+    if plan.lasts() && !plan.stocks() {
         all.push(("seconds", Value::Number(outcome.measured as f64 / 1e9)));
     }
-    all.extend(rows(plan, outcome).into_iter().map(|(name, _, n)| (name, Value::Number(n))));
+    let figures = rows(plan, outcome);
+    all.extend(figures.iter().map(|(name, _, n)| (name.as_ref(), Value::Number(*n))));
     for (name, _, hist) in hists(plan, outcome) {
         let percentiles = PERCENTILES.map(|(name, share)| (name, number(hist.percentile(share))));
         let mut members = vec![("count", number(hist.count()))];

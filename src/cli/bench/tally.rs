@@ -58,6 +58,8 @@ impl Tally {
 #[derive(Clone, Debug, Default)]
 pub(super) struct Outcome {
     pub(super) tally: Tally,
+    /// What was done one after the other, in scenarios that lay something in.
+    pub(super) phases: Vec<Phase>,
     /// Nanoseconds until all were connected.
     pub(super) dialling: u64,
     /// Nanoseconds that were measured.
@@ -68,4 +70,17 @@ pub(super) struct Outcome {
     pub(super) full: Option<Sample>,
     pub(super) begin: Option<Sample>,
     pub(super) end: Option<Sample>,
+}
+
+/// Many of one thing.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Phase {
+    /// What was done, and what one of it is called in the names of its figures.
+    pub(super) done: &'static str,
+    pub(super) each: &'static str,
+    pub(super) count: u64,
+    pub(super) nanos: u64,
+    /// The broker's process around it.
+    pub(super) before: Option<Sample>,
+    pub(super) after: Option<Sample>,
 }

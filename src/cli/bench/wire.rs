@@ -61,14 +61,19 @@ pub(super) enum Step {
 }
 
 impl Tongue {
-    /// Come in, forgetting what was.
-    pub(super) fn connect(self, id: &str, user: Option<&(String, String)>) -> Option<Vec<u8>> {
+    /// Come in: forgetting what was, or to be remembered.
+    pub(super) fn connect(
+        self,
+        id: &str,
+        user: Option<&(String, String)>,
+        clean: bool,
+    ) -> Option<Vec<u8>> {
         let text = |text: &str| Bytes::copy_from_slice(text.as_bytes());
         let username = user.map(|(name, _)| text(name));
         let password = user.map(|(_, secret)| text(secret)).filter(|secret| !secret.is_empty());
         match self {
             Self::Prx1 => prx1::encode_vec(&prx1::Packet::Connect(prx1::Connect {
-                clean_start: true,
+                clean_start: clean,
                 password,
                 client_id: Some(Bytes::new()),
                 username: username.or_else(|| Some(text(id))),
@@ -78,39 +83,69 @@ impl Tongue {
             Self::Mqtt(version) => self.mqtt(&mqtt::Packet::Connect(Box::new(mqtt::Connect {
                 version,
                 bridge: false,
-                clean: true,
+                clean,
                 keep_alive: 0,
                 client_id: text(id),
                 will: None,
                 username,
                 password,
-                props: Props::none(),
+                props: match version {
+                    Version::V5 if !clean => Props::build(&[Prop::SessionExpiry(EXPIRY)]),
+                    _ => Props::none(),
+                },
             }))),
         }
     }
 
-    /// Listen.
-    pub(super) fn subscribe(self, filter: &str, qos: u8) -> Option<Vec<u8>> {
-        let filter = Bytes::copy_from_slice(filter.as_bytes());
+    /// Listen. PRX1 answers each filter, MQTT all of them at once.
+    pub(super) fn subscribe(self, filters: &[String], qos: u8) -> Option<Vec<u8>> {
+        let bytes = |filter: &String| Bytes::copy_from_slice(filter.as_bytes());
         if self == Self::Prx1 {
-            // At QoS 0 nothing would answer.
-            let (qos, id) = (1, 1);
-            let asked = prx1::Subscribe { qos, id, topic: filter, ..prx1::Subscribe::default() };
-            return prx1::encode_vec(&prx1::Packet::Subscribe(asked)).ok();
+            let mut all = Vec::new();
+            for (filter, id) in filters.iter().zip(1..) {
+                // At QoS 0 nothing would answer.
+                let (qos, topic) = (1, bytes(filter));
+                let asked = prx1::Subscribe { qos, id, topic, ..prx1::Subscribe::default() };
+                all.extend(prx1::encode_vec(&prx1::Packet::Subscribe(asked)).ok()?);
+            }
+            return Some(all);
         }
-        let asked = mqtt::Asked { filter, qos, no_local: false, as_published: false, handling: 0 };
-        let filters = core::iter::once(asked).collect();
+        let asked = |filter| mqtt::Asked {
+            filter: bytes(filter),
+            qos,
+            no_local: false,
+            as_published: false,
+            handling: 0,
+        };
+        let filters = filters.iter().map(asked).collect();
         let props = Props::none();
         self.mqtt(&mqtt::Packet::Subscribe(mqtt::Subscribe { id: 1, props, filters }))
     }
 
-    /// Goodbye.
-    pub(super) fn disconnect(self) -> Option<Vec<u8>> {
-        if self == Self::Prx1 {
-            return prx1::encode_vec(&prx1::Packet::Disconnect).ok();
+    /// How many answers that gets.
+    pub(super) fn answers(self, filters: usize) -> usize {
+        if self == Self::Prx1 { filters } else { filters.min(1) }
+    }
+
+    /// Goodbye; nothing is left behind. Only PRX1 remembers a filter that is not taken back.
+    pub(super) fn leave(self, filters: &[String]) -> Option<Vec<u8>> {
+        if self != Self::Prx1 {
+            let reason = mqtt::Reason { reason: 0, props: Props::none() };
+            return self.mqtt(&mqtt::Packet::Disconnect(reason));
         }
-        let reason = mqtt::Reason { reason: 0, props: Props::none() };
-        self.mqtt(&mqtt::Packet::Disconnect(reason))
+        let mut all = Vec::new();
+        for filter in filters {
+            let topic = Bytes::copy_from_slice(filter.as_bytes());
+            let asked = prx1::Subscribe { topic, ..prx1::Subscribe::default() };
+            all.extend(prx1::encode_vec(&prx1::Packet::Unsubscribe(asked)).ok()?);
+        }
+        all.extend(prx1::encode_vec(&prx1::Packet::Disconnect).ok()?);
+        Some(all)
+    }
+
+    /// A filter for all topics below one.
+    pub(super) fn below(self, topic: &str) -> String {
+        format!("{topic}/{}", if self == Self::Prx1 { '*' } else { '#' })
     }
 
     /// Append a step of an acknowledgement. It is as short in every version.
@@ -271,27 +306,32 @@ pub(super) struct Template {
     head_at: usize,
 }
 
+/// Bytes that follow from a seed, which nothing can compress away.
+pub(super) fn filling(size: usize, seed: u64) -> Bytes {
+    let mut rng = Rng::new(seed);
+    (0..size).map(|_| rng.next_u64() as u8).collect()
+}
+
 impl Template {
-    /// Messages of `size` bytes, filled with what `seed` gives.
+    /// Messages with this payload, over the beginning of which the head is written.
     pub(super) fn new(
         tongue: Tongue,
         topic: &str,
         qos: u8,
-        size: usize,
-        seed: u64,
+        retain: bool,
+        payload: Bytes,
     ) -> Option<Self> {
-        let mut rng = Rng::new(seed);
-        let payload: Bytes = (0..size).map(|_| rng.next_u64() as u8).collect();
+        let size = payload.len();
         let (name, id) = (Bytes::copy_from_slice(topic.as_bytes()), u16::from(qos > 0));
         // What stands between the packet id and the payload.
         let (bytes, between) = match tongue {
             Tongue::Prx1 => {
-                let publish =
-                    prx1::Publish { qos, id, topic: name, payload, ..prx1::Publish::default() };
-                (prx1::encode_vec(&prx1::Packet::Publish(publish)).ok()?, 4 + topic.len())
+                let (dup, topic_len) = (false, topic.len());
+                let publish = prx1::Publish { dup, qos, retain, id, topic: name, payload };
+                (prx1::encode_vec(&prx1::Packet::Publish(publish)).ok()?, 4 + topic_len)
             }
             Tongue::Mqtt(version) => {
-                let (dup, retain, props) = (false, false, Props::none());
+                let (dup, props) = (false, Props::none());
                 let publish = mqtt::Publish { dup, qos, retain, topic: name, id, props, payload };
                 let bytes = tongue.mqtt(&mqtt::Packet::Publish(publish))?;
                 (bytes, usize::from(version == Version::V5))
@@ -317,6 +357,8 @@ impl Template {
     }
 }
 
+/// A session is kept so many seconds behind its connection.
+const EXPIRY: u32 = 3_600;
 /// What a packet may have besides the payload.
 const OTHERS_MAX: usize = 64 << 10;
 
@@ -335,7 +377,8 @@ mod tests {
                     continue;
                 }
                 let head = Head { run: 7, publisher: 3, seq: 1 << 40, due: 5, sent: 6 };
-                let template = Template::new(tongue, "bench/1/2", qos, size, 1).unwrap();
+                let template =
+                    Template::new(tongue, "bench/1/2", qos, false, filling(size, 1)).unwrap();
                 let id = if qos > 0 { 0xabcd } else { 0 };
                 let mut out = Vec::new();
                 template.put(id, &head, &mut out);
@@ -350,7 +393,8 @@ mod tests {
     #[test]
     fn the_codec_reads_what_is_written_over() {
         for version in [Version::V311, Version::V5] {
-            let template = Template::new(Tongue::Mqtt(version), "a/b", 1, 200, 1).unwrap();
+            let template =
+                Template::new(Tongue::Mqtt(version), "a/b", 1, true, filling(200, 1)).unwrap();
             let mut out = Vec::new();
             template.put(515, &Head::default(), &mut out);
             let mut input = BytesMut::from(&out[..]);
@@ -359,7 +403,7 @@ mod tests {
             assert_eq!((publish.id, &publish.topic[..]), (515, &b"a/b"[..]));
             assert_eq!((publish.payload.len(), &publish.payload[..HEAD]), (200, &[0; HEAD][..]));
         }
-        let template = Template::new(Tongue::Prx1, "a/b", 1, 200, 1).unwrap();
+        let template = Template::new(Tongue::Prx1, "a/b", 1, true, filling(200, 1)).unwrap();
         let mut out = Vec::new();
         template.put(515, &Head::default(), &mut out);
         let packet = prx1::next(&mut BytesMut::from(&out[..]), 1_000).unwrap();
