@@ -636,6 +636,34 @@ fn what_is_laid_in_is_fetched_and_taken_away() {
 }
 
 #[test]
+fn brokers_are_compared_in_turn() {
+    let (a, b, pid) = (Rig::new(), Rig::new(), std::process::id());
+    let (a, b) = (format!("a=mqtt://127.0.0.1:{},{pid}", a.port), b.port);
+    let line = format!(
+        "bench compare {a} b=mqtt://127.0.0.1:{b} --rounds 3 --scenario rtt -d 0.2 --warmup 0.1 \
+         --even-so"
+    );
+    let words: Vec<&str> = line.split_whitespace().collect();
+    let done = spindle(&words, b"");
+    let table = String::from_utf8_lossy(&done.stdout);
+    assert_eq!(done.status.code(), Some(0), "{done:?}");
+    assert!(table.contains("delivered_per_second") && table.contains("to first"), "{table}");
+    let done = spindle(&[&words[..], &["--json"]].concat(), b"");
+    let result: serde_json::Value = serde_json::from_slice(&done.stdout).unwrap();
+    let rate = &result["delivered_per_second"];
+    assert_eq!(rate["a"]["ratio"]["median"].as_f64(), Some(1.0), "{result}");
+    let value = &rate["b"]["value"];
+    assert!(value["least"].as_f64() > Some(0.0), "{result}");
+    assert!(value["least"].as_f64() <= value["most"].as_f64(), "{result}");
+    // Without its process nothing is known of it.
+    let cost = &result["cpu_us_per_message"];
+    assert!(cost["a"].is_object() && cost["b"].is_null(), "{result}");
+    for wrong in [&["bench"][..], &["bench", "compare"], &["bench", "compare", "mqtt://x"]] {
+        assert_eq!(spindle(wrong, b"").status.code(), Some(2), "{wrong:?}");
+    }
+}
+
+#[test]
 fn a_latency_distribution_is_drawn() {
     let (folder, rig) = (Folder::new("drawn"), Rig::new());
     let url = format!("mqtt://127.0.0.1:{}", rig.port);

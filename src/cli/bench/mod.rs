@@ -4,11 +4,12 @@
 //! due; without a rate each publisher keeps a window full. What was promised is checked (all came,
 //! in order, once), and where the generator itself was at its end there is no figure. Reading
 //! order: `plan`, `wire`, `client`, `open`, `closed`, `engine`, `shared`, `run`, `stock`, then what
-//! becomes of it: `tally`, `proc`, `judge`, `report`, `plot`. Absent on purpose: TLS, WebSocket and
-//! Unix sockets, whose cost here would be the generator's as much as the broker's.
+//! becomes of it: `tally`, `proc`, `judge`, `report`, `plot`, `compare`. Absent on purpose: TLS,
+//! WebSocket and Unix sockets, whose cost here would be the generator's as much as the broker's.
 
 mod client;
 mod closed;
+mod compare;
 mod engine;
 mod judge;
 mod open;
@@ -24,7 +25,7 @@ mod wire;
 
 use std::path::{Path, PathBuf};
 
-use clap::Args;
+use clap::{Args, Subcommand};
 
 use crate::os::sys;
 
@@ -32,16 +33,38 @@ use super::{FAILED, USAGE, complain, exit, say};
 use plan::{Plan, Scenario};
 use tally::Outcome;
 
-/// Flags of `bench`.
+/// `bench`.
 #[derive(Args, Clone, Debug)]
+#[command(args_conflicts_with_subcommands = true, subcommand_negates_reqs = true)]
 pub(super) struct Bench {
+    #[command(subcommand)]
+    verb: Option<Verb>,
     /// What is measured
-    #[arg(value_enum)]
-    scenario: Scenario,
+    #[arg(value_enum, required = true)]
+    scenario: Option<Scenario>,
     /// Which broker: mqtt://user:password@host:port or prx1://host:port
     #[arg(short = 'L', long, value_name = "URL", env = "SPINDLE_URL", hide_env_values = true)]
     #[arg(default_value = "mqtt://127.0.0.1:1883")]
     url: String,
+    /// The broker's process on this machine: its processor time, memory and context switches
+    #[arg(short, long, value_name = "PID")]
+    pid: Option<u32>,
+    /// Draw the latency distribution into this file, as SVG; as a page if it ends in .html
+    #[arg(long, value_name = "FILE")]
+    svg: Option<PathBuf>,
+    #[command(flatten)]
+    flags: Flags,
+}
+
+#[derive(Subcommand, Clone, Debug)]
+enum Verb {
+    /// Run several brokers in turn, and say how each stands to the first
+    Compare(Box<compare::Compare>),
+}
+
+/// What a run is, wherever it goes.
+#[derive(Args, Clone, Debug)]
+pub(super) struct Flags {
     /// Which MQTT: 311 or 5
     #[arg(short = 'V', long, value_name = "VERSION", default_value = "311")]
     protocol_version: String,
@@ -74,15 +97,9 @@ pub(super) struct Bench {
     /// Threads of the generator
     #[arg(short, long, value_name = "N", default_value_t = 1)]
     threads: u32,
-    /// The broker's process on this machine: its processor time, memory and context switches
-    #[arg(short, long, value_name = "PID")]
-    pid: Option<u32>,
     /// The result as JSON
     #[arg(long)]
     json: bool,
-    /// Draw the latency distribution into this file, as SVG; as a page if it ends in .html
-    #[arg(long, value_name = "FILE")]
-    svg: Option<PathBuf>,
     /// What payloads are filled by
     #[arg(long, value_name = "N", default_value_t = 1)]
     seed: u64,
@@ -96,55 +113,68 @@ pub(super) struct Bench {
 
 impl Bench {
     pub(super) fn run(&self) -> u8 {
-        let plan = match self.prepare() {
-            Ok(plan) => plan,
-            Err(why) => return complain(&why, USAGE),
+        let scenario = match (&self.verb, self.scenario) {
+            (Some(Verb::Compare(it)), _) => return it.run(),
+            (None, Some(scenario)) => scenario,
+            (None, None) => return complain("name what is measured", USAGE),
         };
-        let ran = if plan.stocks() { stock::run(&plan) } else { run::run(&plan, !self.quiet) };
-        match ran {
-            Ok(outcome) => self.tell(&plan, &outcome),
-            Err(why) => complain(&why, FAILED),
+        match measure(scenario, &self.flags, &self.url, self.pid) {
+            Ok((plan, outcome, doubt)) => self.tell(&plan, &outcome, doubt.as_deref()),
+            Err((why, code)) => complain(&why, code),
         }
     }
 
-    fn prepare(&self) -> Result<Plan, String> {
-        // Runs beside each other, and after each other, do not hear each other.
-        let now = crate::os::clock::Clock::start().wall_nanos();
-        let run = (now ^ u64::from(std::process::id()).rotate_left(40)) >> 10;
-        let plan = Plan::of(self, run as u32)?;
-        let needed = u64::from(plan.publishers) + u64::from(plan.subscribers) + 64;
-        let has = sys::raise_descriptors().map_err(|e| e.to_string())?;
-        if has < needed {
-            return Err(format!("{needed} descriptors are needed, and {has} allowed (ulimit -n)"));
-        }
-        if self.pid.is_some_and(|pid| proc::Sample::of(pid).is_none()) {
-            return Err("--pid: there is no such process to look at".to_owned());
-        }
-        Ok(plan)
-    }
-
-    fn tell(&self, plan: &Plan, outcome: &Outcome) -> u8 {
-        if let Some(why) = judge::broken(plan, outcome) {
-            return complain(&format!("no figure: {why}"), FAILED);
-        }
-        let debug = cfg!(debug_assertions);
-        let doubt = judge::bottleneck(plan, &outcome.tally, debug);
-        if let Some(why) = &doubt
-            && !self.even_so
-        {
-            return complain(&format!("no figure: {why}"), exit::BOTTLENECK);
-        }
+    fn tell(&self, plan: &Plan, outcome: &Outcome, doubt: Option<&str>) -> u8 {
         if let Some(path) = &self.svg
             && let Err(why) = draw(path, plan, outcome)
         {
             return complain(&why, FAILED);
         }
-        say(&if self.json {
-            report::json(plan, outcome, doubt.as_deref())
+        say(&if self.flags.json {
+            report::json(plan, outcome, doubt)
         } else {
-            report::table(plan, outcome, doubt.as_deref())
+            report::table(plan, outcome, doubt)
         })
     }
+}
+
+/// What a run was, what it did, and what speaks against its figures if they are wanted even so.
+type Measured = (Plan, Outcome, Option<String>);
+
+/// One run; why there is no figure of it, and the code for it.
+fn measure(
+    scenario: Scenario,
+    flags: &Flags,
+    url: &str,
+    pid: Option<u32>,
+) -> Result<Measured, (String, u8)> {
+    let plan = prepare(scenario, flags, url, pid).map_err(|why| (why, USAGE))?;
+    let ran = if plan.stocks() { stock::run(&plan) } else { run::run(&plan, !flags.quiet) };
+    let outcome = ran.map_err(|why| (why, FAILED))?;
+    if let Some(why) = judge::broken(&plan, &outcome) {
+        return Err((format!("no figure: {why}"), FAILED));
+    }
+    let doubt = judge::bottleneck(&plan, &outcome.tally, cfg!(debug_assertions));
+    match doubt {
+        Some(why) if !flags.even_so => Err((format!("no figure: {why}"), exit::BOTTLENECK)),
+        doubt => Ok((plan, outcome, doubt)),
+    }
+}
+
+fn prepare(scenario: Scenario, flags: &Flags, url: &str, pid: Option<u32>) -> Result<Plan, String> {
+    // Runs beside each other, and after each other, do not hear each other.
+    let now = crate::os::clock::Clock::start().wall_nanos();
+    let run = (now ^ u64::from(std::process::id()).rotate_left(40)) >> 10;
+    let plan = Plan::of(scenario, flags, url, pid, run as u32)?;
+    let needed = u64::from(plan.publishers) + u64::from(plan.subscribers) + 64;
+    let has = sys::raise_descriptors().map_err(|e| e.to_string())?;
+    if has < needed {
+        return Err(format!("{needed} descriptors are needed, and {has} allowed (ulimit -n)"));
+    }
+    if pid.is_some_and(|pid| proc::Sample::of(pid).is_none()) {
+        return Err(format!("{}: there is no such process to look at", pid.unwrap_or_default()));
+    }
+    Ok(plan)
 }
 
 fn draw(path: &Path, plan: &Plan, outcome: &Outcome) -> Result<(), String> {

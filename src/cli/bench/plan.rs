@@ -11,7 +11,7 @@ use clap::ValueEnum;
 use crate::cli::url::{Scheme, Url};
 use crate::proto::mqtt::Version;
 
-use super::Bench;
+use super::Flags;
 use super::wire::{HEAD, Tongue};
 
 /// What is measured.
@@ -75,12 +75,18 @@ pub(super) struct Plan {
 
 impl Plan {
     /// Read the flags. `run` is a number that no other run has.
-    pub(super) fn of(flags: &Bench, run: u32) -> Result<Self, String> {
-        let url = Url::parse(&flags.url).map_err(|why| why.trim_end().to_owned())?;
+    pub(super) fn of(
+        scenario: Scenario,
+        flags: &Flags,
+        url: &str,
+        pid: Option<u32>,
+        run: u32,
+    ) -> Result<Self, String> {
+        let url = Url::parse(url).map_err(|why| why.trim_end().to_owned())?;
         let tongue = tongue(&url, &flags.protocol_version)?;
-        let (publishers, subscribers) = crowd(flags)?;
+        let (publishers, subscribers) = crowd(scenario, flags)?;
         let talks = matches!(
-            flags.scenario,
+            scenario,
             Scenario::Pairs | Scenario::Fanout | Scenario::Fanin | Scenario::Rtt
         );
         let pace = match (flags.rate, flags.window) {
@@ -89,7 +95,7 @@ impl Plan {
             (Some(rate), _) => Pace::Open(rate),
             (None, Some(0)) => return Err("--window must be more than 0".to_owned()),
             (None, Some(window)) => Pace::Closed(window),
-            (None, None) if flags.scenario == Scenario::Rtt => Pace::Closed(1),
+            (None, None) if scenario == Scenario::Rtt => Pace::Closed(1),
             (None, None) => Pace::Closed(100),
         };
         if matches!(pace, Pace::Closed(window) if window > WINDOW_MAX) {
@@ -106,16 +112,16 @@ impl Plan {
         if tongue == Tongue::Prx1 && url.user.is_some() {
             return Err("in PRX1 clients of one user push each other out: no name".to_owned());
         }
-        let kept = matches!(flags.scenario, Scenario::Subs | Scenario::Retained | Scenario::Drain);
+        let kept = matches!(scenario, Scenario::Subs | Scenario::Retained | Scenario::Drain);
         if !(1..=COUNT_MAX).contains(&flags.count) {
             return Err(format!("--count must be between 1 and {COUNT_MAX}"));
         }
         let dials = match pace {
-            Pace::Closed(window) if flags.scenario == Scenario::Connect => window as usize,
+            Pace::Closed(window) if scenario == Scenario::Connect => window as usize,
             _ => 100,
         };
         Ok(Self {
-            scenario: flags.scenario,
+            scenario,
             address: address(&url)?,
             tongue,
             user: url.user.map(|user| (user, url.password.unwrap_or_default())),
@@ -124,18 +130,14 @@ impl Plan {
             pace,
             dials,
             count: flags.count,
-            qos: if kept && flags.scenario != Scenario::Subs {
-                flags.qos.max(1)
-            } else {
-                flags.qos
-            },
+            qos: if kept && scenario != Scenario::Subs { flags.qos.max(1) } else { flags.qos },
             size: flags.size,
             warmup: nanos(flags.warmup, "--warmup", 0.0)?,
             duration: nanos(flags.duration, "--duration", 0.01)?,
             threads: flags.threads.clamp(1, 64),
             seed: flags.seed,
             run,
-            pid: flags.pid,
+            pid,
         })
     }
 
@@ -189,8 +191,8 @@ impl Plan {
 }
 
 /// How many publishers and subscribers there are.
-fn crowd(flags: &Bench) -> Result<(u32, u32), String> {
-    let n = flags.clients.unwrap_or(match flags.scenario {
+fn crowd(scenario: Scenario, flags: &Flags) -> Result<(u32, u32), String> {
+    let n = flags.clients.unwrap_or(match scenario {
         Scenario::Rtt | Scenario::Retained | Scenario::Drain => 1,
         Scenario::Pairs | Scenario::Subs => 10,
         Scenario::Fanout | Scenario::Fanin => 100,
@@ -199,7 +201,7 @@ fn crowd(flags: &Bench) -> Result<(u32, u32), String> {
     if n == 0 || n > CLIENTS_MAX {
         return Err(format!("--clients must be between 1 and {CLIENTS_MAX}"));
     }
-    Ok(match flags.scenario {
+    Ok(match scenario {
         Scenario::Pairs | Scenario::Rtt => (n, n),
         Scenario::Fanout => (1, n),
         Scenario::Fanin => (n, 1),
@@ -256,11 +258,12 @@ pub(super) fn of_words(words: &str) -> Result<Plan, String> {
     #[derive(Parser)]
     struct Line {
         #[command(flatten)]
-        bench: Bench,
+        bench: super::Bench,
     }
     let words = core::iter::once("bench").chain(words.split_whitespace());
     let line = Line::try_parse_from(words).map_err(|e| e.to_string())?;
-    Plan::of(&line.bench, 7)
+    let super::Bench { scenario, flags, url, pid, .. } = line.bench;
+    Plan::of(scenario.ok_or("no scenario")?, &flags, &url, pid, 7)
 }
 
 #[cfg(test)]

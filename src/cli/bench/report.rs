@@ -150,6 +150,18 @@ fn hists<'a>(
         .map(|(_, name, label, hist)| (name, label, hist))
 }
 
+/// Every figure as one number under one name.
+pub(super) fn figures(plan: &Plan, outcome: &Outcome) -> Vec<(String, f64)> {
+    let rows = rows(plan, outcome);
+    let mut all: Vec<_> = rows.into_iter().map(|(name, _, n)| (name.into_owned(), n)).collect();
+    for (name, _, hist) in hists(plan, outcome) {
+        let of =
+            |(percentile, share)| (format!("{name}.{percentile}"), hist.percentile(share) as f64);
+        all.extend(PERCENTILES.map(of));
+    }
+    all
+}
+
 /// For people.
 pub(super) fn table(plan: &Plan, outcome: &Outcome, doubt: Option<&str>) -> String {
     let mut text = title(plan);
@@ -174,7 +186,7 @@ pub(super) fn table(plan: &Plan, outcome: &Outcome, doubt: Option<&str>) -> Stri
 }
 
 /// Three digits that count, and thousands apart.
-fn figure(value: f64) -> String {
+pub(super) fn figure(value: f64) -> String {
     if value < 100.0 {
         return format!("{value:.2}");
     }
