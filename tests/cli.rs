@@ -729,3 +729,32 @@ fn a_broker_that_breaks_a_promise_gets_no_figure() {
         assert!(said.contains(says), "{says}: {said}");
     }
 }
+
+#[test]
+fn an_answer_to_nothing_gets_no_figure() {
+    for words in [&b"\x20\x02\0\0\x20\x02\0\0"[..], b"\x20\x02\0\0\x90\x03\0\x01\0"] {
+        let url = format!("mqtt://127.0.0.1:{}", broker_that_says(words));
+        let done = load(&url, "idle -n 1");
+        assert_eq!(done.status.code(), Some(1), "{done:?}");
+        let said = String::from_utf8_lossy(&done.stderr);
+        assert!(said.contains("answered what nobody asked"), "{said}");
+    }
+}
+
+#[test]
+fn no_more_is_under_way_than_a_broker_allows() {
+    let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let url = format!("mqtt://127.0.0.1:{}", listener.local_addr().unwrap().port());
+    let broker = std::thread::spawn(move || {
+        let mut stream = listener.accept().unwrap().0;
+        let mut all = [0; 4_096];
+        assert!(stream.read(&mut all).unwrap() > 0);
+        // Receive Maximum: 2.
+        stream.write_all(b"\x20\x06\0\0\x03\x21\0\x02").unwrap();
+        std::thread::sleep(Duration::from_millis(300));
+        stream.read(&mut all).unwrap()
+    });
+    assert_eq!(load(&url, "retained -c 10 -V 5").status.code(), Some(1), "it hung up");
+    // Head, topic (bench/, eight digits, /0), packet id, no properties, payload.
+    assert_eq!(broker.join().unwrap(), 2 * (2 + 2 + 16 + 2 + 1 + 64));
+}

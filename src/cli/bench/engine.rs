@@ -87,7 +87,11 @@ impl<'a> Engine<'a> {
 
     /// The whole of it; what this thread saw.
     pub(super) fn run(mut self) -> Result<Tally, String> {
+        let (own, since) = (proc::own(), self.now());
         self.dial_all()?;
+        if !self.plan.lasts() {
+            self.note_busy(own, since);
+        }
         while self.shared.stage() == Stage::Dialling {
             self.turn(50 * MS)?;
         }
@@ -107,6 +111,13 @@ impl<'a> Engine<'a> {
 
     fn now(&self) -> u64 {
         self.clock.now().mono
+    }
+
+    /// How much of the time since then this thread had a processor.
+    fn note_busy(&mut self, own: Option<u64>, since: u64) {
+        let (Some(before), Some(after)) = (own, proc::own()) else { return };
+        let wall = self.now().saturating_sub(since).max(1);
+        self.tally.busy = after.saturating_sub(before) as f64 / wall as f64;
     }
 
     fn dial_all(&mut self) -> Result<(), String> {
@@ -215,7 +226,7 @@ impl<'a> Engine<'a> {
         let tongue = self.plan.tongue;
         let Some(client) = self.clients.get_mut(at) else { return Ok(()) };
         match (heard, &mut client.role) {
-            (Heard::Connected(most), role) => {
+            (Heard::Connected(most), role) if client.state == State::Asked => {
                 self.tally.connects.record((now - client.begun) / 1_000);
                 match role {
                     Role::Publisher(it) => {
@@ -230,7 +241,9 @@ impl<'a> Engine<'a> {
                     }
                 }
             }
-            (Heard::Subscribed, Role::Subscriber(_)) => client.state = State::Up,
+            (Heard::Subscribed, _) if client.state == State::Subscribing => {
+                client.state = State::Up;
+            }
             (Heard::Message(qos, id, head), Role::Subscriber(it)) => {
                 if head.run != self.plan.run || !it.on_message(&head) {
                     return Err("a message came that was not for its subscriber".to_owned());
@@ -371,10 +384,8 @@ impl<'a> Engine<'a> {
             let next = self.send_due(now, until)?.map_or(next, |due| due.min(next));
             self.sleep_until(next)?;
         }
-        if let Some((time, since)) = busy {
-            let wall = self.now().saturating_sub(since).max(1);
-            let used = proc::own().unwrap_or_default().saturating_sub(time);
-            self.tally.busy = used as f64 / wall as f64;
+        if let Some((own, since)) = busy {
+            self.note_busy(Some(own), since);
         }
         if let Some(schedule) = &self.schedule {
             self.tally.unsent = schedule.left(until);

@@ -12,11 +12,11 @@ pub(super) fn bottleneck(plan: &Plan, tally: &Tally, debug: bool) -> Option<Stri
     if debug {
         return Some("this generator was built for debugging, not for measuring".to_owned());
     }
-    if plan.talks() && tally.busy > BUSY_MAX {
+    if tally.busy > BUSY_MAX {
         let share = tally.busy * 100.0;
         return Some(format!(
             "a thread of the generator was busy for {share:.0} % of the time (90 % is the most): \
-             more --threads on other processors, or a lower --rate"
+             more --threads on other processors, or less to do"
         ));
     }
     let Pace::Open(_) = plan.pace else { return None };

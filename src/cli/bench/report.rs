@@ -95,13 +95,11 @@ fn rows(plan: &Plan, outcome: &Outcome) -> Vec<Row> {
         let switches = end.switches.saturating_sub(begin.switches) as f64;
         rows.push(row("switches_per_second", "its context switches a second", switches / seconds));
     }
-    if plan.lasts() || plan.stocks() {
-        rows.push(row(
-            "generator_cpu_percent",
-            "CPU of the busiest thread here, %",
-            tally.busy * 100.0,
-        ));
-    }
+    rows.push(row(
+        "generator_cpu_percent",
+        "CPU of the busiest thread here, %",
+        tally.busy * 100.0,
+    ));
     if tally.late.count() > 0 {
         let late = tally.late.percentile(99_000) as f64;
         rows.push(row("generator_late_us_p99", "us sent late here, p99", late));

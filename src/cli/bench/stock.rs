@@ -68,7 +68,7 @@ impl Store<'_> {
     fn retained(&mut self) -> Result<(), String> {
         let plan = self.plan;
         let mut line = Line::dial(plan, "p0", true)?;
-        let mut publisher = publisher(plan)?;
+        let mut publisher = line.publisher()?;
         let payload = filling(plan.size, plan.seed);
         self.phase(("stored", "stored"), |it| it.put(&mut line, &mut publisher, Some(&payload)))?;
         let filter = plan.tongue.below(&plan.root());
@@ -96,7 +96,7 @@ impl Store<'_> {
         away.await_answers(1)?;
         away.leave(&[])?;
         let mut line = Line::dial(plan, "p0", true)?;
-        let mut publisher = publisher(plan)?;
+        let mut publisher = line.publisher()?;
         self.phase(("stored", "stored"), |it| it.put(&mut line, &mut publisher, None))?;
         line.leave(&[])?;
         let mut hearing = Subscriber::new(0, 0, 1);
@@ -131,7 +131,7 @@ impl Store<'_> {
             Ok(plan.count)
         })?;
         let mut line = Line::dial(plan, "p0", true)?;
-        let mut publisher = publisher(plan)?;
+        let mut publisher = line.publisher()?;
         self.phase(("delivered", "message"), |it| {
             it.scatter(&mut line, &mut publisher, &mut lines)
         })?;
@@ -265,12 +265,6 @@ impl Store<'_> {
     }
 }
 
-fn publisher(plan: &Plan) -> Result<Publisher, String> {
-    let payload = filling(plan.size, plan.seed);
-    let template = Template::new(plan.tongue, &plan.topic(0), plan.qos, false, payload);
-    Ok(Publisher::new(0, template.ok_or_else(unsayable)?))
-}
-
 fn window(plan: &Plan) -> usize {
     match plan.pace {
         Pace::Closed(window) => window as usize,
@@ -288,6 +282,8 @@ struct Line<'a> {
     filled: usize,
     done: usize,
     out: Vec<u8>,
+    /// The broker allows so many unacknowledged messages.
+    flight_max: usize,
 }
 
 impl<'a> Line<'a> {
@@ -300,11 +296,24 @@ impl<'a> Line<'a> {
         let id = format!("bench-{:08x}-{name}", plan.run);
         let out = plan.tongue.connect(&id, plan.user.as_ref(), clean).ok_or_else(unsayable)?;
         let input = vec![0; READ + plan.size];
-        let mut line = Self { plan, stream, input, filled: 0, done: 0, out };
+        let mut line = Self { plan, stream, input, filled: 0, done: 0, out, flight_max: 0 };
         match line.next()? {
-            Some(Heard::Connected(_)) => Ok(line),
+            Some(Heard::Connected(most)) => {
+                line.flight_max = most.into();
+                Ok(line)
+            }
             _ => Err("the broker did not answer a CONNECT".to_owned()),
         }
+    }
+
+    /// Who speaks through this connection.
+    fn publisher(&self) -> Result<Publisher, String> {
+        let plan = self.plan;
+        let payload = filling(plan.size, plan.seed);
+        let template = Template::new(plan.tongue, &plan.topic(0), plan.qos, false, payload);
+        let mut publisher = Publisher::new(0, template.ok_or_else(unsayable)?);
+        publisher.flight_max = self.flight_max;
+        Ok(publisher)
     }
 
     /// The next packet, after everything was written; nothing when nothing comes.
