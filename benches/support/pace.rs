@@ -303,13 +303,19 @@ fn p99_of_windows(heard: &[Heard], windows: u32) -> Vec<Option<(u32, u64)>> {
     times.into_iter().map(p99).collect()
 }
 
-/// Each window of this kind against the one before it, which was of the first kind.
+/// Each window of this kind against the calm one before it. For calm windows themselves that is
+/// what the machine does alone: readings of other kinds mean something beyond it.
 fn say_beside(title: &str, kind: u32, p99s: &[Option<(u32, u64)>]) {
-    let beside = |pair: &[Option<(u32, u64)>]| match *pair {
-        [Some((0, before)), Some((k, p99))] if k == kind => Some(p99 as f64 / before as f64),
-        _ => None,
-    };
-    let mut ratios: Vec<f64> = p99s.windows(2).filter_map(beside).collect();
+    let calm = |window: &Option<(u32, u64)>| window.filter(|(kind, _)| *kind == 0);
+    let mut ratios: Vec<f64> = Vec::new();
+    for (i, window) in p99s.iter().enumerate() {
+        let before = p99s[..i].iter().rev().find_map(calm);
+        if let (Some((of, p99)), Some((_, before))) = (window, before)
+            && *of == kind
+        {
+            ratios.push(*p99 as f64 / before as f64);
+        }
+    }
     ratios.sort_unstable_by(f64::total_cmp);
     let quarter = |n: usize| ratios.get(ratios.len().saturating_sub(1) * n / 4);
     if let [Some(low), Some(middle), Some(high)] = [1, 2, 3].map(quarter) {
