@@ -175,8 +175,7 @@ impl Hub {
 
     /// The session's owner is back, or somebody takes its place.
     fn resume(&mut self, now: Now, id: SessionId, a: Attach) -> Result<Attached, Held> {
-        let wiped = a.fresh == Fresh::Debts;
-        if wiped {
+        if a.fresh == Fresh::Debts {
             self.wipe_debts(id)?;
         }
         let Some(s) = self.sessions.get(id) else { return Err(Held::Memory) };
@@ -232,8 +231,7 @@ impl Hub {
         // What the last connection did not wait for, this one's welcome waits for: the words of the
         // ladders come behind it.
         let recorded = self.sessions.get(id).and_then(|s| Some(s.extra.as_ref()?.recorded));
-        let so_far = self.written_so_far(level);
-        let before = if wiped { so_far } else { recorded.unwrap_or(Lsn::START).min(so_far) };
+        let before = recorded.unwrap_or(Lsn::START).min(self.written_so_far(level));
         let after = after(level, spot).max(before);
         Ok(Attached { session: id, present: true, resumed, after, yielding })
     }

@@ -322,8 +322,8 @@ impl Hub {
     }
 
     /// How much of a turn's share of bytes this session may take. Whoever is given what is kept
-    /// takes it as fast as we encode; with small turns the others hardly notice, and it is given
-    /// everything as soon.
+    /// takes it as fast as we encode: with small turns it waits somewhat longer for the last of it,
+    /// and the others hardly notice.
     #[must_use]
     pub fn share(&self, id: SessionId, bytes: usize) -> usize {
         let replaying = self.sessions.get(id).is_some_and(|s| !s.replays.is_empty());
