@@ -17,6 +17,7 @@ use crate::base::time::Now;
 use crate::base::words::{Loss, Tongue};
 use crate::journal::record::{MessageRef, Owed, Record};
 use crate::journal::{Class, Journal, Spot};
+use crate::topic::Topic;
 
 use super::message::{Delivery, Durability, Message, Publication, SubIds};
 use super::outbox::Pushed;
@@ -58,6 +59,13 @@ pub(crate) struct Target {
 }
 
 impl Hub {
+    /// The topic of this text, with this byte between its levels, if it was published lately: it
+    /// need not be read again. Whether it is a good one is its dialect's to say.
+    #[must_use]
+    pub fn known_topic(&mut self, sep: u8, text: &[u8]) -> Option<&Topic> {
+        self.memo.topic(sep, text)
+    }
+
     /// Take in a message: owe it to whoever listens, keep it when asked to.
     pub fn publish(
         &mut self,

@@ -1,9 +1,12 @@
-//! Floor 2. Which filters matched the topics published lately.
+//! Floor 2. The topics published lately, and which filters matched them.
 //!
-//! Publishers repeat themselves, and walking the trie is a quarter of a small publish. Every topic
-//! has one place here; whoever comes later takes it. What stands there is true as long as the trie
-//! has the version it had then, so nobody has to take anything out. Short topics with few matches
-//! only: the memory is fixed. Absent on purpose: who the readers are, which changes more often.
+//! Publishers repeat themselves. Reading a topic's text and walking the trie are half of a small
+//! publish, so both are remembered. Every topic has one place here. Whoever comes to a place that
+//! another holds takes it at the second attempt in a row, so topics that come once drive nobody
+//! out and cost nothing. A text always means the same topic; what matched it is true as long as
+//! the trie has the version it had then, so nobody has to take anything out. Short topics with few
+//! matches only: the memory is fixed. Absent on purpose: who the readers are, which changes more
+//! often, and whether a topic is a good one, which its dialect says.
 
 use core::hash::BuildHasher;
 
@@ -20,36 +23,65 @@ const TEXT: usize = 64;
 /// The most filters one may have matched.
 const LEAVES: usize = 8;
 
-/// What matched one topic.
+/// A topic, and what matched it.
 #[derive(Clone, Debug)]
 struct Entry {
+    topic: Topic,
     realm: RealmId,
     version: u64,
-    sep: u8,
-    text: SmallVec<[u8; TEXT]>,
     leaves: SmallVec<[LeafId; LEAVES]>,
 }
 
-/// Where a topic would stand.
-#[derive(Clone, Copy, Debug)]
-pub(super) struct Place(usize);
+/// Where a topic would stand, and its mark among those that would stand there.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(super) struct Place {
+    at: usize,
+    mark: u32,
+}
 
 /// The places.
 #[derive(Debug)]
 pub(super) struct Memo {
     seed: Seed,
     entries: Vec<Option<Entry>>,
+    /// The mark of whoever came to a place last and found another there.
+    rivals: Vec<u32>,
+    /// Where the last topic stood that was asked for by its text: its publish asks next.
+    last: Option<Place>,
 }
 
 impl Memo {
     pub(super) fn new(seed: Seed) -> Self {
-        Self { seed, entries: vec![None; PLACES] }
+        Self { seed, entries: vec![None; PLACES], rivals: vec![0; PLACES], last: None }
+    }
+
+    fn place_of(&self, text: &[u8]) -> Place {
+        let hash = self.seed.hash_one(text);
+        // A mark of nothing is nobody's.
+        Place { at: hash as usize % PLACES, mark: (hash >> 32) as u32 | 1 }
+    }
+
+    /// The topic with this text and this byte between its levels, if it was published lately.
+    pub(super) fn topic(&mut self, sep: u8, text: &[u8]) -> Option<&Topic> {
+        if text.len() > TEXT {
+            return None;
+        }
+        let place = self.place_of(text);
+        let topic = &self.entries.get(place.at)?.as_ref()?.topic;
+        let same = topic.sep() == Some(sep) && topic.text()[..] == *text;
+        self.last = same.then_some(place);
+        same.then_some(topic)
     }
 
     /// Its place, if it is one that can be remembered.
     pub(super) fn place(&self, topic: &Topic) -> Option<Place> {
+        let stands =
+            |p: &Place| matches!(self.entries.get(p.at), Some(Some(e)) if e.topic.is(topic));
+        if let Some(place) = self.last.filter(stands) {
+            return Some(place);
+        }
         let fits = topic.sep().is_some() && topic.text().len() <= TEXT;
-        fits.then(|| Place(self.seed.hash_one(topic.text()) as usize % PLACES))
+        fits.then(|| self.place_of(topic.text()))
     }
 
     /// Append what matched when it was last published; false when that is not known, or not true
@@ -62,34 +94,46 @@ impl Memo {
         topic: &Topic,
         into: &mut Vec<LeafId>,
     ) -> bool {
-        let Some(Some(e)) = self.entries.get(at.0) else { return false };
-        // The same text with the same byte between levels is the same topic.
-        let same = e.version == version
-            && e.realm == realm
-            && topic.sep() == Some(e.sep)
-            && topic.text()[..] == e.text[..];
-        if same {
+        let Some(Some(e)) = self.entries.get(at.at) else { return false };
+        let known = e.version == version && e.realm == realm && is_spelled_like(&e.topic, topic);
+        if known {
             into.extend_from_slice(&e.leaves);
         }
-        same
+        known
     }
 
     /// This is what matched.
     pub(super) fn learn(
         &mut self,
-        at: Place,
+        place: Place,
         realm: RealmId,
         version: u64,
         topic: &Topic,
         matched: &[LeafId],
     ) {
-        let (Some(entry), Some(sep)) = (self.entries.get_mut(at.0), topic.sep()) else { return };
-        if matched.len() > LEAVES || topic.text().len() > TEXT {
+        let (Some(entry), Some(rival)) =
+            (self.entries.get_mut(place.at), self.rivals.get_mut(place.at))
+        else {
+            return;
+        };
+        if matched.len() > LEAVES || topic.text().len() > TEXT || topic.sep().is_none() {
             return;
         }
-        let (text, leaves) = (SmallVec::from_slice(topic.text()), SmallVec::from_slice(matched));
-        *entry = Some(Entry { realm, version, sep, text, leaves });
+        let leaves = SmallVec::from_slice(matched);
+        match entry {
+            Some(e) if is_spelled_like(&e.topic, topic) => {
+                (e.realm, e.version, e.leaves) = (realm, version, leaves);
+            }
+            Some(_) if core::mem::replace(rival, place.mark) != place.mark => {}
+            // It stays, so it must not keep a read buffer alive.
+            _ => *entry = Some(Entry { topic: topic.detached(), realm, version, leaves }),
+        }
     }
+}
+
+/// The same text with the same byte between levels is the same topic.
+fn is_spelled_like(one: &Topic, other: &Topic) -> bool {
+    one.is(other) || one.sep() == other.sep() && one.text() == other.text()
 }
 
 #[cfg(test)]
@@ -141,6 +185,8 @@ mod tests {
             Some(0),
             "nobody matched, and that is known"
         );
+        assert!(memo.topic(b'/', b"a/b").is_some_and(|t| t.depth() == 2));
+        assert!(memo.topic(b'.', b"a/b").is_none() && memo.topic(b'/', b"a/c").is_none());
         assert_eq!(known(&memo, HERE, 1, &topic(b'.')), None, "one level, not two");
         assert_eq!(known(&memo, RealmId(1), 1, &topic(b'/')), None, "another namespace");
         let other = Topic::split(Bytes::from_static(b"a/c"), b'/');
@@ -156,7 +202,13 @@ mod tests {
         let all: Vec<Topic> = all.collect();
         for (i, topic) in all.iter().enumerate() {
             let place = memo.place(topic).expect("short");
+            // Whoever comes once takes no place that another has.
             memo.learn(place, HERE, i as u64, topic, &[]);
+            let once = known(&memo, HERE, i as u64, topic).is_some();
+            let mut others = all.iter().take(i).map(|t| memo.place(t).expect("short").at);
+            assert_eq!(once, others.all(|at| at != place.at), "{i}");
+            memo.learn(place, HERE, i as u64, topic, &[]);
+            assert!(known(&memo, HERE, i as u64, topic).is_some(), "{i}");
         }
         let kept =
             all.iter().enumerate().filter(|(i, t)| known(&memo, HERE, *i as u64, t).is_some());

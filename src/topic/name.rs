@@ -3,25 +3,44 @@
 //! Two topics are equal when their levels are, not when their spelling is: `a/b` of one dialect
 //! is `a.b` of another. Between two levels stands exactly one byte of `text`, so a level is a
 //! slice and a topic that came off the wire is not copied. There is always at least one level,
-//! and a level may be empty. Absent on purpose: any rule about which text is a good topic; that
-//! is the dialect's business.
+//! and a level may be empty. A topic is one shared value, because a busy one is handed on far more
+//! often than it is read; it remembers what a dialect once found out about its text. Absent on
+//! purpose: any rule about which text is a good topic; that is the dialect's business.
 
 use bytes::Bytes;
 use smallvec::SmallVec;
 use std::cmp::Ordering;
 use std::fmt;
 use std::hash::{Hash, Hasher};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU8, Ordering::Relaxed};
 
 /// The longest text any dialect may take for a topic or a filter: what a 16-bit count can say.
 pub const TEXT_MAX: usize = 65_535;
 
 /// Where something is published: one or more levels.
-pub struct Topic {
+#[derive(Clone)]
+pub struct Topic(Arc<Inner>);
+
+struct Inner {
     text: Bytes,
     /// Where each level after the first begins; one byte before it is not part of any level.
     cuts: SmallVec<[u32; 6]>,
     /// The byte between levels, if it occurs in none of them.
     sep: Option<u8>,
+    /// The text is nobody else's: it keeps no larger buffer alive.
+    own: bool,
+    /// What dialects found out about the text: of two bits each, whether, and what.
+    found: AtomicU8,
+}
+
+/// A question about a topic's text that is asked again and again, and answered once.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(super) enum Fact {
+    /// The plus grammar spells it so.
+    Plus,
+    /// The star grammar does.
+    Star,
 }
 
 impl Topic {
@@ -31,7 +50,7 @@ impl Topic {
     pub fn split(mut text: Bytes, sep: u8) -> Self {
         text.truncate(u32::MAX as usize);
         let cuts = cuts_of(&text, sep, usize::MAX).unwrap_or_default();
-        Self { text, cuts, sep: Some(sep) }
+        Self::made(text, cuts, Some(sep), false)
     }
 
     /// The same for text from a peer: none when there are more than `depth_max` levels, which is
@@ -40,7 +59,7 @@ impl Topic {
     pub fn split_within(text: &Bytes, sep: u8, depth_max: usize) -> Option<Self> {
         let text = text.slice(..text.len().min(u32::MAX as usize));
         let cuts = cuts_of(&text, sep, depth_max)?;
-        Some(Self { text, cuts, sep: Some(sep) })
+        Some(Self::made(text, cuts, Some(sep), false))
     }
 
     /// Put levels together, copying them; no levels at all are taken for one empty level.
@@ -61,7 +80,11 @@ impl Topic {
             }
             text.extend_from_slice(level);
         }
-        Self { text: Bytes::from(text), cuts, sep }
+        Self::made(Bytes::from(text), cuts, sep, true)
+    }
+
+    fn made(text: Bytes, cuts: SmallVec<[u32; 6]>, sep: Option<u8>, own: bool) -> Self {
+        Self(Arc::new(Inner { text, cuts, sep, own, found: AtomicU8::new(0) }))
     }
 
     /// Read back what [`Topic::encode`] wrote, all of it and nothing else. Copies.
@@ -91,8 +114,30 @@ impl Topic {
     /// A copy that does not keep the buffer alive which this one was read from.
     #[must_use]
     pub fn detached(&self) -> Self {
-        let text = Bytes::copy_from_slice(&self.text);
-        Self { text, cuts: self.cuts.clone(), sep: self.sep }
+        if self.0.own {
+            return self.clone();
+        }
+        let text = Bytes::copy_from_slice(&self.0.text);
+        Self::made(text, SmallVec::from_slice(&self.0.cuts), self.0.sep, true)
+    }
+
+    /// It is the same value, not only an equal one.
+    #[must_use]
+    pub fn is(&self, other: &Self) -> bool {
+        Arc::ptr_eq(&self.0, &other.0)
+    }
+
+    /// What `look` says about the text, which is asked once at most: the text never changes.
+    pub(super) fn fact(&self, fact: Fact, look: impl FnOnce(&Self) -> bool) -> bool {
+        let shift = 2 * fact as u8;
+        match self.0.found.load(Relaxed) >> shift & 3 {
+            0 => {
+                let so = look(self);
+                self.0.found.fetch_or((1 | u8::from(so) << 1) << shift, Relaxed);
+                so
+            }
+            bits => bits & 2 != 0,
+        }
     }
 
     /// Append the levels with `sep` between them; false, and nothing appended, when a level
@@ -117,8 +162,8 @@ impl Topic {
     /// The text itself, when it already has `sep` between its levels and nowhere else.
     #[must_use]
     pub fn spelled_with(&self, sep: u8) -> Option<&Bytes> {
-        let single = || self.cuts.is_empty() && !self.text.contains(&sep);
-        (self.sep == Some(sep) || single()).then_some(&self.text)
+        let single = || self.0.cuts.is_empty() && !self.0.text.contains(&sep);
+        (self.0.sep == Some(sep) || single()).then_some(&self.0.text)
     }
 
     /// The levels, first to last; at least one.
@@ -129,27 +174,28 @@ impl Topic {
     /// The level at `i`, counted from 0.
     #[must_use]
     pub fn level(&self, i: usize) -> Option<&[u8]> {
-        let start = if i == 0 { 0 } else { *self.cuts.get(i - 1)? as usize };
-        let end = self.cuts.get(i).map_or(self.text.len(), |next| *next as usize - 1);
-        self.text.get(start..end)
+        let Inner { text, cuts, .. } = &*self.0;
+        let start = if i == 0 { 0 } else { *cuts.get(i - 1)? as usize };
+        let end = cuts.get(i).map_or(text.len(), |next| *next as usize - 1);
+        text.get(start..end)
     }
 
     /// How many levels; at least 1.
     #[must_use]
     pub fn depth(&self) -> usize {
-        self.cuts.len() + 1
+        self.0.cuts.len() + 1
     }
 
     /// The levels with one byte between them.
     #[must_use]
     pub fn text(&self) -> &Bytes {
-        &self.text
+        &self.0.text
     }
 
     /// The byte between the levels of [`Topic::text`]; none when every byte occurs in a level.
     #[must_use]
     pub fn sep(&self) -> Option<u8> {
-        self.sep
+        self.0.sep
     }
 
     /// The first level begins with `$`: no wildcard at the root sees this topic.
@@ -159,18 +205,13 @@ impl Topic {
     }
 }
 
-/// Written out because copying the numbers as one piece is half the cost of a publish's clone.
-impl Clone for Topic {
-    fn clone(&self) -> Self {
-        let cuts = SmallVec::from_slice(&self.cuts);
-        Self { text: self.text.clone(), cuts, sep: self.sep }
-    }
-}
-
 impl PartialEq for Topic {
     fn eq(&self, other: &Self) -> bool {
-        if self.sep.is_some() && self.sep == other.sep {
-            return self.text == other.text;
+        if self.is(other) {
+            return true;
+        }
+        if self.0.sep.is_some() && self.0.sep == other.0.sep {
+            return self.0.text == other.0.text;
         }
         self.levels().eq(other.levels())
     }

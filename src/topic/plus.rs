@@ -7,7 +7,7 @@
 
 use super::dialect::{Dialect, Match, TopicFault};
 use super::filter::{Filter, Seg, Tail};
-use super::name::{TEXT_MAX, Topic};
+use super::name::{Fact, TEXT_MAX, Topic};
 use bytes::Bytes;
 
 /// Reads and spells the plus grammar.
@@ -21,7 +21,11 @@ impl Plus {
     /// The topic's own text, when it is the spelling of it already.
     #[must_use]
     pub fn as_spelled<'a>(&self, topic: &'a Topic) -> Option<&'a Bytes> {
-        topic.spelled_with(SEP).filter(|text| !is_wild(text) && self.fits(topic.depth(), text))
+        let good = |topic: &Topic| {
+            topic.spelled_with(SEP).is_some_and(|text| !is_wild(text) && is_text(text))
+        };
+        let good = self.fits(topic.depth(), topic.text()) && topic.fact(Fact::Plus, good);
+        good.then(|| topic.text())
     }
 
     fn cut(&self, text: &Bytes) -> Result<Topic, TopicFault> {
@@ -35,11 +39,7 @@ impl Plus {
     }
 
     fn fits(&self, depth: usize, text: &[u8]) -> bool {
-        depth <= self.levels_max
-            && !text.is_empty()
-            && text.len() <= TEXT_MAX
-            && !text.contains(&0)
-            && std::str::from_utf8(text).is_ok()
+        depth <= self.levels_max && !text.is_empty() && text.len() <= TEXT_MAX
     }
 }
 
@@ -79,7 +79,7 @@ impl Dialect for Plus {
         let spelled = topic.join(SEP, into)
             && into
                 .get(start..)
-                .is_some_and(|text| !is_wild(text) && self.fits(topic.depth(), text));
+                .is_some_and(|t| !is_wild(t) && is_text(t) && self.fits(topic.depth(), t));
         if !spelled {
             into.truncate(start);
         }
@@ -106,7 +106,7 @@ impl Dialect for Plus {
         let depth = filter.depth() + usize::from(more);
         let spelled = !matches!(filter.tail, Tail::Starts(_))
             && filter.segs.iter().all(clean)
-            && into.get(start..).is_some_and(|text| self.fits(depth, text));
+            && into.get(start..).is_some_and(|text| is_text(text) && self.fits(depth, text));
         if !spelled {
             into.truncate(start);
         }
@@ -117,6 +117,11 @@ impl Dialect for Plus {
 const SEP: u8 = b'/';
 const ONE: &[u8] = b"+";
 const REST: &[u8] = b"#";
+
+/// What MQTT's text can carry.
+fn is_text(text: &[u8]) -> bool {
+    !text.contains(&0) && std::str::from_utf8(text).is_ok()
+}
 
 fn is_wild(text: &[u8]) -> bool {
     text.iter().any(|&byte| byte == ONE[0] || byte == REST[0])

@@ -7,7 +7,7 @@
 
 use super::dialect::{Dialect, Match, TopicFault};
 use super::filter::{Filter, Seg, Tail};
-use super::name::{TEXT_MAX, Topic};
+use super::name::{Fact, TEXT_MAX, Topic};
 use bytes::Bytes;
 
 /// Reads and spells the star grammar.
@@ -22,8 +22,14 @@ impl Star {
     #[must_use]
     pub fn as_spelled<'a>(&self, topic: &'a Topic) -> Option<&'a Bytes> {
         // Most texts have no star at all, and one look tells.
-        let plain = |text: &Bytes| !text.contains(&STAR[0]) || topic.levels().all(|l| l != STAR);
-        topic.spelled_with(SEP).filter(|text| plain(text) && self.fits(topic.depth(), text.len()))
+        let good = |topic: &Topic| {
+            let plain = |text: &Bytes| {
+                !text.contains(&STAR[0]) || topic.levels().all(|level| level != STAR)
+            };
+            topic.spelled_with(SEP).is_some_and(plain)
+        };
+        let good = self.fits(topic.depth(), topic.text().len()) && topic.fact(Fact::Star, good);
+        good.then(|| topic.text())
     }
 
     fn cut(&self, text: &Bytes) -> Result<Topic, TopicFault> {

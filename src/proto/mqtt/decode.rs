@@ -12,12 +12,22 @@ use smallvec::SmallVec;
 use crate::base::reader::Reader;
 use crate::proto::fault::{Fault, FaultKind};
 
+use super::arrived::Arrived;
 use super::fault::{Codebook, is_code};
 use super::packet::{
-    Ack, Asked, Codes, ConnAck, Connect, Packet, Publish, Reason, Sender, Subscribe, Unsubscribe,
-    Version, Will, cflag, code, opt,
+    Ack, Asked, Codes, ConnAck, Connect, Packet, Reason, Sender, Subscribe, Unsubscribe, Version,
+    Will, cflag, code, opt,
 };
 use super::props::{Place, Props, is_wild, short, take_text};
+
+/// A packet that was taken off the front of the input.
+#[derive(Debug)]
+pub(super) enum Taken {
+    /// The most frequent one, as it lies there.
+    Publish(Arrived),
+    /// Any other.
+    Packet(Packet),
+}
 
 /// Take one packet off the front of `input` when it is whole. `max` bounds the packet, head and
 /// all. Without a version only a client's CONNECT may come; with one, no CONNECT.
@@ -27,6 +37,22 @@ pub fn next(
     from: Sender,
     max: usize,
 ) -> Result<Option<Packet>, Fault> {
+    let taken = take(input, version, from, max, |_| false)?;
+    Ok(taken.map(|taken| match taken {
+        Taken::Publish(publish) => Packet::Publish(publish.into_publish()),
+        Taken::Packet(packet) => packet,
+    }))
+}
+
+/// The same, leaving a PUBLISH where it lies. `known` is asked about its text: is it that of a
+/// topic which was found to be a good one before?
+pub(super) fn take(
+    input: &mut BytesMut,
+    version: Option<Version>,
+    from: Sender,
+    max: usize,
+    known: impl FnOnce(&[u8]) -> bool,
+) -> Result<Option<Taken>, Fault> {
     let Some(&first) = input.first() else {
         return Ok(None);
     };
@@ -39,10 +65,13 @@ pub fn next(
         return Ok(None);
     }
     let mut packet = input.split_to(whole).freeze();
+    if first >> 4 == code::PUBLISH {
+        return Arrived::read(packet, head, speaks, from, known).map(|p| Some(Taken::Publish(p)));
+    }
     let mut r = Reader::new(packet.split_off(head));
     let packet = body(first, &mut r, speaks, from)?;
     match r.left() {
-        0 => Ok(Some(packet)),
+        0 => Ok(Some(Taken::Packet(packet))),
         _ => fault(FaultKind::MqttTrailing),
     }
 }
@@ -142,7 +171,6 @@ fn body(first: u8, r: &mut Reader, v: Version, from: Sender) -> Result<Packet, F
     match first >> 4 {
         code::CONNECT => connect(r).map(|c| Packet::Connect(Box::new(c))),
         code::CONNACK => connack(r, v).map(Packet::ConnAck),
-        code::PUBLISH => publish(first & 0x0f, r, v, from).map(Packet::Publish),
         code::PUBACK => ack(r, v, Codebook::PubAck).map(Packet::PubAck),
         code::PUBREC => ack(r, v, Codebook::PubAck).map(Packet::PubRec),
         code::PUBREL => ack(r, v, Codebook::PubRel).map(Packet::PubRel),
@@ -227,25 +255,6 @@ fn connack(r: &mut Reader, v: Version) -> Result<ConnAck, Fault> {
     }
     let code = known(r.u8().map_err(short)?, Codebook::ConnAck, v)?;
     Ok(ConnAck { present: flags == 1, code, props: props(r, v, Place::ConnAck)? })
-}
-
-fn publish(flags: u8, r: &mut Reader, v: Version, from: Sender) -> Result<Publish, Fault> {
-    let qos = (flags >> 1) & 3;
-    let topic = take_text(r)?;
-    if is_wild(&topic) {
-        return fault(FaultKind::MqttTopicWildcard);
-    }
-    let id = if qos == 0 { 0 } else { packet_id(r)? };
-    let place = match from {
-        Sender::Client => Place::PublishUp,
-        Sender::Server => Place::PublishDown,
-    };
-    let props = props(r, v, place)?;
-    if topic.is_empty() && props.topic_alias().is_none() {
-        return fault(FaultKind::MqttTopicEmpty);
-    }
-    let payload = r.take(r.left()).map_err(short)?;
-    Ok(Publish { dup: flags & 8 != 0, qos, retain: flags & 1 != 0, topic, id, props, payload })
 }
 
 /// 5.0 leaves out what says nothing: success without properties ends after the id.

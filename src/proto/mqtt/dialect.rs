@@ -11,6 +11,9 @@ use crate::base::limits::Limits;
 use crate::proto::fault::{Fault, FaultKind};
 use crate::topic::{Dialect, Filter, Match, Plus, Topic, TopicFault};
 
+/// The byte between levels.
+pub(super) const SEP: u8 = b'/';
+
 /// MQTT's reader and speller of topics.
 #[derive(Clone, Copy, Debug)]
 pub struct Spelling {
@@ -38,6 +41,11 @@ impl Spelling {
                 FaultKind::MqttTopicDeep.fault()
             }
         })
+    }
+
+    /// Its text is what a publisher may write: it need not be read again.
+    pub(super) fn is_good(&self, topic: &Topic) -> bool {
+        topic.text().len() <= self.bytes_max && self.grammar.as_spelled(topic).is_some()
     }
 
     /// A filter, as subscribed to, and the group that shares it, if it is shared.

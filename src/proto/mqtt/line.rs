@@ -10,6 +10,7 @@ use bytes::Bytes;
 
 use crate::base::id::Lsn;
 use crate::base::outbound::Outbound;
+use crate::hub::message::Publication;
 use crate::hub::registry::Parting;
 use crate::proto::doom::Doom;
 use crate::proto::fault::FaultKind;
@@ -41,11 +42,24 @@ pub(super) enum Reply {
     Whole(Box<Packet>),
 }
 
-/// A packet that waits for room, and how far it had been carried out.
+/// What waits for room.
 #[derive(Debug)]
-pub(super) struct Parked {
-    pub(super) packet: Packet,
-    pub(super) done: Done,
+pub(super) enum Parked {
+    /// A packet, and how far it had been carried out.
+    Packet(Packet, Done),
+    /// A publication that was read and judged.
+    Publish(Slip, Publication),
+    /// One that may not be, and is to be acknowledged all the same.
+    Refused(Slip, FaultKind),
+}
+
+/// What the answer to a publication needs to know of it.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Slip {
+    /// 0, 1 or 2.
+    pub(super) qos: u8,
+    /// Its number; 0 without one.
+    pub(super) id: u16,
 }
 
 /// Filters of a request that have been dealt with, and what their answer waits for.

@@ -7,8 +7,6 @@
 //! dropped before, because 3.1.1 has no other words short of the end (3.3.5-2). Absent on
 //! purpose: encoding.
 
-use bytes::Bytes;
-
 use crate::base::id::{Lsn, SessionId};
 use crate::base::limits::Limit;
 use crate::base::stats::Counter;
@@ -21,11 +19,12 @@ use crate::proto::{Ask, Ctx};
 use crate::topic::Topic;
 
 use super::alias::{Ours, Theirs};
+use super::arrived::Arrived;
 use super::auth::Proof;
 use super::dialect::Spelling;
 use super::fault::reason as code;
-use super::line::{Done, Line, Parked, Step};
-use super::packet::{Ack, Packet, Publish, Reason};
+use super::line::{Done, Line, Parked, Slip, Step};
+use super::packet::{Ack, Packet, Reason};
 use super::props::{Prop, Props};
 
 /// A client that is in.
@@ -78,7 +77,6 @@ impl Online {
         ctx: &mut Ctx<'_>,
     ) -> Result<(), Fault> {
         match packet {
-            Packet::Publish(p) => self.on_publish(p, line, ctx),
             Packet::PubAck(ack) => {
                 ignored_unless(ctx.hub.puback(self.session, ack.id), ctx);
                 Ok(())
@@ -99,24 +97,47 @@ impl Online {
             Packet::Auth(step) => self.on_auth(&step, line, ctx),
             // Mqtt 3.1.0-2.
             Packet::Connect(_) => Err(FaultKind::MqttSecondConnect.fault()),
-            Packet::ConnAck(_) | Packet::SubAck(_) | Packet::UnsubAck(_) | Packet::PingResp => {
-                Err(FaultKind::MqttDirection.fault())
-            }
+            // A client's publications do not come this way: see `on_publish`.
+            Packet::Publish(_)
+            | Packet::ConnAck(_)
+            | Packet::SubAck(_)
+            | Packet::UnsubAck(_)
+            | Packet::PingResp => Err(FaultKind::MqttDirection.fault()),
         }
     }
 
-    fn on_publish(
+    /// Try again what had to wait.
+    pub(super) fn on_parked(
         &mut self,
-        mut p: Publish,
+        parked: Parked,
         line: &mut Line,
         ctx: &mut Ctx<'_>,
     ) -> Result<(), Fault> {
-        let hop = Hop::of(&p.props);
-        let topic = match self.topic_of(&p, hop.alias, ctx) {
+        match parked {
+            Parked::Packet(packet, done) => self.on_packet(packet, done, line, ctx),
+            // The rules may have changed meanwhile.
+            Parked::Publish(slip, p) if permit(&self.who, Access::Publish(&p.topic), ctx) => {
+                self.publish(slip, p, line, ctx)
+            }
+            Parked::Publish(slip, _) => self.turn_down(slip, FaultKind::MqttDenied, line, ctx),
+            Parked::Refused(slip, why) => self.turn_down(slip, why, line, ctx),
+        }
+    }
+
+    /// `known`: its topic, when it was read before.
+    pub(super) fn on_publish(
+        &mut self,
+        p: Arrived,
+        known: Option<Topic>,
+        line: &mut Line,
+        ctx: &mut Ctx<'_>,
+    ) -> Result<(), Fault> {
+        let (hop, slip) = (Hop::of(&p.props), Slip { qos: p.qos, id: p.id });
+        let topic = match self.topic_of(&p, known, hop.alias, ctx) {
             Ok(topic) => topic,
             Err(why) if why.kind == FaultKind::MqttTopicDeep => {
-                note_deep(&self.who, p.topic.len(), ctx);
-                return self.turn_down(&p, why.kind, line, ctx);
+                note_deep(&self.who, p.topic().len(), ctx);
+                return self.turn_down(slip, why.kind, line, ctx);
             }
             Err(why) => return Err(why),
         };
@@ -132,64 +153,61 @@ impl Online {
             return Err(FaultKind::MqttReceiveMax.fault());
         }
         if !permit(&self.who, Access::Publish(&topic), ctx) {
-            return self.turn_down(&p, FaultKind::MqttDenied, line, ctx);
+            return self.turn_down(slip, FaultKind::MqttDenied, line, ctx);
         }
-        if hop.utf8 && ctx.hub.limits.check_payload_format && !is_utf8(&p.payload) {
+        if hop.utf8 && ctx.hub.limits.check_payload_format && !is_utf8(p.payload()) {
             return match p.qos {
                 0 => Err(FaultKind::MqttPayloadFormat.fault()),
-                _ => self.turn_down(&p, FaultKind::MqttPayloadFormat, line, ctx),
+                _ => self.turn_down(slip, FaultKind::MqttPayloadFormat, line, ctx),
             };
         }
         let publication = Publication {
             realm: ctx.listener.realm,
             topic,
-            body: core::mem::take(&mut p.payload),
             props: p.props.forwardable(),
             qos: p.qos,
             retain: p.retain,
             expires: hop.expiry_s.map_or(0, |s| expires_at(ctx.now.wall, s)),
             inbound: (p.qos == 2).then_some(p.id),
+            body: p.into_payload(),
         };
-        self.publish(p, publication, line, ctx)
+        self.publish(slip, publication, line, ctx)
     }
 
     /// Hand it to the hub, and owe the answer.
     fn publish(
         &self,
-        mut p: Publish,
+        slip: Slip,
         publication: Publication,
         line: &mut Line,
         ctx: &mut Ctx<'_>,
     ) -> Result<(), Fault> {
         let level = ctx.listener.level;
         let mut sent = ctx.hub.publish(ctx.now, Some(self.session), level, &publication);
-        if p.qos == 0 && sent == Err(Held::Failed) {
+        if slip.qos == 0 && sent == Err(Held::Failed) {
             // Nothing was promised, so a sick disk need not stop it.
             let volatile = Durability::Memory;
             sent = ctx.hub.publish(ctx.now, Some(self.session), volatile, &publication);
         }
         let receipt = match sent {
             Ok(receipt) => receipt,
-            Err(why) => {
-                p.payload = publication.body;
-                return self.held_publish(why, p, line, ctx);
-            }
+            Err(why) => return self.held_publish(why, slip, publication, line, ctx),
         };
         // Mqtt5 3.4.2.1: told only where there is a code for it.
         let alone = line.is_v5() && receipt.matched == 0;
         let reason = if alone { code::NO_MATCHING } else { 0 };
-        match p.qos {
+        match slip.qos {
             0 => {}
-            1 => line.ack(receipt.after, Step::Ack, p.id, reason),
-            _ => line.ack(receipt.after, Step::Rec, p.id, reason),
+            1 => line.ack(receipt.after, Step::Ack, slip.id, reason),
+            _ => line.ack(receipt.after, Step::Rec, slip.id, reason),
         }
-        line.owing += u32::from(p.qos > 0);
+        line.owing += u32::from(slip.qos > 0);
         let event = Event::Published {
             who: &self.who,
             topic: &publication.topic,
             len: publication.body.len(),
-            qos: p.qos,
-            retain: p.retain,
+            qos: slip.qos,
+            retain: publication.retain,
         };
         ctx.hub.observer.see(ctx.now, &event);
         ctx.hub.observer.payload(&publication.topic, &publication.body);
@@ -199,64 +217,79 @@ impl Online {
     fn held_publish(
         &self,
         why: Held,
-        p: Publish,
+        slip: Slip,
+        publication: Publication,
         line: &mut Line,
         ctx: &mut Ctx<'_>,
     ) -> Result<(), Fault> {
-        let kind = match why {
+        match why {
             Held::Full | Held::Memory => {
-                park(Packet::Publish(p), Done::default(), line, ctx);
-                return Ok(());
+                park(Parked::Publish(slip, publication), line, ctx);
+                Ok(())
             }
-            Held::Failed => FaultKind::MqttStorage,
-            Held::TooLarge => FaultKind::MqttOverMax,
-        };
-        match (p.qos, line.is_v5(), kind) {
-            (1.., true, FaultKind::MqttStorage) => self.turn_down(&p, kind, line, ctx),
-            _ => Err(kind.fault()),
+            Held::Failed if slip.qos > 0 && line.is_v5() => {
+                self.turn_down(slip, FaultKind::MqttStorage, line, ctx)
+            }
+            Held::Failed => Err(FaultKind::MqttStorage.fault()),
+            Held::TooLarge => Err(FaultKind::MqttOverMax.fault()),
         }
     }
 
     /// It may not be. In 5.0 its acknowledgement says so; before, it is acknowledged and dropped.
     fn turn_down(
         &self,
-        p: &Publish,
+        slip: Slip,
         why: FaultKind,
         line: &mut Line,
         ctx: &mut Ctx<'_>,
     ) -> Result<(), Fault> {
         ctx.hub.stats.count(Counter::PublishesRefused);
-        match (p.qos, line.is_v5()) {
+        match (slip.qos, line.is_v5()) {
             (0, _) => {}
             (1, true) => {
                 line.owing += 1;
-                line.refuse(Step::Ack, p.id, why);
+                line.refuse(Step::Ack, slip.id, why);
             }
             (_, true) => {
                 line.owing += 1;
-                line.refuse(Step::Rec, p.id, why);
+                line.refuse(Step::Rec, slip.id, why);
             }
-            (1, false) => line.ack(Lsn::START, Step::Ack, p.id, 0),
-            (_, false) => match ctx.hub.inbound_note(self.session, p.id, ctx.listener.level) {
-                Ok(receipt) => line.ack(receipt.after, Step::Rec, p.id, 0),
-                Err(why) => return self.held_publish(why, p.clone(), line, ctx),
+            (1, false) => line.ack(Lsn::START, Step::Ack, slip.id, 0),
+            (_, false) => match ctx.hub.inbound_note(self.session, slip.id, ctx.listener.level) {
+                Ok(receipt) => line.ack(receipt.after, Step::Rec, slip.id, 0),
+                Err(Held::Full | Held::Memory) => park(Parked::Refused(slip, why), line, ctx),
+                Err(Held::Failed) => return Err(FaultKind::MqttStorage.fault()),
+                Err(Held::TooLarge) => return Err(FaultKind::MqttOverMax.fault()),
             },
         }
         Ok(())
     }
 
     /// The topic a publication names, by its text, its number, or both.
-    fn topic_of(&mut self, p: &Publish, alias: Option<u16>, ctx: &Ctx<'_>) -> Result<Topic, Fault> {
-        match alias {
-            Some(0) => Err(FaultKind::MqttAliasZero.fault()),
-            Some(alias) if p.topic.is_empty() => self.theirs.look(alias),
-            Some(alias) => {
-                let topic = Spelling::new(&ctx.hub.limits).topic(&p.topic)?;
-                self.theirs.learn(alias, ctx.hub.limits.alias_max, &topic)?;
-                Ok(topic)
-            }
-            None => Spelling::new(&ctx.hub.limits).topic(&p.topic),
+    fn topic_of(
+        &mut self,
+        p: &Arrived,
+        known: Option<Topic>,
+        alias: Option<u16>,
+        ctx: &Ctx<'_>,
+    ) -> Result<Topic, Fault> {
+        if let (Some(alias), true) = (alias, p.topic().is_empty()) {
+            return match alias {
+                0 => Err(FaultKind::MqttAliasZero.fault()),
+                alias => self.theirs.look(alias),
+            };
         }
+        if alias == Some(0) {
+            return Err(FaultKind::MqttAliasZero.fault());
+        }
+        let topic = match known {
+            Some(topic) => topic,
+            None => Spelling::new(&ctx.hub.limits).topic(&p.shared_topic())?,
+        };
+        if let Some(alias) = alias {
+            self.theirs.learn(alias, ctx.hub.limits.alias_max, &topic)?;
+        }
+        Ok(topic)
     }
 
     /// A delivery of QoS 2 has arrived, or is refused (mqtt5 4.3.3-9: then its id is free).
@@ -314,10 +347,10 @@ impl Online {
     }
 }
 
-/// Wait with the packet until there is room; nothing behind it is read meanwhile.
-pub(super) fn park(packet: Packet, done: Done, line: &mut Line, ctx: &mut Ctx<'_>) {
+/// Wait with it until there is room; nothing behind it is read meanwhile.
+pub(super) fn park(what: Parked, line: &mut Line, ctx: &mut Ctx<'_>) {
     ctx.hub.stats.count(Counter::Stalled);
-    line.parked = Some(Box::new(Parked { packet, done }));
+    line.parked = Some(Box::new(what));
     ctx.asks.push(Ask::Stall);
 }
 
@@ -331,7 +364,7 @@ pub(super) fn held(
 ) -> Result<(), Fault> {
     match why {
         Held::Full | Held::Memory => {
-            park(packet, done, line, ctx);
+            park(Parked::Packet(packet, done), line, ctx);
             Ok(())
         }
         Held::Failed => Err(FaultKind::MqttStorage.fault()),
@@ -375,7 +408,7 @@ fn expires_at(wall: u64, s: u32) -> u64 {
     wall.saturating_add((u64::from(s) * 1_000).max(1))
 }
 
-pub(super) fn is_utf8(bytes: &Bytes) -> bool {
+pub(super) fn is_utf8(bytes: &[u8]) -> bool {
     core::str::from_utf8(bytes).is_ok()
 }
 

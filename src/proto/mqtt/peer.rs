@@ -19,9 +19,11 @@ use crate::hub::policy::{Claim, Dialogue, Principal};
 use crate::proto::doom::Doom;
 use crate::proto::fault::{Fault, FaultKind};
 use crate::proto::{Ctx, Protocol};
+use crate::topic::Topic;
 
 use super::connect::tongue_of;
-use super::decode;
+use super::decode::{self, Taken};
+use super::dialect::{SEP, Spelling};
 use super::line::Line;
 use super::online::Online;
 use super::pace::Pace;
@@ -99,19 +101,43 @@ impl Peer {
         }
     }
 
+    /// What was taken off the input; `topic`: of a publication, when it is known already.
+    fn on_taken(
+        &mut self,
+        taken: Taken,
+        topic: Option<Topic>,
+        ctx: &mut Ctx<'_>,
+    ) -> Result<(), Fault> {
+        match (&mut self.state, taken) {
+            (State::Online(online), Taken::Publish(publish)) => {
+                online.on_publish(publish, topic, &mut self.line, ctx)
+            }
+            (_, Taken::Publish(publish)) => {
+                self.on_packet(Packet::Publish(publish.into_publish()), ctx)
+            }
+            (_, Taken::Packet(packet)) => self.on_packet(packet, ctx),
+        }
+    }
+
     /// Take the next packet; false when there is no whole one.
     fn take_packet(&mut self, input: &mut BytesMut, ctx: &mut Ctx<'_>) -> Result<bool, Fault> {
         let stranger = matches!(self.state, State::Stranger);
         // What a refusal must look like is known before the packet is: its version stands early.
         let like = if stranger { peek_version(input) } else { None };
-        let before = input.len();
-        match decode::next(input, self.line.version, Sender::Client, self.packet_max(ctx.hub)) {
+        let (before, max) = (input.len(), self.packet_max(ctx.hub));
+        let (hub, mut topic) = (&mut *ctx.hub, None);
+        let spelling = Spelling::new(&hub.limits);
+        let known = |text: &[u8]| {
+            topic = hub.known_topic(SEP, text).filter(|known| spelling.is_good(known)).cloned();
+            topic.is_some()
+        };
+        match decode::take(input, self.line.version, Sender::Client, max, known) {
             Ok(None) => Ok(false),
             Ok(Some(packet)) => {
                 self.line.heard = ctx.now.mono;
                 ctx.hub.stats.count(Counter::PacketsReceived);
                 if let Some(pace) = &mut self.pace {
-                    let is_message = matches!(packet, Packet::Publish(_));
+                    let is_message = matches!(packet, Taken::Publish(_));
                     let reached = pace.on_packet(ctx.now, before - input.len(), is_message);
                     self.paused = reached.is_some();
                     if let (Some(limit), State::Online(online)) = (reached, &self.state) {
@@ -119,7 +145,7 @@ impl Peer {
                         ctx.hub.limited(ctx.now, &online.who.client_id, limit);
                     }
                 }
-                self.on_packet(packet, ctx)?;
+                self.on_taken(packet, topic, ctx)?;
                 Ok(true)
             }
             Err(why) => {
@@ -141,7 +167,7 @@ impl Peer {
             && let State::Online(online) = &mut self.state
         {
             self.line.heard = ctx.now.mono;
-            online.on_packet(parked.packet, parked.done, &mut self.line, ctx)?;
+            online.on_parked(*parked, &mut self.line, ctx)?;
         }
         Ok(self.line.parked.is_none() && !matches!(self.state, State::Joining(_)))
     }

@@ -464,13 +464,19 @@ pub(super) const fn var_bytes(n: u32) -> ([u8; 4], usize) {
 /// surrogates and no overlong forms, as the standard wants it.
 pub(super) fn take_text(r: &mut Reader) -> Result<Bytes, Fault> {
     let text = r.blob16().map_err(short)?;
-    if std::str::from_utf8(&text).is_err() {
+    check_text(&text)?;
+    Ok(text)
+}
+
+/// The same of text that was taken already.
+pub(super) fn check_text(text: &[u8]) -> Result<(), Fault> {
+    if std::str::from_utf8(text).is_err() {
         return Err(FaultKind::MqttUtf8.fault());
     }
     if text.contains(&0) {
         return Err(FaultKind::MqttNul.fault());
     }
-    Ok(text)
+    Ok(())
 }
 
 /// A field beyond the end of its packet.

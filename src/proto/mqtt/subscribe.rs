@@ -20,7 +20,7 @@ use crate::topic::{Filter, Seg, Tail};
 
 use super::dialect::Spelling;
 use super::fault::reason as code;
-use super::line::{Done, Line};
+use super::line::{Done, Line, Parked};
 use super::online::{Online, note_deep, park, permit};
 use super::packet::{Asked, Codes, Packet, Subscribe, Unsubscribe};
 use super::props::Prop;
@@ -50,7 +50,7 @@ impl Online {
         while let Some(asked) = s.filters.get(done.codes.len()) {
             let outcome = self.subscribe_one(asked, number.unwrap_or(0), line.is_v5(), ctx)?;
             if !note(outcome, &mut done) {
-                park(Packet::Subscribe(s), done, line, ctx);
+                park(Parked::Packet(Packet::Subscribe(s), done), line, ctx);
                 return Ok(());
             }
         }
@@ -134,7 +134,7 @@ impl Online {
         while let Some(text) = u.filters.get(done.codes.len()) {
             let outcome = self.unsubscribe_one(text, ctx)?;
             if !note(outcome, &mut done) {
-                park(Packet::Unsubscribe(u), done, line, ctx);
+                park(Parked::Packet(Packet::Unsubscribe(u), done), line, ctx);
                 return Ok(());
             }
         }
