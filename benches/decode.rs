@@ -2,13 +2,15 @@
 //!
 //! Throughput is in packets. What the packets hold is checked once, outside the measured loop.
 
+#[path = "support/reads.rs"]
+mod reads;
 #[path = "support/report.rs"]
 mod report;
 
-use bytes::{Bytes, BytesMut};
+use bytes::BytesMut;
 use criterion::{BatchSize, BenchmarkId, Criterion, Throughput, criterion_group, criterion_main};
-use spindle::base::rng::Rng;
-use spindle::proto::mqtt::{self, Prop, Props, Sender, Version};
+use reads::mqtt_read;
+use spindle::proto::mqtt::{self, Sender, Version};
 use spindle::proto::prx1::{Packet, next};
 use spindle::testing::workload::{self, Fingerprint};
 use std::hint::black_box;
@@ -65,32 +67,6 @@ fn acks(c: &mut Criterion) {
         );
     });
     group.finish();
-}
-
-/// As many whole publishes of MQTT as one read brings, and how many they are.
-fn mqtt_read(version: Version, len: usize, qos: u8) -> (Vec<u8>, usize) {
-    let payload = workload::payload(len);
-    let user = Prop::User(Bytes::from_static(b"unit"), Bytes::from_static(b"celsius"));
-    let props = Props::build(&[Prop::MessageExpiry(60), user]);
-    let mut rng = Rng::new(7);
-    let (mut all, mut count) = (Vec::new(), 0);
-    loop {
-        let publish = mqtt::Publish {
-            dup: false,
-            qos,
-            retain: false,
-            topic: workload::topic(rng.below(10_000) as usize),
-            id: if qos == 0 { 0 } else { count as u16 + 1 },
-            props: if version == Version::V5 { props.clone() } else { Props::none() },
-            payload: payload.clone(),
-        };
-        let one = mqtt::encode_vec(&mqtt::Packet::Publish(publish), version).unwrap_or_default();
-        if all.len() + one.len() > workload::READ {
-            return (all, count);
-        }
-        all.extend_from_slice(&one);
-        count += 1;
-    }
 }
 
 fn take_mqtt(input: &mut BytesMut, version: Version, mut each: impl FnMut(mqtt::Packet)) -> usize {
