@@ -471,6 +471,7 @@ fn a_stop_is_answered_before_it_happens() {
     // The log of a broker within another program is that program's.
     let said = house.json("/api/v1/log", r#"{"level":"debug","seconds":1}"#);
     assert_eq!(said.status, 409, "{}", said.text());
+    assert_eq!(house.get("/api/v1/log", VIEWER).status, 404);
     let drained = house.json("/api/v1/drain", "{}");
     assert_eq!(drained.status, 200, "{}", drained.text());
     assert_eq!(house.get("/readyz", "").status, 503);

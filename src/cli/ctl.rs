@@ -8,6 +8,7 @@ use clap::Subcommand;
 
 use super::admin::{Admin, Where, escaped};
 use super::json::Value;
+use super::tail::Tail;
 use super::{FAILED, USAGE, complain, say};
 
 /// What can be asked or told.
@@ -47,6 +48,11 @@ pub(super) enum Verb {
     Config,
     /// Whether the broker can serve
     Health,
+    /// What its log said lately
+    Log {
+        #[command(subcommand)]
+        verb: Log,
+    },
     /// How the broker is, every second, as JSON
     Events,
     /// All of it in one document, for a report
@@ -59,6 +65,13 @@ pub(super) enum Verb {
     Reopen,
     /// Come to an end
     Stop,
+}
+
+/// `log`
+#[derive(Subcommand, Debug)]
+pub(super) enum Log {
+    /// Print the last lines
+    Tail(Tail),
 }
 
 /// `clients`
@@ -164,6 +177,7 @@ impl Verb {
         };
         let want = match self {
             Self::Events => return events(&admin),
+            Self::Log { verb: Log::Tail(tail) } => return tail.run(&admin, place.json),
             Self::Dump => return dump(&admin),
             Self::Retained { verb: Retained::Get { topic } } if !place.json => {
                 return value(&admin, &topic);
@@ -218,8 +232,8 @@ impl Verb {
             Self::Reload => act("POST", "/api/v1/reload", None),
             Self::Reopen => act("POST", "/api/v1/log/reopen", None),
             Self::Stop => act("POST", "/api/v1/stop", None),
-            // Both are answered before anything is wanted.
-            Self::Events | Self::Dump => get("/api/v1/stats", None),
+            // All are answered before anything is wanted.
+            Self::Events | Self::Dump | Self::Log { .. } => get("/api/v1/stats", None),
         }
     }
 }

@@ -27,6 +27,7 @@ mod publish;
 mod request;
 mod serve;
 mod subscribe;
+mod tail;
 mod top;
 mod unit;
 mod url;

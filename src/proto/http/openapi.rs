@@ -54,6 +54,7 @@ pub const ROWS: &[(&str, &str)] = &[
     ),
     ("Limit", "name:s value:s? default:s doc:s"),
     ("Unspelled", "protocol:s topic:s count:i"),
+    ("LogLine", "number:i at:s level:s target:s text:s"),
     ("Ruling", "allowed:b why:s"),
     ("Ban", "kind:s value:s until:s? reason:s"),
     ("Banned", "closed:i"),

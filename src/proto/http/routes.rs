@@ -581,6 +581,21 @@ pub const ROUTES: &[Route] = &[
         Says::Data("Done"),
         v1::change::reopen,
     ),
+    look(
+        "/api/v1/log",
+        "The last lines of the log, at most 512, the oldest first.",
+        &[
+            LIMIT,
+            may(
+                "after",
+                "string",
+                "Behind the line of this number: `next` of the page before, or the last one seen.",
+            ),
+            pick("level", "error warn info debug trace", "Only lines at least so grave."),
+        ],
+        Says::Page("LogLine"),
+        v1::look::log,
+    ),
     change(
         Method::Post,
         "/api/v1/log",
