@@ -2,6 +2,7 @@
 //!
 //! Every verb is one request of the admin API, and what it answers is a table, or JSON as it came.
 //! Columns are named here by the fields of the answer; a field that is missing is an empty cell.
+//! Names go into queries, never into paths: whatever stands between may take `..` for a step.
 //! Absent on purpose: anything the API does not have.
 
 use clap::Subcommand;
@@ -206,14 +207,15 @@ impl Verb {
                 get("/api/v1/sessions?state=any", Some(CLIENTS))
             }
             Self::Sessions { verb: Some(Sessions::Rm { id }) } => {
-                act("DELETE", format!("/api/v1/sessions/{}", escaped(&id)), None)
+                act("DELETE", format!("/api/v1/session?id={}", escaped(&id)), None)
             }
             Self::Subscriptions { client: None } => {
                 get("/api/v1/subscriptions", Some(SUBSCRIPTIONS))
             }
-            Self::Subscriptions { client: Some(id) } => {
-                get(format!("/api/v1/clients/{}/subscriptions", escaped(&id)), Some(SUBSCRIPTIONS))
-            }
+            Self::Subscriptions { client: Some(id) } => get(
+                format!("/api/v1/client/subscriptions?id={}", escaped(&id)),
+                Some(SUBSCRIPTIONS),
+            ),
             Self::Retained { verb } => verb.want(),
             Self::Bans { verb } => verb.unwrap_or(Bans::Ls).want(),
             Self::Queues => get(
@@ -245,8 +247,8 @@ impl Clients {
             Self::Ls { query: Some(q) } => {
                 get(format!("/api/v1/clients?q={}", escaped(&q)), Some(CLIENTS))
             }
-            Self::Show { id } => get(format!("/api/v1/clients/{}", escaped(&id)), None),
-            Self::Kick { id } => act("DELETE", format!("/api/v1/clients/{}", escaped(&id)), None),
+            Self::Show { id } => get(format!("/api/v1/client?id={}", escaped(&id)), None),
+            Self::Kick { id } => act("DELETE", format!("/api/v1/client?id={}", escaped(&id)), None),
             Self::Ban { id, seconds, reason } => ban("client", &id, seconds, reason),
         }
     }
@@ -279,7 +281,8 @@ impl Bans {
             Self::Ls => get("/api/v1/bans", Some(&["kind", "value", "until", "reason"])),
             Self::Add { kind, value, seconds, reason } => ban(&kind, &value, seconds, reason),
             Self::Rm { kind, value } => {
-                let path = format!("/api/v1/bans/{}/{}", escaped(&kind), escaped(&value));
+                let (kind, value) = (escaped(&kind), escaped(&value));
+                let path = format!("/api/v1/ban?kind={kind}&value={value}");
                 act("DELETE", path, None)
             }
         }

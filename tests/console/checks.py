@@ -247,6 +247,24 @@ def a_client_is_opened_and_says_what_happened_to_it(it):
 
 
 @check(404)
+def a_client_called_like_a_step_in_a_path_is_opened_and_kicked(it):
+    for name in ["..", "."]:
+        client = Client(it.broker, name)
+        client.subscribe("open/x")
+        it.go("clients?sort=id&limit=20")
+        it.browser.until("const a = [...document.querySelectorAll('a.id')]"
+                         ".find(n => n.textContent === arguments[0]); if (a) a.click();"
+                         "return Boolean(a)", name, what=f"a row of {name!r}")
+        it.sees(name, "h1.id")
+        it.sees("open/x", "td")
+        it.press("Kick")
+        it.sees(f"DELETE /api/v1/client?id={name}", "dialog .call")
+        it.press("Kick", "dialog")
+        same(client.is_gone(), True, "the client's socket is closed:")
+        it.sees("gone", ".pill")
+
+
+@check(404)
 def a_kick_ends_the_connection_and_is_seen(it):
     client = Client(it.broker, "victim", clean=False)
     it.go("clients/victim", "victim")
