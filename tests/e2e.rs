@@ -4,6 +4,8 @@
 #![cfg(feature = "cli")]
 #![expect(clippy::disallowed_types, clippy::disallowed_methods, reason = "the test is the world")]
 
+#[path = "e2e/admin.rs"]
+mod admin;
 #[path = "e2e/kill.rs"]
 mod kill;
 #[path = "e2e/kill_mqtt.rs"]

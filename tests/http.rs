@@ -419,6 +419,39 @@ fn rows_are_what_the_description_says() {
 }
 
 #[test]
+fn a_client_is_found_whatever_it_is_called() {
+    const NAMES: [&str; 9] =
+        [".", "..", "a/b", "%2e%2e", "?id=x", "#", "a b&c=d", "\u{e9}+\u{1f980}", "'\"<"];
+    let house = House::new();
+    let escaped = |name: &str| name.bytes().map(|b| format!("%{b:02X}")).collect::<String>();
+    for name in NAMES {
+        let client = house.mqtt_kept(name);
+        let path = |of: &str| format!("/api/v1/{of}?id={}", escaped(name));
+        let delete = |path: &str| house.send("DELETE", path, &house::operator(), "").status;
+        let listed = house.get("/api/v1/clients", VIEWER).json();
+        assert_eq!(listed["data"][0]["id"], name);
+        let one = house.get(&path("client"), VIEWER);
+        assert_eq!((one.status, &one.json()["data"]["id"]), (200, &name.into()), "{name}");
+        let listen = house.json(&path("client/subscriptions"), r#"{"filter":"x/y"}"#);
+        assert_eq!(listen.status, 204, "{name}: {}", listen.text());
+        let subs = house.get(&path("client/subscriptions"), VIEWER).json();
+        assert_eq!(subs["data"][0]["filter"], "x/y", "{name}");
+        assert_eq!(delete(&(path("client/subscriptions") + "&filter=x%2Fy")), 204, "{name}");
+        assert_eq!(delete(&path("client")), 204, "{name} is kicked");
+        assert_eq!(delete(&path("session")), 204, "{name} is forgotten");
+        assert_eq!(house.get(&path("client"), VIEWER).status, 404, "{name}");
+        let body = serde_json::json!({ "kind": "client", "value": name }).to_string();
+        assert_eq!(house.json("/api/v1/bans", &body).status, 200, "{name}");
+        let ban = format!("/api/v1/ban?kind=client&value={}", escaped(name));
+        assert_eq!((delete(&ban), delete(&ban)), (204, 404), "{name}");
+        drop(client);
+    }
+    for path in ["/api/v1/client", "/api/v1/client?id=", "/api/v1/client/subscriptions?x=y"] {
+        assert_eq!(house.get(path, VIEWER).status, 400, "{path}");
+    }
+}
+
+#[test]
 fn many_rows_come_in_pieces() {
     let house = House::new();
     let clients: Vec<_> =
@@ -471,6 +504,7 @@ fn a_stop_is_answered_before_it_happens() {
     // The log of a broker within another program is that program's.
     let said = house.json("/api/v1/log", r#"{"level":"debug","seconds":1}"#);
     assert_eq!(said.status, 409, "{}", said.text());
+    assert_eq!(house.get("/api/v1/log", VIEWER).status, 404);
     let drained = house.json("/api/v1/drain", "{}");
     assert_eq!(drained.status, 200, "{}", drained.text());
     assert_eq!(house.get("/readyz", "").status, 503);

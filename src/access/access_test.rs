@@ -459,3 +459,41 @@ fn nothing_shown_holds_a_password() {
     let shown = format!("{:?}", admit(&mut a, login("ann", "hunter2")));
     assert!(!shown.contains("hunter2") && shown.contains("Secret(..)"), "{shown}");
 }
+
+#[test]
+fn whoever_names_no_user_is_a_guest_where_there_are_such() {
+    let guests = SECRETS.replacen("mode = \"strict\"", "mode = \"strict\"\nguests = \"Bot\"", 1)
+        + "\n[groups.Owner]\ntype = \"inclusive\"\nrules = [\"can publish %u/x\"]\n";
+    let mut without = access(SECRETS);
+    let mut access = access(&guests);
+    assert!(matches!(without.admit(at(0), &login("", "")), Admit::No(Refusal::Anonymous)));
+    let guest = Login { client_id: b"c1", password: None, ..login("", "") };
+    let Admit::Yes(who) = access.admit(at(0), &guest) else { panic!("a guest stays out") };
+    assert_eq!((&who.user[..], &who.client_id[..], who.durable), (&b""[..], &b"c1"[..], false));
+    let text = Bytes::from_static(b"x/location");
+    let topic = Star { levels_max: 8 }.topic(&text).unwrap();
+    assert!(!access.permit(&who, &policy::Access::Publish(&topic)), "rules are asked");
+    // A password without a name is no name; a name without its password is nobody.
+    assert!(matches!(access.admit(at(0), &login("", "s3cret")), Admit::Yes(_)));
+    assert!(matches!(access.admit(at(0), &login("bot", "")), Admit::No(Refusal::Unknown)));
+    assert!(matches!(access.admit(at(0), &login("eve", "x")), Admit::No(Refusal::Unknown)));
+    let diff = access.reload(&guests.replace("\"Bot\"\n", "\"Owner\"\n")).unwrap();
+    assert!(diff.rules, "other rules for guests are other rules");
+    assert!(access.recall(&Bytes::new()).is_some());
+    access.reload(SECRETS).unwrap();
+    assert_eq!(access.recall(&Bytes::new()), None, "nobody is a guest any more");
+    assert!(!access.permit(&who, &policy::Access::Publish(&topic)));
+}
+
+#[test]
+fn the_group_of_guests_must_be_there() {
+    let flaw = |text: &str| Access::new(text, [7, 8], Terms::default()).err().unwrap();
+    let note = flaw("mode = \"dynamic\"\nguests = \"nobody\"\n");
+    assert_eq!((note.line, note.column), (2, 10));
+    assert!(note.text.contains("whoever names no user is in group nobody"), "{note}");
+    // Where no rules are asked there need be none.
+    let text = "mode = \"none\"\nguests = \"x\"\n[[users]]\nname = \"a\"\nshared_secret = \"b\"";
+    let mut access = access(text);
+    assert!(matches!(access.admit(at(0), &login("", "")), Admit::Yes(_)));
+    assert!(matches!(access.admit(at(0), &login("a", "c")), Admit::No(Refusal::Unknown)));
+}

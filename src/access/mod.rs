@@ -170,7 +170,9 @@ impl Access {
             added: names(&|name| !old.users.contains_key(name), new),
             removed: names(&|name| !new.users.contains_key(name), old),
             changed: names(&|name| !alike(name), new),
-            rules: old.mode != new.mode || old.groups != new.groups,
+            rules: old.mode != new.mode
+                || old.groups != new.groups
+                || old.guests_group() != new.guests_group(),
             warnings: new.warnings.clone(),
         }
     }
@@ -204,6 +206,18 @@ impl Access {
             durable: true,
             edition: self.edition,
         }
+    }
+
+    /// Whoever names no user, where such are welcome. It proved nothing, so nothing of it outlives
+    /// its connection by name alone.
+    fn guest(&self, client_id: &[u8]) -> Option<Principal> {
+        Some(Principal {
+            user: Bytes::new(),
+            client_id: Bytes::copy_from_slice(client_id),
+            group: self.roll.guests?,
+            durable: false,
+            edition: self.edition,
+        })
     }
 
     /// The group whose rules apply: nobody's when the user is gone, none when rules are not asked.
@@ -300,7 +314,8 @@ impl Policy for Access {
             return Admit::Yes(known);
         }
         if login.user.is_empty() {
-            return Admit::No(Refusal::Anonymous);
+            // There is nothing to guess here either.
+            return self.guest(login.client_id).map_or(Admit::No(Refusal::Anonymous), Admit::Yes);
         }
         let ms = self.throttle.wait_ms(now, login.address, login.loopback, login.user);
         if ms > 0 {
@@ -398,6 +413,9 @@ impl Policy for Access {
     fn recall(&self, user: &Bytes) -> Option<Principal> {
         if self.is_open() {
             return policy::Open.recall(user).map(|p| Principal { edition: self.edition, ..p });
+        }
+        if user.is_empty() {
+            return self.guest(b"");
         }
         self.roll.users.get_key_value(user).map(|(name, user)| self.principal(name, user, b""))
     }

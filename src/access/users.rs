@@ -92,6 +92,8 @@ pub(super) struct Roll {
     pub(super) mode: Mode,
     pub(super) groups: Vec<Group>,
     pub(super) users: Map<Bytes, User>,
+    /// The group of whoever names no user; without one they stay out.
+    pub(super) guests: Option<u32>,
     /// A hash nothing matches, for users who do not exist; absent when no user has a hash.
     pub(super) decoy: Option<Arc<str>>,
     pub(super) warnings: Vec<Note>,
@@ -134,6 +136,7 @@ struct File {
     mode: Mode,
     #[serde(default)]
     expand_self: bool,
+    guests: Option<Spanned<String>>,
     #[serde(default)]
     groups: BTreeMap<String, Spanned<FileGroup>>,
     #[serde(default)]
@@ -171,6 +174,7 @@ struct Reading<'a> {
     expand_self: bool,
     groups: Vec<Group>,
     users: Map<Bytes, User>,
+    guests: Option<u32>,
     /// How many hashes there are of each cost.
     costs: BTreeMap<u32, usize>,
     /// How many SCRAM keys there are of each number of rounds; those that passwords are held
@@ -209,6 +213,7 @@ impl Roll {
             expand_self: file.expand_self,
             groups: Vec::new(),
             users: Map::with_hasher(seed),
+            guests: None,
             costs: BTreeMap::new(),
             rounds: BTreeMap::new(),
             slow: BTreeMap::new(),
@@ -221,6 +226,7 @@ impl Roll {
         for (name, group) in file.groups {
             reading.group(name, group)?;
         }
+        reading.guests = file.guests.map(|name| reading.guests(name)).transpose()?;
         for user in file.users {
             reading.user(user)?;
         }
@@ -230,6 +236,11 @@ impl Roll {
     /// Is everybody welcome? The file says so and names nobody.
     pub(super) fn is_open(&self) -> bool {
         self.mode == Mode::None && self.users.is_empty()
+    }
+
+    /// What the group of whoever names no user is called.
+    pub(super) fn guests_group(&self) -> Option<&str> {
+        self.groups.get(self.guests? as usize).map(|group| group.name.as_str())
     }
 
     /// Can anybody come in by SCRAM?
@@ -261,6 +272,14 @@ impl Reading<'_> {
         }
         self.groups.push(read);
         Ok(())
+    }
+
+    fn guests(&self, name: Spanned<String>) -> Result<u32, Note> {
+        if self.mode == Mode::None {
+            return Ok(0);
+        }
+        let at = name.span().start;
+        self.group_named(name.get_ref(), at, "whoever names no user")
     }
 
     fn user(&mut self, user: Spanned<FileUser>) -> Result<(), Note> {
@@ -326,9 +345,13 @@ impl Reading<'_> {
         }
         let at = group.as_ref().map_or(at, |g| g.span().start);
         let name = group.map_or_else(|| DEFAULT_GROUP.to_owned(), Spanned::into_inner);
+        self.group_named(&name, at, &format!("user {user}"))
+    }
+
+    fn group_named(&self, name: &str, at: usize, who: &str) -> Result<u32, Note> {
         let found = self.groups.iter().position(|g| g.name == name);
         found.map(|i| u32::try_from(i).unwrap_or(u32::MAX)).ok_or_else(|| {
-            note(self.text, at, format!("user {user} is in group {name}, which does not exist"))
+            note(self.text, at, format!("{who} is in group {name}, which does not exist"))
         })
     }
 
@@ -426,7 +449,10 @@ impl Reading<'_> {
             return Err(start("mode strict needs a group and a user"));
         }
         let doubts = [
-            (self.mode == Mode::Dynamic && self.users.is_empty(), "no users: nobody can log in"),
+            (
+                self.mode == Mode::Dynamic && self.users.is_empty() && self.guests.is_none(),
+                "no users: nobody can log in",
+            ),
             (
                 self.salted.keys().any(|cost| *cost < ROUNDS_WEAK),
                 "hashes of mosquitto with few rounds are weak: `spindle hash` makes better ones",
@@ -449,8 +475,8 @@ impl Reading<'_> {
         let salted = most(&self.salted).map(salted::decoy);
         let decoy = most(&self.costs).map(decoy).or(slow).or(salted).map(Arc::from);
         let rounds = most(&self.rounds);
-        let Self { mode, groups, users, warnings, salts, .. } = self;
-        Ok(Roll { mode, groups, users, decoy, warnings, salts, rounds })
+        let Self { mode, groups, users, guests, warnings, salts, .. } = self;
+        Ok(Roll { mode, groups, users, guests, decoy, warnings, salts, rounds })
     }
 }
 

@@ -18,6 +18,7 @@ pub mod reader;
 pub mod rng;
 pub mod slab;
 pub mod stats;
+pub mod tail;
 pub mod time;
 pub mod wheel;
 pub mod words;

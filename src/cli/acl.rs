@@ -197,6 +197,9 @@ impl Rules {
             return say(&String::from_utf8_lossy(&content.document().print(false)));
         }
         let mut out = format!("mode {}", content.mode);
+        if let Some(group) = &content.guests {
+            out += &format!("\nwhoever names no user is in group {group}");
+        }
         for (name, group) in &content.groups {
             let group = group.get_ref();
             out += &format!("\n\ngroup {name} ({})", group.kind());
@@ -257,6 +260,7 @@ fn text(text: &str) -> Value {
 #[derive(Deserialize)]
 struct File {
     mode: String,
+    guests: Option<String>,
     #[serde(default)]
     groups: BTreeMap<String, Spanned<Group>>,
     #[serde(default)]
@@ -304,6 +308,7 @@ impl File {
         let names = self.users.iter().map(|user| user.name.as_str());
         object(vec![
             ("mode", text(&self.mode)),
+            ("guests", self.guests.as_deref().map_or(Value::Null, text)),
             ("groups", Value::List(groups.collect())),
             ("users", texts(names.collect())),
         ])

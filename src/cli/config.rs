@@ -6,9 +6,11 @@ use std::path::PathBuf;
 
 use clap::Subcommand;
 
+use super::ctl::object;
 use super::flags::Flags;
-use super::{complain_of, say};
-use crate::config::{self, Config};
+use super::json::Value;
+use super::{complain_of, say, say_json};
+use crate::config::{self, Config, Variable};
 
 /// The verbs of `config`.
 #[derive(Subcommand, Clone, Debug)]
@@ -33,7 +35,11 @@ pub(super) enum Verb {
     /// Print the JSON schema of configuration files
     Schema,
     /// List every variable of the environment that is read
-    Env,
+    Env {
+        /// As JSON
+        #[arg(long)]
+        json: bool,
+    },
 }
 
 impl Verb {
@@ -41,7 +47,10 @@ impl Verb {
         match self {
             Self::Default => say(config::template().trim_end()),
             Self::Schema => say(config::schema().trim_end()),
-            Self::Env => say(config::variables().trim_end()),
+            Self::Env { json: false } => say(&lines()),
+            Self::Env { json: true } => {
+                say_json(&Value::List(config::variables().map(row).collect()))
+            }
             Self::Show { config, effective, origin, json } => {
                 match Config::load(&Flags::file(config.as_deref()).sources()) {
                     Ok(it) if json => say(&it.json(effective)),
@@ -51,4 +60,15 @@ impl Verb {
             }
         }
     }
+}
+
+/// Every variable with its default, and what it is for.
+fn lines() -> String {
+    let line = |own: Variable| format!("{}={}\n    {}", own.name, own.default, own.doc);
+    config::variables().map(line).collect::<Vec<_>>().join("\n")
+}
+
+fn row(own: Variable) -> Value {
+    let (name, default, doc) = (own.name.as_str(), own.default.as_str(), own.doc);
+    object(vec![("name", name.into()), ("default", default.into()), ("doc", doc.into())])
 }

@@ -17,7 +17,7 @@ use super::ctl::object;
 use super::json::Value;
 use super::link::complain;
 use super::passwd::quoted;
-use super::{FAILED, USAGE, say};
+use super::{FAILED, USAGE, say, say_json};
 
 /// What a context says.
 #[derive(Args, Deserialize, Clone, PartialEq, Eq, Debug, Default)]
@@ -79,7 +79,12 @@ pub(super) enum Verb {
         json: bool,
     },
     /// Show one, without its secrets
-    Show { name: Option<String> },
+    Show {
+        name: Option<String>,
+        /// As JSON
+        #[arg(long)]
+        json: bool,
+    },
     /// Remove one
     Rm { name: String },
 }
@@ -93,7 +98,7 @@ impl Verb {
             }),
             Self::Select { name } => choose(&name),
             Self::Ls { json } => list(json),
-            Self::Show { name } => show(name),
+            Self::Show { name, json } => show(name, json),
             Self::Rm { name } => path_of(&name).and_then(|path| {
                 fs::remove_file(&path).map_err(|e| format!("{}: {e}", path.display()))
             }),
@@ -214,11 +219,18 @@ fn list(json: bool) -> Result<(), String> {
     Ok(())
 }
 
-fn show(name: Option<String>) -> Result<(), String> {
+fn show(name: Option<String>, json: bool) -> Result<(), String> {
     let chosen = match name {
         Some(name) => read(&name)?,
         None => chosen(None)?,
     };
+    if json {
+        let text = |(name, value): (_, Option<String>)| Some((name, value?.as_str().into()));
+        let mut all: Vec<_> = rows(&chosen, true).into_iter().filter_map(text).collect();
+        all.push(("insecure", Value::Bool(chosen.insecure)));
+        say_json(&object(all));
+        return Ok(());
+    }
     say(spelled(&chosen, true).trim_end());
     Ok(())
 }
@@ -233,15 +245,15 @@ fn without_password(url: &str) -> String {
     }
 }
 
-/// The file, or what may be seen of it.
-fn spelled(what: &Chosen, veiled: bool) -> String {
+/// What it says, or what may be seen of it.
+fn rows(what: &Chosen, veiled: bool) -> [(&'static str, Option<String>); 10] {
     let path = |p: &Option<PathBuf>| p.as_ref().map(|p| p.to_string_lossy().into_owned());
     let secret = |s: &Option<String>| match veiled {
         true => s.as_ref().map(|_| "***".to_owned()),
         false => s.clone(),
     };
     let url = what.url.as_deref();
-    let rows = [
+    [
         ("url", if veiled { url.map(without_password) } else { what.url.clone() }),
         ("user", what.user.clone()),
         ("password", secret(&what.password)),
@@ -252,9 +264,13 @@ fn spelled(what: &Chosen, veiled: bool) -> String {
         ("key", path(&what.key)),
         ("admin", what.admin.clone()),
         ("token", secret(&what.token)),
-    ];
+    ]
+}
+
+/// The file, or what may be seen of it.
+fn spelled(what: &Chosen, veiled: bool) -> String {
     let mut text = String::new();
-    for (name, value) in rows {
+    for (name, value) in rows(what, veiled) {
         if let Some(value) = value {
             text += &format!("{name} = {}\n", quoted(&value));
         }

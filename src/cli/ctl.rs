@@ -2,12 +2,14 @@
 //!
 //! Every verb is one request of the admin API, and what it answers is a table, or JSON as it came.
 //! Columns are named here by the fields of the answer; a field that is missing is an empty cell.
+//! Names go into queries, never into paths: whatever stands between may take `..` for a step.
 //! Absent on purpose: anything the API does not have.
 
 use clap::Subcommand;
 
 use super::admin::{Admin, Where, escaped};
 use super::json::Value;
+use super::tail::Tail;
 use super::{FAILED, USAGE, complain, say};
 
 /// What can be asked or told.
@@ -47,6 +49,11 @@ pub(super) enum Verb {
     Config,
     /// Whether the broker can serve
     Health,
+    /// What its log said lately
+    Log {
+        #[command(subcommand)]
+        verb: Log,
+    },
     /// How the broker is, every second, as JSON
     Events,
     /// All of it in one document, for a report
@@ -59,6 +66,13 @@ pub(super) enum Verb {
     Reopen,
     /// Come to an end
     Stop,
+}
+
+/// `log`
+#[derive(Subcommand, Debug)]
+pub(super) enum Log {
+    /// Print the last lines
+    Tail(Tail),
 }
 
 /// `clients`
@@ -164,6 +178,7 @@ impl Verb {
         };
         let want = match self {
             Self::Events => return events(&admin),
+            Self::Log { verb: Log::Tail(tail) } => return tail.run(&admin, place.json),
             Self::Dump => return dump(&admin),
             Self::Retained { verb: Retained::Get { topic } } if !place.json => {
                 return value(&admin, &topic);
@@ -192,14 +207,15 @@ impl Verb {
                 get("/api/v1/sessions?state=any", Some(CLIENTS))
             }
             Self::Sessions { verb: Some(Sessions::Rm { id }) } => {
-                act("DELETE", format!("/api/v1/sessions/{}", escaped(&id)), None)
+                act("DELETE", format!("/api/v1/session?id={}", escaped(&id)), None)
             }
             Self::Subscriptions { client: None } => {
                 get("/api/v1/subscriptions", Some(SUBSCRIPTIONS))
             }
-            Self::Subscriptions { client: Some(id) } => {
-                get(format!("/api/v1/clients/{}/subscriptions", escaped(&id)), Some(SUBSCRIPTIONS))
-            }
+            Self::Subscriptions { client: Some(id) } => get(
+                format!("/api/v1/client/subscriptions?id={}", escaped(&id)),
+                Some(SUBSCRIPTIONS),
+            ),
             Self::Retained { verb } => verb.want(),
             Self::Bans { verb } => verb.unwrap_or(Bans::Ls).want(),
             Self::Queues => get(
@@ -218,8 +234,8 @@ impl Verb {
             Self::Reload => act("POST", "/api/v1/reload", None),
             Self::Reopen => act("POST", "/api/v1/log/reopen", None),
             Self::Stop => act("POST", "/api/v1/stop", None),
-            // Both are answered before anything is wanted.
-            Self::Events | Self::Dump => get("/api/v1/stats", None),
+            // All are answered before anything is wanted.
+            Self::Events | Self::Dump | Self::Log { .. } => get("/api/v1/stats", None),
         }
     }
 }
@@ -231,8 +247,8 @@ impl Clients {
             Self::Ls { query: Some(q) } => {
                 get(format!("/api/v1/clients?q={}", escaped(&q)), Some(CLIENTS))
             }
-            Self::Show { id } => get(format!("/api/v1/clients/{}", escaped(&id)), None),
-            Self::Kick { id } => act("DELETE", format!("/api/v1/clients/{}", escaped(&id)), None),
+            Self::Show { id } => get(format!("/api/v1/client?id={}", escaped(&id)), None),
+            Self::Kick { id } => act("DELETE", format!("/api/v1/client?id={}", escaped(&id)), None),
             Self::Ban { id, seconds, reason } => ban("client", &id, seconds, reason),
         }
     }
@@ -265,7 +281,8 @@ impl Bans {
             Self::Ls => get("/api/v1/bans", Some(&["kind", "value", "until", "reason"])),
             Self::Add { kind, value, seconds, reason } => ban(&kind, &value, seconds, reason),
             Self::Rm { kind, value } => {
-                let path = format!("/api/v1/bans/{}/{}", escaped(&kind), escaped(&value));
+                let (kind, value) = (escaped(&kind), escaped(&value));
+                let path = format!("/api/v1/ban?kind={kind}&value={value}");
                 act("DELETE", path, None)
             }
         }

@@ -10,7 +10,9 @@ use clap::builder::StyledStr;
 use clap::{Arg, Command, CommandFactory};
 use clap_complete::Shell;
 
-use super::{FAILED, complain, exit, say};
+use super::ctl::object;
+use super::json::Value;
+use super::{FAILED, complain, exit, say, say_json};
 
 /// The whole command line.
 fn whole() -> Command {
@@ -130,6 +132,35 @@ fn describe(command: &Command, path: &mut Vec<String>, text: &mut String) {
     }
 }
 
+/// Print the whole command line as a document.
+pub(super) fn json() -> u8 {
+    let mut whole = whole();
+    whole.build();
+    say_json(&document(&whole))
+}
+
+/// A command with its flags and what is below it. What all below one share stands with that one.
+fn document(command: &Command) -> Value {
+    let plain = |styled: Option<&StyledStr>| {
+        styled.map(ToString::to_string).unwrap_or_default().replace('\n', " ")
+    };
+    let flag = |arg: &Arg| {
+        object(vec![
+            ("flag", spelled(arg).trim_matches('`').into()),
+            ("about", plain(arg.get_help()).as_str().into()),
+            ("required", Value::Bool(arg.is_required_set())),
+        ])
+    };
+    let args = command.get_arguments().filter(|arg| !arg.is_hide_set());
+    let below = command.get_subcommands().filter(|verb| verb.get_name() != "help");
+    object(vec![
+        ("name", command.get_name().into()),
+        ("about", plain(command.get_about()).as_str().into()),
+        ("flags", Value::List(args.map(flag).collect())),
+        ("commands", Value::List(below.map(document).collect())),
+    ])
+}
+
 /// `-t, --topic FILTER`
 fn spelled(arg: &Arg) -> String {
     let values: Vec<String> = match arg.get_value_names() {
@@ -157,6 +188,49 @@ mod tests {
     #[test]
     fn no_flag_contradicts_another() {
         whole().debug_assert();
+    }
+
+    /// What ends in a document already, prints for another program, runs until it is stopped, or
+    /// has nothing to say when all is well.
+    const WITHOUT_JSON: &[&str] = &[
+        "serve",
+        "pub",
+        "reply",
+        "completions",
+        "config default",
+        "config schema",
+        "context add",
+        "context select",
+        "context rm",
+    ];
+
+    fn without_json(command: &Command, path: &str, given: bool, found: &mut Vec<String>) {
+        let given = given || command.get_arguments().any(|arg| arg.get_long() == Some("json"));
+        let below: Vec<&Command> =
+            command.get_subcommands().filter(|verb| verb.get_name() != "help").collect();
+        if below.is_empty() && !given {
+            found.push(path.trim_start().to_owned());
+        }
+        for verb in below {
+            // Only what is global holds for verbs below.
+            let global = command
+                .get_arguments()
+                .any(|arg| arg.get_long() == Some("json") && arg.is_global_set());
+            let path = format!("{path} {}", verb.get_name());
+            without_json(verb, &path, global, found);
+        }
+    }
+
+    #[test]
+    fn what_says_something_says_it_as_json_too() {
+        let mut whole = whole();
+        whole.build();
+        let mut found = Vec::new();
+        without_json(&whole, "", false, &mut found);
+        found.sort();
+        let mut known = WITHOUT_JSON.to_vec();
+        known.sort_unstable();
+        assert_eq!(found, known);
     }
 
     #[test]

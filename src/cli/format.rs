@@ -168,6 +168,9 @@ fn escape(letter: u8) -> Option<u8> {
     })
 }
 
+/// All there is to say about a message, as a document.
+pub(super) const JSON: &str = "%j";
+
 /// Print a message. An error is a sentence for standard error; what could be printed is in `out`.
 pub(super) fn print(
     format: &str,

@@ -7,10 +7,11 @@ use std::io::Read;
 
 use crate::access::scram;
 
-use super::{FAILED, complain, say};
+use super::ctl::object;
+use super::{FAILED, complain, say, say_json};
 
 /// Read, hash, print.
-pub(super) fn run(by_scram: bool) -> u8 {
+pub(super) fn run(by_scram: bool, json: bool) -> u8 {
     let mut text = Vec::new();
     let limit = MAX as u64 + 2;
     if let Err(e) = std::io::stdin().lock().take(limit).read_to_end(&mut text) {
@@ -27,14 +28,18 @@ pub(super) fn run(by_scram: bool) -> u8 {
     if by_scram {
         let mut salt = [0; 16];
         return match getrandom::fill(&mut salt) {
-            Ok(()) => say(&scram::hash(&text, salt)),
+            Ok(()) => tell("scram_sha_256", &scram::hash(&text, salt), json),
             Err(e) => complain(&format!("no random salt: {e}"), FAILED),
         };
     }
     match bcrypt::hash(&text, COST) {
-        Ok(hash) => say(&hash),
+        Ok(hash) => tell("password_hash", &hash, json),
         Err(e) => complain(&format!("cannot hash the password: {e}"), FAILED),
     }
+}
+
+fn tell(key: &str, hash: &str, json: bool) -> u8 {
+    if json { say_json(&object(vec![(key, hash.into())])) } else { say(hash) }
 }
 
 /// What bcrypt looks at.

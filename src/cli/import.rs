@@ -11,7 +11,9 @@ use std::path::{Path, PathBuf};
 
 use clap::Subcommand;
 
-use super::{FAILED, USAGE, complain, complain_lines, say};
+use super::ctl::object;
+use super::json::Value;
+use super::{FAILED, USAGE, complain, complain_lines, say, say_json};
 use crate::config::mosquitto::{Files, Imported, import};
 use crate::config::value::quoted;
 
@@ -25,6 +27,9 @@ pub(super) enum Verb {
         /// Where to write the users file that its users and rules become; must not exist
         #[arg(long, value_name = "FILE")]
         users_out: Option<PathBuf>,
+        /// As JSON: the configuration, where the users are, and what was not brought along
+        #[arg(long)]
+        json: bool,
     },
 }
 
@@ -48,17 +53,27 @@ impl Files for Disk {
 
 impl Verb {
     pub(super) fn run(self) -> u8 {
-        let Self::Mosquitto { file, users_out } = self;
+        let Self::Mosquitto { file, users_out, json } = self;
         let name = file.display().to_string();
         let text = match fs::read_to_string(&file) {
             Ok(text) => text,
             Err(e) => return complain(&format!("{name}: {e}"), FAILED),
         };
         let imported = import(&name, &text, &mut Disk);
-        let line = match users(&imported, users_out.as_deref()) {
-            Ok(line) => line,
+        let place = match users(&imported, users_out.as_deref()) {
+            Ok(place) => place,
             Err((why, code)) => return complain(&why, code),
         };
+        let line = place.as_ref().map(|place| format!("users = {}\n", quoted(place)));
+        let line = line.unwrap_or_default();
+        if json {
+            let notes = imported.notes.iter().map(|note| note.as_str().into()).collect();
+            return say_json(&object(vec![
+                ("toml", format!("{line}{}", imported.toml).as_str().into()),
+                ("users", place.as_deref().map_or(Value::Null, Value::from)),
+                ("notes", Value::List(notes)),
+            ]));
+        }
         let mut out = format!("# Brought along from {name}.\n{line}{}", imported.toml);
         if !imported.notes.is_empty() {
             out += "\n# Not brought along, or not the same here:\n";
@@ -69,9 +84,9 @@ impl Verb {
     }
 }
 
-/// Write the users file; the line that names it.
-fn users(imported: &Imported, to: Option<&Path>) -> Result<String, (String, u8)> {
-    let Some(text) = &imported.users else { return Ok(String::new()) };
+/// Write the users file, if there is one: where it is.
+fn users(imported: &Imported, to: Option<&Path>) -> Result<Option<String>, (String, u8)> {
+    let Some(text) = &imported.users else { return Ok(None) };
     let Some(to) = to else {
         let why = "there are users or rules: say where their file goes (--users-out FILE)";
         return Err((why.into(), USAGE));
@@ -81,5 +96,5 @@ fn users(imported: &Imported, to: Option<&Path>) -> Result<String, (String, u8)>
     let made: Result<File, _> = File::options().write(true).create_new(true).mode(0o600).open(to);
     made.and_then(|mut file| file.write_all(text.as_bytes())).map_err(wrong)?;
     let whole = fs::canonicalize(to).map_err(wrong)?;
-    Ok(format!("users = {}\n", quoted(&whole.display().to_string())))
+    Ok(Some(whole.display().to_string()))
 }

@@ -15,6 +15,12 @@ pub(super) enum Value {
     Object(Vec<(Vec<u8>, Self)>),
 }
 
+impl From<&str> for Value {
+    fn from(text: &str) -> Self {
+        Self::Text(text.as_bytes().to_vec())
+    }
+}
+
 impl Value {
     /// A member of an object.
     pub(super) fn member(&self, name: &str) -> Option<&Self> {

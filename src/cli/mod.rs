@@ -27,6 +27,7 @@ mod publish;
 mod request;
 mod serve;
 mod subscribe;
+mod tail;
 mod top;
 mod unit;
 mod url;
@@ -95,6 +96,9 @@ enum Verb {
         /// As keys for logins by SCRAM-SHA-256 (the users file's scram_sha_256)
         #[arg(long)]
         scram: bool,
+        /// As JSON, under the key that it has in a users file
+        #[arg(long)]
+        json: bool,
     },
     /// Publish a message, or one for each line (the letters of mosquitto_pub)
     #[command(disable_help_flag = true)]
@@ -160,6 +164,9 @@ enum Verb {
         /// Print the manual's chapter on the command line instead
         #[arg(long, conflicts_with_all = ["command", "out"])]
         markdown: bool,
+        /// Print every command with its flags as JSON instead
+        #[arg(long, conflicts_with_all = ["command", "out", "markdown"])]
+        json: bool,
     },
     /// List every bound that `serve --limit` can set, with its default and its reason
     Limits {
@@ -199,7 +206,7 @@ impl Verb {
             Self::Check { json, flags } => check::run(&flags, json),
             Self::Config { verb } => verb.run(),
             Self::Import { verb } => verb.run(),
-            Self::Hash { scram } => hash::run(scram),
+            Self::Hash { scram, json } => hash::run(scram, json),
             Self::Pub(it) => it.run(),
             Self::Sub(it) => it.run(),
             Self::Context { verb } => verb.run(),
@@ -216,6 +223,7 @@ impl Verb {
             Self::ExitCodes { json } => say(&exit::text(json)),
             Self::Completions { shell } => docs::completions(shell),
             Self::Man { markdown: true, .. } => say(chapter().trim_end()),
+            Self::Man { json: true, .. } => docs::json(),
             Self::Man { command, out, .. } => docs::man(command.as_deref(), out.as_deref()),
             Self::Limits { json } => limits(json),
             Self::Version { json } => version(json),
@@ -277,6 +285,11 @@ fn say(line: &str) -> u8 {
     use std::io::Write;
 
     u8::from(writeln!(std::io::stdout(), "{line}").is_err())
+}
+
+/// A document on standard output.
+fn say_json(value: &Value) -> u8 {
+    say(&String::from_utf8_lossy(&value.print(false)))
 }
 
 /// A line on standard error, and the code for it.

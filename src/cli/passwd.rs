@@ -15,8 +15,10 @@ use serde::Deserialize;
 
 use crate::access::{Access, Terms, scram};
 
+use super::ctl::object;
 use super::hash::{COST, MAX};
-use super::{FAILED, USAGE, complain, say};
+use super::json::Value;
+use super::{FAILED, USAGE, complain, say, say_json};
 
 /// Flags of `passwd`.
 #[derive(Args, Debug)]
@@ -36,6 +38,9 @@ pub(super) struct Passwd {
     /// Write keys for logins by SCRAM-SHA-256 instead of a bcrypt hash
     #[arg(long, conflicts_with_all = ["delete", "update"])]
     scram: bool,
+    /// Say what was done as JSON
+    #[arg(long)]
+    json: bool,
     /// The group of a new user
     #[arg(short, long, value_name = "NAME")]
     group: Option<String>,
@@ -52,6 +57,38 @@ pub(super) struct Passwd {
 /// Why nothing was done, and the exit code.
 struct No(String, u8);
 
+/// What was done.
+enum Done {
+    Added(String),
+    Changed(String),
+    Deleted(String),
+    /// So many secrets.
+    Hashed(u32),
+}
+
+impl Done {
+    fn text(&self) -> String {
+        match self {
+            Self::Added(user) => format!("{user} is added"),
+            Self::Changed(user) => format!("{user} has a new password"),
+            Self::Deleted(user) => format!("{user} is deleted"),
+            Self::Hashed(count) => format!("{count} secrets are hashes now"),
+        }
+    }
+
+    fn document(&self) -> Value {
+        let of = |done: &str, user: &str| vec![("done", done.into()), ("user", user.into())];
+        object(match self {
+            Self::Added(user) => of("added", user),
+            Self::Changed(user) => of("changed", user),
+            Self::Deleted(user) => of("deleted", user),
+            Self::Hashed(count) => {
+                vec![("done", "hashed".into()), ("secrets", Value::Number((*count).into()))]
+            }
+        })
+    }
+}
+
 impl From<String> for No {
     fn from(text: String) -> Self {
         Self(text, FAILED)
@@ -61,12 +98,13 @@ impl From<String> for No {
 impl Passwd {
     pub(super) fn run(&self) -> u8 {
         match self.act() {
-            Ok(done) => say(&done),
+            Ok(done) if self.json => say_json(&done.document()),
+            Ok(done) => say(&done.text()),
             Err(No(why, code)) => complain(&why, code),
         }
     }
 
-    fn act(&self) -> Result<String, No> {
+    fn act(&self) -> Result<Done, No> {
         let shown = self.file.display();
         if self.create && self.file.exists() {
             return Err(No(format!("{shown} is there already; -c makes a new file"), USAGE));
@@ -77,7 +115,7 @@ impl Passwd {
         };
         let (new, done) = match self.user.as_deref() {
             None => hashed(&old)?,
-            Some(user) if self.delete => (without(&old, user)?, format!("{user} is deleted")),
+            Some(user) if self.delete => (without(&old, user)?, Done::Deleted(user.into())),
             Some(user) => self.with(&old, user)?,
         };
         judge(&new).map_err(|why| format!("{shown} stays as it is: {why}"))?;
@@ -86,7 +124,7 @@ impl Passwd {
     }
 
     /// The file with the user's new password.
-    fn with(&self, old: &str, user: &str) -> Result<(String, String), No> {
+    fn with(&self, old: &str, user: &str) -> Result<(String, Done), No> {
         let password = match (&self.password, self.batch) {
             (Some(password), true) => password.clone().into_bytes(),
             _ => ask()?,
@@ -96,7 +134,7 @@ impl Passwd {
         if let Some(block) = blocks.iter().find(|block| block.user.name == user) {
             let text = block.with_proof(&line);
             let new = splice(old, block, &text);
-            return Ok((new, format!("{user} has a new password")));
+            return Ok((new, Done::Changed(user.into())));
         }
         let mut new = old.to_owned();
         if new.is_empty() {
@@ -111,7 +149,7 @@ impl Passwd {
             new += &format!("group = {}\n", quoted(group));
         }
         new += &format!("{line}\n");
-        Ok((new, format!("{user} is added")))
+        Ok((new, Done::Added(user.into())))
     }
 }
 
@@ -228,9 +266,9 @@ fn without(old: &str, user: &str) -> Result<String, No> {
 }
 
 /// Every plain secret replaced.
-fn hashed(old: &str) -> Result<(String, String), No> {
+fn hashed(old: &str) -> Result<(String, Done), No> {
     let mut new = old.to_owned();
-    let mut count = 0;
+    let mut count = 0_u32;
     // From the last to the first, so that places stay what they are.
     for block in blocks(old)?.iter().rev() {
         if let Some(secret) = &block.user.shared_secret {
@@ -239,7 +277,7 @@ fn hashed(old: &str) -> Result<(String, String), No> {
             count += 1;
         }
     }
-    Ok((new, format!("{count} secrets are hashes now")))
+    Ok((new, Done::Hashed(count)))
 }
 
 /// The line that proves a password.

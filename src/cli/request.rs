@@ -18,6 +18,7 @@ use crate::os::signal::{Signal, Signals};
 use crate::proto::mqtt::props::Place;
 use crate::proto::mqtt::{Asked, Prop, Props, Publish};
 
+use super::format::{self, At};
 use super::link::{AGAIN, Link, Plan, Road, complain};
 use super::publish::is_lost;
 use super::{exit, words};
@@ -42,6 +43,9 @@ pub(super) struct Request {
     /// Be answered here; without it at a topic that nobody else knows
     #[arg(short = 'e', long, value_name = "TOPIC")]
     response_topic: Option<String>,
+    /// A document for each answer, as `sub -F %j` prints it
+    #[arg(long)]
+    json: bool,
 }
 
 /// Flags of `reply`.
@@ -182,13 +186,25 @@ impl Request {
                 }
                 Some(Event::Message(message)) if is_answer(&message, &mark) => {
                     heard += 1;
-                    print(&message.payload);
+                    match self.json {
+                        true => print(&document(&message, plan, &clock)),
+                        false => print(&message.payload),
+                    }
                 }
                 _ => {}
             }
         }
         Ok(exit::DONE)
     }
+}
+
+/// The answer as a document.
+fn document(message: &Publish, plan: &Plan, clock: &Clock) -> Vec<u8> {
+    let mut out = Vec::new();
+    if let Err(why) = format::print(format::JSON, message, At::now(clock), false, &mut out) {
+        plan.complain(&why);
+    }
+    out
 }
 
 fn is_answer(message: &Publish, mark: &Bytes) -> bool {
@@ -221,9 +237,9 @@ impl Reply {
         let mut answered = 0;
         loop {
             match self.serve(&plan, &mut client, &mut signals, &mut answered) {
-                Ok(()) => {
+                Ok(code) => {
                     plan.part(client);
-                    return exit::DONE;
+                    return code;
                 }
                 Err(error) if is_lost(&error) => {}
                 Err(error) => return failed(&plan, &error),
@@ -245,13 +261,13 @@ impl Reply {
         client: &mut Client,
         signals: &mut Option<Signals>,
         answered: &mut u64,
-    ) -> Result<(), Error> {
+    ) -> Result<u8, Error> {
         let filter = Bytes::copy_from_slice(self.topic.as_bytes());
         let asked = Asked { filter, qos: 1, no_local: false, as_published: false, handling: 2 };
         client.subscribe_all(vec![asked], plan.props.block(Place::Subscribe))?;
         loop {
             if signals.as_mut().and_then(Signals::take) == Some(Signal::Stop) {
-                return Ok(());
+                return Ok(exit::DONE);
             }
             match client.wait(Some(Duration::from_millis(200)))? {
                 Some(Event::Message(message)) if self.answer(plan, client, &message)? => {
@@ -259,7 +275,7 @@ impl Reply {
                 }
                 Some(Event::Subscribed(codes)) if codes.codes.iter().any(|c| *c >= 0x80) => {
                     plan.complain("All subscription requests were denied.");
-                    return Ok(());
+                    return Ok(exit::REFUSED);
                 }
                 _ => {}
             }
@@ -267,7 +283,7 @@ impl Reply {
                 while !client.is_settled() {
                     client.wait(Some(Duration::from_millis(200)))?;
                 }
-                return Ok(());
+                return Ok(exit::DONE);
             }
         }
     }

@@ -47,6 +47,9 @@ pub(super) struct Sub {
     /// of strftime, @N
     #[arg(short = 'F', value_name = "FORMAT", allow_hyphen_values = true)]
     format: Option<String>,
+    /// A document for each message, as -F %j
+    #[arg(long, conflicts_with = "format")]
+    json: bool,
     /// No end of line behind a payload
     #[arg(short = 'N')]
     no_eol: bool,
@@ -88,9 +91,14 @@ impl Sub {
         run.go()
     }
 
+    /// How to print, if that was said.
+    fn form(&self) -> Option<&str> {
+        if self.json { Some(format::JSON) } else { self.format.as_deref() }
+    }
+
     fn prepare(&self) -> Result<Run<'_>, String> {
         let plan = self.link.plan()?;
-        if let Some(format) = &self.format {
+        if let Some(format) = self.form() {
             format::check(format)?;
         }
         let count = match self.count.as_deref() {
@@ -402,7 +410,7 @@ impl Run<'_> {
     fn print_plain(&mut self, message: &Publish) {
         let sub = self.sub;
         let end: &[u8] = if sub.no_eol { b"" } else { b"\n" };
-        if let Some(format) = &sub.format {
+        if let Some(format) = sub.form() {
             let at = At::now(&self.clock);
             let printed = format::print(format, message, at, sub.pretty, &mut self.out);
             if let Err(why) = printed {

@@ -23,7 +23,7 @@ mod mosquitto_test;
 
 pub use diff::{Change, diff};
 pub use settings::{Admin, Log, ServedListener, Settings, TlsFiles};
-pub use show::{Shown, chapter, schema, template, variables};
+pub use show::{Shown, Variable, chapter, schema, template, variables};
 
 use std::collections::BTreeMap;
 use std::fmt;

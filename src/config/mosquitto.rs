@@ -334,14 +334,8 @@ impl Import<'_> {
                 }
             }
         }
-        if self.anonymous == Some(true) {
-            self.out.notes.push(
-                "allow_anonymous: with a users file nobody comes in without a name; give such \
-                 clients a user"
-                    .into(),
-            );
-        }
-        self.out.users = Some(users.file(acl.as_ref(), &mut self.out.notes));
+        let guests = self.anonymous == Some(true);
+        self.out.users = Some(users.file(acl.as_ref(), guests, &mut self.out.notes));
     }
 }
 

@@ -97,7 +97,6 @@ fn nothing_is_dropped_in_silence() {
         "m.conf:7: protocol: this protocol is not spoken",
         "m.conf:9: psk_file: ",
         "/none: password_file: /none: not there",
-        "allow_anonymous: with a users file",
     ];
     let found: Vec<&String> = notes.iter().filter(|note| !note.contains("max_qos")).collect();
     assert_eq!(found.len(), begins.len(), "{notes:#?}");
@@ -138,7 +137,6 @@ fn users_and_rules_become_a_users_file() {
         "/pw:4: user eve has an argon2 hash, which is not known here: set the password again \
          (spindle hash)",
         "/pw:5: it is not user:hash",
-        "/acl:1: it is for clients without a name, who do not come in here",
         "/acl:6: x*y has a star in it, which is a wildcard here",
         "/acl:8: since it is a denial, nothing is permitted instead",
         "/acl:14: d-%u cannot be a rule: `%u` and `%c` stand for a whole level",
@@ -147,6 +145,25 @@ fn users_and_rules_become_a_users_file() {
     ] {
         assert!(done.notes.iter().any(|told| told == note), "{note}\n{:#?}", done.notes);
     }
-    assert!(done.notes.iter().any(|told| told.starts_with("allow_anonymous: ")));
+    let guests = "guests = \"guests\"\n\n[groups.\"guests\"]\ntype = \"inclusive\"\nrules = [\n  \
+                  \"can publish dev/%c/up\",\n  \"can subscribe public/#\",\n  \
+                  \"cannot publish secret/#\",\n  \"cannot subscribe secret/#\",\n]\n";
+    assert!(users.contains(guests), "{users}");
     assert!(done.notes.iter().any(|told| told.contains("`pattern deny` is stronger")));
+}
+
+#[test]
+fn guests_come_along_and_nobody_else_becomes_one() {
+    let import = |passwords: &'static str, anonymous: &str| {
+        let text = format!("listener 1\npassword_file /pw\nallow_anonymous {anonymous}\n");
+        translate(&text, &[("/pw", passwords)]).users.unwrap()
+    };
+    let users = import(PASSWORDS, "true");
+    assert!(users.contains("mode = \"none\"\nguests = \"guests\"\n"), "{users}");
+    assert!(!import(PASSWORDS, "false").contains("guests"));
+    // Nobody's hash is known here: whoever names a user must not come in as anybody.
+    let users = import("eve:$argon2id$v=19$m=1,t=1,p=1$AAAA$AAAA\n", "true");
+    assert!(users.contains("mode = \"dynamic\"\nguests = \"guests\"\n"), "{users}");
+    let policy = Access::new(&users, [0; 2], Terms::default());
+    assert!(policy.is_ok_and(|policy| !policy.has_hashes()));
 }

@@ -20,6 +20,8 @@ pub(super) struct Users {
 #[derive(Default)]
 pub(super) struct Acl {
     users: BTreeMap<String, Rules>,
+    /// Of clients without a name.
+    guests: Rules,
     patterns: Rules,
 }
 
@@ -62,15 +64,18 @@ impl Users {
         }
     }
 
-    /// The users file.
-    pub(super) fn file(&self, acl: Option<&Acl>, notes: &mut Vec<String>) -> String {
+    /// The users file; with `guests` whoever names no user comes in as well.
+    pub(super) fn file(&self, acl: Option<&Acl>, guests: bool, notes: &mut Vec<String>) -> String {
         let mut out = String::from("# Users and rules brought along from mosquitto.\n");
+        let name = self.name_of_guests();
+        let welcome = if guests { format!("guests = {}\n", quoted(&name)) } else { String::new() };
         let Some(acl) = acl else {
-            out += match self.known.is_empty() {
-                // Rules are not asked, but then there must be somebody.
-                true => "mode = \"dynamic\"\n",
-                false => "mode = \"none\"\n",
-            };
+            // Rules are not asked, but then there must be somebody: nobody at all is everybody.
+            let mode = if self.known.is_empty() { "dynamic" } else { "none" };
+            out += &format!("mode = {}\n{welcome}", quoted(mode));
+            if guests && self.known.is_empty() {
+                out += &format!("\n[groups.{}]\ntype = \"exclusive\"\n", quoted(&name));
+            }
             for (name, hash) in &self.known {
                 out += &user(name, hash, None);
             }
@@ -92,6 +97,10 @@ impl Users {
             );
         }
         out += if self.known.is_empty() { "mode = \"dynamic\"\n" } else { "mode = \"strict\"\n" };
+        out += &welcome;
+        if guests {
+            out += &group(&name, &acl.guests, &acl.patterns.without_users());
+        }
         for name in self.known.keys() {
             let own = acl.users.get(name).cloned().unwrap_or_default();
             out += &group(name, &own, &acl.patterns);
@@ -100,6 +109,17 @@ impl Users {
             out += &user(name, hash, Some(name));
         }
         out
+    }
+}
+
+impl Users {
+    /// A name for their group that no user's group has.
+    fn name_of_guests(&self) -> String {
+        let mut name = "guests".to_owned();
+        while self.known.contains_key(&name) {
+            name.push('_');
+        }
+        name
     }
 }
 
@@ -142,11 +162,7 @@ impl Acl {
                 }
                 ("pattern", _) => &mut acl.patterns,
                 ("topic", Some(user)) => acl.users.entry(user.clone()).or_default(),
-                ("topic", None) => {
-                    let text = "it is for clients without a name, who do not come in here";
-                    notes.push(format!("{at}: {text}"));
-                    continue;
-                }
+                ("topic", None) => &mut acl.guests,
                 _ => {
                     notes.push(format!("{at}: it is no rule"));
                     continue;
@@ -159,6 +175,15 @@ impl Acl {
 }
 
 impl Rules {
+    /// Those that do not ask for the name of a user.
+    fn without_users(&self) -> Self {
+        let anybodys = |rules: &BTreeSet<(&'static str, String)>| {
+            let named = |filter: &str| filter.split('/').any(|level| level == "%u");
+            rules.iter().filter(|(_, filter)| !named(filter)).cloned().collect()
+        };
+        Self { can: anybodys(&self.can), cannot: anybodys(&self.cannot), closed: self.closed }
+    }
+
     fn take(&mut self, at: &str, pattern: bool, rest: &str, notes: &mut Vec<String>) {
         let (access, filter) = match rest.split_once(char::is_whitespace) {
             Some((word @ ("read" | "write" | "readwrite" | "deny"), filter)) => {

@@ -236,13 +236,23 @@ fn kind_schema(kind: Kind) -> String {
 }
 
 /// Every variable of the environment, one a line, with what it is for.
-#[must_use]
-pub fn variables() -> String {
-    let line = |key: Key| {
-        let value = key.default_value().map(|value| value.text()).unwrap_or_default();
-        Some(format!("{}={value}\n    {}\n", key.env()?, key.doc))
+pub fn variables() -> impl Iterator<Item = Variable> {
+    let variable = |key: Key| {
+        let default = key.default_value().map(|value| value.text()).unwrap_or_default();
+        Some(Variable { name: key.env()?, default, doc: key.doc })
     };
-    keys::all().into_iter().filter_map(line).collect()
+    keys::all().into_iter().filter_map(variable)
+}
+
+/// A variable of the environment.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Variable {
+    /// What it is called.
+    pub name: String,
+    /// What it stands for when it is not set.
+    pub default: String,
+    /// What it is for.
+    pub doc: &'static str,
 }
 
 /// The chapter of the manual that lists every key.

@@ -65,6 +65,7 @@ use crate::base::limits::Limits;
 use crate::base::map::{Map, Seed};
 use crate::base::slab::Slab;
 use crate::base::stats::{Counter, Stats};
+use crate::base::tail::Tails;
 use crate::base::time::{Deadline, Now};
 use crate::journal::record::Record;
 use crate::journal::{AppendError, Class, Journal, Spot};
@@ -152,6 +153,8 @@ pub struct Hub {
     pub gate: Box<dyn gate::Gate>,
     /// The configuration in force, as whoever runs the machine tells it: JSON, or nothing.
     pub config: Bytes,
+    /// Whoever has the last lines of the log, as whoever runs the machine tells it.
+    pub tails: Option<Box<dyn Tails>>,
     /// Those who watch live events.
     pub viewers: usize,
     pub(crate) bans: bans::Bans,
@@ -230,6 +233,7 @@ impl Hub {
             observer: Watch::new(parts.observer, seed.clone()),
             gate: Box::new(gate::Shut),
             config: Bytes::new(),
+            tails: None,
             viewers: 0,
             bans: bans::Bans::default(),
             picked: Vec::new(),

@@ -129,7 +129,8 @@ pub struct Driver {
 impl Driver {
     /// Start the threads and register what is to be heard of.
     pub fn start(parts: Parts) -> io::Result<Self> {
-        let Parts { engine, clock, poller, mut doors, storage, commands, controls, .. } = parts;
+        let Parts { mut engine, clock, poller, mut doors, storage, commands, controls, .. } = parts;
+        engine.hub_mut().tails = Some(logging::tails());
         let (sender, answers) = bounded(ANSWERS);
         let answer = |sender: Sender<Completion>| {
             let waker = poller.waker();

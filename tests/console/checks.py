@@ -17,8 +17,8 @@ from load import PASSWORD, TOKEN, Client, forward
 
 CHECKS = []
 HOSTILE = '<img src=x onerror=document.title="hurt">'
-PAGES = ["", "clients", "sessions", "queues", "topics", "publish", "trace", "bans", "listeners",
-         "config", "control", "api"]
+PAGES = ["", "clients", "sessions", "queues", "topics", "publish", "trace", "log", "bans",
+         "listeners", "config", "control", "api"]
 AWAY = ("ERR_CONNECTION_REFUSED", "ERR_CONNECTION_RESET", "ERR_INCOMPLETE_CHUNKED",
         "ERR_EMPTY_RESPONSE")
 
@@ -247,6 +247,24 @@ def a_client_is_opened_and_says_what_happened_to_it(it):
 
 
 @check(404)
+def a_client_called_like_a_step_in_a_path_is_opened_and_kicked(it):
+    for name in ["..", "."]:
+        client = Client(it.broker, name)
+        client.subscribe("open/x")
+        it.go("clients?sort=id&limit=20")
+        it.browser.until("const a = [...document.querySelectorAll('a.id')]"
+                         ".find(n => n.textContent === arguments[0]); if (a) a.click();"
+                         "return Boolean(a)", name, what=f"a row of {name!r}")
+        it.sees(name, "h1.id")
+        it.sees("open/x", "td")
+        it.press("Kick")
+        it.sees(f"DELETE /api/v1/client?id={name}", "dialog .call")
+        it.press("Kick", "dialog")
+        same(client.is_gone(), True, "the client's socket is closed:")
+        it.sees("gone", ".pill")
+
+
+@check(404)
 def a_kick_ends_the_connection_and_is_seen(it):
     client = Client(it.broker, "victim", clean=False)
     it.go("clients/victim", "victim")
@@ -410,6 +428,45 @@ def a_trace_shows_what_happens(it):
     it.sees("disconnected", ".event")
     it.browser.run("location.hash = '#/'")
     until(lambda: len(it.api("/api/v1/clients?limit=1")["data"]) == 1, "the API answers")
+
+
+@check()
+def the_log_is_seen_as_it_is_written(it):
+    it.go("log")
+    shown = "return [...document.querySelectorAll('tbody tr')].map(r => r.textContent)"
+    it.press("Level…")
+    it.fill("Level", "debug", "dialog")
+    it.fill("For seconds", "60", "dialog")
+    it.press("Set", "dialog")
+    it.sees("level set", "td")
+    client = Client(it.broker, f"logged{HOSTILE}", user="guest")
+    client.subscribe("open/x")
+    client.publish("forbidden", HOSTILE.encode())
+    client.close()
+    it.sees("New client connected from 127.0.0.1:", "td")
+    it.sees("logged<img src=x onerror=document.title=", "td")
+    it.sees("denied conn=", "td")
+    it.shot("log")
+    if PASSWORD in "".join(it.browser.run(shown)):
+        raise AssertionError("the log shows a password")
+    same(it.browser.run("return document.querySelectorAll('#page img').length"), 0, "nodes")
+    it.press("Stop")
+    it.sees("Stopped", "[role=status]")
+    before = it.browser.run(shown)
+    Client(it.broker, "logged-later").close()
+    time.sleep(2.5)
+    same(it.browser.run(shown), before, "lines while it is stopped")
+    it.press("Go")
+    it.sees("logged-later", "td")
+    it.fill("Find", "logged-later")
+    it.browser.until(f"{shown.replace('return ', 'const t = ')};"
+                     "return t.length > 0 && t.every(text => text.includes('logged-later'))")
+    it.fill("Find", "")
+    it.fill("At least", "error")
+    it.sees("Nothing was said", "td")
+    it.fill("At least", "info")
+    it.browser.until(f"{shown.replace('return ', 'const t = ')};"
+                     "return t.length > 1 && !t.some(text => text.includes('debug'))")
 
 
 @check(404)

@@ -4,12 +4,14 @@
 //! characters, line ends, and what turns the direction of writing are escaped here, for everybody,
 //! and a line is cut where it gets too long. Absent on purpose: where lines go.
 
+use std::borrow::Cow;
 use std::fmt::{self, Write};
 
 use log::kv::{self, Key, Value, VisitSource};
 use log::{Level, Record};
 
 use crate::base::calendar::rfc3339;
+use crate::base::json;
 
 /// How lines look.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
@@ -23,17 +25,77 @@ pub enum Form {
     Journald,
 }
 
-/// The line, with its end.
-pub(super) fn line(form: Form, wall: u64, record: &Record<'_>) -> String {
+/// A line, with its end.
+#[derive(Debug)]
+pub(super) struct Made {
+    pub(super) line: String,
+    pub(super) level: Level,
+    /// When, in milliseconds since 1970.
+    pub(super) wall: u64,
+}
+
+/// The line.
+pub(super) fn line(form: Form, wall: u64, record: &Record<'_>) -> Made {
     let mut line = String::with_capacity(160);
     // Nothing here fails: memory takes everything.
     let _ = match form {
-        Form::Json => json(wall, record, &mut line),
+        Form::Json => object(wall, record, &mut line),
         Form::Text => text(Some(wall), record, &mut line),
         Form::Journald => text(None, record, &mut line),
     };
     line.push('\n');
-    line
+    Made { line, level: record.level(), wall }
+}
+
+/// Target and text of a line that was made in this form. For the thread that writes: a line of JSON
+/// is read for it, so that whoever says something makes it only once.
+pub(super) fn told(form: Form, line: &str) -> Option<(Cow<'_, str>, Cow<'_, str>)> {
+    let line = line.trim_end_matches('\n');
+    let body = match form {
+        // Behind the time and five letters of the level.
+        Form::Text => line.split_once(' ')?.1.get(6..)?,
+        Form::Journald => line.split_once('>')?.1,
+        Form::Json => return told_json(line),
+    };
+    let (target, text) = body.split_once(' ')?;
+    Some((target.into(), text.into()))
+}
+
+fn told_json(line: &str) -> Option<(Cow<'_, str>, Cow<'_, str>)> {
+    let json::Value::Object(members) = json::Value::parse(line.as_bytes(), 2, 1_000).ok()? else {
+        return None;
+    };
+    let (mut target, mut text) = (String::new(), String::new());
+    for (name, value) in &members {
+        let shown = match value {
+            json::Value::Text(text) => text.clone(),
+            json::Value::Number(n) => n.to_string(),
+            json::Value::Bool(truth) => truth.to_string(),
+            json::Value::Null | json::Value::List(_) | json::Value::Object(_) => continue,
+        };
+        // Nothing here fails: memory takes everything.
+        let _ = match name.as_str() {
+            "time" | "level" => Ok(()),
+            "target" => {
+                target = shown;
+                Ok(())
+            }
+            "message" => write!(Cut { line: &mut text, until: TEXT_MAX, tame: true }, "{shown}"),
+            _ => pair(name, &shown, &mut text),
+        };
+    }
+    Some((target.into(), text.into()))
+}
+
+/// A key and its value, as text has them.
+fn pair(key: &str, shown: &str, line: &mut String) -> fmt::Result {
+    write!(line, " {key}=")?;
+    let bare = !shown.is_empty() && shown.bytes().all(is_bare);
+    if bare {
+        line.push_str(shown);
+        return Ok(());
+    }
+    quoted(shown, line)
 }
 
 fn text(wall: Option<u64>, record: &Record<'_>, line: &mut String) -> fmt::Result {
@@ -48,7 +110,7 @@ fn text(wall: Option<u64>, record: &Record<'_>, line: &mut String) -> fmt::Resul
     Ok(())
 }
 
-fn json(wall: u64, record: &Record<'_>, line: &mut String) -> fmt::Result {
+fn object(wall: u64, record: &Record<'_>, line: &mut String) -> fmt::Result {
     let level = record.level().as_str().to_ascii_lowercase();
     write!(line, "{{\"time\":\"{}\",\"level\":\"{level}\",\"target\":", rfc3339(wall))?;
     quoted(record.target(), line)?;
@@ -80,15 +142,13 @@ impl<'kvs> VisitSource<'kvs> for Pairs<'_> {
         let shown = cut(&value);
         let number = value.to_u64().is_some() || value.to_i64().is_some();
         let plain = number || value.to_bool().is_some();
-        let bare = plain || (!shown.is_empty() && shown.bytes().all(is_bare));
         if self.json {
             self.line.push(',');
             quoted(key.as_str(), self.line)?;
             self.line.push(':');
             if plain { self.line.push_str(&shown) } else { quoted(&shown, self.line)? }
         } else {
-            write!(self.line, " {key}=")?;
-            if bare { self.line.push_str(&shown) } else { quoted(&shown, self.line)? }
+            pair(key.as_str(), &shown, self.line)?;
         }
         Ok(())
     }

@@ -6,8 +6,9 @@ use std::time::Duration;
 
 use log::{Level, Record};
 
-use super::format::{Form, Said, line};
+use super::format::{Form, Made, Said, line, told};
 use super::writer::{Out, Writer};
+use crate::base::tail::Ask;
 use crate::os::clock::Clock;
 
 const WALL: u64 = 1_709_251_200_007;
@@ -22,7 +23,7 @@ fn lines(text: &str, pairs: &[(&str, log::kv::Value<'_>)]) -> [String; 3] {
             .args(args)
             .key_values(&pairs)
             .build();
-        line(form, WALL, &record)
+        line(form, WALL, &record).line
     })
 }
 
@@ -77,6 +78,56 @@ fn wild_text() -> serde_json::Value {
 }
 
 #[test]
+fn whoever_asks_is_told_the_same_in_all_forms() {
+    use log::kv::Value;
+
+    let user = Said(b"o'brien \"x\"\x1b\xff");
+    let pairs = [
+        ("user", Value::from_display(&user)),
+        ("len", Value::from(7_u64)),
+        ("below", Value::from(-3_i64)),
+        ("retain", Value::from(true)),
+        ("none", Value::from("")),
+    ];
+    let forms = [Form::Text, Form::Json, Form::Journald];
+    let all = lines("a \u{1b}[31mred \"word\"", &pairs);
+    for (form, line) in forms.into_iter().zip(all) {
+        let (target, text) = told(form, &line).unwrap();
+        assert_eq!(target, "spindle::conn", "{form:?}");
+        assert_eq!(
+            text,
+            "a \\u{1b}[31mred \"word\" user=\"o'brien \\\"x\\\"\\u001b\\\\xff\" len=7 below=-3 \
+             retain=true none=\"\"",
+            "{form:?}"
+        );
+    }
+}
+
+#[test]
+fn the_last_lines_can_be_asked_for() {
+    let pipe = Pipe::default();
+    pipe.open(true);
+    let writer =
+        Writer::write_to(Out::Pipe(Box::new(pipe)), Form::Text, Clock::start(), 16).unwrap();
+    let ask = Ask { after: 0, least: Level::Trace, most: 10 };
+    assert_eq!(writer.tail(ask).lines, []);
+    writer.put(line(
+        Form::Text,
+        WALL,
+        &Record::builder()
+            .level(Level::Warn)
+            .target("spindle::conn")
+            .args(format_args!("it\nhappened"))
+            .build(),
+    ));
+    writer.flush(SOON);
+    let page = writer.tail(ask);
+    let line = &page.lines[0];
+    assert_eq!((line.number, line.at, line.level), (1, WALL, Level::Warn));
+    assert_eq!((line.target.as_str(), line.text.as_str()), ("spindle::conn", "it\\nhappened"));
+}
+
+#[test]
 fn what_is_long_is_cut() {
     let long = "\u{1b}x".repeat(100_000);
     let said = Said(long.as_bytes());
@@ -85,6 +136,11 @@ fn what_is_long_is_cut() {
         assert!(shown.len() < 40_000, "{}", shown.len());
         assert!(shown.contains("..."));
     }
+}
+
+/// A line as it is.
+fn made(text: &str) -> Made {
+    Made { line: text.to_owned(), level: Level::Info, wall: WALL }
 }
 
 /// A pipe that somebody can close with a hand, and what came through it.
@@ -126,14 +182,14 @@ fn nobody_waits_for_a_log_that_is_stuck_and_what_is_lost_is_said() {
     let out = Out::Pipe(Box::new(pipe.clone()));
     let writer = Writer::write_to(out, Form::Text, Clock::start(), 16).unwrap();
     for n in 0..5_000 {
-        writer.put(format!("line {n}\n"));
+        writer.put(made(&format!("line {n}\n")));
     }
     let lost = writer.dropped();
     // At least the queue and what the thread took off it has a place.
     assert!(lost > 0 && lost <= 5_000 - 16, "{lost}");
     pipe.open(true);
     writer.flush(SOON);
-    writer.put("the last\n".into());
+    writer.put(made("the last\n"));
     writer.flush(SOON);
     let text = pipe.text();
     let kept = text.lines().filter(|l| l.starts_with("line ")).count() as u64;
@@ -154,13 +210,13 @@ fn a_file_that_was_moved_away_is_opened_again() {
     let setup =
         super::Setup { level: log::LevelFilter::Info, form: Form::Json, file: Some(path.clone()) };
     let writer = Writer::start(&setup, Clock::start()).unwrap();
-    writer.put("before\n".into());
+    writer.put(made("before\n"));
     writer.flush(SOON);
     std::fs::rename(&path, &moved).unwrap();
-    writer.put("still\n".into());
+    writer.put(made("still\n"));
     writer.flush(SOON);
     assert!(writer.reopen());
-    writer.put("after\n".into());
+    writer.put(made("after\n"));
     writer.flush(SOON);
     assert_eq!(std::fs::read_to_string(&moved).unwrap(), "before\nstill\n");
     let text = std::fs::read_to_string(&path).unwrap();

@@ -22,6 +22,7 @@ use std::time::Duration;
 use log::{LevelFilter, Log, Metadata, Record};
 
 use super::clock::Clock;
+use crate::base::tail::{Ask, Page, Tails};
 use levels::Levels;
 use writer::Writer;
 
@@ -112,6 +113,22 @@ pub fn reopen() -> bool {
     LOGGER.get().is_some_and(|logger| logger.writer.reopen())
 }
 
+/// The last lines, for whoever asks over the network.
+#[must_use]
+pub fn tails() -> Box<dyn Tails> {
+    Box::new(Ours)
+}
+
+/// The last lines of our own log; none where whoever embeds the broker writes it.
+#[derive(Debug)]
+struct Ours;
+
+impl Tails for Ours {
+    fn page(&self, ask: Ask) -> Option<Page> {
+        LOGGER.get().map(|logger| logger.writer.tail(ask))
+    }
+}
+
 /// Lines that were lost because they were not written fast enough.
 #[must_use]
 pub fn dropped() -> u64 {
@@ -179,8 +196,8 @@ impl Log for Logger {
 
     fn log(&self, record: &Record<'_>) {
         if self.enabled(record.metadata()) {
-            let line = format::line(self.form, self.clock.now().wall, record);
-            self.writer.put(line);
+            let made = format::line(self.form, self.clock.now().wall, record);
+            self.writer.put(made);
         }
     }
 

@@ -7,8 +7,8 @@
 use std::fs::File;
 use std::io::{self, Write};
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::thread;
 use std::time::Duration;
 
@@ -16,7 +16,8 @@ use crossbeam_channel::{Receiver, RecvTimeoutError, Sender, bounded};
 use log::{Level, Record};
 
 use super::Setup;
-use super::format::{self, Form};
+use super::format::{self, Form, Made};
+use crate::base::tail::{Ask, Page, Tail};
 use crate::os::clock::Clock;
 
 /// The way to the thread.
@@ -27,7 +28,7 @@ pub(super) struct Writer {
 }
 
 enum Note {
-    Line(String),
+    Line(Made),
     /// Tell when everything before this is written.
     Flush(Sender<()>),
     /// Open the file again: what comes behind this belongs into the new one.
@@ -42,6 +43,9 @@ struct Shared {
     dropped: AtomicU64,
     /// The file is to be opened again.
     reopen: AtomicBool,
+    /// The last lines, for whoever asks: held for as long as it takes to copy one or a few
+    /// hundred references.
+    tail: Mutex<Tail>,
 }
 
 impl Writer {
@@ -65,7 +69,7 @@ impl Writer {
         Ok(Self { notes, state, file })
     }
 
-    pub(super) fn put(&self, line: String) {
+    pub(super) fn put(&self, line: Made) {
         if self.notes.try_send(Note::Line(line)).is_err() {
             self.state.dropped.fetch_add(1, Ordering::Relaxed);
         }
@@ -78,6 +82,11 @@ impl Writer {
 
     pub(super) fn has_file(&self) -> bool {
         self.file
+    }
+
+    /// Some of the last lines that were taken to be written.
+    pub(super) fn tail(&self, ask: Ask) -> Page {
+        self.state.tail.lock().unwrap_or_else(PoisonError::into_inner).page(ask)
     }
 
     pub(super) fn dropped(&self) -> u64 {
@@ -163,12 +172,20 @@ impl Hand {
 
     fn take(&mut self, note: Note) -> Option<Sender<()>> {
         match note {
-            Note::Line(line) => self.buffer.extend_from_slice(line.as_bytes()),
+            Note::Line(line) => self.keep(&line),
             Note::Flush(done) => return Some(done),
             Note::Reopen => self.again = true,
             Note::Nudge => {}
         }
         None
+    }
+
+    /// A line goes where lines go, and is kept for a while for those who ask.
+    fn keep(&mut self, made: &Made) {
+        self.buffer.extend_from_slice(made.line.as_bytes());
+        let Some((target, text)) = format::told(self.form, &made.line) else { return };
+        let mut tail = self.shared.tail.lock().unwrap_or_else(PoisonError::into_inner);
+        tail.put(made.wall, made.level, &target, &text);
     }
 
     /// Lines that were lost since this was last said.
@@ -186,8 +203,8 @@ impl Hand {
     fn say(&mut self, level: Level, text: &str) {
         let args = format_args!("{text}");
         let record = Record::builder().level(level).target("spindle::log").args(args).build();
-        let line = format::line(self.form, self.clock.now().wall, &record);
-        self.buffer.extend_from_slice(line.as_bytes());
+        let made = format::line(self.form, self.clock.now().wall, &record);
+        self.keep(&made);
     }
 
     fn open_again(&mut self) {

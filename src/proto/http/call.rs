@@ -58,6 +58,13 @@ impl Call {
         self.args.get(at).cloned().unwrap_or_default()
     }
 
+    /// The open place with this number in the path; where the path has none, the parameter of the
+    /// query that stands for it. A sentence if neither is there.
+    pub fn named(&self, at: usize, name: &str) -> Result<Bytes, String> {
+        let given = self.args.get(at).or_else(|| self.param(name));
+        given.filter(|given| !given.is_empty()).cloned().ok_or_else(|| format!("{name} is missing"))
+    }
+
     /// A parameter of the query.
     #[must_use]
     pub fn param(&self, name: &str) -> Option<&Bytes> {

@@ -54,6 +54,7 @@ pub const ROWS: &[(&str, &str)] = &[
     ),
     ("Limit", "name:s value:s? default:s doc:s"),
     ("Unspelled", "protocol:s topic:s count:i"),
+    ("LogLine", "number:i at:s level:s target:s text:s"),
     ("Ruling", "allowed:b why:s"),
     ("Ban", "kind:s value:s until:s? reason:s"),
     ("Banned", "closed:i"),
@@ -375,7 +376,10 @@ There is no default password. What changes something is refused when a page of a
 asks for it, and a request for a host that is none of the broker's names is refused at all.
 
 Lists are `{\"data\": [...], \"meta\": {\"next\": ...}}`; `next` goes into the parameter `after`
-of the next request, and is null at the end. What goes wrong is said as RFC 9457 has it
+of the next request, and is null at the end. A client id is any text: in a path it is escaped
+(`a/b` is `a%2Fb`), and what a path cannot hold goes into the query of the path in the singular
+(`/api/v1/client?id=..` for `/api/v1/clients/{id}`), for browsers, curl and proxies take `.` and
+`..` for steps. What goes wrong is said as RFC 9457 has it
 (`application/problem+json`); gmqtt's paths keep that API's texts.
 
 ```text

@@ -173,6 +173,14 @@ const CLIENTS: &[Param] = &[
     pick("order", "asc desc", "Which way."),
 ];
 
+const LISTEN: &[Param] = &[
+    must("filter", "string", "To what, as its protocol writes it."),
+    count("qos", (0, 2), "At most this quality, 0 by default."),
+];
+
+/// A client, where a path cannot name it.
+const ID: Param = must("id", "string", "Which client: any id at all.");
+
 const LEVELS: &[Param] =
     &[may("prefix", "string", "Below this topic; without it everywhere."), LIMIT, AFTER];
 
@@ -360,6 +368,22 @@ pub const ROUTES: &[Route] = &[
         v1::clients::kick,
     ),
     look(
+        "/api/v1/client",
+        "The same as /api/v1/clients/{id}, for ids that a path cannot hold, as `.` and `..`.",
+        &[ID],
+        Says::Data("ClientDetail"),
+        v1::clients::client,
+    ),
+    change(
+        Method::Delete,
+        "/api/v1/client",
+        "Close a client's connection, whatever its id.",
+        &[ID],
+        &[],
+        Says::Nothing,
+        v1::clients::kick,
+    ),
+    look(
         "/api/v1/clients/{id}/subscriptions",
         "What a client listens to.",
         &[],
@@ -371,10 +395,7 @@ pub const ROUTES: &[Route] = &[
         "/api/v1/clients/{id}/subscriptions",
         "Let a client listen.",
         &[],
-        &[
-            must("filter", "string", "To what, as its protocol writes it."),
-            count("qos", (0, 2), "At most this quality, 0 by default."),
-        ],
+        LISTEN,
         Says::Nothing,
         v1::clients::subscribe,
     ),
@@ -383,6 +404,31 @@ pub const ROUTES: &[Route] = &[
         "/api/v1/clients/{id}/subscriptions",
         "Let a client listen no longer.",
         &[must("filter", "string", "To what.")],
+        &[],
+        Says::Nothing,
+        v1::clients::unsubscribe,
+    ),
+    look(
+        "/api/v1/client/subscriptions",
+        "What a client listens to, whatever its id.",
+        &[ID],
+        Says::Page("Subscription"),
+        v1::clients::subscribed,
+    ),
+    change(
+        Method::Post,
+        "/api/v1/client/subscriptions",
+        "Let a client listen, whatever its id.",
+        &[ID],
+        LISTEN,
+        Says::Nothing,
+        v1::clients::subscribe,
+    ),
+    change(
+        Method::Delete,
+        "/api/v1/client/subscriptions",
+        "Let a client listen no longer, whatever its id.",
+        &[ID, must("filter", "string", "To what.")],
         &[],
         Says::Nothing,
         v1::clients::unsubscribe,
@@ -399,6 +445,15 @@ pub const ROUTES: &[Route] = &[
         "/api/v1/sessions/{id}",
         "Forget a session, and close its connection.",
         &[],
+        &[],
+        Says::Nothing,
+        v1::clients::forget,
+    ),
+    change(
+        Method::Delete,
+        "/api/v1/session",
+        "Forget a session, whatever its id, and close its connection.",
+        &[ID],
         &[],
         Says::Nothing,
         v1::clients::forget,
@@ -546,6 +601,18 @@ pub const ROUTES: &[Route] = &[
         v1::change::unban,
     ),
     change(
+        Method::Delete,
+        "/api/v1/ban",
+        "End a ban, whatever its value.",
+        &[
+            needed(pick("kind", "client user address", "What is banned.")),
+            must("value", "string", "Which."),
+        ],
+        &[],
+        Says::Nothing,
+        v1::change::unban,
+    ),
+    change(
         Method::Post,
         "/api/v1/reload",
         "Read the configuration again; with an error nothing changes.",
@@ -580,6 +647,21 @@ pub const ROUTES: &[Route] = &[
         &[],
         Says::Data("Done"),
         v1::change::reopen,
+    ),
+    look(
+        "/api/v1/log",
+        "The last lines of the log, at most 512, the oldest first.",
+        &[
+            LIMIT,
+            may(
+                "after",
+                "string",
+                "Behind the line of this number: `next` of the page before, or the last one seen.",
+            ),
+            pick("level", "error warn info debug trace", "Only lines at least so grave."),
+        ],
+        Says::Page("LogLine"),
+        v1::look::log,
     ),
     change(
         Method::Post,

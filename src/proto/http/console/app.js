@@ -17,6 +17,7 @@ const PAGES = [
   ['t', 'topics', 'Topics', pages.topics],
   ['p', 'publish', 'Publish', pages.publish],
   ['r', 'trace', 'Trace', pages.trace],
+  ['e', 'log', 'Log', pages.log],
   ['b', 'bans', 'Bans', people.bans],
   ['l', 'listeners', 'Listeners', pages.listeners],
   ['f', 'config', 'Configuration', pages.config],

@@ -106,6 +106,33 @@ fn every_call_is_in_the_table() {
 }
 
 #[test]
+fn what_a_path_cannot_name_is_named_in_a_query() {
+    // `target` of kit.js makes one path of the other; the table must have both.
+    let mut found = 0;
+    for (name, method, path) in calls() {
+        let Some((before, open)) = path.split_once("s/{") else { continue };
+        let (mut names, mut rest) = (Vec::new(), format!("/{{{open}"));
+        while let Some(step) = rest.strip_prefix("/{") {
+            let (own, after) = step.split_once('}').expect("its end");
+            names.push(own.to_owned());
+            rest = after.to_owned();
+        }
+        let twin = format!("{before}{rest}");
+        let row = ROUTES.iter().find(|route| route.method == method && route.path == twin);
+        let row = row.unwrap_or_else(|| panic!("{name}: {path} has no {twin}"));
+        let one = ROUTES.iter().find(|route| route.method == method && route.path == path);
+        let one = one.expect("a route");
+        assert_eq!((row.role, row.body.len()), (one.role, one.body.len()), "{twin}");
+        for own in names {
+            let param = row.query.iter().find(|param| param.name == own);
+            assert!(param.is_some_and(|param| param.required), "{twin}: {own}");
+        }
+        found += 1;
+    }
+    assert!(found >= 6, "{found}");
+}
+
+#[test]
 fn who_may_look_is_shown_what_it_may_press() {
     // `mayCall` of kit.js goes by the method but for one call; the table must not know better.
     let harmless = KIT.split("HARMLESS = [").nth(1).and_then(|rest| rest.split(']').next());

@@ -141,13 +141,15 @@ export function mayCall(route) {
 /** Method, address and body of a call. */
 export function target(route, { args = {}, query = {}, body } = {}) {
   const [method, path] = route.split(' ');
-  const where = path.replace(/\{(\w+)\}/g, (_, name) => {
-    const value = String(args[name] ?? '');
-    // A browser takes these for steps in a path, however they are written.
-    if (/^\.\.?$/.test(value)) throw new Trouble(0, `a browser cannot ask for "${value}"`);
-    return encodeURIComponent(value);
-  });
-  const given = Object.entries(query).filter(([, value]) => value !== undefined && value !== null);
+  const names = [...path.matchAll(/\{(\w+)\}/g)].map(([, name]) => name);
+  const value = (name) => String(args[name] ?? '');
+  // A browser takes these for steps in a path, however they are written: such names go into the
+  // query of the same path in the singular.
+  const steps = names.some((name) => /^\.\.?$/.test(value(name)));
+  const where = steps ? path.replace(/s(\/\{\w+\})+/, '')
+    : path.replace(/\{(\w+)\}/g, (_, name) => encodeURIComponent(value(name)));
+  const all = [...(steps ? names.map((name) => [name, value(name)]) : []), ...Object.entries(query)];
+  const given = all.filter(([, value]) => value !== undefined && value !== null);
   const asked = given.map(([k, v]) => `${k}=${encodeURIComponent(v)}`).join('&');
   return { method, url: where + (asked ? `?${asked}` : ''), body };
 }

@@ -356,7 +356,7 @@ export async function listeners(main, { signal }) {
 
 // ---- trace ----
 
-/** Lines on the page; whatever is older is only in the download. */
+/** Lines on the page; what is older of a trace is only in the download. */
 const LINES_SHOWN = 500;
 const LINES_KEPT = 20000;
 /** A trace that is forgotten ends by itself. */
@@ -442,6 +442,85 @@ function download(name, lines) {
   setTimeout(() => URL.revokeObjectURL(href), 1000);
 }
 
+// ---- log ----
+
+const LEVELS = ['error', 'warn', 'info', 'debug', 'trace'];
+const GRAVE = { error: 'pill bad', warn: 'pill warn' };
+
+/** The lines that the broker still has, and those to come as long as nobody says stop. */
+export async function log(main, { query, signal }) {
+  const route = 'GET /api/v1/log';
+  const least = select('At least', LEVELS, LEVELS.includes(query.level) ? query.level : 'trace');
+  const find = field('Find', { type: 'search', 'data-filter': true, value: query.q || '' });
+  const halt = el('button', { type: 'button', 'aria-pressed': 'false' }, 'Stop');
+  const said = el('p', { class: 'quiet', role: 'status' });
+  const list = table({
+    caption: 'Log, newest first',
+    columns: [
+      { name: 'When', cell: (l) => clock(l.at) },
+      { name: 'Level', cell: (l) => el('span', { class: GRAVE[l.level] || 'tag' }, l.level) },
+      { name: 'About', mono: true, cell: (l) => l.target },
+      { name: 'What', mono: true, wide: true, cell: (l) => l.text },
+    ],
+    empty: 'Nothing was said that is like that.',
+  });
+  const state = { lines: [], seen: 0, live: true, asked: 0 };
+  const given = () => ({ query: { level: least.read(), limit: 1000 } });
+  const box = callBox(route, given());
+  const fits = (l) => `${l.target} ${l.text}`.toLowerCase().includes(find.read().toLowerCase());
+  const draw = () => list.set(state.lines.filter(fits).reverse());
+  const tell = () => show(said, state.live ? 'New lines are shown as they come.' : 'Stopped.');
+  const look = async (anew) => {
+    state.asked += 1;
+    const mine = state.asked;
+    const after = anew ? undefined : state.seen;
+    const all = given();
+    const { data } = await call(route, { query: { ...all.query, after } }, signal);
+    // Whoever has asked since then has another filter.
+    if (mine !== state.asked) return;
+    // Smaller numbers are those of a broker that was started again.
+    const fresh = anew || (data.length > 0 && data[0].number <= state.seen);
+    state.lines = [...(fresh ? [] : state.lines), ...data].slice(-LINES_SHOWN);
+    state.seen = data.at(-1)?.number || (fresh ? 0 : state.seen);
+    if (fresh) draw();
+    else data.filter(fits).forEach((l) => list.add(l, LINES_SHOWN));
+  };
+  find.input.addEventListener('input', draw);
+  least.input.addEventListener('change', () => {
+    box.set(given());
+    look(true).catch(complain);
+  });
+  halt.addEventListener('click', () => {
+    state.live = !state.live;
+    show(halt, state.live ? 'Stop' : 'Go');
+    tell();
+    if (state.live) look().catch(complain);
+  });
+  hear('snapshot', () => state.live && look().catch(complain), signal);
+  put(main, el('div', { class: 'title' }, el('h1', {}, 'Log'), el('span', { class: 'grow' }),
+    logLevel()), el('div', { class: 'filters' }, least, find, halt), said, list, box);
+  tell();
+  await look(true);
+}
+
+/** Let the log say more or less for a time. */
+function logLevel() {
+  return action('POST /api/v1/log', 'Level…', {
+    about: 'The log says so much until the time is over.',
+    title: 'Log level',
+    go: 'Set',
+    fields: [
+      () => select('Level', ['off', ...LEVELS], 'debug'),
+      () => field('Of what', { placeholder: 'spindle::proto; nothing: all' }),
+      () => field('For seconds', { type: 'number', min: 1, max: 86400, value: '300' }),
+    ],
+    given: (level, target, seconds) => ({
+      body: { level, target: target || undefined, seconds: number(seconds) },
+    }),
+    done: (answer) => result(answer),
+  });
+}
+
 // ---- configuration ----
 
 export async function config(main, { query, signal, again }) {
@@ -504,25 +583,11 @@ function result(answer, done) {
 }
 
 export function control(main) {
-  const LOG = 'POST /api/v1/log';
   const box = (title, text, button) => el('section', { class: 'panel' }, el('h2', {}, title),
     el('p', {}, text), button || el('p', { class: 'quiet' }, `A ${me.role} may only look.`));
   const quiet = { given: () => ({}), done: (answer) => result(answer) };
   put(main, el('h1', {}, 'Control'), el('div', { class: 'panels' },
-    box('Log', 'Say more, or less, for a time; then it is as it was.', action(LOG, 'Level…', {
-      about: 'The log says so much until the time is over.',
-      title: 'Log level',
-      go: 'Set',
-      fields: [
-        () => select('Level', ['off', 'error', 'warn', 'info', 'debug', 'trace'], 'debug'),
-        () => field('Of what', { placeholder: 'spindle::proto; nothing: all' }),
-        () => field('For seconds', { type: 'number', min: 1, max: 86400, value: '300' }),
-      ],
-      given: (level, target, seconds) => ({
-        body: { level, target: target || undefined, seconds: number(seconds) },
-      }),
-      done: (answer) => result(answer),
-    })),
+    box('Log', 'Say more, or less, for a time; then it is as it was.', logLevel()),
     box("The log's file", 'Open it again, after it was moved away.',
       action('POST /api/v1/log/reopen', 'Reopen…', { ...quiet, go: 'Reopen', title: 'Reopen the log',
         about: "The log's file is closed and opened again." })),

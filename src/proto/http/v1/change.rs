@@ -137,10 +137,14 @@ pub fn ban(call: &Call, ctx: &mut Ctx<'_>) -> Step {
 
 /// End a ban.
 pub fn unban(call: &Call, ctx: &mut Ctx<'_>) -> Step {
-    let Some(kind) = Banned::of(&call.arg(0)) else {
+    let (kind, value) = match (call.named(0, "kind"), call.named(1, "value")) {
+        (Ok(kind), Ok(value)) => (kind, value),
+        (Err(text), _) | (_, Err(text)) => return wrong(&text),
+    };
+    let Some(kind) = Banned::of(&kind) else {
         return missing("kind is client, user or address").into();
     };
-    match ctx.hub.unban(ctx.now, kind, &call.arg(1)) {
+    match ctx.hub.unban(ctx.now, kind, &value) {
         Ok(Some(receipt)) => Response::new(204, "", "").after(receipt.after).into(),
         Ok(None) => missing("there is no such ban").into(),
         Err(why) => undone(why.into()),

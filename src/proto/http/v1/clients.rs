@@ -1,5 +1,7 @@
 //! Floor 3. Clients and sessions: lists, one of them, its subscriptions, and its end.
 
+use bytes::Bytes;
+
 use crate::base::json::Writer;
 use crate::base::time::Now;
 use crate::hub::Hub;
@@ -14,7 +16,7 @@ use super::super::act;
 use super::super::call::Call;
 use super::super::packet::Response;
 use super::super::problem;
-use super::super::task::{Shape, Step};
+use super::super::task::{Render, Shape, Step};
 use super::{LIMIT, LIMIT_MAX, data, held, key_of, missing, moment, token_of, undone, wrong};
 
 /// Connected clients.
@@ -153,7 +155,15 @@ fn sub_row(row: &SubRow, json: &mut Writer) {
 
 /// One of them, with all that is known.
 pub fn client(call: &Call, _: &mut Ctx<'_>) -> Step {
-    Step::Ask(Question::Client(call.arg(0)), client_found)
+    about(call, Question::Client, client_found)
+}
+
+/// Ask about the client that the path or the query names.
+fn about(call: &Call, question: fn(Bytes) -> Question, render: Render) -> Step {
+    match call.named(0, "id") {
+        Ok(id) => Step::Ask(question(id), render),
+        Err(text) => wrong(&text),
+    }
 }
 
 fn client_found(_: &Call, answer: Answer, _: &Hub, _: Now) -> Response {
@@ -182,7 +192,7 @@ fn client_found(_: &Call, answer: Answer, _: &Hub, _: Now) -> Response {
 
 /// Its subscriptions.
 pub fn subscribed(call: &Call, _: &mut Ctx<'_>) -> Step {
-    Step::Ask(Question::Client(call.arg(0)), |_, answer, _, _| {
+    about(call, Question::Client, |_, answer, _, _| {
         let Answer::Client(Some(client)) = answer else { return missing(NOBODY) };
         super::page(
             |json| {
@@ -197,7 +207,11 @@ pub fn subscribed(call: &Call, _: &mut Ctx<'_>) -> Step {
 
 /// Let it listen.
 pub fn subscribe(call: &Call, ctx: &mut Ctx<'_>) -> Step {
-    let Some((id, kind)) = act::session_of(&call.arg(0), ctx) else {
+    let name = match call.named(0, "id") {
+        Ok(name) => name,
+        Err(text) => return wrong(&text),
+    };
+    let Some((id, kind)) = act::session_of(&name, ctx) else {
         return missing(NOBODY).into();
     };
     let qos = match call.json().and_then(|body| body.at("qos")) {
@@ -219,7 +233,11 @@ pub fn subscribe(call: &Call, ctx: &mut Ctx<'_>) -> Step {
 
 /// Let it listen no longer.
 pub fn unsubscribe(call: &Call, ctx: &mut Ctx<'_>) -> Step {
-    let Some((id, kind)) = act::session_of(&call.arg(0), ctx) else {
+    let name = match call.named(0, "id") {
+        Ok(name) => name,
+        Err(text) => return wrong(&text),
+    };
+    let Some((id, kind)) = act::session_of(&name, ctx) else {
         return missing(NOBODY).into();
     };
     let filter = call.param("filter").cloned().unwrap_or_default();
@@ -235,12 +253,12 @@ pub fn unsubscribe(call: &Call, ctx: &mut Ctx<'_>) -> Step {
 
 /// Close its connection.
 pub fn kick(call: &Call, _: &mut Ctx<'_>) -> Step {
-    Step::Ask(Question::Kick(call.arg(0)), ended)
+    about(call, Question::Kick, ended)
 }
 
 /// Close its connection and forget its session.
 pub fn forget(call: &Call, _: &mut Ctx<'_>) -> Step {
-    Step::Ask(Question::Forget(call.arg(0)), ended)
+    about(call, Question::Forget, ended)
 }
 
 fn ended(_: &Call, answer: Answer, _: &Hub, _: Now) -> Response {

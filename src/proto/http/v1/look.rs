@@ -1,10 +1,12 @@
 //! Floor 3. What can be looked at besides clients and values.
 
 use bytes::Bytes;
+use log::Level;
 
 use crate::base::calendar;
 use crate::base::json::Writer;
 use crate::base::limits::Limits;
+use crate::base::tail::Ask;
 use crate::base::time::Now;
 use crate::hub::Hub;
 use crate::hub::admin::{Answer, Question};
@@ -105,11 +107,55 @@ pub fn unspelled(_: &Call, ctx: &mut Ctx<'_>) -> Step {
     .into()
 }
 
+/// The last lines of the log, as whoever writes it has kept them.
+pub fn log(call: &Call, ctx: &mut Ctx<'_>) -> Step {
+    let ask = match ask_of(call) {
+        Ok(ask) => ask,
+        Err(text) => return wrong(&text),
+    };
+    let Some(found) = ctx.hub.tails.as_ref().and_then(|tails| tails.page(ask)) else {
+        return problem::of(404, "the log is not ours: whoever embeds the broker writes it").into();
+    };
+    let last = found.lines.last().filter(|_| found.more);
+    page(
+        |json| {
+            for line in &found.lines {
+                json.open()
+                    .field("number", line.number)
+                    .field("at", &calendar::rfc3339(line.at))
+                    .field("level", &line.level.as_str().to_ascii_lowercase())
+                    .field("target", &line.target)
+                    .field("text", &line.text)
+                    .close();
+            }
+        },
+        last.map(|line| line.number.to_string()),
+    )
+    .into()
+}
+
+fn ask_of(call: &Call) -> Result<Ask, String> {
+    let level = call.text("level")?.map(str::parse::<Level>).transpose();
+    let level = level.map_err(|_| "level is error, warn, info, debug or trace")?;
+    Ok(Ask {
+        after: call.number("after", u64::MAX)?.unwrap_or_default(),
+        least: level.unwrap_or(Level::Trace),
+        most: most_of(call)?,
+    })
+}
+
+/// Rows of a page.
+fn most_of(call: &Call) -> Result<usize, String> {
+    match call.number("limit", LIMIT_MAX)? {
+        Some(0) => Err("limit is at least 1".into()),
+        most => Ok(most.unwrap_or(LIMIT) as usize),
+    }
+}
+
 /// Work queues, by address.
 pub fn queues(call: &Call, ctx: &mut Ctx<'_>) -> Step {
-    let most = match call.number("limit", LIMIT_MAX) {
-        Ok(Some(0)) => return wrong("limit is at least 1"),
-        Ok(most) => most.unwrap_or(LIMIT) as usize,
+    let most = match most_of(call) {
+        Ok(most) => most,
         Err(text) => return wrong(&text),
     };
     let after = call.param("after").cloned();
