@@ -72,7 +72,7 @@ use crate::journal::{AppendError, Class, Journal, Spot};
 use crate::topic::LeafId;
 
 use fanout::Target;
-use message::{Durability, Meter};
+use message::{Durability, Meter, Spares};
 use outbox::{Room, Want};
 use policy::{Event, Observer, Policy};
 use realm::Realm;
@@ -167,6 +167,7 @@ pub struct Hub {
     pub(crate) next_owner: u32,
     pub(crate) meter: Meter,
     pub(crate) stored: Meter,
+    pub(crate) spares: Spares,
     pub(crate) awake: Vec<ConnId>,
     pub(crate) unrecorded: Vec<SessionId>,
     pub(crate) unmarked: VecDeque<SessionId>,
@@ -244,6 +245,7 @@ impl Hub {
             next_owner: 1,
             stored: meter.part(),
             meter,
+            spares: Spares::default(),
             awake: Vec::new(),
             unrecorded: Vec::new(),
             unmarked: VecDeque::new(),
@@ -412,6 +414,7 @@ impl Hub {
 
     /// The end of a turn: one cumulative record for whatever was settled in it.
     pub fn commit(&mut self) {
+        self.spares.on_turn_over();
         self.write_marks();
         let mut left = Vec::new();
         while let Some(id) = self.unrecorded.pop() {

@@ -12,9 +12,9 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
-use bytes::BytesMut;
 use crossbeam_channel::{Receiver, Sender, bounded};
 
+use super::chunks::Chunks;
 use super::clock::Clock;
 use super::disk::Disk;
 use super::figures;
@@ -105,7 +105,7 @@ pub struct Driver {
     signals: Option<Signals>,
     reloads: Reloads,
     out: Outbound,
-    chunk: BytesMut,
+    chunks: Chunks,
     through: Box<[u8]>,
     events: Vec<Ready>,
     /// When the present turn began.
@@ -173,7 +173,7 @@ impl Driver {
             signals: parts.signals,
             reloads,
             out: Outbound::default(),
-            chunk: BytesMut::with_capacity(read),
+            chunks: Chunks::new(read),
             through: vec![0; read].into_boxed_slice(),
             events: Vec::with_capacity(1_024),
             began: None,
@@ -221,6 +221,7 @@ impl Driver {
             self.stop(now);
         }
         self.resume();
+        self.chunks.on_turn_over();
         Ok(())
     }
 
@@ -306,9 +307,14 @@ impl Driver {
         for at in 0..self.doors.len() {
             self.accept(now, at);
         }
+        let mut bytes = 0;
         for _ in 0..self.ready.len() {
+            // Those behind are first in the next turn.
+            if bytes >= READ_TURN {
+                break;
+            }
             let Some(conn) = self.ready.pop_front() else { break };
-            self.read(now, conn);
+            bytes += self.read(now, conn);
         }
     }
 
@@ -381,32 +387,38 @@ impl Driver {
         (socket.conn == conn).then_some(socket)
     }
 
-    /// One read of a connection whose turn it is.
-    fn read(&mut self, now: Now, conn: ConnId) {
+    /// One read of a connection whose turn it is; how many bytes came.
+    fn read(&mut self, now: Now, conn: ConnId) -> usize {
         let wanted = self.engine.wants_bytes(conn);
         let slot = self.sockets.get_mut(conn.index as usize).and_then(Option::as_mut);
-        let Some(socket) = slot.filter(|s| s.conn == conn) else { return };
+        let Some(socket) = slot.filter(|s| s.conn == conn) else { return 0 };
         socket.queued = false;
         if !socket.readable {
-            return;
+            return 0;
         }
         if !wanted {
             socket.paused = true;
-            return self.paused.push(conn);
+            self.paused.push(conn);
+            return 0;
         }
-        let got = socket.fill(&mut self.through, &mut self.chunk);
+        let (got, bytes) = socket.fill(&mut self.through);
         if got == Fill::More {
             socket.queued = true;
             self.ready.push_back(conn);
         }
-        if !self.chunk.is_empty() {
-            self.engine.on_bytes(now, conn, &mut self.chunk);
+        let came = bytes.len();
+        if came > 0 {
+            let mut chunk = self.chunks.take(came);
+            chunk.extend_from_slice(bytes);
+            self.engine.on_bytes(now, conn, &mut chunk);
+            self.chunks.put_back(chunk);
         }
         match got {
             Fill::Eof => self.engine.on_closed(now, conn, false),
             Fill::Broken => self.engine.on_closed(now, conn, true),
             Fill::More | Fill::Empty => {}
         }
+        came
     }
 
     /// The socket takes bytes again: what was left over goes first.
@@ -693,6 +705,9 @@ fn tell(sender: &Sender<Completion>, waker: &mio::Waker, completion: Completion)
     }
 }
 
+/// Bytes after which a turn reads no further: what is read is said on before more is read, while
+/// it is still near the processor, and nobody waits for a longer turn than that.
+const READ_TURN: usize = 128 << 10;
 /// Connections that speak by one reading of the clock.
 const READING: usize = 32;
 /// Between two looks at the process and its device while nobody is told under `$SYS`.
