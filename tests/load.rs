@@ -130,10 +130,10 @@ fn a_null_is_no_broker() {
 #[test]
 fn connections_come_by_a_schedule_and_from_many_addresses() {
     let null = Null::new(&[]);
-    let began = std::time::Instant::now();
     let result = load(&null, "connect -n 60 -r 200 -t 2 --bind 127.0.0.2,127.0.0.3");
-    assert!(began.elapsed() > Duration::from_millis(290), "60 at 200 a second");
     assert_eq!(result["connected"].as_f64(), Some(60.0), "{result}");
+    // The last of 60 is due after 295 ms; what is faster is no schedule.
+    assert!(result["connected_per_second"].as_f64() < Some(210.0), "{result}");
     assert!(result["generator_late_us_p99"].is_number(), "{result}");
 }
 

@@ -15,6 +15,7 @@ import json
 import os
 import platform
 import re
+import resource
 import shutil
 import signal
 import socket
@@ -545,6 +546,9 @@ def main():
     args.scratch = os.path.abspath(args.scratch or tempfile.mkdtemp(prefix="spindle-peers-"))
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(1))
     atexit.register(stop_all)
+    # 10,000 connections, for brokers that do not ask for more than they are given.
+    _, most = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (most, most))
     _, loads = machine()
     known, absent = brokers(args, args.scratch)
     STARTED.extend(known)

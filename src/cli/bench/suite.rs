@@ -283,8 +283,8 @@ impl Report {
             let three =
                 |[median, least, most]: [f64; 3]| format!("{median:.2} ({least:.2} to {most:.2})");
             let best = line.best.as_ref().map(|(name, it)| format!("{} {name}", three(*it)));
-            cells.push(best.unwrap_or("-".to_owned()));
-            cells.push(line.limit.map_or("-".to_owned(), three));
+            cells.push(best.unwrap_or_else(|| "-".to_owned()));
+            cells.push(line.limit.map_or_else(|| "-".to_owned(), three));
             grid.push(cells);
         }
         grid
