@@ -199,6 +199,22 @@ pub fn dial_from(
     own: std::net::IpAddr,
     to: std::net::SocketAddr,
 ) -> io::Result<std::net::TcpStream> {
+    dial_with(own, to, 0)
+}
+
+/// The same without waiting: the socket says by and by what became of it.
+pub fn dial_later_from(
+    own: std::net::IpAddr,
+    to: std::net::SocketAddr,
+) -> io::Result<std::net::TcpStream> {
+    dial_with(own, to, libc::SOCK_NONBLOCK)
+}
+
+fn dial_with(
+    own: std::net::IpAddr,
+    to: std::net::SocketAddr,
+    how: libc::c_int,
+) -> io::Result<std::net::TcpStream> {
     use std::net::SocketAddr;
     use std::os::fd::{FromRawFd, OwnedFd};
 
@@ -206,7 +222,7 @@ pub fn dial_from(
     // SAFETY: `socket` takes numbers; a descriptor it returns is ours and open.
     #[expect(unsafe_code, reason = "std cannot bind before it connects")]
     let socket = unsafe {
-        let fd = libc::socket(domain, libc::SOCK_STREAM | libc::SOCK_CLOEXEC, 0);
+        let fd = libc::socket(domain, libc::SOCK_STREAM | libc::SOCK_CLOEXEC | how, 0);
         if fd < 0 {
             return Err(io::Error::last_os_error());
         }
@@ -220,7 +236,10 @@ pub fn dial_from(
         if result == 0 { Ok(()) } else { Err(io::Error::last_os_error()) }
     };
     call(libc::bind, SocketAddr::new(own, 0))?;
-    call(libc::connect, to)?;
+    match call(libc::connect, to) {
+        Err(e) if e.raw_os_error() == Some(libc::EINPROGRESS) => {}
+        other => other?,
+    }
     Ok(std::net::TcpStream::from(socket))
 }
 
