@@ -27,11 +27,14 @@ use super::poller::{self, Poller, Ready, Whom};
 use super::reload::{Asker, Reloads, Renew, Street, Told};
 use super::signal::{Signal, Signals};
 use super::socket::{Drained, Fill, Socket};
+use super::spin::Spin;
 use super::stream::Stream;
 use super::sys;
+use super::tuning::Tuning;
 use super::workers::{VerifyJob, Workers};
 use crate::base::id::{ConnId, Ticket};
 use crate::base::outbound::Outbound;
+use crate::base::stats::Counter;
 use crate::base::time::{Deadline, Now};
 use crate::engine::{Completion, Effect, Engine};
 use crate::hub::admin::Operation;
@@ -70,6 +73,8 @@ pub struct Parts {
     pub notify: Option<Notify>,
     /// Keys the maps.
     pub seed: u64,
+    /// What is asked of the machine for the sake of latency.
+    pub tuning: Tuning,
 }
 
 /// How the loop ended.
@@ -108,6 +113,9 @@ pub struct Driver {
     chunks: Chunks,
     through: Box<[u8]>,
     events: Vec<Ready>,
+    spin: Spin,
+    /// Something happened in the present turn.
+    stirred: bool,
     /// When the present turn began.
     began: Option<Now>,
     /// When `$SYS` is due.
@@ -131,6 +139,7 @@ impl Driver {
     pub fn start(parts: Parts) -> io::Result<Self> {
         let Parts { mut engine, clock, poller, mut doors, storage, commands, controls, .. } = parts;
         engine.hub_mut().tails = Some(logging::tails());
+        let before = parts.tuning.begin()?;
         let (sender, answers) = bounded(ANSWERS);
         let answer = |sender: Sender<Completion>| {
             let waker = poller.waker();
@@ -148,7 +157,9 @@ impl Driver {
         for (name, door) in doors.iter_mut().enumerate() {
             door.register(&poller, name as u32)?;
         }
-        let reloads = Reloads::new(parts.reload, poller.waker());
+        let elsewhere = if before.is_empty() { Vec::new() } else { sys::affinity()? };
+        let reloads = Reloads::new(parts.reload, poller.waker(), elsewhere);
+        parts.tuning.begun(&before)?;
         if let Some(signals) = &parts.signals {
             signals.register(&poller)?;
         }
@@ -176,6 +187,8 @@ impl Driver {
             chunks: Chunks::new(read),
             through: vec![0; read].into_boxed_slice(),
             events: Vec::with_capacity(1_024),
+            spin: Spin::new(parts.tuning.spin_us),
+            stirred: false,
             began: None,
             sys_at: None,
             stopping: None,
@@ -236,9 +249,19 @@ impl Driver {
         } else {
             self.due()
         };
-        // Rounded up to a millisecond, or the last one would be spent spinning.
-        let limit = due.map(|at| Duration::from_millis(at.ms_left(now)));
-        self.poller.wait(limit, &mut self.events)?;
+        let stirred = std::mem::take(&mut self.stirred);
+        let now = if stirred && due.is_none_or(|due| due.0 > 0) {
+            self.look(now, due)?
+        } else {
+            self.events.clear();
+            now
+        };
+        if self.events.is_empty() {
+            // Rounded up to a millisecond, or the last one would be spent spinning.
+            let limit = due.map(|at| Duration::from_millis(at.ms_left(now)));
+            self.poller.wait(limit, &mut self.events)?;
+        }
+        self.stirred = due == Some(Deadline(0)) || !self.events.is_empty();
         let now = self.clock.now();
         self.began = Some(now);
         // What is due at once has no moment at which it should have been done.
@@ -247,6 +270,29 @@ impl Driver {
             self.engine.hub_mut().timings.record(Timing::Drift, late);
         }
         Ok(now)
+    }
+
+    /// Look for a while whether something comes, if that pays and nothing else is due; what time it
+    /// is then.
+    fn look(&mut self, now: Now, due: Option<Deadline>) -> io::Result<Now> {
+        self.events.clear();
+        let Some(until) = self.spin.until(now) else { return Ok(now) };
+        loop {
+            self.poller.wait(Some(Duration::ZERO), &mut self.events)?;
+            let now = self.clock.now();
+            let found = !self.events.is_empty();
+            if found || now.reached(until) {
+                self.spin.on_looked(now, found);
+                let what = if found { Counter::SpinsFound } else { Counter::SpinsMissed };
+                self.engine.hub_mut().stats.count(what);
+                return Ok(now);
+            }
+            // Cut short by what is due, a look says nothing about looking.
+            if due.is_some_and(|due| now.reached(due)) {
+                return Ok(now);
+            }
+            core::hint::spin_loop();
+        }
     }
 
     /// The next moment at which something is to be done although nothing happens.

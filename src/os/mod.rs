@@ -24,8 +24,10 @@ pub mod poller;
 pub mod reload;
 pub mod signal;
 pub mod socket;
+pub mod spin;
 pub mod stream;
 pub mod sys;
+pub mod tuning;
 pub mod workers;
 
 #[cfg(test)]
