@@ -9,6 +9,9 @@
 
 #[path = "support/pace.rs"]
 mod pace;
+#[path = "support/place.rs"]
+#[expect(dead_code, reason = "everybody here is in a hurry")]
+mod place;
 #[path = "support/report.rs"]
 mod report;
 #[path = "support/sched.rs"]

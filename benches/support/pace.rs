@@ -4,9 +4,12 @@
 //! They publish to themselves. A bench makes different things happen in windows that take turns;
 //! every message carries its window. Latency is counted twice: from sending, and from when the
 //! message was due, so that a talker who is late cannot hide it. On a shared machine the kinds of
-//! windows are compared with each other and with how windows of one kind differ. Absent on purpose:
-//! any opinion about which latency is a good one.
+//! windows are compared with each other and with how windows of one kind differ; and on each core a
+//! witness, who runs before everybody else there, wakes again and again and notes when the machine
+//! itself was not there, so that messages which only waited for the machine can be told from the
+//! others. Absent on purpose: any opinion about which latency is a good one.
 
+use crate::place;
 use crate::report;
 use crate::sched::{self, Times};
 use bytes::{Bytes, BytesMut};
@@ -31,6 +34,9 @@ pub(crate) const PASSWORD: &str = "a password";
 const THREADS: [&str; 4] = ["loop", "talk", "hear", "verify-0"];
 /// The first of the devices whose topics clients at work use.
 const APART: usize = 900_000;
+/// A witness wakes so often, and the machine was gone when it came so much later.
+const WAKE: Duration = Duration::from_micros(200);
+const GONE: u64 = 150_000;
 /// The longest packet.
 const LONGEST: usize = 1 << 20;
 
@@ -45,17 +51,23 @@ pub(crate) struct Pace {
     clock: Clock,
     mouth: JoinHandle<u64>,
     ears: JoinHandle<Vec<Heard>>,
+    witnesses: Vec<JoinHandle<Vec<Gap>>>,
     spent: Vec<Spent>,
     windows: u32,
 }
 
-/// A message that arrived: in which window it was sent, how late it was sent, how long it took.
+/// A message that arrived: in which window it was sent and when, how late that was, how long it
+/// took.
 #[derive(Clone, Copy)]
 struct Heard {
     window: u32,
+    sent: u64,
     late: u64,
     took: u64,
 }
+
+/// From when to when a core was gone.
+type Gap = (u64, u64);
 
 /// What the scheduler said of a kind of windows.
 #[derive(Clone, Copy, Default)]
@@ -79,7 +91,8 @@ impl Pace {
         let ears = named("hear", move || hear(tongue, clients, clock));
         let mouth = named("talk", move || talk(tongue, near, clock));
         let spent = vec![Spent::default(); kinds.len()];
-        Self { title, kinds, clock, mouth, ears, spent, windows: 0 }
+        let witnesses = ["0", "1"].map(|core| named("see", move || watch(core, clock))).into();
+        Self { title, kinds, clock, mouth, ears, witnesses, spent, windows: 0 }
     }
 
     /// A window of this kind, for as long as `run` takes; how many nanoseconds that was.
@@ -106,12 +119,15 @@ impl Pace {
         let sent = self.mouth.join().expect("somebody talked");
         let heard = self.ears.join().expect("somebody listened");
         assert_eq!(heard.len() as u64, sent, "all of it arrived");
+        let gaps = all_gaps(self.witnesses);
         let p99s = p99_of_windows(&heard, self.windows);
         for (kind, name) in self.kinds.iter().enumerate() {
             let of_kind = || heard.iter().filter(|h| h.window & 7 == kind as u32);
             let title = format!("{} {name}", self.title);
             say_times(&title, &of_kind().copied().collect::<Vec<_>>());
             say_beside(&title, kind as u32, &p99s);
+            let own = of_kind().filter(|h| !was_gone(&gaps, h));
+            say_own(&title, of_kind().count(), sorted(own.map(|h| h.took)));
             say_spent(&title, &self.spent[kind], of_kind().count() as u64);
         }
     }
@@ -217,11 +233,50 @@ fn hear(tongue: Tongue, clients: Vec<std::net::TcpStream>, clock: Clock) -> Vec<
                     let number =
                         |at: usize| body[at..].first_chunk().map_or(0, |b| u64::from_be_bytes(*b));
                     let (due, sent, window) = (number(0), number(8), (number(16) >> 32) as u32);
-                    heard.push(Heard { window, late: sent - due, took: now.saturating_sub(sent) });
+                    let (late, took) = (sent - due, now.saturating_sub(sent));
+                    heard.push(Heard { window, sent, late, took });
                 }
             }
         }
     }
+}
+
+/// Sleep again and again, before everybody else on this core, and note when that took too long.
+fn watch(core: &str, clock: Clock) -> Vec<Gap> {
+    place::stay_on(core);
+    place::go_first();
+    let mut gaps = Vec::new();
+    let mut before = clock.now().mono;
+    while WINDOW.load(Relaxed) != OVER {
+        thread::sleep(WAKE);
+        let now = clock.now().mono;
+        if now - before > WAKE.as_nanos() as u64 + GONE {
+            gaps.push((before, now));
+        }
+        before = now;
+    }
+    gaps
+}
+
+/// What all of them saw, in order and apart.
+fn all_gaps(witnesses: Vec<JoinHandle<Vec<Gap>>>) -> Vec<Gap> {
+    let seen = witnesses.into_iter().flat_map(|w| w.join().expect("somebody watched"));
+    let mut all: Vec<Gap> = seen.collect();
+    all.sort_unstable();
+    let mut apart: Vec<Gap> = Vec::new();
+    for gap in all {
+        match apart.last_mut() {
+            Some(last) if gap.0 <= last.1 => last.1 = last.1.max(gap.1),
+            _ => apart.push(gap),
+        }
+    }
+    apart
+}
+
+/// A core was gone while the message was on its way.
+fn was_gone(gaps: &[Gap], message: &Heard) -> bool {
+    let next = gaps.partition_point(|gap| gap.1 < message.sent);
+    gaps.get(next).is_some_and(|gap| gap.0 <= message.sent + message.took)
 }
 
 fn fill(stream: &mut TcpStream, input: &mut BytesMut) {
@@ -325,6 +380,16 @@ fn say_beside(title: &str, kind: u32, p99s: &[Option<(u32, u64)>]) {
             ratios.len()
         ));
     }
+}
+
+/// Messages on whose way no core was gone.
+fn say_own(title: &str, all: usize, times: Vec<u64>) {
+    let [p50, p99, p999] = [500, 990, 999].map(|n| at(&times, n));
+    let part = 100.0 * times.len() as f64 / all.max(1) as f64;
+    report::say(&format!(
+        "{title}, while the machine was there ({part:.1} of 100): p50 {p50} us, p99 {p99}, \
+         p99.9 {p999}"
+    ));
 }
 
 fn say_spent(title: &str, spent: &Spent, messages: u64) {

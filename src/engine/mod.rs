@@ -679,22 +679,26 @@ impl Engine {
         self.dirty.len()
     }
 
-    /// Encode what this connection says now into `out`, about one turn's share of it.
-    pub fn poll_transmit(&mut self, now: Now, conn: ConnId, out: &mut Outbound) {
+    /// Encode what this connection says now into `out`, about one turn's share of it. Answers
+    /// whether it has more to say and may, if there is time in this turn; what is kept and handed
+    /// over anew may not, because it is nobody's haste.
+    pub fn poll_transmit(&mut self, now: Now, conn: ConnId, out: &mut Outbound) -> bool {
         let budget = self.hub.limits.write_bytes_turn;
         self.consult(now, conn);
-        let Some(c) = self.conns.get_mut(conn) else { return };
+        let Some(c) = self.conns.get_mut(conn) else { return false };
         let before = out.len();
         let more = match c.link {
             Link::Plain => c.peer.poll_transmit(now, &mut self.hub, out, budget),
             Link::Wrapped(_) => self.say_wrapped(now, conn, out),
         };
-        let Some(c) = self.conns.get_mut(conn) else { return };
+        let Some(c) = self.conns.get_mut(conn) else { return false };
         self.hub.stats.add(Counter::BytesSent, (out.len() - before) as u64);
         if let Some(session) = c.peer.session() {
             self.hub.note_lag(session, false);
         }
-        if more && c.doom.is_none() {
+        let more = more && c.doom.is_none();
+        let haste = c.peer.session().is_none_or(|id| self.hub.share(id, budget) == budget);
+        if more {
             self.dirty.mark(conn, &mut c.marked);
         }
         if let Some(lsn) = c.peer.waits_for().filter(|lsn| *lsn > self.hub.synced()) {
@@ -705,6 +709,7 @@ impl Engine {
         self.end_if_said(now, conn);
         self.end_if_over(now, conn);
         self.gather_awake();
+        more && haste
     }
 
     /// The socket took only a part: say nothing more until it takes the rest.

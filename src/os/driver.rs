@@ -111,6 +111,8 @@ pub struct Driver {
     reloads: Reloads,
     out: Outbound,
     chunks: Chunks,
+    /// Who has more to say than its share.
+    more: VecDeque<ConnId>,
     through: Box<[u8]>,
     events: Vec<Ready>,
     spin: Spin,
@@ -185,6 +187,7 @@ impl Driver {
             reloads,
             out: Outbound::default(),
             chunks: Chunks::new(read),
+            more: VecDeque::new(),
             through: vec![0; read].into_boxed_slice(),
             events: Vec::with_capacity(1_024),
             spin: Spin::new(parts.tuning.spin_us),
@@ -542,37 +545,51 @@ impl Driver {
         }
     }
 
-    /// 5. Everybody who has something to say says one turn's share of it, in one write.
+    /// 5. Everybody who has something to say says one turn's share of it, in one write. Then those
+    ///    who have more, while the turn has room: one who is told what many say keeps up with them.
     ///    In a long turn the clock is read anew, so that what is measured here is true.
     fn speak(&mut self, mut now: Now) {
+        let mut said = 0;
         for n in 0..self.engine.dirty_len() {
             if n % READING == 0 {
                 now = self.clock.now();
             }
-            let Some(conn) = self.engine.poll_dirty() else { return };
+            let Some(conn) = self.engine.poll_dirty() else { break };
             if self.engine.is_local(conn) {
                 self.locals.speak(now, &mut self.engine, conn);
-                continue;
-            }
-            self.out.clear();
-            self.engine.poll_transmit(now, conn, &mut self.out);
-            if self.out.is_empty() {
-                continue;
-            }
-            let slot = self.sockets.get_mut(conn.index as usize).and_then(Option::as_mut);
-            let Some(socket) = slot.filter(|s| s.conn == conn) else { continue };
-            match socket.drain(&self.out) {
-                Drained::All => {}
-                Drained::Part(done) => {
-                    socket.keep(&self.out, done);
-                    if !core::mem::replace(&mut socket.behind, true) {
-                        self.behind.push(conn);
-                    }
-                    self.engine.on_blocked(now, conn);
-                }
-                Drained::Broken => self.engine.on_closed(now, conn, true),
+            } else {
+                said += self.say(now, conn);
             }
         }
+        while said < SPEAK_TURN
+            && let Some(conn) = self.more.pop_front()
+        {
+            said += self.say(now, conn);
+        }
+        self.more.clear();
+    }
+
+    /// Its share of this turn; how many bytes. If it may say more in this turn, it is remembered.
+    fn say(&mut self, now: Now, conn: ConnId) -> usize {
+        self.out.clear();
+        let more = self.engine.poll_transmit(now, conn, &mut self.out);
+        let slot = self.sockets.get_mut(conn.index as usize).and_then(Option::as_mut);
+        let Some(socket) = slot.filter(|s| s.conn == conn && !self.out.is_empty()) else {
+            return 0;
+        };
+        match socket.drain(&self.out) {
+            Drained::All if more => self.more.push_back(conn),
+            Drained::All => {}
+            Drained::Part(done) => {
+                socket.keep(&self.out, done);
+                if !core::mem::replace(&mut socket.behind, true) {
+                    self.behind.push(conn);
+                }
+                self.engine.on_blocked(now, conn);
+            }
+            Drained::Broken => self.engine.on_closed(now, conn, true),
+        }
+        self.out.len()
     }
 
     /// 6. Who is over: last words, then the slot is free; the socket may wait for its peer.
@@ -754,6 +771,8 @@ fn tell(sender: &Sender<Completion>, waker: &mio::Waker, completion: Completion)
 /// Bytes after which a turn reads no further: what is read is said on before more is read, while
 /// it is still near the processor, and nobody waits for a longer turn than that.
 const READ_TURN: usize = 128 << 10;
+/// Bytes up to which those may go on in a turn who have more to say than their share.
+const SPEAK_TURN: usize = 256 << 10;
 /// Connections that speak by one reading of the clock.
 const READING: usize = 32;
 /// Between two looks at the process and its device while nobody is told under `$SYS`.
