@@ -228,7 +228,8 @@ impl Engine {
     }
 
     /// What only the street knows, for whoever asks.
-    pub fn set_outside(&mut self, outside: Outside) {
+    pub fn set_outside(&mut self, now: Now, outside: Outside) {
+        self.hub.watch_growth(now);
         let connected = self.clients();
         self.outside = Outside { connected, ..outside };
     }

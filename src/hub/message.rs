@@ -158,6 +158,24 @@ pub struct Charge {
     meter: Meter,
 }
 
+impl Charge {
+    /// It is so many bytes now.
+    pub fn set(&mut self, bytes: usize) {
+        for used in core::iter::once(&self.meter.used).chain(&self.meter.whole) {
+            // Added first: the sum never goes below what is there.
+            used.fetch_add(bytes, Ordering::Relaxed);
+            used.fetch_sub(self.bytes, Ordering::Relaxed);
+        }
+        self.bytes = bytes;
+    }
+
+    /// Bytes.
+    #[must_use]
+    pub fn bytes(&self) -> usize {
+        self.bytes
+    }
+}
+
 impl Drop for Charge {
     fn drop(&mut self) {
         for used in core::iter::once(&self.meter.used).chain(&self.meter.whole) {
