@@ -41,6 +41,7 @@ use crate::os::poller::Poller;
 use crate::os::reload::Renew;
 use crate::os::signal::Signals;
 use crate::os::sys;
+use crate::os::tuning::Tuning;
 use crate::proto::Speak;
 use crate::topic::{Dialect, Star};
 
@@ -188,6 +189,7 @@ pub struct Builder {
     admins: Admins,
     shown: Bytes,
     reloader: Option<Reloader>,
+    tuning: Tuning,
 }
 
 impl Builder {
@@ -291,6 +293,13 @@ impl Builder {
         self
     }
 
+    /// What to ask of the machine, so that messages wait less.
+    #[must_use]
+    pub fn tuning(mut self, tuning: Tuning) -> Self {
+        self.tuning = tuning;
+        self
+    }
+
     /// Obey these signals; they were caught before the first thread was started.
     #[must_use]
     pub fn signals(mut self, signals: Signals) -> Self {
@@ -331,6 +340,7 @@ impl Builder {
         let wraps = plan.wraps()?;
         // First of all, so that a second process is told what is wrong and not a consequence.
         let data = self.journal.as_deref().map(Directory::open).transpose().map_err(Error::Data)?;
+        let data = data.map(|data| data.prefault(self.tuning.prefault > 0));
         let doors = listen::bind(&self.listen, self.passed, open && !self.anonymous)?;
         let workers = self.workers.unwrap_or_else(spare_cores);
         let limits = bounded_by_system(self.limits, workers)?;
@@ -349,7 +359,8 @@ impl Builder {
         let listeners = listen::listeners(&self.listen, level, &wraps, &self.trusted);
         let (commands, asked) = bounded(QUESTIONS);
         let (controls, reported) = bounded(REPORTS);
-        let poller = Poller::new()?;
+        let mut poller = Poller::new()?;
+        self.tuning.try_all(&mut poller, &doors)?;
         let handle = Handle { commands, controls, waker: poller.waker() };
         let mut engine = Engine::new(hub, listeners, seed);
         engine.set_admins(self.admins);
@@ -384,6 +395,7 @@ impl Builder {
             notify: self.notify,
             reload: Some(reload),
             seed,
+            tuning: self.tuning,
         };
         Ok(Broker { parts, handle, report })
     }
@@ -449,6 +461,7 @@ impl Broker {
             admins: Admins::default(),
             shown: Bytes::new(),
             reloader: None,
+            tuning: Tuning::default(),
         }
     }
 

@@ -758,6 +758,6 @@ fn no_more_is_under_way_than_a_broker_allows() {
         stream.read(&mut all).unwrap()
     });
     assert_eq!(load(&url, "retained -c 10 -V 5").status.code(), Some(1), "it hung up");
-    // Head, topic (bench/, eight digits, /0), packet id, no properties, payload.
-    assert_eq!(broker.join().unwrap(), 2 * (2 + 2 + 16 + 2 + 1 + 64));
+    // Head, topic (bench/, eight digits, /0000/x/0000), packet id, no properties, payload.
+    assert_eq!(broker.join().unwrap(), 2 * (2 + 2 + 26 + 2 + 1 + 64));
 }

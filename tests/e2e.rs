@@ -10,6 +10,8 @@ mod admin;
 mod kill;
 #[path = "e2e/kill_mqtt.rs"]
 mod kill_mqtt;
+#[path = "e2e/latency.rs"]
+mod latency;
 #[path = "e2e/mqtt.rs"]
 mod mqtt;
 #[path = "e2e/process.rs"]

@@ -85,6 +85,10 @@ counters! {
     JournalSyncs, "journal_syncs_total";
     /// Answers of threads whose asker had gone.
     StaleAnswers, "stale_answers_total";
+    /// Times the loop looked again before it slept, and something came.
+    SpinsFound, "spins_found_total";
+    /// Times the loop looked again before it slept, and nothing came.
+    SpinsMissed, "spins_missed_total";
 }
 
 /// Counts that are told apart by one word, or by two.

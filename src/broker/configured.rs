@@ -31,7 +31,7 @@ impl Builder {
         if let Some(threads) = settings.workers {
             builder = builder.workers(threads);
         }
-        builder = builder.admin(settings.admin.admins());
+        builder = builder.tuning(settings.tuning.clone()).admin(settings.admin.admins());
         builder.shown = Bytes::from(config.json(true));
         builder.shared_tls(settings.tls.as_ref())
     }

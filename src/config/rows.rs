@@ -90,6 +90,66 @@ pub(super) const KEYS: &[Key] = &[
     .restart(),
     Key::new(
         Root,
+        "spin_us",
+        Number,
+        "0",
+        "Microseconds for which the loop looks for more before it sleeps, for as long as that \
+         mostly finds something: messages wait less, for the time of a core. 10000 at most; 0: it \
+         sleeps at once.",
+    )
+    .flag("spin-us")
+    .restart(),
+    Key::new(
+        Root,
+        "busy_poll_us",
+        Number,
+        "0",
+        "Microseconds for which the system asks the network card instead of waiting for its \
+         interrupt (SO_BUSY_POLL, and the same for the wait where Linux is 6.9 or later). For \
+         cards only, not for loopback; 0: not at all.",
+    )
+    .flag("busy-poll-us")
+    .restart(),
+    Key::new(
+        Root,
+        "cpu",
+        Text,
+        "",
+        "The core the loop runs on, as a number; without one, where the system puts it.",
+    )
+    .flag("cpu")
+    .restart(),
+    Key::new(
+        Root,
+        "worker_cpus",
+        Text,
+        "",
+        "The cores of all other threads (disk, passwords, reload), as in \"2,4-7\"; without any, \
+         where the system puts them.",
+    )
+    .flag("worker-cpus")
+    .restart(),
+    Key::new(
+        Root,
+        "mlock",
+        Flag,
+        "false",
+        "Keep all memory of the process in memory, what it has and what it will have.",
+    )
+    .flag("mlock")
+    .restart(),
+    Key::new(
+        Root,
+        "prefault_mb",
+        Number,
+        "0",
+        "MiB of heap to take from the system and touch at the start, and never to give back; with \
+         any, the pages of journal segments are mapped ahead too. Needs glibc.",
+    )
+    .flag("prefault-mb")
+    .restart(),
+    Key::new(
+        Root,
         "sys_interval",
         Number,
         "10",

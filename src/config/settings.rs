@@ -18,6 +18,8 @@ use crate::broker::Listen;
 use crate::hub::gate::{self, Admins, Role, Token};
 use crate::hub::message::Durability;
 use crate::os::logging::Form;
+use crate::os::spin::SPIN_US_MAX;
+use crate::os::tuning::{self, Tuning};
 
 /// Everything, read.
 #[derive(Clone, Debug)]
@@ -42,6 +44,8 @@ pub struct Settings {
     pub log: Log,
     /// Threads for passwords; nothing: as many as cores, but one.
     pub workers: Option<usize>,
+    /// What is asked of the machine for the sake of latency.
+    pub tuning: Tuning,
     /// Every bound.
     pub limits: Limits,
     /// The way in for administrators.
@@ -135,6 +139,7 @@ impl Settings {
             tls,
             log: of.log(),
             workers: (workers > 0).then(|| usize::try_from(workers).unwrap_or(usize::MAX)),
+            tuning: of.tuning(),
             limits: of.limits(),
             admin: of.admin(),
         };
@@ -162,6 +167,8 @@ impl Settings {
     }
 }
 
+/// The most memory to have ahead of time: more is a mistake of units.
+const PREFAULT_MB_MAX: u64 = 1 << 20;
 /// Where listeners are when none are given: the ports the protocols have always had.
 const LISTEN: [&str; 2] = ["prx1://127.0.0.1:52909", "mqtt://127.0.0.1:1883"];
 
@@ -231,6 +238,44 @@ impl Reading<'_> {
             },
             file: self.path(Section::Log, "file"),
         }
+    }
+
+    fn tuning(&mut self) -> Tuning {
+        let mut cores = |name| {
+            let entry = self.entry(Section::Root, name)?;
+            let text = entry.value.text();
+            let read = tuning::cores(&text);
+            let read = match read {
+                Ok(cores) if name == "cpu" && cores.len() > 1 => {
+                    Err("one core, not several".into())
+                }
+                other => other,
+            };
+            read.map_err(|why| self.fault(&entry.origin, format!("{name}: {why}"))).ok()
+        };
+        let cpu = cores("cpu").and_then(|cores| cores.first().copied());
+        let worker_cpus = cores("worker_cpus").unwrap_or_default();
+        let busy = self.at_most(Section::Root, "busy_poll_us", SPIN_US_MAX);
+        let heap_mb = self.at_most(Section::Root, "prefault_mb", PREFAULT_MB_MAX);
+        Tuning {
+            spin_us: self.at_most(Section::Root, "spin_us", SPIN_US_MAX),
+            busy_poll_us: u32::try_from(busy).unwrap_or(u32::MAX),
+            cpu,
+            worker_cpus,
+            lock: self.flag(Section::Root, "mlock"),
+            prefault: usize::try_from(heap_mb << 20).unwrap_or(usize::MAX),
+        }
+    }
+
+    /// A number that makes no sense beyond a bound.
+    fn at_most(&mut self, section: Section, name: &'static str, most: u64) -> u64 {
+        let n = self.number(section, name);
+        if n > most
+            && let Some(entry) = self.entry(section, name)
+        {
+            self.fault(&entry.origin, format!("{name} is at most {most}, not {n}"));
+        }
+        n.min(most)
     }
 
     fn limits(&mut self) -> Limits {

@@ -42,9 +42,10 @@ impl Hub {
     pub fn next(&mut self, now: Now, id: SessionId) -> Option<Delivery> {
         let checks = self.policy.checks_receive();
         loop {
-            let replayed = self.replay_some(now, id);
-            let short = self.reads_are_short();
-            if self.sessions.get(id)?.outbox.has_unsynced() && self.waits_for_disk(id) {
+            let s = self.sessions.get(id)?;
+            let (rare, unsynced) = (!s.replays.is_empty(), s.outbox.has_unsynced());
+            let replayed = rare && self.replay_some(now, id);
+            if unsynced && self.waits_for_disk(id) {
                 return None;
             }
             let s = self.sessions.get_mut(id)?;
@@ -81,7 +82,7 @@ impl Hub {
                     return Some(d);
                 }
                 Next::Read(want) => {
-                    if short {
+                    if self.reads_are_short() {
                         self.go_hungry(id);
                     } else {
                         self.read_session(id, want);
@@ -93,6 +94,11 @@ impl Hub {
                 Next::Nothing => return None,
             }
         }
+    }
+
+    /// A delivery was handed over. What it carried may be over.
+    pub fn done(&mut self, delivery: Delivery) {
+        self.spares.take_back(delivery.message);
     }
 
     /// Must what comes next wait for the disk? Its session is woken when the disk has moved on.
@@ -127,7 +133,10 @@ impl Hub {
     /// The reader acknowledged a packet id. False: no such delivery is in flight.
     pub fn settle(&mut self, id: SessionId, packet: u16) -> bool {
         let Some(s) = self.sessions.get_mut(id) else { return false };
-        let Some(ord) = s.outbox.settle(packet) else { return false };
+        let Some((ord, kept)) = s.outbox.settle(packet) else { return false };
+        if let Some(kept) = kept {
+            self.done(kept);
+        }
         self.unowe(id, ord);
         // Room in the window: what waited for it may go.
         self.wake(id);

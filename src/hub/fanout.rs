@@ -19,7 +19,7 @@ use crate::journal::record::{MessageRef, Owed, Record};
 use crate::journal::{Class, Journal, Spot};
 use crate::topic::Topic;
 
-use super::message::{Delivery, Durability, Message, Publication, SubIds};
+use super::message::{Delivery, Durability, Like, Message, Meter, Publication, SubIds};
 use super::outbox::Pushed;
 use super::policy::{Access, Event};
 use super::retained::{KEPT_BYTES, Kept};
@@ -162,6 +162,7 @@ impl Hub {
             }
             let qos = p.qos.min(member.opts.qos).min(2);
             let sub = (member.opts.id != 0).then_some(member.opts.id);
+            let named = sub.is_some() || group.is_some();
             let seen = (s.stamp.0 == self.publish_no).then_some(s.stamp.1 as usize);
             if let Some(t) = seen.and_then(|at| self.targets.get_mut(at)) {
                 t.qos = t.qos.max(qos);
@@ -190,7 +191,8 @@ impl Hub {
                 qos,
                 retain: p.retain && member.opts.as_published,
                 shared: group.is_some(),
-                subs: sub.into_iter().chain(group).collect(),
+                // Nearly always nothing: said so, it costs nothing.
+                subs: if named { sub.into_iter().chain(group).collect() } else { SubIds::new() },
             });
         }
     }
@@ -411,8 +413,9 @@ impl Hub {
         let mut targets = core::mem::take(&mut self.targets);
         let room = self.session_room();
         let mut shared: Option<Arc<Message>> = None;
-        let mut durable = 0;
+        let (mut durable, mut left) = (0, targets.len());
         for t in targets.drain(..) {
+            left -= 1;
             let Some(s) = self.sessions.get_mut(t.session) else { continue };
             let lsn: Option<Lsn> = match (t.owner, t.qos) {
                 (Some(_), 1..) if !spots.is_empty() => {
@@ -426,11 +429,15 @@ impl Hub {
                 self.stats.count(Loss::Away.counter());
                 continue;
             }
-            let apart = self.apart;
-            let message =
-                shared.get_or_insert_with(|| Arc::new(message_of(now, p, &self.meter, apart)));
+            let message = match shared.take() {
+                Some(message) => message,
+                None => self.spares.make(&self.meter, weight(p), like(now, p, self.apart)),
+            };
+            if left > 0 {
+                shared = Some(Arc::clone(&message));
+            }
             let delivery = Delivery {
-                message: Arc::clone(message),
+                message,
                 ord: 0,
                 qos: t.qos,
                 retain: t.retain,
@@ -459,11 +466,13 @@ impl Hub {
                 self.limited(now, &user, limit);
                 continue;
             }
+            if let (Some(conn), false) = (s.conn, core::mem::replace(&mut s.marked, attached)) {
+                self.awake.push(conn);
+            }
             if full {
                 let user = self.label_of(Some(t.session));
                 self.limited(now, &user, Limit::inflight_max);
             }
-            self.wake(t.session);
         }
         self.targets = targets;
     }
@@ -471,19 +480,25 @@ impl Hub {
 
 /// The shared form of a publication. `apart`: it will outlive the turn, so it must not keep a
 /// read buffer alive.
-pub(crate) fn message_of(
-    now: Now,
-    p: &Publication,
-    meter: &super::message::Meter,
-    apart: bool,
-) -> Message {
+pub(crate) fn message_of(now: Now, p: &Publication, meter: &Meter, apart: bool) -> Message {
+    let Like { topic, body, props, qos, born, came, expires } = like(now, p, apart);
+    let charge = meter.charge(weight(p));
+    Message { topic, body, props, qos, born, came, expires, charge }
+}
+
+fn like(now: Now, p: &Publication, apart: bool) -> Like {
     let (topic, body, props) = if apart {
         let body = Bytes::copy_from_slice(&p.body);
         (p.topic.detached(), body, Bytes::copy_from_slice(&p.props))
     } else {
-        (p.topic.clone(), p.body.clone(), p.props.clone())
+        let props = if p.props.is_empty() { Bytes::new() } else { p.props.clone() };
+        (p.topic.clone(), p.body.clone(), props)
     };
-    let charge = meter.charge(p.body.len() + p.props.len() + p.topic.text().len() + 64);
     let (qos, expires) = (p.qos, p.expires);
-    Message { topic, body, props, qos, born: now.wall, came: now.mono, expires, charge }
+    Like { topic, body, props, qos, born: now.wall, came: now.mono, expires }
+}
+
+/// What it weighs on the memory budget.
+fn weight(p: &Publication) -> usize {
+    p.body.len() + p.props.len() + p.topic.text().len() + 64
 }

@@ -159,29 +159,100 @@ pub struct Charge {
 }
 
 impl Charge {
-    /// It is so many bytes now.
-    pub fn set(&mut self, bytes: usize) {
+    /// Take up `bytes` instead of what it took up.
+    pub(crate) fn set(&mut self, bytes: usize) {
         for used in core::iter::once(&self.meter.used).chain(&self.meter.whole) {
-            // Added first: the sum never goes below what is there.
-            used.fetch_add(bytes, Ordering::Relaxed);
-            used.fetch_sub(self.bytes, Ordering::Relaxed);
+            used.fetch_add(bytes.wrapping_sub(self.bytes), Ordering::Relaxed);
         }
         self.bytes = bytes;
     }
 
-    /// Bytes.
-    #[must_use]
-    pub fn bytes(&self) -> usize {
+    /// What it takes up.
+    pub(crate) fn bytes(&self) -> usize {
         self.bytes
     }
 }
 
 impl Drop for Charge {
     fn drop(&mut self) {
-        for used in core::iter::once(&self.meter.used).chain(&self.meter.whole) {
-            used.fetch_sub(self.bytes, Ordering::Relaxed);
+        self.set(0);
+    }
+}
+
+/// Messages that are over. The next ones are made in their place: on a busy broker a message needs
+/// no memory of its own but the buffer it was read into. What no turn needs is given back bit by
+/// bit.
+#[derive(Debug, Default)]
+pub(crate) struct Spares {
+    all: Vec<Arc<Message>>,
+    /// The fewest that were left in this turn.
+    least: usize,
+}
+
+/// Kept for the next ones, at most.
+const SPARES: usize = 8_192;
+/// A spare keeps its topic; one with a longer text than this is let go.
+const SPARE_TEXT: usize = 64;
+
+impl Spares {
+    /// A message; its weight counts on `meter`, on which that of every spare did.
+    pub(crate) fn make(&mut self, meter: &Meter, bytes: usize, like: Like) -> Arc<Message> {
+        let Like { topic, body, props, qos, born, came, expires } = like;
+        let spare = self.all.pop();
+        self.least = self.least.min(self.all.len());
+        if let Some(mut spare) = spare
+            && let Some(m) = Arc::get_mut(&mut spare)
+        {
+            (m.topic, m.body, m.props, m.qos) = (topic, body, props, qos);
+            (m.born, m.came, m.expires) = (born, came, expires);
+            m.charge.set(bytes);
+            return spare;
+        }
+        let charge = meter.charge(bytes);
+        Arc::new(Message { topic, body, props, qos, born, came, expires, charge })
+    }
+
+    /// Somebody is done with it. If nobody else holds it, it is over.
+    pub(crate) fn take_back(&mut self, mut message: Arc<Message>) {
+        if self.all.len() >= SPARES {
+            return;
+        }
+        if let Some(m) = Arc::get_mut(&mut message)
+            && m.charge.meter.whole.is_none()
+            && m.topic.text().len() <= SPARE_TEXT
+        {
+            (m.body, m.props) = (Bytes::new(), Bytes::new());
+            m.charge.set(0);
+            self.all.push(message);
         }
     }
+
+    /// A turn is over: of those it did not need, some are not needed.
+    pub(crate) fn on_turn_over(&mut self) {
+        let unneeded = self.least.div_ceil(64);
+        self.all.truncate(self.all.len() - unneeded);
+        self.least = self.all.len();
+        if self.all.is_empty() {
+            self.all = Vec::new();
+        }
+    }
+
+    /// How many there are.
+    #[cfg(test)]
+    pub(crate) fn len(&self) -> usize {
+        self.all.len()
+    }
+}
+
+/// What a message is made of.
+pub(crate) struct Like {
+    pub(crate) topic: Topic,
+    pub(crate) body: Bytes,
+    pub(crate) props: Bytes,
+    pub(crate) qos: u8,
+    pub(crate) born: u64,
+    pub(crate) came: u64,
+    pub(crate) expires: u64,
 }
 
 /// What an acknowledgement of a publish waits for.
@@ -193,4 +264,66 @@ pub enum Durability {
     Os,
     /// The record is on the device: survives the loss of power.
     Disk,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn like(text: &str, body: &Bytes) -> Like {
+        let topic = Topic::split(Bytes::copy_from_slice(text.as_bytes()), b'/');
+        let (body, props) = (body.clone(), Bytes::new());
+        Like { topic, body, props, qos: 1, born: 1, came: 2, expires: 3 }
+    }
+
+    #[test]
+    fn a_message_is_made_in_place_of_one_that_is_over() {
+        let (mut spares, meter) = (Spares::default(), Meter::default());
+        let body = Bytes::from(vec![7; 100]);
+        let first = spares.make(&meter, 10, like("a/b", &body));
+        let at = Arc::as_ptr(&first);
+        let other = Arc::clone(&first);
+        spares.take_back(first);
+        assert_eq!((spares.len(), meter.used()), (0, 10), "somebody holds it");
+        spares.take_back(other);
+        assert_eq!((spares.len(), meter.used()), (1, 0));
+        assert!(body.is_unique(), "a spare holds no buffer");
+        let second = spares.make(&meter, 30, like("c", &body));
+        assert_eq!((Arc::as_ptr(&second), spares.len(), meter.used()), (at, 0, 30));
+        assert_eq!((second.topic.text(), &second.body), (&Bytes::from_static(b"c"), &body));
+        assert_eq!((second.qos, second.born, second.came, second.expires), (1, 1, 2, 3));
+        drop(second);
+        assert_eq!(meter.used(), 0);
+    }
+
+    #[test]
+    fn what_weighs_on_another_meter_or_is_long_is_no_spare() {
+        let (mut spares, meter) = (Spares::default(), Meter::default());
+        let stored = spares.make(&meter.part(), 10, like("a", &Bytes::new()));
+        spares.take_back(stored);
+        let long = spares.make(&meter, 10, like(&"a".repeat(SPARE_TEXT + 1), &Bytes::new()));
+        spares.take_back(long);
+        assert_eq!((spares.len(), meter.used()), (0, 0));
+    }
+
+    #[test]
+    fn spares_that_no_turn_needs_are_given_back() {
+        let (mut spares, meter) = (Spares::default(), Meter::default());
+        let turn = |spares: &mut Spares, n: usize| {
+            let all: Vec<_> =
+                (0..n).map(|_| spares.make(&meter, 1, like("a", &Bytes::new()))).collect();
+            spares.on_turn_over();
+            all.into_iter().for_each(|message| spares.take_back(message));
+        };
+        for _ in 0..50 {
+            turn(&mut spares, 1_000);
+        }
+        assert!(spares.len() >= 1_000 - 1_000 / 32, "{}: what is needed stays", spares.len());
+        for _ in 0..1_000 {
+            turn(&mut spares, 1);
+        }
+        assert!(spares.len() <= 2, "{}", spares.len());
+        turn(&mut spares, 2 * SPARES);
+        assert_eq!(spares.len(), SPARES);
+    }
 }

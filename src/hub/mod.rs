@@ -76,7 +76,7 @@ use crate::topic::LeafId;
 use ages::Ages;
 use fanout::Target;
 use growth::Growth;
-use message::{Durability, Meter};
+use message::{Durability, Meter, Spares};
 use outbox::{Room, Want};
 use policy::{Event, Observer, Policy};
 use realm::Realm;
@@ -176,6 +176,7 @@ pub struct Hub {
     pub(crate) ages: Ages,
     /// How fast the journal grows; whoever drives the machine looks now and then.
     pub growth: Growth,
+    pub(crate) spares: Spares,
     pub(crate) awake: Vec<ConnId>,
     pub(crate) unrecorded: Vec<SessionId>,
     pub(crate) unmarked: VecDeque<SessionId>,
@@ -256,6 +257,7 @@ impl Hub {
             ages: Ages::default(),
             growth: Growth::default(),
             meter,
+            spares: Spares::default(),
             awake: Vec::new(),
             unrecorded: Vec::new(),
             unmarked: VecDeque::new(),
@@ -447,6 +449,7 @@ impl Hub {
 
     /// The end of a turn: one cumulative record for whatever was settled in it.
     pub fn commit(&mut self) {
+        self.spares.on_turn_over();
         self.write_marks();
         let mut left = Vec::new();
         while let Some(id) = self.unrecorded.pop() {

@@ -412,8 +412,12 @@ impl Outbox {
 
     fn fly(&mut self, flight: Flight) {
         // Volatile debts may fly after younger durable ones: keep the order by ordinal.
-        let at = self.flights.partition_point(|f| f.ord < flight.ord);
-        self.flights.insert(at, flight);
+        if self.flights.back().is_none_or(|last| last.ord < flight.ord) {
+            self.flights.push_back(flight);
+        } else {
+            let at = self.flights.partition_point(|f| f.ord < flight.ord);
+            self.flights.insert(at, flight);
+        }
         self.aloft += 1;
     }
 
@@ -488,17 +492,26 @@ impl Outbox {
         self.cursor
     }
 
-    /// The reader acknowledged `id`. Says which ordinal that settles, if it is in flight.
-    pub fn settle(&mut self, id: u16) -> Option<u64> {
+    /// The reader acknowledged `id`. Says which ordinal that settles, if it is in flight, and gives
+    /// back what was kept to be sent again.
+    pub fn settle(&mut self, id: u16) -> Option<(u64, Option<Delivery>)> {
         let ord = self.ord_of(id)?;
-        self.settle_ord(ord).then_some(ord)
+        Some((ord, self.land(ord)?))
+    }
+
+    /// Where this ordinal flies. Readers acknowledge in order, so it is nearly always the first.
+    fn flight_of(&self, ord: u64) -> Option<usize> {
+        match self.flights.front() {
+            Some(first) if first.ord == ord => Some(0),
+            _ => self.flights.binary_search_by_key(&ord, |f| f.ord).ok(),
+        }
     }
 
     /// The ordinal that has this id in flight, if one has.
     fn ord_of(&self, id: u16) -> Option<u64> {
         let volatile = u64::from(id) > IDS;
         let (kind, ids) = if volatile { (VOLATILE, VOLATILE_IDS) } else { (0, IDS) };
-        let at = self.flights.partition_point(|f| f.ord < kind);
+        let at = if volatile { self.flights.partition_point(|f| f.ord < kind) } else { 0 };
         let first = self.flights.get(at)?.ord;
         Some(first + (u64::from(id) + ids - u64::from(id_of(first))) % ids)
     }
@@ -507,14 +520,14 @@ impl Outbox {
     #[must_use]
     pub fn flying(&self, id: u16) -> Option<(u64, u8, bool)> {
         let ord = self.ord_of(id)?;
-        let at = self.flights.binary_search_by_key(&ord, |f| f.ord).ok()?;
+        let at = self.flight_of(ord)?;
         let flight = self.flights.get(at).filter(|f| !f.settled)?;
         Some((ord, flight.qos, flight.released))
     }
 
     /// The reader received it; only the end of the exchange is still to come.
     pub fn release(&mut self, ord: u64) {
-        let Ok(at) = self.flights.binary_search_by_key(&ord, |f| f.ord) else { return };
+        let Some(at) = self.flight_of(ord) else { return };
         let Some(flight) = self.flights.get_mut(at) else { return };
         flight.released = true;
         let weight = core::mem::take(&mut flight.weight) as usize;
@@ -524,20 +537,22 @@ impl Outbox {
 
     /// Settle an ordinal in flight; false when it is not, or was settled before.
     pub fn settle_ord(&mut self, ord: u64) -> bool {
-        let Ok(at) = self.flights.binary_search_by_key(&ord, |f| f.ord) else { return false };
-        let Some(flight) = self.flights.get_mut(at) else { return false };
-        if flight.settled {
-            return false;
-        }
+        self.land(ord).is_some()
+    }
+
+    fn land(&mut self, ord: u64) -> Option<Option<Delivery>> {
+        let at = self.flight_of(ord)?;
+        let flight = self.flights.get_mut(at).filter(|f| !f.settled)?;
         flight.settled = true;
         self.aloft -= 1;
         let weight = flight.weight as usize;
-        self.live_bytes -= flight.volatile.take().map_or(0, |d| d.message.weight());
+        let kept = flight.volatile.take();
+        self.live_bytes -= kept.as_ref().map_or(0, |d| d.message.weight());
         self.wait_for(self.waiting_bytes().saturating_sub(weight));
         while self.flights.front().is_some_and(|f| f.settled) {
             self.flights.pop_front();
         }
-        true
+        Some(kept)
     }
 
     /// Handed to the present connection and not settled.

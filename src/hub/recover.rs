@@ -277,14 +277,13 @@ impl Hub {
         for ((realm, topic), value) in kept {
             self.recover_value(realm, topic, value);
         }
-        self.ages.settled();
     }
 
     fn own_all(&mut self, outbox: &Outbox) {
         let (Some(ledger), Some(journal)) = (&outbox.ledger, &mut self.journal) else { return };
         for (segment, refs) in ledger.segments() {
             journal.own(segment, refs);
-            self.ages.owe(segment, refs, u64::MAX);
+            self.ages.owed_before(segment, refs);
         }
     }
 

@@ -12,9 +12,9 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
-use bytes::BytesMut;
 use crossbeam_channel::{Receiver, Sender, bounded};
 
+use super::chunks::Chunks;
 use super::clock::Clock;
 use super::disk::Disk;
 use super::figures;
@@ -27,11 +27,14 @@ use super::poller::{self, Poller, Ready, Whom};
 use super::reload::{Asker, Reloads, Renew, Street, Told};
 use super::signal::{Signal, Signals};
 use super::socket::{Drained, Fill, Socket};
+use super::spin::Spin;
 use super::stream::Stream;
 use super::sys;
+use super::tuning::Tuning;
 use super::workers::{VerifyJob, Workers};
 use crate::base::id::{ConnId, Ticket};
 use crate::base::outbound::Outbound;
+use crate::base::stats::Counter;
 use crate::base::time::{Deadline, Now};
 use crate::engine::{Completion, Effect, Engine};
 use crate::hub::admin::Operation;
@@ -70,6 +73,8 @@ pub struct Parts {
     pub notify: Option<Notify>,
     /// Keys the maps.
     pub seed: u64,
+    /// What is asked of the machine for the sake of latency.
+    pub tuning: Tuning,
 }
 
 /// How the loop ended.
@@ -105,9 +110,12 @@ pub struct Driver {
     signals: Option<Signals>,
     reloads: Reloads,
     out: Outbound,
-    chunk: BytesMut,
+    chunks: Chunks,
     through: Box<[u8]>,
     events: Vec<Ready>,
+    spin: Spin,
+    /// Something happened in the present turn.
+    stirred: bool,
     /// When the present turn began.
     began: Option<Now>,
     /// When `$SYS` is due.
@@ -131,6 +139,7 @@ impl Driver {
     pub fn start(parts: Parts) -> io::Result<Self> {
         let Parts { mut engine, clock, poller, mut doors, storage, commands, controls, .. } = parts;
         engine.hub_mut().tails = Some(logging::tails());
+        let before = parts.tuning.begin()?;
         let (sender, answers) = bounded(ANSWERS);
         let answer = |sender: Sender<Completion>| {
             let waker = poller.waker();
@@ -148,7 +157,9 @@ impl Driver {
         for (name, door) in doors.iter_mut().enumerate() {
             door.register(&poller, name as u32)?;
         }
-        let reloads = Reloads::new(parts.reload, poller.waker());
+        let elsewhere = if before.is_empty() { Vec::new() } else { sys::affinity()? };
+        let reloads = Reloads::new(parts.reload, poller.waker(), elsewhere);
+        parts.tuning.begun(&before)?;
         if let Some(signals) = &parts.signals {
             signals.register(&poller)?;
         }
@@ -173,9 +184,11 @@ impl Driver {
             signals: parts.signals,
             reloads,
             out: Outbound::default(),
-            chunk: BytesMut::with_capacity(read),
+            chunks: Chunks::new(read),
             through: vec![0; read].into_boxed_slice(),
             events: Vec::with_capacity(1_024),
+            spin: Spin::new(parts.tuning.spin_us),
+            stirred: false,
             began: None,
             sys_at: None,
             stopping: None,
@@ -221,6 +234,7 @@ impl Driver {
             self.stop(now);
         }
         self.resume();
+        self.chunks.on_turn_over();
         Ok(())
     }
 
@@ -235,9 +249,19 @@ impl Driver {
         } else {
             self.due()
         };
-        // Rounded up to a millisecond, or the last one would be spent spinning.
-        let limit = due.map(|at| Duration::from_millis(at.ms_left(now)));
-        self.poller.wait(limit, &mut self.events)?;
+        let stirred = std::mem::take(&mut self.stirred);
+        let now = if stirred && due.is_none_or(|due| due.0 > 0) {
+            self.look(now, due)?
+        } else {
+            self.events.clear();
+            now
+        };
+        if self.events.is_empty() {
+            // Rounded up to a millisecond, or the last one would be spent spinning.
+            let limit = due.map(|at| Duration::from_millis(at.ms_left(now)));
+            self.poller.wait(limit, &mut self.events)?;
+        }
+        self.stirred = due == Some(Deadline(0)) || !self.events.is_empty();
         let now = self.clock.now();
         self.began = Some(now);
         // What is due at once has no moment at which it should have been done.
@@ -246,6 +270,29 @@ impl Driver {
             self.engine.hub_mut().timings.record(Timing::Drift, late);
         }
         Ok(now)
+    }
+
+    /// Look for a while whether something comes, if that pays and nothing else is due; what time it
+    /// is then.
+    fn look(&mut self, now: Now, due: Option<Deadline>) -> io::Result<Now> {
+        self.events.clear();
+        let Some(until) = self.spin.until(now) else { return Ok(now) };
+        loop {
+            self.poller.wait(Some(Duration::ZERO), &mut self.events)?;
+            let now = self.clock.now();
+            let found = !self.events.is_empty();
+            if found || now.reached(until) {
+                self.spin.on_looked(now, found);
+                let what = if found { Counter::SpinsFound } else { Counter::SpinsMissed };
+                self.engine.hub_mut().stats.count(what);
+                return Ok(now);
+            }
+            // Cut short by what is due, a look says nothing about looking.
+            if due.is_some_and(|due| now.reached(due)) {
+                return Ok(now);
+            }
+            core::hint::spin_loop();
+        }
     }
 
     /// The next moment at which something is to be done although nothing happens.
@@ -306,9 +353,14 @@ impl Driver {
         for at in 0..self.doors.len() {
             self.accept(now, at);
         }
+        let mut bytes = 0;
         for _ in 0..self.ready.len() {
+            // Those behind are first in the next turn.
+            if bytes >= READ_TURN {
+                break;
+            }
             let Some(conn) = self.ready.pop_front() else { break };
-            self.read(now, conn);
+            bytes += self.read(now, conn);
         }
     }
 
@@ -381,32 +433,38 @@ impl Driver {
         (socket.conn == conn).then_some(socket)
     }
 
-    /// One read of a connection whose turn it is.
-    fn read(&mut self, now: Now, conn: ConnId) {
+    /// One read of a connection whose turn it is; how many bytes came.
+    fn read(&mut self, now: Now, conn: ConnId) -> usize {
         let wanted = self.engine.wants_bytes(conn);
         let slot = self.sockets.get_mut(conn.index as usize).and_then(Option::as_mut);
-        let Some(socket) = slot.filter(|s| s.conn == conn) else { return };
+        let Some(socket) = slot.filter(|s| s.conn == conn) else { return 0 };
         socket.queued = false;
         if !socket.readable {
-            return;
+            return 0;
         }
         if !wanted {
             socket.paused = true;
-            return self.paused.push(conn);
+            self.paused.push(conn);
+            return 0;
         }
-        let got = socket.fill(&mut self.through, &mut self.chunk);
+        let (got, bytes) = socket.fill(&mut self.through);
         if got == Fill::More {
             socket.queued = true;
             self.ready.push_back(conn);
         }
-        if !self.chunk.is_empty() {
-            self.engine.on_bytes(now, conn, &mut self.chunk);
+        let came = bytes.len();
+        if came > 0 {
+            let mut chunk = self.chunks.take(came);
+            chunk.extend_from_slice(bytes);
+            self.engine.on_bytes(now, conn, &mut chunk);
+            self.chunks.put_back(chunk);
         }
         match got {
             Fill::Eof => self.engine.on_closed(now, conn, false),
             Fill::Broken => self.engine.on_closed(now, conn, true),
             Fill::More | Fill::Empty => {}
         }
+        came
     }
 
     /// The socket takes bytes again: what was left over goes first.
@@ -698,6 +756,9 @@ fn tell(sender: &Sender<Completion>, waker: &mio::Waker, completion: Completion)
     }
 }
 
+/// Bytes after which a turn reads no further: what is read is said on before more is read, while
+/// it is still near the processor, and nobody waits for a longer turn than that.
+const READ_TURN: usize = 128 << 10;
 /// Connections that speak by one reading of the clock.
 const READING: usize = 32;
 /// Between two looks at the process and its device while nobody is told under `$SYS`.

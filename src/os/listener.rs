@@ -120,10 +120,21 @@ impl Door {
     /// Hear about arrivals, under this name.
     pub fn register(&mut self, poller: &Poller, name: u32) -> io::Result<()> {
         self.name = name;
+        self.hurry(poller)?;
         let whom = Whom::Listener(name);
         match &mut self.listener {
             Listener::Tcp(listener) => poller.register(listener, whom),
             Listener::Unix(listener) => poller.register(listener, whom),
+        }
+    }
+
+    /// What the wait says about asking network cards holds for whoever comes in here.
+    pub fn hurry(&self, poller: &Poller) -> io::Result<()> {
+        match &self.listener {
+            Listener::Tcp(listener) if poller.busy_poll_us() > 0 => {
+                sys::busy_poll(listener.as_fd(), poller.busy_poll_us())
+            }
+            _ => Ok(()),
         }
     }
 
@@ -202,3 +213,29 @@ fn is_left_behind(path: &Path) -> bool {
 const REST_MS: u64 = 100;
 /// Arrivals the system keeps for us.
 const BACKLOG: i32 = 4_096;
+
+#[cfg(all(test, target_os = "linux"))]
+mod tests {
+    use super::*;
+    use std::net::{Ipv4Addr, TcpStream};
+
+    #[test]
+    fn whoever_comes_in_has_the_card_asked_for_as_long_as_the_wait_says() {
+        let mut poller = Poller::new().unwrap();
+        poller.set_busy_poll(37);
+        let mut door = Door::bind((Ipv4Addr::LOCALHOST, 0).into(), 0).unwrap();
+        match door.register(&poller, 0) {
+            Ok(()) => {}
+            Err(e) => {
+                // Not everybody may; whoever may not is told.
+                return assert_eq!(e.kind(), io::ErrorKind::PermissionDenied);
+            }
+        }
+        let Local::Net(address) = &door.local else { panic!("bound in the network") };
+        let _guest = TcpStream::connect(address).unwrap();
+        poller.wait(None, &mut Vec::new()).unwrap();
+        let Listener::Tcp(listener) = &door.listener else { panic!("bound in the network") };
+        let (stream, _) = listener.accept().unwrap();
+        assert_eq!(sys::busy_poll_of(stream.as_fd()).unwrap(), 37);
+    }
+}

@@ -25,6 +25,8 @@ pub struct Directory {
     /// Open as long as segments may come and go: what is synced when they do.
     entries: File,
     files: Map<u32, File>,
+    /// A segment's pages are there before the first of them is written to.
+    prefault: bool,
     /// Locked until it is closed.
     _lock: File,
 }
@@ -77,8 +79,16 @@ impl Directory {
             quarantine: dir.join("quarantine"),
             journal,
             files: Map::with_hasher(Seed::with_seed(0)),
+            prefault: false,
             _lock: lock,
         })
+    }
+
+    /// Have the pages of a segment mapped before the first of them is written to.
+    #[must_use]
+    pub fn prefault(mut self, yes: bool) -> Self {
+        self.prefault = yes;
+        self
     }
 
     fn path(&self, no: u32) -> PathBuf {
@@ -109,7 +119,7 @@ impl Directory {
         self.entries.sync_all()?;
         // Its pages stay cached, small as they were written: the first touch of a page that is not
         // would read it from the disk, on the loop.
-        let slate = MapSlate::new(&file, len as usize)?;
+        let slate = MapSlate::new(&file, len as usize, self.prefault)?;
         Ok((file, slate))
     }
 }
@@ -147,11 +157,12 @@ impl Storage for Directory {
     }
 
     fn open(&mut self, no: u32) -> Result<Box<dyn Slate>, DiskError> {
+        let prefault = self.prefault;
         let file = self.file(no)?;
         let len = file.metadata().map_err(|e| error(no, 0, &e))?.len();
         let slate = usize::try_from(len)
             .map_err(io::Error::other)
-            .and_then(|len| MapSlate::new(file, len))
+            .and_then(|len| MapSlate::new(file, len, prefault))
             .map_err(|e| error(no, 0, &e))?;
         Ok(Box::new(slate))
     }
@@ -188,7 +199,7 @@ struct MapSlate {
 
 impl MapSlate {
     /// Map the first `len` bytes of a file that has them.
-    fn new(file: &File, len: usize) -> io::Result<Self> {
+    fn new(file: &File, len: usize, prefault: bool) -> io::Result<Self> {
         if file.metadata()?.len() < len as u64 {
             return Err(io::Error::other("the file is shorter than what is to be mapped"));
         }
@@ -197,6 +208,14 @@ impl MapSlate {
         for advice in [Advice::Random, Advice::DontFork, Advice::DontDump] {
             let _ = map.advise(advice);
         }
+        // For reading: a page that is mapped to be written to would be written out although
+        // nothing stands in it, and a sync would wait for that.
+        #[cfg(target_os = "linux")]
+        if prefault && let Err(e) = map.advise(Advice::PopulateRead) {
+            log::warn!("prefault_mb: the pages of a segment cannot be mapped ahead: {e}");
+        }
+        #[cfg(not(target_os = "linux"))]
+        let _ = prefault;
         Ok(Self { map })
     }
 }

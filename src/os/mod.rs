@@ -2,11 +2,12 @@
 //!
 //! Reading order: `driver` (the turn), `poller`, `listener`, `stream`, `socket`, `local` (the
 //! embedding program's way in), then the threads `disk` and `workers`, the files in `mmap`, and the
-//! small things: `clock`, `signal`, `sys`, `figures`, `notify`, `passed`, `logging` and
+//! small things: `chunks`, `clock`, `signal`, `sys`, `figures`, `notify`, `passed`, `logging` and
 //! `log_observer`.
 //! Whatever decides anything about messages is below; here bytes are carried. Absent on purpose:
 //! protocols, and a second loop.
 
+pub mod chunks;
 pub mod clock;
 pub mod disk;
 pub mod driver;
@@ -23,8 +24,10 @@ pub mod poller;
 pub mod reload;
 pub mod signal;
 pub mod socket;
+pub mod spin;
 pub mod stream;
 pub mod sys;
+pub mod tuning;
 pub mod workers;
 
 #[cfg(test)]

@@ -7,12 +7,14 @@
 //! Absent on purpose: what to do about readiness.
 
 use std::io;
+use std::os::fd::AsFd;
 use std::sync::Arc;
 use std::time::Duration;
 
 use mio::event::{Event, Source};
 use mio::{Events, Interest, Poll, Token, Waker};
 
+use super::sys;
 use crate::base::id::ConnId;
 
 /// Whom an event is about.
@@ -51,6 +53,7 @@ pub struct Poller {
     poll: Poll,
     events: Events,
     waker: Arc<Waker>,
+    busy_poll_us: u32,
 }
 
 impl Poller {
@@ -58,7 +61,24 @@ impl Poller {
     pub fn new() -> io::Result<Self> {
         let poll = Poll::new()?;
         let waker = Arc::new(Waker::new(poll.registry(), token(Whom::Waker))?);
-        Ok(Self { poll, events: Events::with_capacity(EVENTS), waker })
+        Ok(Self { poll, events: Events::with_capacity(EVENTS), waker, busy_poll_us: 0 })
+    }
+
+    /// Let the system ask network cards for so long, instead of waiting to be interrupted.
+    pub fn set_busy_poll(&mut self, us: u32) {
+        self.busy_poll_us = us;
+        // Where only the sysctl can say so, it does; the sockets are told in any case.
+        if let Err(e) = sys::busy_poll_all(self.poll.registry().as_fd(), us) {
+            log::warn!(
+                "busy_poll_us: the wait itself cannot be told ({e}); set net.core.busy_poll"
+            );
+        }
+    }
+
+    /// For how long sockets are to have network cards asked; 0: not at all.
+    #[must_use]
+    pub fn busy_poll_us(&self) -> u32 {
+        self.busy_poll_us
     }
 
     /// What other threads call to end a wait.

@@ -13,6 +13,7 @@ use crossbeam_channel::{Receiver, Sender, bounded};
 
 use super::listener::Door;
 use super::poller::Poller;
+use super::sys;
 use crate::base::time::Now;
 use crate::engine::Engine;
 use crate::hub::policy::Reader;
@@ -63,14 +64,20 @@ pub(super) struct Reloads {
     next: Vec<Asker>,
     prepared: (Sender<Prepared>, Receiver<Prepared>),
     waker: Arc<mio::Waker>,
+    /// Where its threads may run; empty: where the loop does.
+    cores: Vec<usize>,
 }
 
 type Prepared = (Option<Box<dyn Renew>>, Result<(), String>);
 
 impl Reloads {
-    pub(super) fn new(renew: Option<Box<dyn Renew>>, waker: Arc<mio::Waker>) -> Self {
+    pub(super) fn new(
+        renew: Option<Box<dyn Renew>>,
+        waker: Arc<mio::Waker>,
+        cores: Vec<usize>,
+    ) -> Self {
         let (waiting, next) = (Vec::new(), Vec::new());
-        Self { renew, under_way: false, waiting, next, prepared: bounded(1), waker }
+        Self { renew, under_way: false, waiting, next, prepared: bounded(1), waker, cores }
     }
 
     /// Somebody wants everything to be read again.
@@ -92,7 +99,12 @@ impl Reloads {
     fn begin(&mut self, renew: Box<dyn Renew>, users: Option<Reader>) -> Result<(), String> {
         let (work, worker) = bounded::<Box<dyn Renew>>(1);
         let (done, waker) = (self.prepared.0.clone(), Arc::clone(&self.waker));
+        let cores = self.cores.clone();
         let run = move || {
+            if !cores.is_empty() {
+                // It was possible at the start; if not now, the loop shares its core for a while.
+                let _ = sys::pin(&cores);
+            }
             let Ok(mut renew) = worker.recv() else { return };
             let result = catch_unwind(AssertUnwindSafe(move || {
                 let result = renew.prepare(users);

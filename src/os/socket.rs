@@ -9,7 +9,7 @@ use std::io::{self, IoSlice, Read, Write};
 
 use crate::base::id::ConnId;
 use crate::base::outbound::Outbound;
-use bytes::{Buf, Bytes, BytesMut};
+use bytes::{Buf, Bytes};
 
 use super::stream::Stream;
 
@@ -75,14 +75,16 @@ impl Socket {
         }
     }
 
-    /// Read once, at most as much as `through` holds, and append it to `into`. The detour through
-    /// memory that is always initialized costs less than clearing a buffer for every read.
-    pub fn fill(&mut self, through: &mut [u8], into: &mut BytesMut) -> Fill {
+    /// Read once, at most as much as `through` holds; the bytes that came. The detour through
+    /// memory that is always initialized costs less than clearing a buffer for every read, and
+    /// what is to be kept is known to fit before it is copied.
+    pub fn fill<'a>(&mut self, through: &'a mut [u8]) -> (Fill, &'a [u8]) {
+        let mut len = 0;
         let got = loop {
             match self.stream.read(through) {
                 Ok(0) => break Fill::Eof,
                 Ok(n) => {
-                    into.extend_from_slice(through.get(..n).unwrap_or_default());
+                    len = n;
                     // A stream that gave less than was asked for has given all it had; but its
                     // end is only seen by reading once more.
                     let more = n == through.len() || self.half_closed;
@@ -94,7 +96,7 @@ impl Socket {
             }
         };
         self.readable = got == Fill::More;
-        got
+        (got, through.get(..len).unwrap_or_default())
     }
 
     /// Write everything in `out`, behind what is left over from before.

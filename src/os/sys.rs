@@ -56,6 +56,181 @@ pub fn raise_descriptors() -> io::Result<u64> {
     Ok(limit.rlim_cur)
 }
 
+/// More cores than any machine this runs on has.
+pub const CORES_MAX: usize = 1_024;
+
+/// Where this thread may run.
+#[cfg(target_os = "linux")]
+pub fn affinity() -> io::Result<Vec<usize>> {
+    let mut set = MaybeUninit::<libc::cpu_set_t>::zeroed();
+    // SAFETY: all bits zero is a valid set, the call writes at most as many bytes as are said, and
+    // `CPU_ISSET` is asked only for cores a set has a bit for.
+    #[expect(unsafe_code, reason = "std knows no cores")]
+    unsafe {
+        let set = set.assume_init_mut();
+        if libc::sched_getaffinity(0, size_of::<libc::cpu_set_t>(), set) != 0 {
+            return Err(io::Error::last_os_error());
+        }
+        Ok((0..CORES_MAX).filter(|cpu| libc::CPU_ISSET(*cpu, set)).collect())
+    }
+}
+
+/// Let this thread, and those it starts from now on, run on these cores only.
+#[cfg(target_os = "linux")]
+pub fn pin(cores: &[usize]) -> io::Result<()> {
+    let mut set = MaybeUninit::<libc::cpu_set_t>::zeroed();
+    // SAFETY: as above; the call only reads the set.
+    #[expect(unsafe_code, reason = "std knows no cores")]
+    let result = unsafe {
+        let set = set.assume_init_mut();
+        for core in cores.iter().filter(|core| **core < CORES_MAX) {
+            libc::CPU_SET(*core, set);
+        }
+        libc::sched_setaffinity(0, size_of::<libc::cpu_set_t>(), set)
+    };
+    if result == 0 { Ok(()) } else { Err(io::Error::last_os_error()) }
+}
+
+/// Keep everything this process has, and will have, in memory. A bound that could be reached later
+/// is refused now: an allocation that fails would be the end of the process.
+#[cfg(target_os = "linux")]
+pub fn lock_memory() -> io::Result<()> {
+    let mut limit = libc::rlimit { rlim_cur: 0, rlim_max: 0 };
+    // SAFETY: the pointer is to a local of the right type, written before it is read.
+    #[expect(unsafe_code, reason = "std has no name for limits")]
+    let result = unsafe { libc::getrlimit(libc::RLIMIT_MEMLOCK, &raw mut limit) };
+    if result != 0 {
+        return Err(io::Error::last_os_error());
+    }
+    if limit.rlim_cur != libc::RLIM_INFINITY && !may_lock() {
+        let bound = format!("only {} bytes may be locked", limit.rlim_cur);
+        return Err(io::Error::new(io::ErrorKind::PermissionDenied, bound));
+    }
+    // SAFETY: the call takes a number and changes nothing that a program can see.
+    #[expect(unsafe_code, reason = "std locks nothing")]
+    let result = unsafe { libc::mlockall(libc::MCL_CURRENT | libc::MCL_FUTURE) };
+    if result == 0 { Ok(()) } else { Err(io::Error::last_os_error()) }
+}
+
+/// This process may lock what it likes, whatever its limit.
+#[cfg(target_os = "linux")]
+fn may_lock() -> bool {
+    const CAP_IPC_LOCK: u32 = 14;
+    let status = std::fs::read_to_string("/proc/self/status").unwrap_or_default();
+    let mask = status.lines().find_map(|line| line.strip_prefix("CapEff:"));
+    let mask = mask.and_then(|mask| u64::from_str_radix(mask.trim(), 16).ok());
+    mask.is_some_and(|mask| mask >> CAP_IPC_LOCK & 1 == 1)
+}
+
+/// What is free on the heap is not given back to the system from now on.
+#[cfg(all(target_os = "linux", target_env = "gnu"))]
+pub fn keep_heap() -> io::Result<()> {
+    // SAFETY: the calls take numbers, before which and after which every allocation is a good one.
+    #[expect(unsafe_code, reason = "std has no name for what its allocator does")]
+    let done = unsafe {
+        libc::mallopt(libc::M_TRIM_THRESHOLD, i32::MAX) == 1
+            && libc::mallopt(libc::M_MMAP_THRESHOLD, LARGEST_ON_HEAP) == 1
+    };
+    if done { Ok(()) } else { Err(io::ErrorKind::Unsupported.into()) }
+}
+
+/// What glibc lets that threshold be.
+#[cfg(all(target_os = "linux", target_env = "gnu"))]
+const LARGEST_ON_HEAP: i32 = 32 << 20;
+
+/// The same, where nobody can be told.
+#[cfg(not(all(target_os = "linux", target_env = "gnu")))]
+pub fn keep_heap() -> io::Result<()> {
+    Err(io::ErrorKind::Unsupported.into())
+}
+
+/// Let the system ask the network card for so many microseconds when it would wait for this
+/// socket, or for one that is accepted from it.
+#[cfg(target_os = "linux")]
+pub fn busy_poll(socket: BorrowedFd<'_>, us: u32) -> io::Result<()> {
+    let us = i32::try_from(us).unwrap_or(i32::MAX);
+    let len = size_of::<i32>() as libc::socklen_t;
+    // SAFETY: the pointer is to a local of the length that is said, and is only read.
+    #[expect(unsafe_code, reason = "std has no name for this option")]
+    let result = unsafe {
+        let value = (&raw const us).cast();
+        libc::setsockopt(socket.as_raw_fd(), libc::SOL_SOCKET, libc::SO_BUSY_POLL, value, len)
+    };
+    if result == 0 { Ok(()) } else { Err(io::Error::last_os_error()) }
+}
+
+/// For how many microseconds it is.
+#[cfg(all(test, target_os = "linux"))]
+pub fn busy_poll_of(socket: BorrowedFd<'_>) -> io::Result<i32> {
+    let mut us = 0_i32;
+    let mut len = size_of::<i32>() as libc::socklen_t;
+    // SAFETY: the pointers are to locals, the first of the length that the second says.
+    #[expect(unsafe_code, reason = "std has no name for this option")]
+    let result = unsafe {
+        let value = (&raw mut us).cast();
+        let fd = socket.as_raw_fd();
+        libc::getsockopt(fd, libc::SOL_SOCKET, libc::SO_BUSY_POLL, value, &raw mut len)
+    };
+    if result == 0 { Ok(us) } else { Err(io::Error::last_os_error()) }
+}
+
+/// The same for everything a poll waits for; systems before Linux 6.9 know only the sysctl.
+#[cfg(target_os = "linux")]
+pub fn busy_poll_all(poll: BorrowedFd<'_>, us: u32) -> io::Result<()> {
+    let params = libc::epoll_params {
+        busy_poll_usecs: us,
+        busy_poll_budget: PACKETS_AT_ONCE,
+        prefer_busy_poll: 0,
+        __pad: 0,
+    };
+    // SAFETY: the request says eight bytes, which is what the local has, and they are only read.
+    #[expect(unsafe_code, reason = "std has no name for this request")]
+    let result = unsafe { libc::ioctl(poll.as_raw_fd(), libc::EPIOCSPARAMS, &raw const params) };
+    if result == 0 { Ok(()) } else { Err(io::Error::last_os_error()) }
+}
+
+/// What the system takes from a card in one go when it asks for all sockets; its own default.
+#[cfg(target_os = "linux")]
+const PACKETS_AT_ONCE: u16 = 8;
+
+/// Elsewhere than on Linux nobody can be asked.
+#[cfg(not(target_os = "linux"))]
+mod elsewhere {
+    use super::{BorrowedFd, io};
+
+    fn no<T>() -> io::Result<T> {
+        Err(io::ErrorKind::Unsupported.into())
+    }
+
+    /// Where this thread may run.
+    pub fn affinity() -> io::Result<Vec<usize>> {
+        no()
+    }
+
+    /// Let this thread run on these cores only.
+    pub fn pin(_: &[usize]) -> io::Result<()> {
+        no()
+    }
+
+    /// Keep everything in memory.
+    pub fn lock_memory() -> io::Result<()> {
+        no()
+    }
+
+    /// Ask the network card for a while.
+    pub fn busy_poll(_: BorrowedFd<'_>, _: u32) -> io::Result<()> {
+        no()
+    }
+
+    /// The same for everything a poll waits for.
+    pub fn busy_poll_all(_: BorrowedFd<'_>, _: u32) -> io::Result<()> {
+        no()
+    }
+}
+
+#[cfg(not(target_os = "linux"))]
+pub use elsewhere::{affinity, busy_poll, busy_poll_all, lock_memory, pin};
+
 /// Bytes of the device that holds this folder: free to this process, and all of them.
 pub fn space(folder: &Path) -> io::Result<(u64, u64)> {
     let path = CString::new(folder.as_os_str().as_bytes())?;
@@ -231,6 +406,22 @@ pub fn dial_from(
     own: std::net::IpAddr,
     to: std::net::SocketAddr,
 ) -> io::Result<std::net::TcpStream> {
+    dial_with(own, to, 0)
+}
+
+/// The same without waiting: the socket says by and by what became of it.
+pub fn dial_later_from(
+    own: std::net::IpAddr,
+    to: std::net::SocketAddr,
+) -> io::Result<std::net::TcpStream> {
+    dial_with(own, to, libc::SOCK_NONBLOCK)
+}
+
+fn dial_with(
+    own: std::net::IpAddr,
+    to: std::net::SocketAddr,
+    how: libc::c_int,
+) -> io::Result<std::net::TcpStream> {
     use std::net::SocketAddr;
     use std::os::fd::{FromRawFd, OwnedFd};
 
@@ -238,7 +429,7 @@ pub fn dial_from(
     // SAFETY: `socket` takes numbers; a descriptor it returns is ours and open.
     #[expect(unsafe_code, reason = "std cannot bind before it connects")]
     let socket = unsafe {
-        let fd = libc::socket(domain, libc::SOCK_STREAM | libc::SOCK_CLOEXEC, 0);
+        let fd = libc::socket(domain, libc::SOCK_STREAM | libc::SOCK_CLOEXEC | how, 0);
         if fd < 0 {
             return Err(io::Error::last_os_error());
         }
@@ -252,7 +443,10 @@ pub fn dial_from(
         if result == 0 { Ok(()) } else { Err(io::Error::last_os_error()) }
     };
     call(libc::bind, SocketAddr::new(own, 0))?;
-    call(libc::connect, to)?;
+    match call(libc::connect, to) {
+        Err(e) if e.raw_os_error() == Some(libc::EINPROGRESS) => {}
+        other => other?,
+    }
     Ok(std::net::TcpStream::from(socket))
 }
 

@@ -115,6 +115,11 @@ impl Spindle {
         [self.said.join("\n"), rest.join("\n")].join("\n")
     }
 
+    /// The number of its process.
+    pub(crate) fn id(&self) -> u32 {
+        self.child.id()
+    }
+
     /// Has it ended?
     pub(crate) fn has_ended(&mut self) -> bool {
         self.child.try_wait().unwrap().is_some()

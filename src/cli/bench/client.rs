@@ -6,10 +6,9 @@
 //! `closed`) and what it means for the figures (`engine`).
 
 use std::collections::VecDeque;
-use std::io::{self, Read, Write};
+use std::io;
 
-use mio::net::TcpStream;
-
+use super::pipe::{Pipe, later};
 use super::wire::{Head, Template};
 
 /// Which part it plays.
@@ -31,7 +30,7 @@ pub(super) enum State {
 /// A connection.
 #[derive(Debug)]
 pub(super) struct Client {
-    pub(super) stream: TcpStream,
+    pub(super) pipe: Pipe,
     pub(super) role: Role,
     pub(super) state: State,
     /// When it was dialled.
@@ -69,9 +68,9 @@ pub(super) struct Subscriber {
 }
 
 impl Client {
-    pub(super) fn new(stream: TcpStream, role: Role, begun: u64) -> Self {
+    pub(super) fn new(pipe: Pipe, role: Role, begun: u64) -> Self {
         let (rest, out) = (Vec::new(), Vec::new());
-        Self { stream, role, state: State::Dialling, begun, rest, out }
+        Self { pipe, role, state: State::Dialling, begun, rest, out }
     }
 
     /// Read once, behind what is left from before; how many bytes there are then, and whether
@@ -79,13 +78,13 @@ impl Client {
     pub(super) fn read(&mut self, into: &mut [u8]) -> io::Result<Option<(usize, bool)>> {
         let kept = self.rest.len();
         let (front, free) = into.split_at_mut_checked(kept).ok_or(io::ErrorKind::InvalidData)?;
-        let room = free.len();
-        match self.stream.read(free) {
-            Ok(0) => Err(io::ErrorKind::UnexpectedEof.into()),
-            Ok(n) => {
-                front.copy_from_slice(&self.rest);
-                self.rest.clear();
-                Ok(Some((kept + n, n == room)))
+        match self.pipe.read(free) {
+            Ok((n, more)) => {
+                if kept > 0 {
+                    front.copy_from_slice(&self.rest);
+                    self.rest.clear();
+                }
+                Ok(Some((kept + n, more)))
             }
             Err(e) if later(&e) => Ok(None),
             Err(e) => Err(e),
@@ -95,30 +94,12 @@ impl Client {
     /// This is the beginning of a packet.
     pub(super) fn keep(&mut self, rest: &[u8]) {
         self.rest.extend_from_slice(rest);
-        if rest.is_empty() {
-            // An idle connection holds nothing.
-            self.rest = Vec::new();
-        }
     }
 
     /// Write what the socket takes.
     pub(super) fn flush(&mut self) -> io::Result<()> {
-        let mut written = 0;
-        while let Some(left) = self.out.get(written..).filter(|left| !left.is_empty()) {
-            match self.stream.write(left) {
-                Ok(0) => return Err(io::ErrorKind::WriteZero.into()),
-                Ok(n) => written += n,
-                Err(e) if later(&e) => break,
-                Err(e) => return Err(e),
-            }
-        }
-        self.out.drain(..written);
-        Ok(())
+        self.pipe.write(&mut self.out)
     }
-}
-
-fn later(e: &io::Error) -> bool {
-    matches!(e.kind(), io::ErrorKind::WouldBlock | io::ErrorKind::Interrupted)
 }
 
 impl Publisher {
@@ -130,31 +111,49 @@ impl Publisher {
 
     /// Append the next message, unless the protocol or the socket has no room for one.
     pub(super) fn send(&mut self, qos: u8, head: Head, counts: bool, out: &mut Vec<u8>) -> bool {
-        if out.len() > OUT_MAX {
-            return false;
-        }
-        let mut id = 0;
-        if qos > 0 {
-            let is_oldest = self.flight.front().is_some_and(|(id, ..)| *id == self.next_id);
-            if self.flight.len() >= self.flight_max || is_oldest {
-                return false;
+        self.send_all(1, qos, head, counts, out) == 1
+    }
+
+    /// Append so many messages of one moment, or as many as there is room for. What they have in
+    /// common is written once.
+    pub(super) fn send_all(
+        &mut self,
+        count: u64,
+        qos: u8,
+        head: Head,
+        counts: bool,
+        out: &mut Vec<u8>,
+    ) -> u64 {
+        self.template.prime(&Head { publisher: self.number, ..head });
+        let mut sent = 0;
+        while sent < count && out.len() <= OUT_MAX {
+            let mut id = 0;
+            if qos > 0 {
+                let is_oldest = self.flight.front().is_some_and(|(id, ..)| *id == self.next_id);
+                if self.flight.len() >= self.flight_max || is_oldest {
+                    break;
+                }
+                id = self.next_id;
+                self.next_id = id.checked_add(1).unwrap_or(1);
+                self.flight.push_back((id, head.sent, counts));
             }
-            id = self.next_id;
-            self.next_id = id.checked_add(1).unwrap_or(1);
-            self.flight.push_back((id, head.sent, counts));
+            self.template.put(id, self.seq, out);
+            self.seq += 1;
+            sent += 1;
         }
-        let head = Head { publisher: self.number, seq: self.seq, ..head };
-        self.template.put(id, &head, out);
-        self.seq += 1;
         if qos == 0 {
-            self.acked += 1;
+            self.acked += sent;
         }
-        true
+        sent
     }
 
     /// Acknowledged: when it was sent, and whether it counts. Brokers acknowledge in order, so it
     /// is nearly always the oldest.
     pub(super) fn on_acked(&mut self, id: u16) -> Option<(u64, bool)> {
+        if let Some((_, sent, counts)) = self.flight.pop_front_if(|(oldest, ..)| *oldest == id) {
+            self.acked += 1;
+            return Some((sent, counts));
+        }
         let at = self.flight.iter().position(|(own, ..)| *own == id)?;
         let (_, sent, counts) = self.flight.remove(at)?;
         self.acked += 1;

@@ -6,14 +6,16 @@
 //! starting brokers: that they give the same guarantees is for whoever starts them to see to.
 
 use std::collections::BTreeMap;
+use std::path::PathBuf;
 
 use clap::Args;
 
 use crate::cli::ctl::object;
 use crate::cli::json::Value;
-use crate::cli::{USAGE, complain, say};
+use crate::cli::{FAILED, USAGE, complain, say};
 
 use super::plan::Scenario;
+use super::suite::{self, Suite};
 use super::{Flags, measure, report};
 
 /// Flags of `bench compare`.
@@ -23,21 +25,30 @@ pub(in crate::cli) struct Compare {
     #[arg(required = true, value_name = "NAME=URL[,PID]")]
     targets: Vec<String>,
     /// What is measured
-    #[arg(long, value_enum, default_value_t = Scenario::Pairs)]
+    #[arg(long, value_enum, default_value_t = Scenario::Pairs, conflicts_with = "suite")]
     scenario: Scenario,
+    /// Many scenarios one after the other; a broker called null... is the limit, not a peer
+    #[arg(long, value_enum, value_name = "NAME")]
+    suite: Option<Suite>,
+    /// Of a suite: only what has these words in it
+    #[arg(long, value_name = "WORDS", requires = "suite")]
+    pub(super) only: Vec<String>,
+    /// Of a suite: write the table into this file too, as Markdown, after every case
+    #[arg(long, value_name = "FILE", requires = "suite")]
+    pub(super) markdown: Option<PathBuf>,
     /// Runs of each
     #[arg(long, value_name = "N", default_value_t = 5)]
-    rounds: u32,
+    pub(super) rounds: u32,
     #[command(flatten)]
-    flags: Flags,
+    pub(super) flags: Flags,
 }
 
 /// A broker.
 #[derive(Clone, PartialEq, Eq, Debug)]
-struct Target {
-    name: String,
-    url: String,
-    pid: Option<u32>,
+pub(super) struct Target {
+    pub(super) name: String,
+    pub(super) url: String,
+    pub(super) pid: Option<u32>,
 }
 
 /// The figures of one run, by name.
@@ -54,20 +65,28 @@ struct Line {
 
 impl Compare {
     pub(super) fn run(&self) -> u8 {
-        match self.compared() {
-            Ok(lines) if self.flags.json => say(&json(&lines)),
-            Ok(lines) => say(&table(&lines)),
+        match self.told() {
+            Ok(text) => say(&text),
             Err((why, code)) => complain(&why, code),
         }
     }
 
-    fn compared(&self) -> Result<Vec<Line>, (String, u8)> {
+    fn told(&self) -> Result<String, (String, u8)> {
         let targets: Result<Vec<Target>, String> =
             self.targets.iter().map(|text| Target::parse(text)).collect();
         let targets = targets.map_err(|why| (why, USAGE))?;
         if !(1..=ROUNDS_MAX).contains(&self.rounds) {
             return Err((format!("--rounds must be between 1 and {ROUNDS_MAX}"), USAGE));
         }
+        if let Some(Suite::Table) = self.suite {
+            let report = suite::run(self, &targets).map_err(|why| (why, FAILED))?;
+            return Ok(if self.flags.json { report.json() } else { report.table() });
+        }
+        let lines = self.compared(&targets)?;
+        Ok(if self.flags.json { json(&lines) } else { table(&lines) })
+    }
+
+    fn compared(&self, targets: &[Target]) -> Result<Vec<Line>, (String, u8)> {
         let mut seen: Vec<Vec<Figures>> = vec![Vec::new(); targets.len()];
         for round in 0..self.rounds as usize {
             for turn in 0..targets.len() {
@@ -81,7 +100,7 @@ impl Compare {
                 seen.push(report::figures(&plan, &outcome));
             }
         }
-        Ok(lines(&targets, &seen))
+        Ok(lines(targets, &seen))
     }
 }
 
@@ -128,7 +147,7 @@ fn lines(targets: &[Target], seen: &[Vec<Figures>]) -> Vec<Line> {
 }
 
 /// Median, least and most.
-fn spread(mut values: Vec<f64>) -> [f64; 3] {
+pub(super) fn spread(mut values: Vec<f64>) -> [f64; 3] {
     values.sort_by(f64::total_cmp);
     let at = |at: usize| values.get(at).copied().unwrap_or_default();
     let half = values.len() / 2;

@@ -11,44 +11,51 @@ use std::os::fd::OwnedFd;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
 
-use mio::net::TcpStream;
+use bytes::Bytes;
 use mio::{Events, Interest, Poll, Token};
 
 use crate::base::time::MS;
 use crate::os::clock::Clock;
+use crate::os::sys;
 
 use super::client::{Client, Publisher, Role, State, Subscriber};
-use super::closed::credit;
 use super::open::Schedule;
 use super::plan::{Pace, Plan};
 use super::proc;
 use super::shared::{Shared, Stage};
 use super::tally::Tally;
-use super::wire::{Head, Heard, Step, Template, filling};
+use super::wire::{Heard, Step, Template, filling};
 
 /// One thread.
 #[derive(Debug)]
 pub(super) struct Engine<'a> {
-    plan: &'a Plan,
-    shared: &'a Shared,
+    pub(super) plan: &'a Plan,
+    pub(super) shared: &'a Shared,
     clock: Clock,
-    place: usize,
+    pub(super) place: usize,
     poll: Poll,
     events: Events,
     alarm: Option<OwnedFd>,
-    clients: Vec<Client>,
+    pub(super) clients: Vec<Client>,
     /// Roles not yet dialled, the next one last.
     waiting: Vec<(bool, u32)>,
     up: usize,
     /// Places of publishers.
-    publishers: Vec<usize>,
+    pub(super) publishers: Vec<usize>,
     /// Publishers, by number, of whom something came in this turn.
-    touched: Vec<u32>,
+    pub(super) touched: Vec<u32>,
     /// Clients whose socket may still have something.
-    again: Vec<usize>,
-    scratch: Vec<u8>,
-    schedule: Option<Schedule>,
-    tally: Tally,
+    pub(super) again: Vec<usize>,
+    pub(super) scratch: Vec<u8>,
+    pub(super) schedule: Option<Schedule>,
+    /// Clients that were written for, kept from turn to turn for its memory.
+    pub(super) wrote: Vec<usize>,
+    ready: Vec<usize>,
+    /// The latency of a message is looked at when its number has none of these bits.
+    pub(super) sparse: u64,
+    /// Nanoseconds of turns that found nothing, where none waits.
+    pub(super) idle: u64,
+    pub(super) tally: Tally,
 }
 
 impl<'a> Engine<'a> {
@@ -81,6 +88,10 @@ impl<'a> Engine<'a> {
             again: Vec::new(),
             scratch: vec![0; READ + plan.size],
             schedule: None,
+            wrote: Vec::new(),
+            ready: Vec::new(),
+            sparse: if plan.is_deep() { SPARSE } else { 0 },
+            idle: 0,
             tally: Tally::default(),
         })
     }
@@ -109,56 +120,81 @@ impl<'a> Engine<'a> {
         Ok(self.tally)
     }
 
-    fn now(&self) -> u64 {
-        self.clock.now().mono
+    pub(super) fn now(&self) -> u64 {
+        self.clock.mono()
     }
 
     /// How much of the time since then this thread had a processor.
-    fn note_busy(&mut self, own: Option<u64>, since: u64) {
+    pub(super) fn note_busy(&mut self, own: Option<proc::Own>, since: u64) {
         let (Some(before), Some(after)) = (own, proc::own()) else { return };
         let wall = self.now().saturating_sub(since).max(1);
-        self.tally.busy = after.saturating_sub(before) as f64 / wall as f64;
+        let own = after.since(before);
+        // Turning without a wait is no work.
+        self.tally.used = own.used.saturating_sub(self.idle);
+        self.tally.busy = self.tally.used as f64 / wall as f64;
+        self.tally.waited = own.waited as f64 / wall as f64;
     }
 
     fn dial_all(&mut self) -> Result<(), String> {
-        let all = self.waiting.len();
-        while self.up < all {
-            while self.clients.len() < self.up + self.plan.dials {
-                let Some((publishes, number)) = self.waiting.pop() else { break };
-                self.dial(publishes, number)?;
-            }
-            self.turn(100 * MS)?;
-            if self.shared.stage() == Stage::Failed {
-                break;
-            }
+        let (all, threads) = (self.waiting.len(), self.shared.wakers.len());
+        if let Pace::Open(rate) = self.plan.pace
+            && !self.plan.talks()
+        {
+            let (place, begin) = (self.place as u64, self.now());
+            self.schedule = Some(Schedule::new(rate, threads as u64, place, begin));
         }
+        while self.up < all && self.shared.stage() != Stage::Failed {
+            let now = self.now();
+            let next = match self.schedule {
+                Some(schedule) => self.dial_due(schedule, now)?,
+                None => {
+                    while self.clients.len() < self.up + self.plan.dials && self.dial(now)? {}
+                    now + 100 * MS
+                }
+            };
+            self.sleep_until(next, now)?;
+        }
+        self.schedule = None;
         Ok(())
     }
 
-    fn dial(&mut self, publishes: bool, number: u32) -> Result<(), String> {
+    /// Dial whoever is due; when the next is.
+    fn dial_due(&mut self, mut schedule: Schedule, now: u64) -> Result<u64, String> {
+        let mut due = schedule.due();
+        while due <= now && self.dial(due)? {
+            self.tally.late.record(now - due);
+            schedule.count += 1;
+            due = schedule.due();
+        }
+        self.schedule = Some(schedule);
+        Ok(if self.waiting.is_empty() { now + 100 * MS } else { due })
+    }
+
+    /// Dial the next one, who counts from then; false when all are dialled.
+    fn dial(&mut self, begun: u64) -> Result<bool, String> {
+        let Some((publishes, number)) = self.waiting.pop() else { return Ok(false) };
         let plan = self.plan;
         let role = if publishes {
             let seed = plan.seed.wrapping_add(number.into());
             let topic = plan.spoken(number);
-            let payload = filling(plan.size, seed);
+            let payload = if plan.talks() { filling(plan.size, seed) } else { Bytes::new() };
             let template = Template::new(plan.tongue, &topic, plan.qos, false, payload);
             Role::Publisher(Box::new(Publisher::new(number, template.ok_or_else(unsayable)?)))
         } else {
             let (_, first, count) = plan.heard(number);
             Role::Subscriber(Box::new(Subscriber::new(number, first, count)))
         };
-        let begun = self.now();
-        let dialled = TcpStream::connect(plan.address).and_then(|mut stream| {
-            let interest = Interest::READABLE | Interest::WRITABLE;
-            self.poll.registry().register(&mut stream, Token(self.clients.len()), interest)?;
-            Ok(stream)
-        });
-        let stream = dialled.map_err(|e| format!("{}: {e}", plan.address))?;
+        let at = self.clients.len();
+        let sources = plan.sources.len().max(1);
+        let source = plan.sources.get((at * self.shared.wakers.len() + self.place) % sources);
+        let seed = plan.seed ^ u64::from(plan.run) << 32 ^ at as u64;
+        let dialled = plan.road.dial(source.copied(), self.poll.registry(), Token(at), seed);
+        let pipe = dialled.map_err(|e| format!("{}: {e}", plan.road.place))?;
         if publishes {
-            self.publishers.push(self.clients.len());
+            self.publishers.push(at);
         }
-        self.clients.push(Client::new(stream, role, begun));
-        Ok(())
+        self.clients.push(Client::new(pipe, role, begun));
+        Ok(true)
     }
 
     /// Wait at most so many nanoseconds, and serve whoever has something.
@@ -168,7 +204,8 @@ impl<'a> Engine<'a> {
             Err(e) if e.kind() == io::ErrorKind::Interrupted => return Ok(()),
             other => other.map_err(|e| e.to_string())?,
         }
-        let mut ready = core::mem::take(&mut self.again);
+        let mut ready = core::mem::take(&mut self.ready);
+        ready.append(&mut self.again);
         let tokens = self.events.iter().map(|event| event.token());
         let mut woken = false;
         for token in tokens {
@@ -177,57 +214,48 @@ impl<'a> Engine<'a> {
                 ready.push(token.0);
             }
         }
-        for at in ready {
+        for at in ready.drain(..) {
             self.serve(at)?;
         }
+        self.ready = ready;
         self.settle(woken);
         Ok(())
     }
 
-    fn serve(&mut self, at: usize) -> Result<(), String> {
-        let mut scratch = core::mem::take(&mut self.scratch);
-        let served = self.serve_with(at, &mut scratch);
-        self.scratch = scratch;
-        served
-    }
-
-    fn serve_with(&mut self, at: usize, scratch: &mut [u8]) -> Result<(), String> {
-        let Some(client) = self.clients.get_mut(at) else { return Ok(()) };
-        if client.state == State::Dialling && !knock(self.plan, client)? {
+    /// Wait until then at most; without a wait if the plan says so.
+    pub(super) fn sleep_until(&mut self, next: u64, now: u64) -> Result<(), String> {
+        if self.plan.spin {
+            let came = self.tally.came;
+            self.turn(0)?;
+            if self.events.is_empty() && self.again.is_empty() && self.tally.came == came {
+                self.idle += self.now().saturating_sub(now);
+            }
             return Ok(());
         }
-        for _ in 0..READS {
-            let Some(client) = self.clients.get_mut(at) else { return Ok(()) };
-            let Some((len, more)) = client.read(scratch).map_err(|e| lost(&e))? else {
-                return self.flush(at);
-            };
-            let now = self.now();
-            let mut input = scratch.get(..len).unwrap_or_default();
-            while let Some((heard, used)) = self.plan.tongue.next(input, self.plan.size)? {
-                self.on_heard(at, heard, now)?;
-                input = input.get(used..).unwrap_or_default();
-            }
-            if let Some(client) = self.clients.get_mut(at) {
-                client.keep(input);
-            }
-            if !more {
-                return self.flush(at);
-            }
+        let wait = next.saturating_sub(now);
+        #[cfg(target_os = "linux")]
+        if let Some(alarm) = &self.alarm
+            && self.schedule.is_some()
+            && wait > 0
+        {
+            use std::os::fd::AsFd;
+
+            sys::set_alarm(alarm.as_fd(), wait).map_err(|e| e.to_string())?;
+            return self.turn(wait + 10 * MS);
         }
-        self.again.push(at);
-        self.flush(at)
+        self.turn(wait)
     }
 
-    fn flush(&mut self, at: usize) -> Result<(), String> {
+    pub(super) fn flush(&mut self, at: usize) -> Result<(), String> {
         self.clients.get_mut(at).map_or(Ok(()), |it| it.flush().map_err(|e| lost(&e)))
     }
 
-    fn on_heard(&mut self, at: usize, heard: Heard, now: u64) -> Result<(), String> {
+    pub(super) fn on_heard(&mut self, at: usize, heard: Heard, now: u64) -> Result<(), String> {
         let tongue = self.plan.tongue;
         let Some(client) = self.clients.get_mut(at) else { return Ok(()) };
         match (heard, &mut client.role) {
             (Heard::Connected(most), role) if client.state == State::Asked => {
-                self.tally.connects.record((now - client.begun) / 1_000);
+                self.tally.connects.record(now.saturating_sub(client.begun));
                 match role {
                     Role::Publisher(it) => {
                         it.flight_max = most.into();
@@ -244,18 +272,6 @@ impl<'a> Engine<'a> {
             (Heard::Subscribed, _) if client.state == State::Subscribing => {
                 client.state = State::Up;
             }
-            (Heard::Message(qos, id, head), Role::Subscriber(it)) => {
-                if head.run != self.plan.run || !it.on_message(&head) {
-                    return Err("a message came that was not for its subscriber".to_owned());
-                }
-                match qos {
-                    1 => tongue.put_step(Step::Ack, id, &mut client.out),
-                    2 => tongue.put_step(Step::Rec, id, &mut client.out),
-                    _ => {}
-                }
-                self.on_delivered(&head, now);
-                return Ok(());
-            }
             (Heard::Rel(id), Role::Subscriber(_)) => {
                 tongue.put_step(Step::Comp, id, &mut client.out);
                 return Ok(());
@@ -264,14 +280,7 @@ impl<'a> Engine<'a> {
                 tongue.put_step(Step::Rel, id, &mut client.out);
                 return Ok(());
             }
-            (Heard::Acked(id), Role::Publisher(it)) => {
-                let (sent, counts) = it.on_acked(id).ok_or("an acknowledgement of nothing")?;
-                if counts {
-                    self.tally.acks.record(now.saturating_sub(sent) / 1_000);
-                }
-                touch(&mut self.touched, it.number);
-                return Ok(());
-            }
+            (Heard::Acked(id), Role::Publisher(_)) => return self.on_acked(at, id, now),
             (Heard::Nothing, _) => return Ok(()),
             _ => return Err("the broker answered what nobody asked".to_owned()),
         }
@@ -281,176 +290,6 @@ impl<'a> Engine<'a> {
             self.shared.up.fetch_add(1, Ordering::Release);
         }
         Ok(())
-    }
-
-    fn on_delivered(&mut self, head: &Head, now: u64) {
-        let from = Shared::time(&self.shared.from);
-        let until = Shared::time(&self.shared.until);
-        self.tally.came += 1;
-        if (from..until).contains(&now) {
-            self.tally.delivered += 1;
-        }
-        if (from..until).contains(&head.due) {
-            self.tally.due.record(now.saturating_sub(head.due) / 1_000);
-            self.tally.sent.record(now.saturating_sub(head.sent) / 1_000);
-        }
-        if self.shared.came(head.publisher).is_multiple_of(self.plan.fan()) {
-            touch(&mut self.touched, head.publisher);
-        }
-    }
-
-    /// Whoever has new credit uses it, here or on its own thread.
-    fn settle(&mut self, woken: bool) {
-        let touched = core::mem::take(&mut self.touched);
-        if self.schedule.is_none() && self.shared.stage() == Stage::Running {
-            let threads = self.shared.wakers.len().max(1);
-            let mut others = 0u64;
-            for number in &touched {
-                let owner = *number as usize % threads;
-                if owner == self.place {
-                    self.fill(*number as usize / threads);
-                } else {
-                    others |= 1 << (owner % 64);
-                }
-            }
-            for thread in (0..threads).filter(|thread| others & 1 << (thread % 64) != 0) {
-                self.shared.wake(thread);
-            }
-            if woken {
-                self.fill_all();
-            }
-        }
-        self.touched = touched;
-        self.touched.clear();
-    }
-
-    fn fill_all(&mut self) {
-        for nth in 0..self.publishers.len() {
-            self.fill(nth);
-        }
-    }
-
-    /// Let this thread's nth publisher fill its window.
-    fn fill(&mut self, nth: usize) {
-        let Pace::Closed(window) = self.plan.pace else { return };
-        if !self.plan.talks() {
-            return;
-        }
-        let Some(at) = self.publishers.get(nth).copied() else { return };
-        let now = self.now();
-        let from = Shared::time(&self.shared.from);
-        let is_time = now >= Shared::time(&self.shared.begin);
-        let Some(client) = self.clients.get_mut(at) else { return };
-        let Role::Publisher(it) = &mut client.role else { return };
-        if is_time && now < Shared::time(&self.shared.until) {
-            let came = self.shared.came.get(it.number as usize).map_or(0, Shared::time);
-            let more = credit(window.into(), it.seq, it.acked, came, self.plan.fan());
-            let head = Head { run: self.plan.run, due: now, sent: now, ..Head::default() };
-            for _ in 0..more {
-                if !it.send(self.plan.qos, head, now >= from, &mut client.out) {
-                    break;
-                }
-            }
-        }
-        // A socket that is broken says so when it is read.
-        let _ = client.flush();
-    }
-
-    /// Publish for as long as the run lasts.
-    fn talk(&mut self) -> Result<(), String> {
-        let (begin, from) = (Shared::time(&self.shared.begin), Shared::time(&self.shared.from));
-        let until = Shared::time(&self.shared.until);
-        if let Pace::Open(rate) = self.plan.pace {
-            let senders = self.shared.wakers.len().min(self.plan.publishers as usize);
-            let own = self.place < senders;
-            let schedule = Schedule::new(rate, senders as u64, self.place as u64, begin);
-            self.schedule = own.then_some(schedule);
-        }
-        let (mut busy, mut filled) = (None, false);
-        loop {
-            let now = self.now();
-            if now >= until || self.shared.stage() != Stage::Running {
-                break;
-            }
-            if now >= from && busy.is_none() {
-                busy = proc::own().map(|time| (time, now));
-            }
-            if !filled && now >= begin {
-                filled = true;
-                self.fill_all();
-            }
-            let next = if now < begin { begin } else { until.min(now + 50 * MS) };
-            let next = if now < from { next.min(from) } else { next };
-            let next = self.send_due(now, until)?.map_or(next, |due| due.min(next));
-            self.sleep_until(next)?;
-        }
-        if let Some((own, since)) = busy {
-            self.note_busy(Some(own), since);
-        }
-        if let Some(schedule) = &self.schedule {
-            self.tally.unsent = schedule.left(until);
-        }
-        for at in &self.publishers {
-            let Some(Role::Publisher(it)) = self.clients.get(*at).map(|it| &it.role) else {
-                continue;
-            };
-            if let Some(sent) = self.shared.sent.get(it.number as usize) {
-                sent.store(it.seq, Ordering::Relaxed);
-            }
-        }
-        Ok(())
-    }
-
-    /// Send what the schedule has due by now; when the next is.
-    fn send_due(&mut self, now: u64, until: u64) -> Result<Option<u64>, String> {
-        let Some(mut schedule) = self.schedule else { return Ok(None) };
-        let from = Shared::time(&self.shared.from);
-        let mut touched = Vec::new();
-        let mut next = schedule.due();
-        while next <= now && next < until {
-            let nth = schedule.count % (self.publishers.len() as u64).max(1);
-            let Some(at) = self.publishers.get(nth as usize).copied() else { break };
-            let Some(client) = self.clients.get_mut(at) else { break };
-            let Role::Publisher(it) = &mut client.role else { break };
-            let head = Head { run: self.plan.run, due: next, sent: now, ..Head::default() };
-            if !it.send(self.plan.qos, head, next >= from, &mut client.out) {
-                // Nothing may overtake it; whatever makes room ends the wait.
-                next = now + MS;
-                break;
-            }
-            if next >= from {
-                self.tally.late.record((now - next) / 1_000);
-            }
-            if touched.last() != Some(&at) {
-                touched.push(at);
-            }
-            schedule.count += 1;
-            next = schedule.due();
-        }
-        self.schedule = Some(schedule);
-        for at in touched {
-            self.flush(at)?;
-        }
-        Ok(Some(next))
-    }
-
-    #[cfg(target_os = "linux")]
-    fn sleep_until(&mut self, next: u64) -> Result<(), String> {
-        use std::os::fd::AsFd;
-
-        let wait = next.saturating_sub(self.now());
-        if let Some(alarm) = &self.alarm
-            && wait > 0
-        {
-            crate::os::sys::set_alarm(alarm.as_fd(), wait).map_err(|e| e.to_string())?;
-            return self.turn(wait + 10 * MS);
-        }
-        self.turn(wait)
-    }
-
-    #[cfg(not(target_os = "linux"))]
-    fn sleep_until(&mut self, next: u64) -> Result<(), String> {
-        self.turn(next.saturating_sub(self.now()))
     }
 
     fn unacknowledged(&self) -> u64 {
@@ -481,15 +320,10 @@ impl<'a> Engine<'a> {
 }
 
 /// A dialled socket is ready for something: introduce ourselves, if it is a connection.
-fn knock(plan: &Plan, client: &mut Client) -> Result<bool, String> {
-    let refused = |e: io::Error| format!("{}: {e}", plan.address);
-    if let Some(e) = client.stream.take_error().map_err(refused)? {
-        return Err(refused(e));
-    }
-    if client.stream.peer_addr().is_err() {
+pub(super) fn knock(plan: &Plan, client: &mut Client) -> Result<bool, String> {
+    if !client.pipe.is_up().map_err(|e| format!("{}: {e}", plan.road.place))? {
         return Ok(false);
     }
-    client.stream.set_nodelay(true).map_err(refused)?;
     let (kind, number) = match &client.role {
         Role::Publisher(it) => ('p', it.number),
         Role::Subscriber(it) => ('s', it.number),
@@ -505,7 +339,7 @@ fn knock(plan: &Plan, client: &mut Client) -> Result<bool, String> {
 fn alarm(poll: &Poll) -> io::Result<Option<OwnedFd>> {
     use std::os::fd::AsRawFd;
 
-    let alarm = crate::os::sys::alarm()?;
+    let alarm = sys::alarm()?;
     let fd = alarm.as_raw_fd();
     poll.registry().register(&mut mio::unix::SourceFd(&fd), ALARM, Interest::READABLE)?;
     Ok(Some(alarm))
@@ -514,12 +348,6 @@ fn alarm(poll: &Poll) -> io::Result<Option<OwnedFd>> {
 #[cfg(not(target_os = "linux"))]
 fn alarm(_: &Poll) -> io::Result<Option<OwnedFd>> {
     Ok(None)
-}
-
-fn touch(touched: &mut Vec<u32>, number: u32) {
-    if touched.last() != Some(&number) {
-        touched.push(number);
-    }
 }
 
 pub(super) fn lost(e: &io::Error) -> String {
@@ -533,7 +361,7 @@ pub(super) fn unsayable() -> String {
 /// Threads wake each other by this name.
 pub(super) const WAKER: Token = Token(usize::MAX - 1);
 const ALARM: Token = Token(usize::MAX - 2);
-/// Room for a read, besides a whole message.
-const READ: usize = 320 << 10;
-/// A socket is read so often before the others have their turn.
-const READS: usize = 16;
+/// Room for a read, besides a whole message: what fits a cache near the core.
+const READ: usize = 128 << 10;
+/// One in sixteen.
+const SPARSE: u64 = 15;

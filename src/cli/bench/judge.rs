@@ -4,6 +4,8 @@
 //! into the latency of messages. Both are told apart from a slow broker by what the generator knows
 //! of itself, and then there is no figure. Absent on purpose: whether a figure is good.
 
+use crate::base::time::MS;
+
 use super::plan::{Pace, Plan};
 use super::tally::{Outcome, Tally};
 
@@ -19,18 +21,26 @@ pub(super) fn bottleneck(plan: &Plan, tally: &Tally, debug: bool) -> Option<Stri
              more --threads on other processors, or less to do"
         ));
     }
+    if tally.busy + tally.waited > BUSY_MAX {
+        let [share, waited] = [tally.busy, tally.waited].map(|share| share * 100.0);
+        return Some(format!(
+            "a thread of the generator was busy for {share:.0} % of the time and waited \
+             {waited:.0} % for a processor that others had (90 % is the most): less beside it, or \
+             a processor of its own"
+        ));
+    }
     let Pace::Open(_) = plan.pace else { return None };
     let late = tally.late.percentile(99_000);
     if late > LATE_MAX {
         return Some(format!(
             "one message in a hundred was sent more than {} ms late ({} ms is the most): a lower \
              --rate, more --threads, or a machine with less to do",
-            late / 1_000,
-            LATE_MAX / 1_000
+            late / MS,
+            LATE_MAX / MS
         ));
     }
     let sent = tally.late.count();
-    if tally.unsent * 100 > sent {
+    if plan.talks() && tally.unsent * 100 > sent {
         return Some(format!("{} messages of {} were not sent", tally.unsent, sent + tally.unsent));
     }
     None
@@ -58,8 +68,8 @@ pub(super) fn broken(plan: &Plan, outcome: &Outcome) -> Option<String> {
 
 /// The most of the time that a thread may be busy.
 const BUSY_MAX: f64 = 0.9;
-/// The most that one message in a hundred may be late, in microseconds.
-const LATE_MAX: u64 = 5_000;
+/// The most that one message in a hundred may be late, in nanoseconds.
+const LATE_MAX: u64 = 5 * MS;
 
 #[cfg(test)]
 mod tests {
@@ -80,16 +90,24 @@ mod tests {
     }
 
     #[test]
+    fn a_generator_that_others_keep_from_working_gives_no_figure() {
+        let plan = plan("pairs");
+        let of = |waited| Tally { busy: 0.5, waited, ..Tally::default() };
+        assert_eq!(bottleneck(&plan, &of(0.4), false), None);
+        assert!(bottleneck(&plan, &of(0.41), false).unwrap().contains("waited 41 %"));
+    }
+
+    #[test]
     fn a_late_generator_gives_no_figure() {
         let plan = plan("pairs --rate 1000");
         let mut tally = Tally::default();
-        tally.late.record_all(100, 990);
-        tally.late.record_all(1_000_000, 10);
+        tally.late.record_all(100_000, 990);
+        tally.late.record_all(1_000_000_000, 10);
         assert_eq!(bottleneck(&plan, &tally, false), None);
-        tally.late.record_all(1_000_000, 10);
+        tally.late.record_all(1_000_000_000, 10);
         assert!(bottleneck(&plan, &tally, false).unwrap().contains("late"));
         let mut tally = Tally { unsent: 11, ..Tally::default() };
-        tally.late.record_all(100, 1_000);
+        tally.late.record_all(100_000, 1_000);
         assert!(bottleneck(&plan, &tally, false).unwrap().contains("11 messages of 1011"));
         tally.unsent = 10;
         assert_eq!(bottleneck(&plan, &tally, false), None);

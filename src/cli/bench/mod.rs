@@ -3,16 +3,20 @@
 //! At a fixed rate messages are sent by a schedule and their latency counts from when they were
 //! due; without a rate each publisher keeps a window full. What was promised is checked (all came,
 //! in order, once), and where the generator itself was at its end there is no figure. Reading
-//! order: `plan`, `wire`, `client`, `open`, `closed`, `engine`, `shared`, `run`, `stock`, then what
-//! becomes of it: `tally`, `proc`, `judge`, `report`, `plot`, `compare`. Absent on purpose: TLS,
-//! WebSocket and Unix sockets, whose cost here would be the generator's as much as the broker's.
+//! order: `plan`, `wire`, `pipe`, `client`, `open`, `closed`, `engine`, `talk`, `shared`, `run`,
+//! `stock`, `ping`, then what becomes of it: `nanos`, `tally`, `proc`, `judge`, `report`, `plot`,
+//! `compare`, `suite`; and `null`, who is no broker. Absent on purpose: dialling again.
 
 mod client;
 mod closed;
 mod compare;
 mod engine;
 mod judge;
+mod nanos;
+mod null;
 mod open;
+mod ping;
+mod pipe;
 mod plan;
 mod plot;
 mod proc;
@@ -20,6 +24,8 @@ mod report;
 mod run;
 mod shared;
 mod stock;
+mod suite;
+mod talk;
 mod tally;
 mod wire;
 
@@ -42,7 +48,7 @@ pub(super) struct Bench {
     /// What is measured
     #[arg(value_enum, required = true)]
     scenario: Option<Scenario>,
-    /// Which broker: mqtt://user:password@host:port or prx1://host:port
+    /// Which broker: scheme://user:password@host:port, of mqtt, mqtts, ws, wss, prx1; or unix:/path
     #[arg(short = 'L', long, value_name = "URL", env = "SPINDLE_URL", hide_env_values = true)]
     #[arg(default_value = "mqtt://127.0.0.1:1883")]
     url: String,
@@ -60,6 +66,8 @@ pub(super) struct Bench {
 enum Verb {
     /// Run several brokers in turn, and say how each stands to the first
     Compare(Box<compare::Compare>),
+    /// Be the least that still relays MQTT: no broker, but the limit that sockets set
+    Null(null::Null),
 }
 
 /// What a run is, wherever it goes.
@@ -72,7 +80,8 @@ pub(super) struct Flags {
     /// and fanin, 1000 connections, 10 that share the subscriptions of subs]
     #[arg(short = 'n', long, value_name = "N")]
     clients: Option<u32>,
-    /// Messages a second, of all publishers together; latency counts from when each was due
+    /// Messages a second, of all publishers together, or connections of connect and idle; latency
+    /// counts from when each was due
     #[arg(short, long, value_name = "N", conflicts_with = "window")]
     rate: Option<u64>,
     /// Without a rate: messages of each publisher under way; for connect: handshakes at once of
@@ -80,23 +89,40 @@ pub(super) struct Flags {
     #[arg(short, long, value_name = "N")]
     window: Option<u32>,
     /// Of subs, retained and drain: how many subscriptions, kept values, waiting messages
-    #[arg(short, long, value_name = "N", default_value_t = 10_000)]
-    count: u64,
+    /// [default: 10000]
+    #[arg(short, long, value_name = "N")]
+    count: Option<u64>,
     /// QoS: 0, 1 or 2; what is kept or waits is sent at 1 at least
     #[arg(short, long, value_name = "QOS", default_value_t = 0)]
     qos: u8,
     /// Bytes of a payload, 32 at least
     #[arg(short, long, value_name = "BYTES", default_value_t = 64)]
     size: usize,
-    /// Seconds that are measured
-    #[arg(short, long, value_name = "SECONDS", default_value_t = 10.0)]
-    duration: f64,
-    /// Seconds before that
-    #[arg(long, value_name = "SECONDS", default_value_t = 1.0)]
-    warmup: f64,
+    /// Seconds that are measured [default: 10, 2 in a suite]
+    #[arg(short, long, value_name = "SECONDS")]
+    duration: Option<f64>,
+    /// Seconds before that [default: 1, 0.5 in a suite]
+    #[arg(long, value_name = "SECONDS")]
+    warmup: Option<f64>,
+    /// Dial from these addresses of this machine in turn, for more connections than one address
+    /// has ports [default: on the loopback, as many of 127.0.0.1 and up as it takes]
+    #[arg(long, value_name = "ADDRESS", value_delimiter = ',')]
+    bind: Vec<std::net::IpAddr>,
+    /// Trust the issuers in this file (PEM) [default: whom this machine trusts]
+    #[arg(long, value_name = "FILE")]
+    cafile: Option<PathBuf>,
+    /// Do not compare the broker's name with its certificate
+    #[arg(long)]
+    insecure: bool,
+    /// Of subs: one third of the filters with a `+`, one third with a `#`
+    #[arg(long)]
+    mixed: bool,
     /// Threads of the generator
     #[arg(short, long, value_name = "N", default_value_t = 1)]
     threads: u32,
+    /// Never wait: look for what came all the time. It costs a whole processor
+    #[arg(long)]
+    spin: bool,
     /// The result as JSON
     #[arg(long)]
     json: bool,
@@ -115,6 +141,7 @@ impl Bench {
     pub(super) fn run(&self) -> u8 {
         let scenario = match (&self.verb, self.scenario) {
             (Some(Verb::Compare(it)), _) => return it.run(),
+            (Some(Verb::Null(it)), _) => return it.run(),
             (None, Some(scenario)) => scenario,
             (None, None) => return complain("name what is measured", USAGE),
         };
@@ -149,7 +176,11 @@ fn measure(
     pid: Option<u32>,
 ) -> Result<Measured, (String, u8)> {
     let plan = prepare(scenario, flags, url, pid).map_err(|why| (why, USAGE))?;
-    let ran = if plan.stocks() { stock::run(&plan) } else { run::run(&plan, !flags.quiet) };
+    let ran = match scenario {
+        Scenario::Ping => ping::run(&plan),
+        _ if plan.stocks() => stock::run(&plan),
+        _ => run::run(&plan, !flags.quiet),
+    };
     let outcome = ran.map_err(|why| (why, FAILED))?;
     if let Some(why) = judge::broken(&plan, &outcome) {
         return Err((format!("no figure: {why}"), FAILED));

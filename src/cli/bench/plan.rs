@@ -4,14 +4,16 @@
 //! same. Publishers and subscribers are numbers; which topic a number means, and whom a subscriber
 //! hears, follow from the scenario alone. Absent on purpose: sockets and clocks.
 
-use std::net::{SocketAddr, ToSocketAddrs};
+use std::net::{IpAddr, Ipv4Addr, ToSocketAddrs};
 
 use clap::ValueEnum;
 
 use crate::cli::url::{Scheme, Url};
+use crate::client::mqtt::{Tls, Trust};
 use crate::proto::mqtt::Version;
 
 use super::Flags;
+use super::pipe::{Place, Road};
 use super::wire::{HEAD, Tongue};
 
 /// What is measured.
@@ -25,6 +27,8 @@ pub(in crate::cli) enum Scenario {
     Fanin,
     /// Pairs that have one message under way
     Rtt,
+    /// Bytes there and back without any broker; `bench null` gives them back
+    Ping,
     /// All connect, as fast as they are let
     Connect,
     /// All connect, and do nothing
@@ -50,7 +54,7 @@ pub(super) enum Pace {
 #[derive(Clone, Debug)]
 pub(super) struct Plan {
     pub(super) scenario: Scenario,
-    pub(super) address: SocketAddr,
+    pub(super) road: Road,
     pub(super) tongue: Tongue,
     pub(super) user: Option<(String, String)>,
     pub(super) publishers: u32,
@@ -71,6 +75,12 @@ pub(super) struct Plan {
     /// Tells the messages of this run from others'.
     pub(super) run: u32,
     pub(super) pid: Option<u32>,
+    /// The generator never waits.
+    pub(super) spin: bool,
+    /// Own addresses that are dialled from in turn; none: the system chooses.
+    pub(super) sources: Vec<IpAddr>,
+    /// Filters of subs have wildcards too.
+    pub(super) mixed: bool,
 }
 
 impl Plan {
@@ -85,59 +95,43 @@ impl Plan {
         let url = Url::parse(url).map_err(|why| why.trim_end().to_owned())?;
         let tongue = tongue(&url, &flags.protocol_version)?;
         let (publishers, subscribers) = crowd(scenario, flags)?;
-        let talks = matches!(
-            scenario,
-            Scenario::Pairs | Scenario::Fanout | Scenario::Fanin | Scenario::Rtt
-        );
-        let pace = match (flags.rate, flags.window) {
-            (Some(0), _) => return Err("--rate must be more than 0".to_owned()),
-            (Some(_), _) if !talks => return Err("this scenario has no rate".to_owned()),
-            (Some(rate), _) => Pace::Open(rate),
-            (None, Some(0)) => return Err("--window must be more than 0".to_owned()),
-            (None, Some(window)) => Pace::Closed(window),
-            (None, None) if scenario == Scenario::Rtt => Pace::Closed(1),
-            (None, None) => Pace::Closed(100),
-        };
-        if matches!(pace, Pace::Closed(window) if window > WINDOW_MAX) {
-            return Err(format!("--window may be {WINDOW_MAX} at most"));
-        }
-        let qos_max = if tongue == Tongue::Prx1 { 1 } else { 2 };
-        if flags.qos > qos_max {
-            return Err(format!("--qos may be {qos_max} at most"));
-        }
-        let size_max = if tongue == Tongue::Prx1 { 65_535 } else { SIZE_MAX };
-        if !(HEAD..=size_max).contains(&flags.size) {
-            return Err(format!("--size must be between {HEAD} and {size_max}"));
-        }
+        let pace = pace(scenario, flags)?;
+        bounded(scenario, flags, tongue)?;
         if tongue == Tongue::Prx1 && url.user.is_some() {
             return Err("in PRX1 clients of one user push each other out: no name".to_owned());
         }
         let kept = matches!(scenario, Scenario::Subs | Scenario::Retained | Scenario::Drain);
-        if !(1..=COUNT_MAX).contains(&flags.count) {
-            return Err(format!("--count must be between 1 and {COUNT_MAX}"));
-        }
         let dials = match pace {
             Pace::Closed(window) if scenario == Scenario::Connect => window as usize,
             _ => 100,
         };
+        let road = road(&url, flags)?;
+        let alone = matches!(scenario, Scenario::Ping) || kept;
+        if alone && road.plain().is_none() {
+            return Err("this scenario is over plain TCP only: mqtt:// or prx1://".to_owned());
+        }
+        let sources = sources(flags, &road.place, publishers + subscribers)?;
         Ok(Self {
             scenario,
-            address: address(&url)?,
+            road,
             tongue,
             user: url.user.map(|user| (user, url.password.unwrap_or_default())),
             publishers,
             subscribers,
             pace,
             dials,
-            count: flags.count,
+            count: flags.count.unwrap_or(COUNT),
             qos: if kept && scenario != Scenario::Subs { flags.qos.max(1) } else { flags.qos },
             size: flags.size,
-            warmup: nanos(flags.warmup, "--warmup", 0.0)?,
-            duration: nanos(flags.duration, "--duration", 0.01)?,
+            warmup: nanos(flags.warmup.unwrap_or(1.0), "--warmup", 0.0)?,
+            duration: nanos(flags.duration.unwrap_or(10.0), "--duration", 0.01)?,
             threads: flags.threads.clamp(1, 64),
             seed: flags.seed,
             run,
             pid,
+            spin: flags.spin,
+            sources,
+            mixed: flags.mixed,
         })
     }
 
@@ -165,6 +159,16 @@ impl Plan {
         !matches!(self.scenario, Scenario::Connect | Scenario::Idle)
     }
 
+    /// Does a schedule say when?
+    pub(super) fn is_open(&self) -> bool {
+        matches!(self.pace, Pace::Open(_))
+    }
+
+    /// Are so many under way that their latency is that of the window?
+    pub(super) fn is_deep(&self) -> bool {
+        matches!(self.pace, Pace::Closed(DEEP..))
+    }
+
     /// Is something laid in at the broker first?
     pub(super) fn stocks(&self) -> bool {
         matches!(self.scenario, Scenario::Subs | Scenario::Retained | Scenario::Drain)
@@ -184,16 +188,65 @@ impl Plan {
         matches!(self.scenario, Scenario::Pairs | Scenario::Rtt)
     }
 
+    /// The topic of what is laid in under a number: always as long, and not all at one level.
+    pub(super) fn place(&self, number: u64) -> String {
+        format!("{}/{:04}/x/{:04}", self.root(), number / 10_000, number % 10_000)
+    }
+
+    /// The filter of that number's subscription: no topic is matched by two of them.
+    pub(super) fn filter(&self, number: u64) -> String {
+        match number % 3 {
+            1 if self.mixed => {
+                format!("{}/{:04}/+/{:04}", self.root(), number / 10_000, number % 10_000)
+            }
+            2 if self.mixed => format!("{}/#", self.place(number)),
+            _ => self.place(number),
+        }
+    }
+
     /// A topic by its number.
     pub(super) fn topic(&self, number: impl core::fmt::Display) -> String {
         format!("{}/{number}", self.root())
     }
 }
 
+/// How fast, if that is said; else as fast as they are taken.
+fn pace(scenario: Scenario, flags: &Flags) -> Result<Pace, String> {
+    let paced = !matches!(scenario, Scenario::Retained | Scenario::Drain | Scenario::Ping);
+    match (flags.rate, flags.window) {
+        (Some(0), _) => Err("--rate must be more than 0".to_owned()),
+        (Some(_), _) if !paced => Err("this scenario has no rate".to_owned()),
+        (Some(rate), _) => Ok(Pace::Open(rate)),
+        (None, Some(window)) if (1..=WINDOW_MAX).contains(&window) => Ok(Pace::Closed(window)),
+        (None, Some(_)) => Err(format!("--window must be between 1 and {WINDOW_MAX}")),
+        (None, None) if matches!(scenario, Scenario::Rtt | Scenario::Ping) => Ok(Pace::Closed(1)),
+        (None, None) => Ok(Pace::Closed(100)),
+    }
+}
+
+/// Is everything that has a bound within it?
+fn bounded(scenario: Scenario, flags: &Flags, tongue: Tongue) -> Result<(), String> {
+    let qos_max = if tongue == Tongue::Prx1 { 1 } else { 2 };
+    if flags.qos > qos_max {
+        return Err(format!("--qos may be {qos_max} at most"));
+    }
+    let size_max = if tongue == Tongue::Prx1 { 65_535 } else { SIZE_MAX };
+    if !(HEAD..=size_max).contains(&flags.size) {
+        return Err(format!("--size must be between {HEAD} and {size_max}"));
+    }
+    if flags.count.is_some_and(|count| !(1..=COUNT_MAX).contains(&count)) {
+        return Err(format!("--count must be between 1 and {COUNT_MAX}"));
+    }
+    if flags.mixed && (scenario != Scenario::Subs || tongue == Tongue::Prx1) {
+        return Err("--mixed is for subs, in MQTT".to_owned());
+    }
+    Ok(())
+}
+
 /// How many publishers and subscribers there are.
 fn crowd(scenario: Scenario, flags: &Flags) -> Result<(u32, u32), String> {
     let n = flags.clients.unwrap_or(match scenario {
-        Scenario::Rtt | Scenario::Retained | Scenario::Drain => 1,
+        Scenario::Rtt | Scenario::Ping | Scenario::Retained | Scenario::Drain => 1,
         Scenario::Pairs | Scenario::Subs => 10,
         Scenario::Fanout | Scenario::Fanin => 100,
         Scenario::Connect | Scenario::Idle => 1_000,
@@ -202,6 +255,7 @@ fn crowd(scenario: Scenario, flags: &Flags) -> Result<(u32, u32), String> {
         return Err(format!("--clients must be between 1 and {CLIENTS_MAX}"));
     }
     Ok(match scenario {
+        Scenario::Ping => (1, 1),
         Scenario::Pairs | Scenario::Rtt => (n, n),
         Scenario::Fanout => (1, n),
         Scenario::Fanin => (n, 1),
@@ -211,13 +265,8 @@ fn crowd(scenario: Scenario, flags: &Flags) -> Result<(u32, u32), String> {
 }
 
 fn tongue(url: &Url, version: &str) -> Result<Tongue, String> {
-    if url.unix.is_some() {
-        return Err("load is generated over TCP only".to_owned());
-    }
-    match url.scheme {
-        Scheme::Prx1 => return Ok(Tongue::Prx1),
-        Scheme::Mqtt => {}
-        _ => return Err("load is generated over plain TCP only: mqtt:// or prx1://".to_owned()),
+    if url.scheme == Scheme::Prx1 {
+        return Ok(Tongue::Prx1);
     }
     match version {
         "311" | "mqttv311" => Ok(Tongue::Mqtt(Version::V311)),
@@ -226,11 +275,46 @@ fn tongue(url: &Url, version: &str) -> Result<Tongue, String> {
     }
 }
 
-fn address(url: &Url) -> Result<SocketAddr, String> {
-    let port = url.port.unwrap_or(if url.scheme == Scheme::Prx1 { 52_909 } else { 1_883 });
-    let place = (url.host.as_str(), port);
-    let mut all = place.to_socket_addrs().map_err(|e| format!("{}: {e}", url.host))?;
-    all.next().ok_or_else(|| format!("{}: no address", url.host))
+fn road(url: &Url, flags: &Flags) -> Result<Road, String> {
+    let (port, ws) = match url.scheme {
+        Scheme::Prx1 => (52_909, false),
+        Scheme::Mqtt => (1_883, false),
+        Scheme::Mqtts => (8_883, false),
+        Scheme::Ws => (8_083, true),
+        Scheme::Wss => (8_084, true),
+    };
+    let place = match &url.unix {
+        Some(path) => Place::Unix(path.clone()),
+        None => {
+            let place = (url.host.as_str(), url.port.unwrap_or(port));
+            let mut all = place.to_socket_addrs().map_err(|e| format!("{}: {e}", url.host))?;
+            Place::Tcp(all.next().ok_or_else(|| format!("{}: no address", url.host))?)
+        }
+    };
+    let trust = matches!(url.scheme, Scheme::Mqtts | Scheme::Wss).then(|| {
+        Trust::new(&Tls {
+            ca_file: flags.cafile.clone(),
+            any_name: flags.insecure,
+            ..Tls::default()
+        })
+    });
+    let trust = trust.transpose().map_err(|e| e.to_string())?;
+    let path = ws.then(|| format!("/{}", url.topic.as_deref().unwrap_or("mqtt")));
+    Ok(Road { place, host: url.host.clone(), trust, path })
+}
+
+/// Whom to dial from: an address has less than 28,000 ports for one broker.
+fn sources(flags: &Flags, place: &Place, clients: u32) -> Result<Vec<IpAddr>, String> {
+    let Place::Tcp(broker) = place else { return Ok(Vec::new()) };
+    if flags.bind.iter().any(|own| own.is_ipv4() != broker.is_ipv4()) {
+        return Err("--bind: an address of another family than the broker's".to_owned());
+    }
+    if !flags.bind.is_empty() || clients <= PORTS || !broker.is_ipv4() || !broker.ip().is_loopback()
+    {
+        return Ok(flags.bind.clone());
+    }
+    let many = clients.div_ceil(PORTS);
+    Ok((0..many).map(|n| IpAddr::V4(Ipv4Addr::from_bits(FIRST.to_bits() + n))).collect())
 }
 
 fn nanos(seconds: f64, flag: &str, least: f64) -> Result<u64, String> {
@@ -240,10 +324,17 @@ fn nanos(seconds: f64, flag: &str, least: f64) -> Result<u64, String> {
     Err(format!("{flag} must be between {least} and {SECONDS_MAX} seconds"))
 }
 
+/// From here on a window is what its latency comes from.
+const DEEP: u32 = 16;
+/// So many connections go out from one address.
+const PORTS: u32 = 20_000;
+const FIRST: Ipv4Addr = Ipv4Addr::LOCALHOST;
 /// Packet ids end here.
 const WINDOW_MAX: u32 = 65_000;
 /// Far more than one machine has ports for.
 const CLIENTS_MAX: u32 = 1_000_000;
+/// So much is laid in where nobody says how much.
+const COUNT: u64 = 10_000;
 /// What was seen of each of them is remembered.
 const COUNT_MAX: u64 = 100_000_000;
 /// A message is held once for each publisher.
@@ -288,6 +379,16 @@ mod tests {
     }
 
     #[test]
+    fn many_connections_of_one_machine_go_out_from_many_addresses() {
+        let of = |words| of_words(words).unwrap().sources;
+        assert!(of("idle -n 20000").is_empty());
+        let all: Vec<String> = of("idle -n 50000").iter().map(ToString::to_string).collect();
+        assert_eq!(all, ["127.0.0.1", "127.0.0.2", "127.0.0.3"]);
+        assert!(of("idle -n 50000 -L mqtt://192.0.2.1").is_empty());
+        assert_eq!(of("idle --bind 127.0.0.9").len(), 1);
+    }
+
+    #[test]
     fn what_cannot_be_done_is_refused_before_anybody_is_dialled() {
         for words in [
             "pairs -n 0",
@@ -299,15 +400,19 @@ mod tests {
             "pairs -d 0",
             "pairs -d NaN",
             "pairs -V 31",
-            "idle -r 5",
+            "drain -r 5",
+            "pairs --mixed",
+            "idle --bind ::1",
             "pairs -q 2 -L prx1://127.0.0.1:1",
             "pairs -s 65536 -L prx1://127.0.0.1:1",
-            "pairs -L mqtts://127.0.0.1:1",
-            "pairs -L unix:/tmp/x",
+            "pairs -L mqtts://127.0.0.1:1 --cafile /nowhere",
+            "drain -L ws://127.0.0.1:1",
+            "ping -L unix:/tmp/x",
             "fanin -L prx1://joe:x@127.0.0.1:1",
         ] {
             assert!(of_words(words).is_err(), "{words}");
         }
+        assert!(of_words("subs --mixed -r 7").is_ok());
         assert!(of_words("pairs -s 32 -q 1 -L prx1://127.0.0.1:1").is_ok());
     }
 }

@@ -4,8 +4,7 @@
 //! tail, of which this is about, gets as much room as the middle. Everything is text; nothing is
 //! loaded from elsewhere. Absent on purpose: scripts.
 
-use crate::base::hist::Hist;
-
+use super::nanos::Hist;
 use super::tally::Tally;
 
 /// A picture, or a page with it.
@@ -16,12 +15,13 @@ pub(super) fn draw(title: &str, tally: &Tally, page: bool) -> String {
         ("acknowledgement", &tally.acks, "#4c8c4a"),
         ("connect", &tally.connects, "#777777"),
     ];
-    let talks = tally.due.count() > 0;
+    let talks = tally.sent.count() > 0;
     let shown: Vec<_> = lines
         .into_iter()
         .filter(|(name, hist, _)| hist.count() > 0 && (!talks || *name != "connect"))
         .collect();
-    let decades = shown.iter().map(|(_, hist, _)| digits(hist.max())).max().unwrap_or(1);
+    let decades =
+        shown.iter().map(|(_, hist, _)| digits(hist.max())).max().unwrap_or(LEAST.ilog10() + 1);
     let mut svg = format!(
         "<svg xmlns=\"http://www.w3.org/2000/svg\" viewBox=\"0 0 {WIDTH} {HEIGHT}\" \
          font-family=\"sans-serif\" font-size=\"12\">\n\
@@ -31,7 +31,7 @@ pub(super) fn draw(title: &str, tally: &Tally, page: bool) -> String {
     );
     grid(decades, &mut svg);
     for (nth, (name, hist, colour)) in shown.iter().enumerate() {
-        let points: Vec<String> = curve(hist).map(|(x, us)| point(x, us, decades)).collect();
+        let points: Vec<String> = curve(hist).map(|(x, nanos)| point(x, nanos, decades)).collect();
         let y = TOP + 16.0 + 16.0 * nth as f64;
         svg += &format!(
             "<polyline fill=\"none\" stroke=\"{colour}\" stroke-width=\"2\" points=\"{}\"/>\n\
@@ -69,12 +69,13 @@ fn grid(decades: u32, svg: &mut String) {
             HEIGHT - BOTTOM + 18.0
         );
     }
-    for decade in 0..=decades {
+    for decade in LEAST.ilog10()..=decades {
         let y = upwards(10u64.saturating_pow(decade), decades);
         let label = match 10u64.saturating_pow(decade) {
-            us if us < 1_000 => format!("{us} us"),
-            us if us < 1_000_000 => format!("{} ms", us / 1_000),
-            us => format!("{} s", us / 1_000_000),
+            nanos if nanos < 1_000 => format!("{nanos} ns"),
+            nanos if nanos < 1_000_000 => format!("{} us", nanos / 1_000),
+            nanos if nanos < 1_000_000_000 => format!("{} ms", nanos / 1_000_000),
+            nanos => format!("{} s", nanos / 1_000_000_000),
         };
         *svg += &format!(
             "<path d=\"M{LEFT} {y:.1}H{}\" stroke=\"#dddddd\"/>\n\
@@ -86,22 +87,24 @@ fn grid(decades: u32, svg: &mut String) {
     }
 }
 
-fn point(nines: f64, us: u64, decades: u32) -> String {
-    format!("{:.1},{:.1}", across(nines), upwards(us, decades))
+fn point(nines: f64, nanos: u64, decades: u32) -> String {
+    format!("{:.1},{:.1}", across(nines), upwards(nanos, decades))
 }
 
 fn across(nines: f64) -> f64 {
     LEFT + (WIDTH - LEFT - RIGHT) * nines / NINES as f64
 }
 
-fn upwards(us: u64, decades: u32) -> f64 {
-    let share = (us.max(1) as f64).log10() / f64::from(decades.max(1));
+/// Nobody is quicker than a hundred nanoseconds, so the axis begins there.
+fn upwards(nanos: u64, decades: u32) -> f64 {
+    let above = (nanos.max(LEAST) as f64).log10() - f64::from(LEAST.ilog10());
+    let share = above / f64::from(decades.saturating_sub(LEAST.ilog10()).max(1));
     HEIGHT - BOTTOM - (HEIGHT - TOP - BOTTOM) * share
 }
 
 /// Of the power of ten that is above it.
-fn digits(us: u64) -> u32 {
-    us.max(1).ilog10() + 1
+fn digits(nanos: u64) -> u32 {
+    nanos.max(LEAST).ilog10() + 1
 }
 
 fn escaped(text: &str) -> String {
@@ -114,6 +117,8 @@ const LEFT: f64 = 70.0;
 const RIGHT: f64 = 40.0;
 const TOP: f64 = 40.0;
 const BOTTOM: f64 = 40.0;
+/// Where the vertical axis begins, in nanoseconds.
+const LEAST: u64 = 100;
 const NINES: usize = 4;
 /// Points of a curve for each nine.
 const STEPS: usize = 25;
@@ -125,13 +130,14 @@ mod tests {
     #[test]
     fn the_tail_stands_where_the_axis_says() {
         let mut tally = Tally::default();
-        tally.due.record_all(50, 9_990);
-        tally.due.record_all(20_000, 10);
-        let (right, top) = (across(4.0), upwards(10_000, 5));
-        assert!(across(3.0) < right && top < upwards(50, 5));
+        tally.due.record_all(5_000, 9_990);
+        tally.due.record_all(2_000_000, 10);
+        let (right, top) = (across(4.0), upwards(1_000_000, 7));
+        assert!(across(3.0) < right && top < upwards(5_000, 7));
+        assert_eq!(upwards(1, 7), upwards(LEAST, 7));
         let all: Vec<(f64, u64)> = curve(&tally.due).collect();
-        assert!(all.iter().all(|(x, us)| if *x < 3.0 { *us == 50 } else { true }));
-        assert!(all.last().unwrap().1 > 19_000, "the last point is the tail");
+        assert!(all.iter().all(|(x, nanos)| *x >= 3.0 || nanos.abs_diff(5_000) < 40));
+        assert!(all.last().unwrap().1 > 1_980_000, "the last point is the tail");
     }
 
     #[test]

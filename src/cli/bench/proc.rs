@@ -37,9 +37,29 @@ impl Sample {
     }
 }
 
-/// Nanoseconds of processor time of the calling thread.
-pub(super) fn own() -> Option<u64> {
-    time("/proc/thread-self")
+/// Nanoseconds of the calling thread: with a processor, and waiting for one that others have.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(super) struct Own {
+    pub(super) used: u64,
+    pub(super) waited: u64,
+}
+
+/// What the calling thread had up to now.
+pub(super) fn own() -> Option<Own> {
+    const TASK: &str = "/proc/thread-self";
+    let text = read(&format!("{TASK}/schedstat"));
+    let waited = text.and_then(|text| text.split_whitespace().nth(1)?.parse().ok());
+    Some(Own { used: time(TASK)?, waited: waited.unwrap_or_default() })
+}
+
+impl Own {
+    /// What it had since then.
+    pub(super) fn since(self, before: Self) -> Self {
+        Self {
+            used: self.used.saturating_sub(before.used),
+            waited: self.waited.saturating_sub(before.waited),
+        }
+    }
 }
 
 /// The processor and the system, for those who compare.

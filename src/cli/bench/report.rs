@@ -5,11 +5,12 @@
 
 use std::borrow::Cow;
 
-use crate::base::hist::Hist;
 use crate::cli::ctl::object;
 use crate::cli::json::Value;
 use crate::proto::mqtt::Version;
 
+use super::nanos::Hist;
+use super::pipe::Place;
 use super::plan::{Pace, Plan, Scenario};
 use super::proc;
 use super::tally::{Outcome, Phase};
@@ -17,11 +18,19 @@ use super::wire::Tongue;
 
 /// One line that says what was done.
 pub(super) fn title(plan: &Plan) -> String {
-    let (tongue, scenario) = (tongue(plan), scenario(plan));
+    let (tongue, scenario) = (tongue(plan) + through(plan), scenario(plan));
     let threads = plan.threads;
     let crowd = format!("{} publishers, {} subscribers", plan.publishers, plan.subscribers);
+    if plan.scenario == Scenario::Ping {
+        return format!("{scenario}: one socket, {} bytes", plan.size);
+    }
     if !plan.talks() {
-        return format!("{scenario}: {} connections, {tongue}, {threads} threads", plan.publishers);
+        let pace = match plan.pace {
+            Pace::Open(rate) => format!("{rate}/s by schedule, "),
+            Pace::Closed(_) => String::new(),
+        };
+        let n = plan.publishers;
+        return format!("{scenario}: {n} connections, {pace}{tongue}, {threads} threads");
     }
     let pace = match plan.pace {
         Pace::Open(rate) => format!("{rate}/s by schedule"),
@@ -35,11 +44,23 @@ pub(super) fn title(plan: &Plan) -> String {
     format!("{scenario}: {crowd}, {pace}, QoS {qos}, {size} bytes, {tongue}, {threads} threads")
 }
 
-fn tongue(plan: &Plan) -> &'static str {
-    match plan.tongue {
+fn tongue(plan: &Plan) -> String {
+    let name = match plan.tongue {
         Tongue::Prx1 => "PRX1",
         Tongue::Mqtt(Version::V5) => "MQTT 5.0",
         Tongue::Mqtt(_) => "MQTT 3.1.1",
+    };
+    name.to_owned()
+}
+
+/// What is between the protocol and TCP.
+fn through(plan: &Plan) -> &'static str {
+    match (&plan.road.place, plan.road.trust.is_some(), plan.road.path.is_some()) {
+        (Place::Unix(_), ..) => " over a Unix socket",
+        (_, false, false) => "",
+        (_, true, false) => " over TLS",
+        (_, false, true) => " over WebSocket",
+        (_, true, true) => " over WebSocket over TLS",
     }
 }
 
@@ -95,13 +116,19 @@ fn rows(plan: &Plan, outcome: &Outcome) -> Vec<Row> {
         let switches = end.switches.saturating_sub(begin.switches) as f64;
         rows.push(row("switches_per_second", "its context switches a second", switches / seconds));
     }
+    if plan.talks() && tally.used > 0 && tally.delivered > 0 {
+        let each = tally.used as f64 / 1_000.0 / tally.delivered as f64;
+        rows.push(row("generator_cpu_us_per_message", "CPU us of the generator each", each));
+    }
     rows.push(row(
         "generator_cpu_percent",
         "CPU of the busiest thread here, %",
         tally.busy * 100.0,
     ));
+    let waited = tally.waited * 100.0;
+    rows.push(row("generator_waited_percent", "time it waited for one that others had, %", waited));
     if tally.late.count() > 0 {
-        let late = tally.late.percentile(99_000) as f64;
+        let late = micros(tally.late.percentile(99_000));
         rows.push(row("generator_late_us_p99", "us sent late here, p99", late));
     }
     rows
@@ -154,7 +181,7 @@ pub(super) fn figures(plan: &Plan, outcome: &Outcome) -> Vec<(String, f64)> {
     let mut all: Vec<_> = rows.into_iter().map(|(name, _, n)| (name.into_owned(), n)).collect();
     for (name, _, hist) in hists(plan, outcome) {
         let of =
-            |(percentile, share)| (format!("{name}.{percentile}"), hist.percentile(share) as f64);
+            |(percentile, share)| (format!("{name}.{percentile}"), micros(hist.percentile(share)));
         all.extend(PERCENTILES.map(of));
     }
     all
@@ -177,10 +204,20 @@ pub(super) fn table(plan: &Plan, outcome: &Outcome, doubt: Option<&str>) -> Stri
             text += &format!("\n\n{:<24}{names}{:>9}", "microseconds", "max");
             head = true;
         }
-        let values = PERCENTILES.map(|(_, share)| format!("{:>9}", hist.percentile(share)));
-        text += &format!("\n{label:<24}{}{:>9}", values.concat(), hist.max());
+        let values = PERCENTILES.map(|(_, share)| latency(hist.percentile(share)));
+        text += &format!("\n{label:<24}{}{}", values.concat(), latency(hist.max()));
     }
     text
+}
+
+fn micros(nanos: u64) -> f64 {
+    nanos as f64 / 1_000.0
+}
+
+/// A column of the table: what is short with a digit more.
+fn latency(nanos: u64) -> String {
+    let us = micros(nanos);
+    if us < 1_000.0 { format!("{us:>9.1}") } else { format!("{us:>9.0}") }
 }
 
 /// Three digits that count, and thousands apart.
@@ -211,7 +248,8 @@ pub(super) fn json(plan: &Plan, outcome: &Outcome, doubt: Option<&str>) -> Strin
         ("spindle", text(env!("CARGO_PKG_VERSION"))),
         ("machine", object(machine)),
         ("scenario", text(&scenario(plan))),
-        ("protocol", text(tongue(plan))),
+        ("protocol", text(&tongue(plan))),
+        ("through", text(through(plan).trim_start_matches(" over "))),
         ("publishers", number(plan.publishers.into())),
         ("subscribers", number(plan.subscribers.into())),
         ("threads", number(plan.threads.into())),
@@ -235,10 +273,11 @@ pub(super) fn json(plan: &Plan, outcome: &Outcome, doubt: Option<&str>) -> Strin
     let figures = rows(plan, outcome);
     all.extend(figures.iter().map(|(name, _, n)| (name.as_ref(), Value::Number(*n))));
     for (name, _, hist) in hists(plan, outcome) {
-        let percentiles = PERCENTILES.map(|(name, share)| (name, number(hist.percentile(share))));
+        let us = |nanos| Value::Number(micros(nanos));
+        let percentiles = PERCENTILES.map(|(name, share)| (name, us(hist.percentile(share))));
         let mut members = vec![("count", number(hist.count()))];
         members.extend(percentiles);
-        members.push(("max", number(hist.max())));
+        members.push(("max", us(hist.max())));
         all.push((name, object(members)));
     }
     String::from_utf8_lossy(&object(all).print(false)).into_owned()

@@ -87,14 +87,14 @@ impl Watch<'_> {
 
     fn conduct(&self, outcome: &mut Outcome) {
         let all = u64::from(self.plan.publishers) + u64::from(self.plan.subscribers);
-        let begun = self.clock.now().mono;
+        let begun = self.clock.mono();
         let (mut seen, mut since) = (0, begun);
         loop {
             let up = self.shared.up.load(Ordering::Acquire) as u64;
             if up == all || self.is_over() {
                 break;
             }
-            let now = self.clock.now().mono;
+            let now = self.clock.mono();
             if up > seen {
                 (seen, since) = (up, now);
             } else if now - since > PATIENCE {
@@ -105,7 +105,7 @@ impl Watch<'_> {
         }
         outcome.full = self.sample();
         outcome.dialling = Shared::time(&self.shared.up_at).saturating_sub(begun);
-        let begin = self.clock.now().mono + 20 * MS;
+        let begin = self.clock.mono() + 20 * MS;
         let from = begin + self.plan.warmup;
         let until = from + self.plan.duration;
         self.shared.begin.store(begin, Ordering::Relaxed);
@@ -114,10 +114,10 @@ impl Watch<'_> {
         self.shared.advance(Stage::Running);
         if self.plan.lasts() {
             self.wait_until(from, "warming up", begin);
-            let first = self.clock.now().mono;
+            let first = self.clock.mono();
             outcome.begin = self.sample();
             self.wait_until(until, "measuring", from);
-            outcome.measured = self.clock.now().mono - first;
+            outcome.measured = self.clock.mono() - first;
             outcome.end = self.sample();
             self.drain();
         }
@@ -130,7 +130,7 @@ impl Watch<'_> {
 
     fn wait_until(&self, moment: u64, what: &str, since: u64) {
         loop {
-            let now = self.clock.now().mono;
+            let now = self.clock.mono();
             if now >= moment || self.is_over() {
                 return;
             }
@@ -143,13 +143,13 @@ impl Watch<'_> {
     /// Until everything has come, or nothing comes any more.
     fn drain(&self) {
         let threads = self.shared.wakers.len();
-        let (mut seen, mut since) = (0, self.clock.now().mono);
+        let (mut seen, mut since) = (0, self.clock.mono());
         while !self.is_over() {
             let (sent, came) = self.shared.totals();
             let owed = sent * self.plan.fan();
             let all_sent = self.shared.sent_all.load(Ordering::Relaxed) == threads;
             let settled = self.shared.settled.load(Ordering::Relaxed) == threads;
-            let now = self.clock.now().mono;
+            let now = self.clock.mono();
             if came > seen {
                 (seen, since) = (came, now);
             }

@@ -106,9 +106,9 @@ impl Shared {
     }
 
     /// So many more of a publisher's messages came; what they are now.
-    pub(super) fn came(&self, publisher: u32) -> u64 {
+    pub(super) fn came(&self, publisher: u32, more: u64) -> u64 {
         let count = self.came.get(publisher as usize);
-        count.map_or(0, |count| count.fetch_add(1, Ordering::Relaxed) + 1)
+        count.map_or(0, |count| count.fetch_add(more, Ordering::Relaxed) + more)
     }
 
     pub(super) fn time(of: &AtomicU64) -> u64 {

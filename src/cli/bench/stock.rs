@@ -16,6 +16,7 @@ use crate::os::clock::Clock;
 
 use super::client::{Publisher, Subscriber};
 use super::engine::{lost, unsayable};
+use super::open::Schedule;
 use super::plan::{Pace, Plan, Scenario};
 use super::proc::{self, Sample};
 use super::tally::{Outcome, Phase};
@@ -53,12 +54,13 @@ impl Store<'_> {
         (done, each): (&'static str, &'static str),
         work: impl FnOnce(&mut Self) -> Result<u64, String>,
     ) -> Result<(), String> {
-        let (before, since, own) = (self.sample(), self.clock.now().mono, proc::own());
+        let (before, since, own) = (self.sample(), self.clock.mono(), proc::own());
         let count = work(self)?;
-        let nanos = self.clock.now().mono - since;
+        let nanos = self.clock.mono() - since;
         if let (Some(own), Some(now)) = (own, proc::own()) {
-            let busy = now.saturating_sub(own) as f64 / nanos.max(1) as f64;
-            self.outcome.tally.busy = self.outcome.tally.busy.max(busy);
+            let (own, tally) = (now.since(own), &mut self.outcome.tally);
+            tally.busy = tally.busy.max(own.used as f64 / nanos.max(1) as f64);
+            tally.waited = tally.waited.max(own.waited as f64 / nanos.max(1) as f64);
         }
         let after = self.sample();
         self.outcome.phases.push(Phase { done, each, count, nanos, before, after });
@@ -100,14 +102,15 @@ impl Store<'_> {
         self.phase(("stored", "stored"), |it| it.put(&mut line, &mut publisher, None))?;
         line.leave(&[])?;
         let mut hearing = Subscriber::new(0, 0, 1);
-        let mut back = Line::dial(plan, "s0", false)?;
+        let mut back = None;
+        // What waited comes at once: coming back is a part of it.
         self.phase(("fetched", "fetched"), |it| {
-            it.take(&mut back, |head| {
+            it.take(back.insert(Line::dial(plan, "s0", false)?), |head| {
                 let before = hearing.strayed;
                 hearing.on_message(head) && hearing.strayed == before
             })
         })?;
-        back.leave(&filters)?;
+        back.map_or(Ok(()), |mut back| back.leave(&filters))?;
         // Whoever comes in anew forgets the session.
         Line::dial(plan, "s0", true)?.leave(&[])
     }
@@ -123,7 +126,7 @@ impl Store<'_> {
             for (nth, (line, _)) in (0..).zip(&mut lines) {
                 let own: Vec<u64> = (nth..plan.count).step_by(crowd as usize).collect();
                 for some in own.chunks(FILTERS) {
-                    let filters: Vec<String> = some.iter().map(|n| plan.topic(n)).collect();
+                    let filters: Vec<String> = some.iter().map(|n| plan.filter(*n)).collect();
                     line.ask(&filters)?;
                     line.await_answers(plan.tongue.answers(filters.len()))?;
                 }
@@ -138,7 +141,7 @@ impl Store<'_> {
         line.leave(&[])?;
         for (nth, (line, hearing)) in (0..).zip(&mut lines) {
             let own = (nth..plan.count).step_by(crowd as usize);
-            line.leave(&own.map(|n| plan.topic(n)).collect::<Vec<_>>())?;
+            line.leave(&own.map(|n| plan.filter(n)).collect::<Vec<_>>())?;
             self.outcome.tally.strayed += hearing.strayed;
         }
         Ok(())
@@ -153,15 +156,17 @@ impl Store<'_> {
     ) -> Result<u64, String> {
         let plan = self.plan;
         let window = window(plan);
+        if let Some(payload) = kept {
+            let template =
+                Template::new(plan.tongue, &plan.place(0), plan.qos, true, payload.clone());
+            publisher.template = template.ok_or_else(unsayable)?;
+        }
         while publisher.seq < plan.count || !publisher.flight.is_empty() {
             while publisher.seq < plan.count && publisher.flight.len() < window {
-                if let Some(payload) = kept {
-                    let topic = plan.topic(publisher.seq);
-                    let template =
-                        Template::new(plan.tongue, &topic, plan.qos, true, payload.clone());
-                    publisher.template = template.ok_or_else(unsayable)?;
+                if kept.is_some() {
+                    publisher.template.readdress(publisher.seq);
                 }
-                if !self.send(line, publisher) {
+                if !self.send(line, publisher, None) {
                     break;
                 }
             }
@@ -171,9 +176,10 @@ impl Store<'_> {
         Ok(plan.count)
     }
 
-    fn send(&self, line: &mut Line<'_>, publisher: &mut Publisher) -> bool {
-        let now = self.clock.now().mono;
-        let head = Head { run: self.plan.run, due: now, sent: now, ..Head::default() };
+    fn send(&self, line: &mut Line<'_>, publisher: &mut Publisher, due: Option<u64>) -> bool {
+        let now = self.clock.mono();
+        let due = due.unwrap_or(now);
+        let head = Head { run: self.plan.run, due, sent: now, ..Head::default() };
         publisher.send(self.plan.qos, head, true, &mut line.out)
     }
 
@@ -186,8 +192,8 @@ impl Store<'_> {
         match heard {
             Heard::Acked(id) => {
                 let (sent, _) = publisher.on_acked(id).ok_or("an acknowledgement of nothing")?;
-                let now = self.clock.now().mono;
-                self.outcome.tally.acks.record(now.saturating_sub(sent) / 1_000);
+                let now = self.clock.mono();
+                self.outcome.tally.acks.record(now.saturating_sub(sent));
             }
             Heard::Rec(id) => self.plan.tongue.put_step(Step::Rel, id, &mut line.out),
             _ => {}
@@ -215,7 +221,7 @@ impl Store<'_> {
         Ok(came)
     }
 
-    /// Publish to topics by chance, a window at a time, for as long as the run lasts.
+    /// Publish to topics by chance, a window or what is due at a time, as long as the run lasts.
     fn scatter(
         &mut self,
         line: &mut Line<'_>,
@@ -224,15 +230,23 @@ impl Store<'_> {
     ) -> Result<u64, String> {
         let plan = self.plan;
         let payload = filling(plan.size, plan.seed);
-        let (mut rng, until) = (Rng::new(plan.seed), self.clock.now().mono + plan.duration);
+        let template = Template::new(plan.tongue, &plan.place(0), plan.qos, false, payload);
+        publisher.template = template.ok_or_else(unsayable)?;
+        let (mut rng, begin) = (Rng::new(plan.seed), self.clock.mono());
+        let mut schedule = match plan.pace {
+            Pace::Open(rate) => Some(Schedule::new(rate, 1, 0, begin)),
+            Pace::Closed(_) => None,
+        };
         let mut owed = vec![0u64; lines.len()];
-        while self.clock.now().mono < until {
+        while self.clock.mono() < begin + plan.duration {
             for _ in 0..window(plan) {
+                let due = schedule.as_mut().map(|schedule| self.await_due(schedule));
+                if due == Some(None) {
+                    break;
+                }
                 let n = rng.below(plan.count);
-                let topic = plan.topic(n);
-                let template = Template::new(plan.tongue, &topic, plan.qos, false, payload.clone());
-                publisher.template = template.ok_or_else(unsayable)?;
-                if !self.send(line, publisher) {
+                publisher.template.readdress(n);
+                if !self.send(line, publisher, due.flatten()) {
                     break;
                 }
                 let to = (n % lines.len().max(1) as u64) as usize;
@@ -243,32 +257,60 @@ impl Store<'_> {
             }
             line.flush()?;
             for ((line, hearing), owed) in lines.iter_mut().zip(&mut owed) {
-                while *owed > 0 {
-                    let heard = line.next()?.ok_or("a delivery never came")?;
-                    let Some(head) = line.on_message(heard)? else { continue };
-                    if !hearing.on_message(&head) {
-                        return Err("a message came that was not for its subscriber".to_owned());
-                    }
-                    *owed -= 1;
-                    self.outcome.tally.came += 1;
-                    let took = self.clock.now().mono.saturating_sub(head.sent);
-                    self.outcome.tally.sent.record(took / 1_000);
-                }
-                line.flush()?;
+                self.collect(line, hearing, core::mem::take(owed))?;
             }
             while !publisher.flight.is_empty() {
                 let heard = line.next()?.ok_or("the broker stopped to acknowledge")?;
                 self.on_answer(line, publisher, heard)?;
             }
         }
+        self.outcome.tally.unsent = schedule.map_or(0, |it| it.left(begin + plan.duration));
         Ok(self.outcome.tally.came)
+    }
+
+    /// When the next message was due; nothing if it is not yet, and the wait for it is over.
+    fn await_due(&self, schedule: &mut Schedule) -> Option<u64> {
+        let (due, now) = (schedule.due(), self.clock.mono());
+        if now < due {
+            std::thread::sleep(Duration::from_nanos(due - now));
+            return None;
+        }
+        schedule.count += 1;
+        Some(due)
+    }
+
+    /// So many messages on one line.
+    fn collect(
+        &mut self,
+        line: &mut Line<'_>,
+        hearing: &mut Subscriber,
+        mut owed: u64,
+    ) -> Result<(), String> {
+        let tally = &mut self.outcome.tally;
+        while owed > 0 {
+            let heard = line.next()?.ok_or("a delivery never came")?;
+            let Some(head) = line.on_message(heard)? else { continue };
+            if !hearing.on_message(&head) {
+                return Err("a message came that was not for its subscriber".to_owned());
+            }
+            owed -= 1;
+            tally.came += 1;
+            let now = self.clock.mono();
+            tally.sent.record(now.saturating_sub(head.sent));
+            if self.plan.is_open() {
+                tally.due.record(now.saturating_sub(head.due));
+                tally.late.record(head.sent.saturating_sub(head.due));
+            }
+        }
+        line.flush()
     }
 }
 
 fn window(plan: &Plan) -> usize {
     match plan.pace {
         Pace::Closed(window) => window as usize,
-        Pace::Open(_) => 1,
+        // What is due at once is sent at once, up to a bound.
+        Pace::Open(_) => 1_000,
     }
 }
 
@@ -288,8 +330,9 @@ struct Line<'a> {
 
 impl<'a> Line<'a> {
     fn dial(plan: &'a Plan, name: &str, clean: bool) -> Result<Self, String> {
-        let refused = |e: std::io::Error| format!("{}: {e}", plan.address);
-        let stream = TcpStream::connect_timeout(&plan.address, PATIENCE).map_err(refused)?;
+        let refused = |e: std::io::Error| format!("{}: {e}", plan.road.place);
+        let address = plan.road.plain().ok_or("this scenario is over plain TCP only")?;
+        let stream = TcpStream::connect_timeout(&address, PATIENCE).map_err(refused)?;
         stream.set_nodelay(true).map_err(refused)?;
         stream.set_read_timeout(Some(PATIENCE)).map_err(refused)?;
         stream.set_write_timeout(Some(PATIENCE)).map_err(refused)?;
@@ -405,6 +448,6 @@ fn is_silence(e: &std::io::Error) -> bool {
 /// So long something may not come.
 const PATIENCE: Duration = Duration::from_secs(5);
 /// Room for reads, besides a whole message.
-const READ: usize = 320 << 10;
+const READ: usize = 128 << 10;
 /// In one SUBSCRIBE.
 const FILTERS: usize = 100;

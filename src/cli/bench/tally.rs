@@ -4,14 +4,13 @@
 //! what came in it. Absent on purpose: opinions about the figures (`judge`) and how they look
 //! (`report`).
 
-use crate::base::hist::Hist;
-
+use super::nanos::Hist;
 use super::proc::Sample;
 
 /// What one thread saw, or all of them together.
 #[derive(Clone, Debug, Default)]
 pub(super) struct Tally {
-    /// From when a message was due to its delivery, in microseconds.
+    /// From when a message was due to its delivery, in nanoseconds.
     pub(super) due: Hist,
     /// From when it was sent.
     pub(super) sent: Hist,
@@ -34,6 +33,10 @@ pub(super) struct Tally {
     pub(super) unacknowledged: u64,
     /// The busiest thread's share of the measured time that it had a processor.
     pub(super) busy: f64,
+    /// The share that a thread waited for one while others had it.
+    pub(super) waited: f64,
+    /// Nanoseconds of processor time of all threads, in the measured time.
+    pub(super) used: u64,
 }
 
 impl Tally {
@@ -51,6 +54,8 @@ impl Tally {
         self.strayed += other.strayed;
         self.unacknowledged += other.unacknowledged;
         self.busy = self.busy.max(other.busy);
+        self.waited = self.waited.max(other.waited);
+        self.used += other.used;
     }
 }
 

@@ -181,6 +181,38 @@ impl Tongue {
         Ok(Some((heard, whole)))
     }
 
+    /// The message at the front, by its length alone, and how long it is. `None` is for `next`:
+    /// it is something else, or not whole, or longer than may be.
+    #[inline]
+    pub(super) fn quick(self, input: &[u8], size: usize) -> Option<(u8, u16, Head, usize)> {
+        let kind = if self == Self::Prx1 { 0xB } else { 3 };
+        let (whole, first) = match *input {
+            [first, a @ ..0x80, ..] => (2 + usize::from(a), first),
+            [first, a, b @ 1..0x80, ..] => (3 + long(a, b, 0), first),
+            [first, a, b, c @ 1..0x80, ..] => (4 + long(a, b, c), first),
+            _ => return None,
+        };
+        if first >> 4 != kind || whole > size + OTHERS_MAX {
+            return None;
+        }
+        match self.message(first, input.get(..whole)?, size)? {
+            Heard::Message(qos, id, head) => Some((qos, id, head, whole)),
+            _ => None,
+        }
+    }
+
+    /// The short acknowledgement of QoS 1 at the front. `None` is for `next`.
+    #[inline]
+    pub(super) fn quick_ack(self, input: &[u8]) -> Option<u16> {
+        let kind = if self == Self::Prx1 { 6 } else { 4 };
+        match *input {
+            [first, 2, high, low, ..] if first >> 4 == kind => {
+                Some(u16::from_be_bytes([high, low]))
+            }
+            _ => None,
+        }
+    }
+
     /// Messages and short acknowledgements.
     fn in_place(self, frame: &[u8], size: usize) -> Result<Option<Heard>, String> {
         let Some(&first) = frame.first() else { return Ok(None) };
@@ -199,6 +231,7 @@ impl Tongue {
     }
 
     /// The payload is the end of the packet in every protocol.
+    #[inline]
     fn message(self, first: u8, frame: &[u8], size: usize) -> Option<Heard> {
         let qos = (first >> 1) & 3;
         let head = Head::read(frame.get(frame.len().checked_sub(size)?..)?)?;
@@ -231,6 +264,11 @@ impl Tongue {
 
 fn stranger() -> String {
     "a message that this run did not send".to_owned()
+}
+
+/// A length in up to three bytes.
+fn long(a: u8, b: u8, c: u8) -> usize {
+    usize::from(a & 0x7f) | usize::from(b & 0x7f) << 7 | usize::from(c) << 14
 }
 
 fn number(frame: &[u8], at: usize) -> Option<u16> {
@@ -280,21 +318,10 @@ fn of_mqtt(packet: mqtt::Packet) -> Result<Heard, String> {
 
 impl Head {
     fn read(payload: &[u8]) -> Option<Self> {
-        let (head, _) = payload.split_first_chunk::<HEAD>()?;
-        let wide = |at: usize| Some(u64::from_be_bytes(head.get(at..at + 8)?.try_into().ok()?));
-        let first = wide(0)?;
-        Some(Self {
-            run: (first >> 32) as u32,
-            publisher: first as u32,
-            seq: wide(8)?,
-            due: wide(16)?,
-            sent: wide(24)?,
-        })
-    }
-
-    fn bytes(&self) -> impl Iterator<Item = u8> {
-        let first = u64::from(self.run) << 32 | u64::from(self.publisher);
-        [first, self.seq, self.due, self.sent].into_iter().flat_map(u64::to_be_bytes)
+        let (words, _) = payload.first_chunk::<HEAD>()?.as_chunks::<8>();
+        let &[first, seq, due, sent] = words else { return None };
+        let [first, seq, due, sent] = [first, seq, due, sent].map(u64::from_be_bytes);
+        Some(Self { run: (first >> 32) as u32, publisher: first as u32, seq, due, sent })
     }
 }
 
@@ -304,6 +331,8 @@ pub(super) struct Template {
     bytes: Vec<u8>,
     id_at: Option<usize>,
     head_at: usize,
+    /// Where its topic ends.
+    topic_end: usize,
 }
 
 /// Bytes that follow from a seed, which nothing can compress away.
@@ -339,20 +368,48 @@ impl Template {
         };
         let head_at = bytes.len().checked_sub(size)?;
         let id_at = if qos > 0 { Some(head_at.checked_sub(between + 2)?) } else { None };
-        Some(Self { bytes, id_at, head_at })
+        let named = |some: &[u8]| some == topic.as_bytes();
+        let topic_end = bytes.windows(topic.len()).position(named)? + topic.len();
+        Some(Self { bytes, id_at, head_at, topic_end })
     }
 
-    /// Append one.
-    pub(super) fn put(&self, id: u16, head: &Head, out: &mut Vec<u8>) {
+    /// The next messages are to another topic of what is laid in: eight digits, three between
+    /// (`Plan::place`).
+    pub(super) fn readdress(&mut self, number: u64) {
+        let digits = self.bytes.get_mut(..self.topic_end).unwrap_or_default().iter_mut().rev();
+        let mut rest = number;
+        for (nth, digit) in digits.take(11).enumerate() {
+            if !(4..7).contains(&nth) {
+                *digit = b'0' + (rest % 10) as u8;
+                rest /= 10;
+            }
+        }
+    }
+
+    /// What the next messages have in common.
+    pub(super) fn prime(&mut self, head: &Head) {
+        let first = u64::from(head.run) << 32 | u64::from(head.publisher);
+        let words = [first, head.seq, head.due, head.sent].map(u64::to_be_bytes);
+        let place = self.bytes.get_mut(self.head_at..).and_then(<[u8]>::first_chunk_mut);
+        // Only what takes a kept value away has no payload, and so no head.
+        if let Some(place) = place {
+            let place: &mut [u8; HEAD] = place;
+            let (places, _) = place.as_chunks_mut::<8>();
+            places.copy_from_slice(&words);
+        }
+    }
+
+    /// Append one, with what is its own.
+    #[inline]
+    pub(super) fn put(&self, id: u16, seq: u64, out: &mut Vec<u8>) {
         let from = out.len();
         out.extend_from_slice(&self.bytes);
         let copy = out.get_mut(from..).unwrap_or_default();
         if let Some(two) = self.id_at.and_then(|at| copy.get_mut(at..at + 2)) {
             two.copy_from_slice(&id.to_be_bytes());
         }
-        let place = copy.iter_mut().skip(self.head_at);
-        for (byte, new) in place.zip(head.bytes()) {
-            *byte = new;
+        if let Some(eight) = copy.get_mut(self.head_at + 8..self.head_at + 16) {
+            eight.copy_from_slice(&seq.to_be_bytes());
         }
     }
 }
@@ -377,15 +434,18 @@ mod tests {
                     continue;
                 }
                 let head = Head { run: 7, publisher: 3, seq: 1 << 40, due: 5, sent: 6 };
-                let template =
+                let mut template =
                     Template::new(tongue, "bench/1/2", qos, false, filling(size, 1)).unwrap();
                 let id = if qos > 0 { 0xabcd } else { 0 };
                 let mut out = Vec::new();
-                template.put(id, &head, &mut out);
+                template.prime(&Head { seq: 0, ..head });
+                template.put(id, head.seq, &mut out);
                 let whole = out.len();
                 let heard = tongue.next(&out, size).unwrap();
                 assert_eq!(heard, Some((Heard::Message(qos, id, head), whole)), "{tongue:?}");
                 assert_eq!(tongue.next(&out[..whole - 1], size), Ok(None));
+                assert_eq!(tongue.quick(&out, size), Some((qos, id, head, whole)), "{tongue:?}");
+                assert_eq!(tongue.quick(&out[..whole - 1], size), None);
             }
         }
     }
@@ -393,23 +453,40 @@ mod tests {
     #[test]
     fn the_codec_reads_what_is_written_over() {
         for version in [Version::V311, Version::V5] {
-            let template =
+            let mut template =
                 Template::new(Tongue::Mqtt(version), "a/b", 1, true, filling(200, 1)).unwrap();
             let mut out = Vec::new();
-            template.put(515, &Head::default(), &mut out);
+            template.prime(&Head::default());
+            template.put(515, 0, &mut out);
             let mut input = BytesMut::from(&out[..]);
             let packet = mqtt::next(&mut input, Some(version), Sender::Client, 1_000).unwrap();
             let Some(mqtt::Packet::Publish(publish)) = packet else { panic!("{packet:?}") };
             assert_eq!((publish.id, &publish.topic[..]), (515, &b"a/b"[..]));
             assert_eq!((publish.payload.len(), &publish.payload[..HEAD]), (200, &[0; HEAD][..]));
         }
-        let template = Template::new(Tongue::Prx1, "a/b", 1, true, filling(200, 1)).unwrap();
+        let mut template = Template::new(Tongue::Prx1, "a/b", 1, true, filling(200, 1)).unwrap();
         let mut out = Vec::new();
-        template.put(515, &Head::default(), &mut out);
+        template.prime(&Head::default());
+        template.put(515, 0, &mut out);
         let packet = prx1::next(&mut BytesMut::from(&out[..]), 1_000).unwrap();
         let Some(prx1::Packet::Publish(publish)) = packet else { panic!("{packet:?}") };
         assert_eq!((publish.id, &publish.topic[..]), (515, &b"a/b"[..]));
         assert_eq!((publish.payload.len(), &publish.payload[..HEAD]), (200, &[0; HEAD][..]));
+    }
+
+    #[test]
+    fn another_topic_is_written_over_the_first() {
+        for tongue in TONGUES {
+            let said = |place: &str| {
+                let place = format!("bench/7/{place}");
+                Template::new(tongue, &place, 1, true, filling(64, 1)).unwrap()
+            };
+            let mut template = said("0000/x/0000");
+            template.readdress(12_345_678);
+            assert_eq!(template.bytes, said("1234/x/5678").bytes, "{tongue:?}");
+            template.readdress(9);
+            assert_eq!(template.bytes, said("0000/x/0009").bytes);
+        }
     }
 
     #[test]

@@ -41,6 +41,10 @@ mod ws;
 #[cfg(not(feature = "tls"))]
 use no_tls as tls;
 
+// Who drives many connections at once drives their layers itself.
+pub(crate) use tls::{Broken, Session, Trust};
+pub(crate) use ws::Ws;
+
 pub use error::Error;
 pub use setup::{Builder, Tls, TlsVersion};
 

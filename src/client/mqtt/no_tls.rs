@@ -12,30 +12,44 @@ use super::setup::Tls;
 
 /// Cannot be had.
 #[derive(Debug)]
-pub(super) enum Session {}
+pub(crate) enum Session {}
 
-impl Session {
-    pub(super) fn new(_: &Tls, _: &str) -> Result<Self, Error> {
+/// Cannot be had either.
+#[derive(Clone, Debug)]
+pub(crate) enum Trust {}
+
+impl Trust {
+    pub(crate) fn new(_: &Tls) -> Result<Self, Error> {
         Err(Error::Tls("this program was built without it".to_owned()))
     }
 
-    pub(super) fn wants_write(&self) -> bool {
+    pub(crate) fn session(&self, _: &str) -> Result<Session, Error> {
+        match *self {}
+    }
+}
+
+impl Session {
+    pub(crate) fn new(_: &Tls, _: &str) -> Result<Self, Error> {
+        Err(Error::Tls("this program was built without it".to_owned()))
+    }
+
+    pub(crate) fn wants_write(&self) -> bool {
         match *self {}
     }
 
-    pub(super) fn is_handshaking(&self) -> bool {
+    pub(crate) fn is_handshaking(&self) -> bool {
         match *self {}
     }
 
-    pub(super) fn seal(&mut self, _: &[u8]) -> Result<(), Error> {
+    pub(crate) fn seal(&mut self, _: &[u8]) -> Result<(), Error> {
         match *self {}
     }
 
-    pub(super) fn write_to(&mut self, _: &mut impl Write) -> std::io::Result<usize> {
+    pub(crate) fn write_to(&mut self, _: &mut impl Write) -> std::io::Result<usize> {
         match *self {}
     }
 
-    pub(super) fn read_from(
+    pub(crate) fn read_from(
         &mut self,
         _: &mut impl Read,
         _: &mut BytesMut,
@@ -43,7 +57,7 @@ impl Session {
         match *self {}
     }
 
-    pub(super) fn close(&mut self) {
+    pub(crate) fn close(&mut self) {
         match *self {}
     }
 }
@@ -54,7 +68,7 @@ pub(super) fn ask(_: &Tls, _: &str, _: TcpStream, _: &[u8]) -> Result<Box<dyn Re
 
 /// Why nothing was read.
 #[derive(Debug)]
-pub(super) enum Broken {
+pub(crate) enum Broken {
     Io(std::io::Error),
     Tls(Error),
 }

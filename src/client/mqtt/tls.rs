@@ -23,44 +23,57 @@ use super::setup::{Tls, TlsVersion};
 
 /// One connection's TLS.
 #[derive(Debug)]
-pub(super) struct Session(Box<ClientConnection>);
+pub(crate) struct Session(Box<ClientConnection>);
 
 /// Why nothing was read.
 #[derive(Debug)]
-pub(super) enum Broken {
+pub(crate) enum Broken {
     Io(io::Error),
     Tls(Error),
 }
 
-impl Session {
-    pub(super) fn new(tls: &Tls, host: &str) -> Result<Self, Error> {
-        let name = ServerName::try_from(host.to_owned());
-        let name = name.map_err(|_| broken("the broker's name is none that a certificate has"))?;
-        let config = Arc::new(config(tls)?);
-        let connection = ClientConnection::new(config, name).map_err(broken)?;
-        Ok(Self(Box::new(connection)))
+/// What all connections with the same flags share: files are read once.
+#[derive(Clone, Debug)]
+pub(crate) struct Trust(Arc<ClientConfig>);
+
+impl Trust {
+    pub(crate) fn new(tls: &Tls) -> Result<Self, Error> {
+        Ok(Self(Arc::new(config(tls)?)))
     }
 
-    pub(super) fn wants_write(&self) -> bool {
+    pub(crate) fn session(&self, host: &str) -> Result<Session, Error> {
+        let name = ServerName::try_from(host.to_owned());
+        let name = name.map_err(|_| broken("the broker's name is none that a certificate has"))?;
+        let connection = ClientConnection::new(Arc::clone(&self.0), name).map_err(broken)?;
+        Ok(Session(Box::new(connection)))
+    }
+}
+
+impl Session {
+    pub(crate) fn new(tls: &Tls, host: &str) -> Result<Self, Error> {
+        Trust::new(tls)?.session(host)
+    }
+
+    pub(crate) fn wants_write(&self) -> bool {
         self.0.wants_write()
     }
 
-    pub(super) fn is_handshaking(&self) -> bool {
+    pub(crate) fn is_handshaking(&self) -> bool {
         self.0.is_handshaking()
     }
 
     /// Take what is to be said.
-    pub(super) fn seal(&mut self, plain: &[u8]) -> Result<(), Error> {
+    pub(crate) fn seal(&mut self, plain: &[u8]) -> Result<(), Error> {
         self.0.set_buffer_limit(None);
         self.0.writer().write_all(plain).map_err(Error::Io)
     }
 
-    pub(super) fn write_to(&mut self, socket: &mut impl Write) -> io::Result<usize> {
+    pub(crate) fn write_to(&mut self, socket: &mut impl Write) -> io::Result<usize> {
         self.0.write_tls(socket)
     }
 
     /// Read once; what it said goes to `into`. 0: the end.
-    pub(super) fn read_from(
+    pub(crate) fn read_from(
         &mut self,
         socket: &mut impl Read,
         into: &mut BytesMut,
@@ -82,7 +95,7 @@ impl Session {
         if state.peer_has_closed() { Ok(0) } else { Ok(read) }
     }
 
-    pub(super) fn close(&mut self) {
+    pub(crate) fn close(&mut self) {
         self.0.send_close_notify();
     }
 }

@@ -15,7 +15,7 @@ use super::Error;
 
 /// The frames of one connection.
 #[derive(Debug)]
-pub(super) struct Ws {
+pub(crate) struct Ws {
     rng: Rng,
     accept: String,
     /// The upgrade was granted.
@@ -29,7 +29,7 @@ pub(super) struct Ws {
 
 impl Ws {
     /// A connection, and the request it begins with.
-    pub(super) fn new(host: &str, path: &str, mut rng: Rng) -> (Self, Vec<u8>) {
+    pub(crate) fn new(host: &str, path: &str, mut rng: Rng) -> (Self, Vec<u8>) {
         let mut key = [0; 16];
         let (one, two) = key.split_at_mut(8);
         one.copy_from_slice(&rng.next_u64().to_be_bytes());
@@ -54,7 +54,7 @@ impl Ws {
     }
 
     /// Read the answer to the request, when it is whole; true when the frames begin.
-    pub(super) fn greet(&mut self, input: &mut BytesMut) -> Result<bool, Error> {
+    pub(crate) fn greet(&mut self, input: &mut BytesMut) -> Result<bool, Error> {
         if self.open {
             return Ok(true);
         }
@@ -84,7 +84,7 @@ impl Ws {
     }
 
     /// Wrap what is to be said.
-    pub(super) fn wrap(&mut self, opcode: u8, payload: &[u8], into: &mut BytesMut) {
+    pub(crate) fn wrap(&mut self, opcode: u8, payload: &[u8], into: &mut BytesMut) {
         let mut head = ws_frame::head(opcode, payload.len()).to_vec();
         if let Some(size) = head.get_mut(1) {
             *size |= 0x80;
@@ -98,7 +98,7 @@ impl Ws {
 
     /// Take frames off `raw`; payload goes to `into`, what control frames want back to `out`.
     /// False: the broker has closed.
-    pub(super) fn unwrap(
+    pub(crate) fn unwrap(
         &mut self,
         raw: &mut BytesMut,
         into: &mut BytesMut,

@@ -6,7 +6,7 @@
 //! holds a [`Packet`] holds a well-formed one. Absent on purpose: state (whether an id is in use,
 //! an alias known, a filter granted), and the grammar of filters, which the dialect reads.
 
-use bytes::BytesMut;
+use bytes::{Buf, BytesMut};
 use smallvec::SmallVec;
 
 use crate::base::reader::Reader;
@@ -63,6 +63,14 @@ pub(super) fn take(
     };
     if input.len() < whole {
         return Ok(None);
+    }
+    if let (code::PUBACK, &[_, 2, high, low, ..]) = (first >> 4, &input[..]) {
+        // The plainest of them, and of many readers every other packet: nothing of it is kept.
+        input.advance(whole);
+        return match u16::from_be_bytes([high, low]) {
+            0 => fault(FaultKind::MqttPacketId),
+            id => Ok(Some(Taken::Packet(Packet::PubAck(Ack::plain(id))))),
+        };
     }
     let mut packet = input.split_to(whole).freeze();
     if first >> 4 == code::PUBLISH {
@@ -261,7 +269,7 @@ fn connack(r: &mut Reader, v: Version) -> Result<ConnAck, Fault> {
 fn ack(r: &mut Reader, v: Version, book: Codebook) -> Result<Ack, Fault> {
     let id = packet_id(r)?;
     if v < Version::V5 || r.left() == 0 {
-        return Ok(Ack { id, reason: 0, props: Props::none() });
+        return Ok(Ack::plain(id));
     }
     let Reason { reason, props } = reason(r, book, Place::Ack)?;
     Ok(Ack { id, reason, props })

@@ -23,6 +23,21 @@ use super::packet::{Ack, Packet, Version};
 use super::props::Props;
 
 impl Online {
+    /// Say first what is left of earlier connections: half done on them (4.4.0-1).
+    pub(super) fn release_again(
+        &self,
+        line: &Line,
+        hub: &mut Hub,
+        out: &mut Outbound,
+        most: usize,
+    ) {
+        while out.len() < most
+            && let Some(id) = hub.next_released(self.session)
+        {
+            line.put_packet(Packet::PubRel(Ack { id, reason: 0, props: Props::none() }), out);
+        }
+    }
+
     /// Say the next thing that is owed; false when nothing can be said now.
     pub(super) fn deliver(
         &mut self,
@@ -31,15 +46,11 @@ impl Online {
         hub: &mut Hub,
         out: &mut Outbound,
     ) -> bool {
-        if let Some(id) = hub.next_released(self.session) {
-            // Half done on an earlier connection (4.4.0-1).
-            line.put_packet(Packet::PubRel(Ack { id, reason: 0, props: Props::none() }), out);
-            return true;
-        }
         let Some(delivery) = hub.next(now, self.session) else { return false };
         if let Err(reason) = self.put_delivery(now, &delivery, line, hub, out) {
             self.give_up(now, &delivery, reason, hub);
         }
+        hub.done(delivery);
         true
     }
 
@@ -56,7 +67,10 @@ impl Online {
         let mut spelled = Vec::new();
         let Some(text) = text_of(&m.topic, &mut spelled, hub) else { return Err(Loss::Spelling) };
         let id = if d.qos > 0 { id_of(d.ord) } else { 0 };
-        let subs: SubIds = d.subs.iter().copied().filter(|id| id & SHARE == 0).collect();
+        let mut named = SubIds::new();
+        if version == Version::V5 {
+            named.extend(d.subs.iter().copied().filter(|id| id & SHARE == 0));
+        }
         let spoken = self.ours.look(text);
         let mut put = |spoken: Spoken| {
             let head = PublishHead {
@@ -69,12 +83,12 @@ impl Online {
                 props: PublishProps {
                     expiry: seconds_left(m, now),
                     alias: spoken.number(),
-                    subs: &subs,
+                    subs: &named,
                     rest: &m.props,
                 },
                 payload_len: m.body.len(),
             };
-            match publish_len(&head) <= line.packet_max {
+            match line.packet_max == usize::MAX || publish_len(&head) <= line.packet_max {
                 true => publish_head(out, &head).map(|()| true),
                 false => Ok(false),
             }

@@ -139,8 +139,7 @@ fn put_publish(out: &mut Outbound, p: &PublishHead<'_>, alias: bool) -> Result<(
         return Err(Unsendable::Meaningless);
     }
     let first = code::PUBLISH << 4 | u8::from(p.dup) << 3 | p.qos << 1 | u8::from(p.retain);
-    head(out, first, publish_body(p))?;
-    out.put_u16(topic_len);
+    put_start(out, first, publish_body(p), topic_len)?;
     out.put_slice(p.topic);
     if p.qos != 0 {
         out.put_u16(p.id);
@@ -148,6 +147,22 @@ fn put_publish(out: &mut Outbound, p: &PublishHead<'_>, alias: bool) -> Result<(
     if v5 {
         put_var(out, p.props.len());
         p.props.put(out);
+    }
+    Ok(())
+}
+
+/// What stands before a topic, put in one piece: no packet is written more often.
+fn put_start(out: &mut Outbound, first: u8, body: usize, topic: u16) -> Result<(), Unsendable> {
+    if body > VAR_MAX as usize {
+        return Err(Unsendable::TooLong);
+    }
+    let ([a, b, c, d], len) = var_bytes(body as u32);
+    let [high, low] = topic.to_be_bytes();
+    match len {
+        1 => out.put_slice(&[first, a, high, low]),
+        2 => out.put_slice(&[first, a, b, high, low]),
+        3 => out.put_slice(&[first, a, b, c, high, low]),
+        _ => out.put_slice(&[first, a, b, c, d, high, low]),
     }
     Ok(())
 }

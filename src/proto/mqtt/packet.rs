@@ -145,6 +145,14 @@ pub struct Ack {
     pub props: Props,
 }
 
+impl Ack {
+    /// Success, and nothing else to say.
+    #[must_use]
+    pub const fn plain(id: u16) -> Self {
+        Self { id, reason: 0, props: Props::none() }
+    }
+}
+
 /// SUBSCRIBE.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct Subscribe {

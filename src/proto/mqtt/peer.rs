@@ -261,6 +261,7 @@ impl Protocol for Peer {
             return self.line.replies.waits_for().is_some_and(|at| at <= synced);
         }
         let share = hub.share(online.session, budget);
+        online.release_again(&self.line, hub, out, share);
         while out.len() < share {
             if !online.deliver(now, &self.line, hub, out) {
                 return false;

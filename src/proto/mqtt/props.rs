@@ -274,6 +274,9 @@ impl Props {
     /// left out.
     #[must_use]
     pub fn forwardable(&self) -> Bytes {
+        if self.is_empty() {
+            return Bytes::new();
+        }
         let one_hop = |prop: &Prop| {
             matches!(
                 prop,

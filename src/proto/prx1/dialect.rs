@@ -10,6 +10,9 @@ use crate::base::limits::Limits;
 use crate::proto::fault::{Fault, FaultKind};
 use crate::topic::{Dialect, Filter, Match, Star, Topic, TopicFault};
 
+/// The byte between levels.
+pub(super) const SEP: u8 = b'/';
+
 /// PRX1's reader and speller of topics.
 #[derive(Clone, Copy, Debug)]
 pub struct Spelling {
@@ -29,6 +32,11 @@ impl Spelling {
     pub fn topic(&self, text: &Bytes) -> Result<Topic, Fault> {
         self.fits(text)?;
         self.grammar.topic(text).map_err(fault)
+    }
+
+    /// Its text is what a publisher may write: it need not be read again.
+    pub(super) fn is_good(&self, topic: &Topic) -> bool {
+        topic.text().len() <= self.bytes_max && self.grammar.as_spelled(topic).is_some()
     }
 
     /// A filter, as subscribed to.

@@ -27,7 +27,7 @@ use crate::proto::fault::{Fault, FaultKind};
 use crate::proto::replies::Replies;
 use crate::proto::{Ask, Ctx, Protocol};
 
-use super::dialect::Spelling;
+use super::dialect::{SEP, Spelling};
 use super::ids::IdSet;
 use super::packet::{Action, ConnAck, Connect, Packet, Publish, QAckCode, Queue, Subscribe};
 use super::{decode, encode, fault, publish_head};
@@ -281,7 +281,12 @@ impl Peer {
         who: &Principal,
         ctx: &mut Ctx<'_>,
     ) -> Result<(), Fault> {
-        let topic = Spelling::new(&ctx.hub.limits).topic(&p.topic)?;
+        let spelling = Spelling::new(&ctx.hub.limits);
+        let known = ctx.hub.known_topic(SEP, &p.topic).filter(|known| spelling.is_good(known));
+        let topic = match known.cloned() {
+            Some(topic) => topic,
+            None => spelling.topic(&p.topic)?,
+        };
         permit(who, Access::Publish(&topic), ctx)?;
         // Prx1 §9.3: what exceeds 1 is 1.
         let qos = p.qos.min(1);
@@ -643,6 +648,7 @@ impl Protocol for Peer {
         while out.len() < share {
             let Some(delivery) = hub.next(now, online.session) else { return false };
             self.put_delivery(now, &delivery, online, hub, out);
+            hub.done(delivery);
         }
         true
     }
