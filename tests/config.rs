@@ -5,6 +5,8 @@
 #![expect(clippy::disallowed_methods, reason = "the test is the world")]
 #![expect(clippy::print_stdout, reason = "what was not compared is said")]
 
+#[path = "config/guests.rs"]
+mod guests;
 #[expect(dead_code, reason = "another test uses all of it")]
 #[path = "links/mqtt.rs"]
 mod mqtt;
@@ -295,118 +297,6 @@ fn what_comes_from_mosquitto_is_let_in_and_refused_as_there() {
         None => println!("mosquitto itself could not be started; only our side was asked"),
     }
     assert_eq!(broker.stop(), 0);
-}
-
-/// What guests may do beside users with passwords, with and without an ACL file.
-#[test]
-fn whoever_names_no_user_is_a_guest_where_mosquitto_has_it_so() {
-    let dir = Scratch::new("guests");
-    let path = |name: &str| dir.join(name).display().to_string();
-    let acl = "topic readwrite lobby/#\nuser ann\ntopic readwrite #\n\
-               pattern readwrite of/%c/#\npattern readwrite own/%u/#\n";
-    std::fs::write(path("acl"), acl).unwrap();
-    // PBKDF2 with 101 rounds, as mosquitto 2.0 writes it: the password is `secret`.
-    std::fs::write(path("pw"), format!("ann:{}\n", salted("secret"))).unwrap();
-    for (n, rules) in ["", "acl_file ACL\n"].into_iter().enumerate() {
-        let port = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
-        let rules = rules.replace("ACL", &path("acl"));
-        let conf = format!(
-            "listener {port} 127.0.0.1\nallow_anonymous true\npassword_file {}\n{rules}",
-            path("pw")
-        );
-        std::fs::write(path("m.conf"), conf).unwrap();
-        let users = format!("users{n}.toml");
-        let (code, toml, notes) =
-            run(&dir, &["import", "mosquitto", "m.conf", "--users-out", &users]);
-        assert_eq!(code, 0, "{notes}");
-        assert!(!notes.contains("allow_anonymous"), "{notes}");
-        std::fs::write(path("x.toml"), &toml).unwrap();
-        let address = format!("127.0.0.1:{port}");
-        let asked = || {
-            let ann = Some(("ann", "secret"));
-            let mut all = Vec::new();
-            for (name, user) in [
-                ("guest", None),
-                ("ann", ann),
-                ("wrong", Some(("ann", "x"))),
-                ("eve", Some(("eve", "x"))),
-            ] {
-                all.push((name, come(&address, name, user).1 == 0));
-            }
-            let ((mut from, _), (mut to, _)) =
-                (come(&address, "one", None), come(&address, "two", ann));
-            to.subscribe("#");
-            for topic in ["lobby/x", "of/one/x", "of/two/x", "own/x", "own//x", "else"] {
-                all.push((topic, carries(&mut from, &mut to, topic)));
-            }
-            all
-        };
-        let theirs = Command::new("mosquitto")
-            .args(["-c", &path("m.conf")])
-            .stderr(Stdio::null())
-            .spawn()
-            .ok()
-            .map(|child| {
-                let _other = Other(child);
-                for _ in 0..200 {
-                    if TcpStream::connect(&address).is_ok() {
-                        break;
-                    }
-                    std::thread::sleep(Duration::from_millis(50));
-                }
-                asked()
-            });
-        let mut broker = Spindle::start(
-            &dir.join(&format!("data{n}")),
-            &["-c", &path("x.toml"), "--listen", &format!("mqtt://{address}")],
-        );
-        broker.hear("listening ");
-        let ours = asked();
-        let some = n == 0;
-        let expected = [
-            ("guest", true),
-            ("ann", true),
-            ("wrong", false),
-            ("eve", false),
-            ("lobby/x", true),
-            ("of/one/x", true),
-            ("of/two/x", some),
-            ("own/x", some),
-            ("own//x", some),
-            ("else", some),
-        ];
-        assert_eq!(ours, expected);
-        match theirs {
-            Some(theirs) => assert_eq!(theirs, expected, "mosquitto itself"),
-            None => println!("mosquitto itself could not be started; only our side was asked"),
-        }
-        assert_eq!(broker.stop(), 0);
-    }
-}
-
-/// Does what `from` publishes to a topic reach `to`, who hears everything? A second message, which
-/// always does, ends the wait.
-fn carries(from: &mut Client, to: &mut Client, topic: &str) -> bool {
-    from.stream.publish(topic, b"asked");
-    from.stream.publish("lobby/end", b"end");
-    let mut found = false;
-    loop {
-        match to.hear() {
-            Some(Packet::Publish(message)) if message.payload == "end" => return found,
-            Some(Packet::Publish(_)) => found = true,
-            other => panic!("no message but {other:?}"),
-        }
-    }
-}
-
-/// A password as mosquitto 2.0 keeps it: PBKDF2 over SHA-512.
-fn salted(password: &str) -> String {
-    let rounds = std::num::NonZeroU32::new(101).unwrap();
-    let (salt, mut hash) = ([7; 12], [0; 64]);
-    let algorithm = ring::pbkdf2::PBKDF2_HMAC_SHA512;
-    ring::pbkdf2::derive(algorithm, rounds, &salt, password.as_bytes(), &mut hash);
-    let base64 = spindle::base::base64::encode;
-    format!("$7$101${}${}", base64(&salt), base64(&hash))
 }
 
 /// Debian's own password file and ACL file, with the passwords of its documentation.

@@ -452,6 +452,25 @@ fn a_client_is_found_whatever_it_is_called() {
 }
 
 #[test]
+fn how_far_away_a_client_is_the_system_says() {
+    let house = House::new();
+    let client = house.mqtt_kept("c1");
+    let rtt = |id: &str| house.get(&format!("/api/v1/client/rtt?id={id}"), VIEWER);
+    let said = rtt("c1");
+    assert_eq!(said.status, 200, "{}", said.text());
+    if cfg!(target_os = "linux") {
+        let us = said.json()["data"]["rtt_us"].as_u64().expect("microseconds");
+        assert!((1..1_000_000).contains(&us), "{us} us on this very machine");
+    }
+    assert_eq!(rtt("nobody").status, 404);
+    drop(client);
+    while house.get("/api/v1/client?id=c1", VIEWER).json()["data"]["state"] == "connected" {
+        std::thread::sleep(std::time::Duration::from_millis(5));
+    }
+    assert_eq!(rtt("c1").status, 409, "who is away has no way");
+}
+
+#[test]
 fn many_rows_come_in_pieces() {
     let house = House::new();
     let clients: Vec<_> =

@@ -9,6 +9,8 @@
 mod clauses;
 #[path = "tidy/floors.rs"]
 mod floors;
+#[path = "tidy/package.rs"]
+mod package;
 #[path = "tidy/pairs.rs"]
 mod pairs;
 #[path = "tidy/source.rs"]
@@ -467,6 +469,25 @@ fn chapters_are_written() {
         let path = Path::new(env!("CARGO_MANIFEST_DIR")).join(path);
         std::fs::write(path, made()).expect("it can be written");
     }
+}
+
+#[test]
+fn the_package_can_be_installed() {
+    let cargo = "version = \"1.2.0\"\nmaintainer = \"Somebody\"\n\
+                 [\"a/sysusers.conf\", \"usr/lib/sysusers.d/x.conf\", \"644\"],\n\
+                 [\"a/y.conf\", \"usr/lib/sysusers.d/y.conf\", \"644\"],\n";
+    let changes = "x (1.1.0-1) unstable; urgency=low\n\n -- Another <a@b>  Sat\n";
+    judge(
+        package::package,
+        &[("Cargo.toml", cargo), ("src/manual/service/changelog", changes)],
+        &[
+            "Cargo.toml:1: the maintainer needs a name and an address: Somebody",
+            "src/manual/service/changelog:1: its first line is not about 1.2.0: x (1.1.0-1) \
+             unstable; urgency=low",
+            "src/manual/service/changelog:1: it is not signed by Somebody",
+            "Cargo.toml:1: a/sysusers.conf and usr/lib/sysusers.d/x.conf have different names",
+        ],
+    );
 }
 
 /// What the dashboard asks for is there to be asked for.

@@ -2,12 +2,12 @@
 //!
 //! Read `users.rs` (the file), `rules.rs` (what a group may do), then this: a login, step by step.
 //! Logins in three steps are in `dialogue.rs`, their keys in `scram.rs`. `throttle.rs` says who
-//! must wait, `verified.rs` who need not be checked again, `line.rs` whose check is next; `mac.rs`
-//! and `until.rs` are what these are made of. What keeps it simple: rules are replaced whole or
-//! not at all, a principal knows which edition of them it was made under, and one made under an
-//! older edition is looked up again by name. Whoever does not exist, has a wrong client id or a
-//! wrong password goes the same way at the same price. Absent on purpose: threads, files, clocks;
-//! other kinds of users file come in as another `Roll`.
+//! must wait, `verified.rs` who need not be checked again, `twins.rs` who hears what another is
+//! told, `line.rs` whose check is next; `mac.rs` and `until.rs` are what these are made of. What
+//! keeps it simple: rules are replaced whole or not at all, a principal knows which edition of them
+//! it was made under, and one made under an older edition is looked up again by name. Whoever does
+//! not exist, has a wrong client id or a wrong password goes the same way at the same price. Absent
+//! on purpose: threads, files, clocks; other kinds of users file come in as another `Roll`.
 
 use std::sync::Arc;
 
@@ -35,6 +35,7 @@ pub mod gate;
 pub mod line;
 pub mod salted;
 pub mod scram;
+pub mod twins;
 
 #[cfg(test)]
 mod access_test;

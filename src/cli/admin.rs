@@ -3,10 +3,10 @@
 //! Whoever can open the socket in the data directory needs no password. An answer is read whole
 //! and bounded, or line by line where it is a stream. Absent on purpose: connections that are kept.
 
-use std::io::{BufRead, BufReader, Read, Write};
+use std::io::{BufRead, BufReader, ErrorKind, Read, Write};
 use std::net::TcpStream;
 use std::os::unix::net::UnixStream;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use clap::Args;
@@ -119,7 +119,7 @@ impl Where {
         };
         match (scheme, host) {
             (_, "") => Err(format!("not http://, not https:// and not unix: {url}")),
-            ("http", _) => Ok(Place::Tcp(with(18083))),
+            ("http", _) => Ok(Place::Tcp(with(PORT))),
             ("https", _) => {
                 let either = |own: &Option<PathBuf>, other: &Option<PathBuf>| {
                     own.clone().or_else(|| other.clone())
@@ -226,7 +226,7 @@ impl Admin {
         match &self.place {
             Place::Unix(path) => {
                 let place = path.display().to_string();
-                let wrong = |e: std::io::Error| format!("{place}: {e}; does the broker run?");
+                let wrong = |e: std::io::Error| no_socket(path, &e, is_there);
                 let mut stream = UnixStream::connect(path).map_err(wrong)?;
                 stream.set_read_timeout(timeout).map_err(wrong)?;
                 stream.write_all(request).map_err(wrong)?;
@@ -250,6 +250,51 @@ impl Admin {
             }
         }
     }
+}
+
+/// Why nobody answers at a socket, and how else to come in.
+fn no_socket(path: &Path, error: &std::io::Error, is_there: impl FnOnce() -> bool) -> String {
+    let place = path.display();
+    match error.kind() {
+        ErrorKind::NotFound => {
+            let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty());
+            let missing = match folder.filter(|folder| !folder.exists()) {
+                Some(folder) => format!("there is no folder {}", folder.display()),
+                None => format!("there is no socket {place}"),
+            };
+            let runs = match is_there() {
+                true => format!("a broker answers at {DEFAULT}, though"),
+                false => format!("and nobody answers at {DEFAULT}"),
+            };
+            format!(
+                "{missing}, {runs}. A broker has this socket in its data directory: say which one \
+                 (--data DIR). With durability = \"memory\" it has none: come in where [admin] \
+                 listen says, by --admin URL with --token or --admin-user"
+            )
+        }
+        ErrorKind::PermissionDenied => format!(
+            "{place}: {error}; the socket is for the user that the broker runs as: become that \
+             user, or come in by --admin URL with --token or --admin-user"
+        ),
+        ErrorKind::ConnectionRefused => {
+            format!("{place}: {error}; a broker was here, and has ended")
+        }
+        _ => format!("{place}: {error}; does the broker run?"),
+    }
+}
+
+/// Does a broker answer where administrators come in by default?
+fn is_there() -> bool {
+    let wait = Duration::from_millis(500);
+    let asked = || -> std::io::Result<bool> {
+        let mut stream = TcpStream::connect_timeout(&([127, 0, 0, 1], PORT).into(), wait)?;
+        stream.set_read_timeout(Some(wait))?;
+        stream.write_all(b"GET /livez HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n")?;
+        let mut head = [0; 12];
+        stream.read_exact(&mut head)?;
+        Ok(head == *b"HTTP/1.1 200")
+    };
+    asked().unwrap_or(false)
 }
 
 fn read_head(stream: Box<dyn Read>) -> Result<Answer, String> {
@@ -330,6 +375,9 @@ pub(super) fn escaped(text: &str) -> String {
 /// No answer is longer; a page has a thousand rows at most.
 const ANSWER_MAX: u64 = 64 << 20;
 const HEAD_MAX: u64 = 64 << 10;
+/// Where administrators come in by default.
+const PORT: u16 = 18083;
+const DEFAULT: &str = "http://127.0.0.1:18083";
 
 #[cfg(test)]
 mod tests {
@@ -352,6 +400,24 @@ mod tests {
         answer.body.read_to_string(&mut out).unwrap();
         assert_eq!((answer.status, out.as_str()), (404, "{}"));
         assert!(read_head(Box::new(std::io::Cursor::new(b"nonsense\r\n\r\n".to_vec()))).is_err());
+    }
+
+    #[test]
+    fn who_finds_no_socket_is_told_what_is_wrong_and_how_else_to_come_in() {
+        let said = |path: &str, kind: ErrorKind, there| {
+            no_socket(Path::new(path), &kind.into(), move || there)
+        };
+        let missing = said("/nowhere/at/all/admin.sock", ErrorKind::NotFound, true);
+        assert!(missing.starts_with("there is no folder /nowhere/at/all, a broker answers at "));
+        for words in ["--data DIR", "durability = \"memory\"", "--admin URL"] {
+            assert!(missing.contains(words), "{missing}");
+        }
+        let missing = said("/tmp/no-such.sock", ErrorKind::NotFound, false);
+        assert!(missing.starts_with("there is no socket /tmp/no-such.sock, and nobody answers"));
+        let barred = said("/x", ErrorKind::PermissionDenied, false);
+        assert!(barred.contains("the user that the broker runs as"), "{barred}");
+        assert!(said("/x", ErrorKind::ConnectionRefused, false).ends_with("and has ended"));
+        assert!(said("/x", ErrorKind::Other, false).ends_with("does the broker run?"));
     }
 
     #[test]

@@ -33,7 +33,9 @@ pub(super) fn run(flags: &Flags) -> u8 {
         log::info!("configuration file={}", file.display());
     }
     match settings.durability {
-        Durability::Memory => log::info!("no data directory durability=memory"),
+        Durability::Memory => {
+            log::info!("no data directory and no admin socket durability=memory");
+        }
         level => log::info!("data={} durability={}", settings.data.display(), name(level)),
     }
     let builder = Broker::builder().signals(signals).configured(&config);

@@ -268,7 +268,8 @@ pub(super) const KEYS: &[Key] = &[
         "listen",
         Text,
         "\"http://127.0.0.1:18083\"",
-        "Where administrators come in; empty: nowhere but at the socket in the data folder.",
+        "Where administrators come in; empty: nowhere but at the socket in the data folder, which \
+         a broker with durability memory has not.",
     )
     .flag("admin-listen"),
     Key::new(

@@ -42,7 +42,7 @@ impl Engine {
         if let (Some(limit), Some(who)) = (reached, who) {
             self.hub.limited(now, &who, limit);
         }
-        self.line.leave(conn);
+        self.leave_line(now, conn);
         self.doomed.push_back(conn);
         self.hub.stats.closed(doom.ending());
         self.hub.observer.ended(now, conn, &name, doom.name());

@@ -31,6 +31,7 @@ use bytes::{Bytes, BytesMut};
 
 use crate::access::gate::AdminGate;
 use crate::access::line::Line;
+use crate::access::twins::Twins;
 use crate::base::dirty::Dirty;
 use crate::base::id::{ConnId, Lsn, SessionId, Ticket};
 use crate::base::limits::{Limit, Limits};
@@ -147,6 +148,7 @@ pub struct Engine {
     waiting: VecDeque<(Lsn, ConnId)>,
     doomed: VecDeque<ConnId>,
     line: Line<verify::Check>,
+    twins: Twins,
     crowd: Crowd,
     strangers: u32,
     stopping: bool,
@@ -182,6 +184,7 @@ impl Engine {
         }
         hub.recall_bans();
         hub.gate = Box::new(AdminGate::new([seed, seed.rotate_left(32) ^ GATE]));
+        let twins = Twins::new(hub.limits.verify_per_address_max, Seed::with_seed(seed));
         let crowd = Crowd::new(&hub.limits, Seed::with_seed(seed));
         Self {
             conns: Slab::default(),
@@ -195,6 +198,7 @@ impl Engine {
             waiting: VecDeque::new(),
             doomed: VecDeque::new(),
             line,
+            twins,
             crowd,
             strangers: 0,
             stopping: false,
@@ -224,7 +228,8 @@ impl Engine {
     }
 
     /// What only the street knows, for whoever asks.
-    pub fn set_outside(&mut self, outside: Outside) {
+    pub fn set_outside(&mut self, now: Now, outside: Outside) {
+        self.hub.watch_growth(now);
         let connected = self.clients();
         self.outside = Outside { connected, ..outside };
     }
@@ -451,8 +456,8 @@ impl Engine {
 
     fn on_ask(&mut self, now: Now, conn: ConnId, ask: Ask) {
         match ask {
-            Ask::Verify { ticket, address, secret, hash } => {
-                self.ask_worker(now, ticket, address, secret, hash);
+            Ask::Verify { ticket, address, tag, secret, hash } => {
+                self.ask_worker(now, address, tag, verify::Check { ticket, secret, hash });
             }
             Ask::Yield(other) => self.doom(now, other, Doom::TakenOver),
             Ask::Stall => {

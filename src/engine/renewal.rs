@@ -39,6 +39,7 @@ impl Engine {
     /// to open connections by the old ones is not promised any more.
     pub fn set_limits(&mut self, limits: Limits) {
         self.line.set_places(places(&limits));
+        self.twins.set_most(limits.verify_per_address_max);
         self.crowd.set_limits(&limits);
         self.hub.limits = limits;
     }

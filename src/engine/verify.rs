@@ -1,12 +1,14 @@
 //! Floor 4. Password checks on their way to the workers and back.
 //!
 //! Whoever asks stands in line (`access::line`): networks take turns, and no more checks are under
-//! way than workers take. An answer finds its asker by slot and life, or falls on the floor.
+//! way than workers take. An answer finds its asker by slot and life, or falls on the floor. Equal
+//! questions of one network are asked once (`access::twins`): whoever follows hears the same
+//! answer, and stands up for the others when the one it followed leaves before it was asked.
 
 use std::sync::Arc;
 
 use crate::access::line::Full;
-use crate::base::id::Ticket;
+use crate::base::id::{ConnId, Ticket};
 use crate::base::limits::Limit;
 use crate::base::stats::Counter;
 use crate::base::time::Now;
@@ -20,22 +22,22 @@ use super::{Effect, Engine};
 /// A check in line.
 #[derive(Debug)]
 pub(super) struct Check {
-    ticket: Ticket,
-    secret: Secret,
-    hash: Arc<str>,
+    pub(super) ticket: Ticket,
+    pub(super) secret: Secret,
+    pub(super) hash: Arc<str>,
 }
 
 impl Engine {
-    pub(super) fn ask_worker(
-        &mut self,
-        now: Now,
-        ticket: Ticket,
-        address: Address,
-        secret: Secret,
-        hash: Arc<str>,
-    ) {
-        let check = Check { ticket, secret, hash };
-        if let Err((full, _)) = self.line.join(ticket.conn, address, check) {
+    pub(super) fn ask_worker(&mut self, now: Now, address: Address, tag: u128, check: Check) {
+        let ticket = check.ticket;
+        if self.twins.follow(tag, ticket) {
+            return;
+        }
+        let joined = self.line.join(ticket.conn, address, check);
+        if joined.is_ok() {
+            self.twins.lead(tag, ticket.conn);
+        }
+        if let Err((full, _)) = joined {
             self.hub.stats.login(Method::Password, Outcome::Busy);
             let limit = match full {
                 Full::Line => Limit::verify_queue_max,
@@ -46,6 +48,21 @@ impl Engine {
         }
     }
 
+    /// This connection waits for nothing any more; who waited with it goes on waiting.
+    pub(super) fn leave_line(&mut self, now: Now, conn: ConnId) {
+        let Some(check) = self.line.leave(conn) else { return };
+        let (tag, others) = self.twins.end(conn);
+        let here = |ticket: &Ticket| self.conns.get(ticket.conn).is_some_and(|c| c.doom.is_none());
+        let mut others = others.into_iter().filter(here).collect::<Vec<_>>().into_iter();
+        let Some(ticket) = others.next() else { return };
+        let Some(address) = self.conns.get(ticket.conn).map(|c| c.address) else { return };
+        self.ask_worker(now, address, tag, Check { ticket, ..check });
+        for ticket in others {
+            // There is room for them: it is what the one who left has given up.
+            self.twins.follow(tag, ticket);
+        }
+    }
+
     pub(super) fn poll_verify(&mut self) -> Option<Effect> {
         let (_, Check { ticket, secret, hash }) = self.line.poll_check()?;
         Some(Effect::Verify { ticket, secret, hash })
@@ -53,6 +70,13 @@ impl Engine {
 
     pub(super) fn on_verified(&mut self, now: Now, ticket: Ticket, ok: bool) {
         self.line.on_checked(ticket.conn);
+        let (_, others) = self.twins.end(ticket.conn);
+        for ticket in core::iter::once(ticket).chain(others) {
+            self.tell_verdict(now, ticket, ok);
+        }
+    }
+
+    fn tell_verdict(&mut self, now: Now, ticket: Ticket, ok: bool) {
         if self.conns.get(ticket.conn).is_none_or(|c| c.doom.is_some()) {
             self.hub.stats.count(Counter::StaleAnswers);
             return;

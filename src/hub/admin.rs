@@ -11,7 +11,7 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 
-use crate::base::id::{Lsn, RealmId, SessionId};
+use crate::base::id::{ConnId, Lsn, RealmId, SessionId};
 use crate::base::words::Tongue;
 use crate::topic::Topic;
 
@@ -101,7 +101,8 @@ pub struct SubRow {
     pub qos: u8,
     /// Not its own publications.
     pub no_local: bool,
-    /// Since when at the latest, in milliseconds since 1970: since its client came.
+    /// Since when, in milliseconds since 1970. One from before this start of the broker: since its
+    /// client came, which is when it was there at the latest.
     pub since: u64,
 }
 
@@ -296,6 +297,8 @@ pub struct Snapshot {
     pub started: u64,
     /// For how long, in milliseconds.
     pub uptime_ms: u64,
+    /// What time it is, in milliseconds since 1970.
+    pub wall: u64,
     /// The listeners.
     pub listeners: Vec<ListenerRow>,
     /// Open connections.
@@ -367,6 +370,8 @@ pub enum Operation {
     Stop,
     /// Open the log's file again.
     Reopen,
+    /// Ask the system how long this connection's bytes are under way and back.
+    Measure(ConnId),
     /// Say more or less in the log.
     LogLevel {
         /// Of what; empty: of everything.

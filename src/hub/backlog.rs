@@ -153,7 +153,7 @@ impl Hub {
         let Some(s) = self.sessions.get_mut(id) else { return };
         let segment = s.outbox.ledger.as_mut().and_then(|ledger| ledger.settle(ord));
         if let Some(segment) = segment {
-            self.disown(segment, 1);
+            self.paid(segment, 1);
             self.note_settled(id);
         }
     }

@@ -105,3 +105,37 @@ fn so_many_reads_are_under_way_and_nobody_is_forgotten() {
         assert_eq!(b.take(*reader).len(), 1);
     }
 }
+
+#[test]
+fn what_is_owed_is_weighed_and_dated_until_it_is_paid() {
+    let mut b = Bench::new(Limits::default());
+    let [one, two] = ["one", "two"].map(|name| {
+        let reader = b.attach(name, Fresh::No).session;
+        b.subscribe(reader, "a/*", 1);
+        b.detach(reader);
+        reader
+    });
+    assert_eq!((b.hub.queue_bytes(), b.hub.oldest_owed()), (0, None));
+    let begun = b.now.wall;
+    b.publish("a/b", &[1; 10_000], 1, false);
+    let both = b.hub.queue_bytes();
+    assert!((20_000..22_000).contains(&both), "it counts for each of them: {both}");
+    b.now.wall += 60_000;
+    b.publish("a/b", &[2; 10_000], 1, false);
+    assert_eq!(b.hub.oldest_owed(), Some(begun));
+    assert_eq!(b.hub.queue_bytes(), 2 * both);
+    let back = b.attach("one", Fresh::No).session;
+    assert_eq!((back, b.take_and_settle(back).len()), (one, 2));
+    assert_eq!((b.hub.queue_bytes(), b.hub.oldest_owed()), (both, Some(begun)));
+    b.pump();
+    let mut b = b.restart();
+    assert_eq!(b.hub.oldest_owed(), Some(begun), "a start forgets no age");
+    assert_eq!(b.hub.queue_bytes(), 0, "what was owed before is not weighed");
+    let two = b.hub.sessions().find(|s| s.name == "two").map_or(two, |s| s.id);
+    b.publish("a/b", &[3; 10_000], 1, false);
+    assert!(b.hub.queue_bytes() > both / 2, "one is away, and so is two");
+    b.hub.forget(b.now, two);
+    let back = b.attach("one", Fresh::No).session;
+    b.take_and_settle(back);
+    assert_eq!((b.hub.queue_bytes(), b.hub.oldest_owed()), (0, None), "nobody is owed anything");
+}

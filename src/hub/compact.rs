@@ -88,7 +88,8 @@ impl Hub {
                 && ledger.moved(debt.ord, spot.lsn).is_some()
             {
                 self.own(to, 1);
-                self.disown(from, 1);
+                self.ages.owe(to, 1, m.born);
+                self.paid(from, 1);
             }
         }
         if kept && let Some(name) = Topic::decode(m.topic.clone()) {

@@ -234,16 +234,14 @@ impl Hub {
     ) -> Result<SmallVec<[Spot; 1]>, Held> {
         let mut spots = SmallVec::new();
         if level == Durability::Memory || self.journal.is_none() {
-            // A durable value must not outlive the one that replaces it; a sick disk has promised
-            // nothing.
+            // A durable value must not outlive its successor; a sick disk has promised nothing.
             return match if keep { self.write_clear(p) } else { Ok(spots) } {
                 Ok(_) | Err(Held::Failed) => Ok(SmallVec::new()),
                 Err(why) => Err(why),
             };
         }
         let mut owed = self.debts();
-        let keep = keep && !p.body.is_empty();
-        let clears = p.retain && p.body.is_empty();
+        let (keep, clears) = (keep && !p.body.is_empty(), p.retain && p.body.is_empty());
         let wills = entry.as_ref().is_some_and(|entry| entry.grant == GRANT_WILL);
         let received = from.zip(entry.clone());
         if owed.is_empty() && !keep && !wills {
@@ -279,7 +277,9 @@ impl Hub {
             let spot = journal.append_message(Class::Growth, &message).map_err(held)?;
             let owned = chunk.len().min(debts);
             debts -= owned;
-            journal.own(Journal::segment_of(spot.lsn), owned as u64);
+            let segment = Journal::segment_of(spot.lsn);
+            journal.own(segment, owned as u64);
+            self.ages.owe(segment, owned as u64, now.wall);
             self.stats.count(Counter::JournalRecords);
             self.stats.add(Counter::JournalBytes, u64::from(spot.len));
             spots.push(spot);

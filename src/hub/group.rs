@@ -140,6 +140,7 @@ impl Hub {
         filter: &Filter,
         name: &Bytes,
         opts: SubOpts,
+        since: u32,
     ) -> bool {
         let Some(r) = self.realms.get_mut(usize::from(realm.0)) else { return false };
         let Some(s) = self.sessions.get_mut(id) else { return false };
@@ -159,13 +160,13 @@ impl Hub {
         let shares = &mut s.extra_mut().shares;
         let mine = shares.iter_mut().find(|share| share.leaf == leaf && share.group == name);
         if let Some(mine) = mine {
-            mine.opts = opts;
+            (mine.opts, mine.since) = (opts, since);
             let member = group.members.iter_mut().find(|m| m.session == id);
             member.into_iter().for_each(|m| m.opts = opts);
             return false;
         }
         let len = (text.len() + name.len() + super::subscribe::SUB_BYTES) as u32;
-        shares.push(Share { leaf, group: group.name.clone(), opts, len });
+        shares.push(Share { leaf, group: group.name.clone(), opts, len, since });
         group.members.push(Member { session: id, opts });
         self.shares += 1;
         true

@@ -160,11 +160,16 @@ pub struct Charge {
 
 impl Charge {
     /// Take up `bytes` instead of what it took up.
-    fn set(&mut self, bytes: usize) {
+    pub(crate) fn set(&mut self, bytes: usize) {
         for used in core::iter::once(&self.meter.used).chain(&self.meter.whole) {
             used.fetch_add(bytes.wrapping_sub(self.bytes), Ordering::Relaxed);
         }
         self.bytes = bytes;
+    }
+
+    /// What it takes up.
+    pub(crate) fn bytes(&self) -> usize {
+        self.bytes
     }
 }
 

@@ -8,12 +8,14 @@
 //! as an argument, disk work goes out as jobs. Absent on purpose: any wire format.
 
 pub mod admin;
+pub mod ages;
 pub mod backlog;
 pub mod bans;
 pub mod compact;
 pub mod fanout;
 pub mod gate;
 pub mod group;
+pub mod growth;
 pub mod kept;
 pub mod ladder;
 mod limited;
@@ -71,7 +73,9 @@ use crate::journal::record::Record;
 use crate::journal::{AppendError, Class, Journal, Spot};
 use crate::topic::LeafId;
 
+use ages::Ages;
 use fanout::Target;
+use growth::Growth;
 use message::{Durability, Meter, Spares};
 use outbox::{Room, Want};
 use policy::{Event, Observer, Policy};
@@ -167,6 +171,11 @@ pub struct Hub {
     pub(crate) next_owner: u32,
     pub(crate) meter: Meter,
     pub(crate) stored: Meter,
+    /// Of durable debts, in memory or not.
+    pub(crate) waiting: Meter,
+    pub(crate) ages: Ages,
+    /// How fast the journal grows; whoever drives the machine looks now and then.
+    pub growth: Growth,
     pub(crate) spares: Spares,
     pub(crate) awake: Vec<ConnId>,
     pub(crate) unrecorded: Vec<SessionId>,
@@ -244,6 +253,9 @@ impl Hub {
             owners: Map::with_hasher(seed.clone()),
             next_owner: 1,
             stored: meter.part(),
+            waiting: Meter::default(),
+            ages: Ages::default(),
+            growth: Growth::default(),
             meter,
             spares: Spares::default(),
             awake: Vec::new(),
@@ -329,6 +341,29 @@ impl Hub {
     #[must_use]
     pub fn memory_stored(&self) -> usize {
         self.stored.used()
+    }
+
+    /// Bytes that sessions and queues are durably owed; a message counts for each of them. What was
+    /// owed before this start of the broker is not weighed.
+    #[must_use]
+    pub fn queue_bytes(&self) -> usize {
+        self.waiting.used()
+    }
+
+    /// Since when the oldest message in the journal waits at most for somebody, in milliseconds
+    /// since 1970.
+    #[must_use]
+    pub fn oldest_owed(&self) -> Option<u64> {
+        self.ages.oldest()
+    }
+
+    /// Look at how large the journal is now.
+    pub fn watch_growth(&mut self, now: Now) {
+        let Some(journal) = &self.journal else { return };
+        let segment = u64::from(self.limits.segment_bytes);
+        let whole = (journal.tally().segments as u64).saturating_sub(1) * segment;
+        let tail = u64::from(Journal::offset_of(journal.tail()));
+        self.growth.look(now, whole + tail, segment);
     }
 
     /// Must publishers wait until readers have caught up?
@@ -459,6 +494,12 @@ impl Hub {
         if let Some(journal) = &mut self.journal {
             journal.own(segment, refs);
         }
+    }
+
+    /// Debts that stand in this segment are owed no more.
+    pub(crate) fn paid(&mut self, segment: u32, debts: u64) {
+        self.ages.settle(segment, debts);
+        self.disown(segment, debts);
     }
 
     pub(crate) fn disown(&mut self, segment: u32, refs: u64) {

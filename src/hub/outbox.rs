@@ -20,7 +20,7 @@ use std::collections::VecDeque;
 use crate::base::id::Lsn;
 use crate::journal::ledger::{Ledger, Run};
 
-use super::message::{Delivery, IDS, VOLATILE, VOLATILE_IDS, id_of};
+use super::message::{Charge, Delivery, IDS, Meter, VOLATILE, VOLATILE_IDS, id_of};
 
 /// Unsettled and settled ordinals in flight may lie this far apart at most.
 pub const SPAN_MAX: u64 = 8_192;
@@ -57,8 +57,9 @@ pub struct Outbox {
     /// Released before this connection and not taken up by it.
     #[expect(clippy::box_collection, reason = "most sessions have none: a word, not four")]
     released: Option<Box<VecDeque<u64>>>,
-    /// What the durable debts weigh, as far as they were owed by this process.
-    waiting_bytes: usize,
+    /// What the durable debts weigh, as far as they were owed by this process, as a part of what
+    /// everybody's weigh.
+    waiting: Option<Box<Charge>>,
     next: u64,
     volatiles: u64,
     cursor: u64,
@@ -142,7 +143,7 @@ impl Default for Outbox {
             flights: VecDeque::new(),
             aloft: 0,
             released: None,
-            waiting_bytes: 0,
+            waiting: None,
             next: 1,
             volatiles: 0,
             cursor: 1,
@@ -157,10 +158,11 @@ impl Default for Outbox {
 }
 
 impl Outbox {
-    /// An outbox whose durable debts stand in the journal.
+    /// An outbox whose durable debts stand in the journal; `all` measures those of everybody.
     #[must_use]
-    pub fn durable() -> Self {
-        Self { ledger: Some(Box::default()), ..Self::default() }
+    pub fn durable(all: &Meter) -> Self {
+        let waiting = Some(Box::new(all.charge(0)));
+        Self { ledger: Some(Box::default()), waiting, ..Self::default() }
     }
 
     /// The ordinal the next acknowledged debt will have.
@@ -217,13 +219,12 @@ impl Outbox {
         if delivery.qos == 2 && attached {
             self.unsynced.get_or_insert_default().push_back((ord, lsn));
         }
+        let waiting = self.waiting_bytes();
         if let Some(ledger) = &mut self.ledger {
-            if ledger.is_empty() {
-                self.waiting_bytes = 0;
-            }
+            let before = if ledger.is_empty() { 0 } else { waiting };
             ledger.owe(ord, lsn);
+            self.wait_for(before + delivery.message.weight());
         }
-        self.waiting_bytes += delivery.message.weight();
         if !attached || self.cursor < self.spilled {
             self.spilled = self.next;
             return Pushed::Spilled;
@@ -529,9 +530,9 @@ impl Outbox {
         let Some(at) = self.flight_of(ord) else { return };
         let Some(flight) = self.flights.get_mut(at) else { return };
         flight.released = true;
-        self.waiting_bytes = self.waiting_bytes.saturating_sub(flight.weight as usize);
-        flight.weight = 0;
+        let weight = core::mem::take(&mut flight.weight) as usize;
         self.live_bytes -= flight.volatile.take().map_or(0, |d| d.message.weight());
+        self.wait_for(self.waiting_bytes().saturating_sub(weight));
     }
 
     /// Settle an ordinal in flight; false when it is not, or was settled before.
@@ -544,9 +545,10 @@ impl Outbox {
         let flight = self.flights.get_mut(at).filter(|f| !f.settled)?;
         flight.settled = true;
         self.aloft -= 1;
-        self.waiting_bytes = self.waiting_bytes.saturating_sub(flight.weight as usize);
+        let weight = flight.weight as usize;
         let kept = flight.volatile.take();
         self.live_bytes -= kept.as_ref().map_or(0, |d| d.message.weight());
+        self.wait_for(self.waiting_bytes().saturating_sub(weight));
         while self.flights.front().is_some_and(|f| f.settled) {
             self.flights.pop_front();
         }
@@ -607,8 +609,18 @@ impl Outbox {
     #[must_use]
     pub fn waiting(&self) -> (u64, usize) {
         match self.ledger.as_deref() {
-            Some(ledger) if !ledger.is_empty() => (ledger.len(), self.waiting_bytes),
+            Some(ledger) if !ledger.is_empty() => (ledger.len(), self.waiting_bytes()),
             _ => (0, 0),
+        }
+    }
+
+    fn waiting_bytes(&self) -> usize {
+        self.waiting.as_ref().map_or(0, |waiting| waiting.bytes())
+    }
+
+    fn wait_for(&mut self, bytes: usize) {
+        if let Some(waiting) = &mut self.waiting {
+            waiting.set(bytes);
         }
     }
 

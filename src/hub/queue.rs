@@ -95,7 +95,7 @@ impl Hub {
             address: Bytes::copy_from_slice(address),
             creator: Bytes::copy_from_slice(creator),
             owner,
-            outbox: if recorded { Outbox::durable() } else { Outbox::default() },
+            outbox: if recorded { Outbox::durable(&self.waiting) } else { Outbox::default() },
             drains: VecDeque::new(),
             home: 0,
             made: Lsn::START,
@@ -146,6 +146,7 @@ impl Hub {
             let message = record_of(now, p, &topic, &owed);
             let written = journal.append_message(Class::Growth, &message).map_err(held)?;
             journal.own(Journal::segment_of(written.lsn), 1);
+            self.ages.owe(Journal::segment_of(written.lsn), 1, now.wall);
             spot = Some(written);
         }
         let message = std::sync::Arc::new(message_of(now, p, &meter, true));
@@ -340,6 +341,7 @@ impl Hub {
             match journal.append_message(Class::Growth, &record_of(now, &p, &text, &owed)) {
                 Ok(spot) => {
                     journal.own(Journal::segment_of(spot.lsn), 1);
+                    self.ages.owe(Journal::segment_of(spot.lsn), 1, now.wall);
                     lsn = Some(spot.lsn);
                 }
                 Err(why) if held(why).passes() => {
@@ -367,7 +369,7 @@ impl Hub {
         queue.outbox.settle_ord(ord);
         let segment = queue.outbox.ledger.as_mut().and_then(|ledger| ledger.settle(ord));
         if let Some(segment) = segment {
-            self.disown(segment, 1);
+            self.paid(segment, 1);
             if record {
                 self.unrecorded_queues.push((realm, address.clone()));
             }

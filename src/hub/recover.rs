@@ -7,7 +7,7 @@
 //! marked when it is sent again. Absent on purpose: reading segments, and deciding what damage
 //! means (`journal`).
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 use bytes::Bytes;
 use smallvec::SmallVec;
@@ -22,9 +22,10 @@ use crate::journal::ledger::Ledger;
 use crate::journal::record::{MessageRecord, OwnerRecord, Record};
 use crate::topic::{Filter, Topic};
 
+use super::ages::Ages;
 use super::backlog::message_of_record;
 use super::fanout::{GRANT_RECEIVED, GRANT_SETTLES, GRANT_WILL};
-use super::message::{Durability, VOLATILE};
+use super::message::{Durability, Meter, VOLATILE};
 use super::outbox::Outbox;
 use super::policy::Principal;
 use super::queue::Queue;
@@ -109,6 +110,8 @@ pub struct Recovery {
     retained: Map<(RealmId, Bytes), Value>,
     order: Vec<OwnerNo>,
     names: Map<(u8, RealmId, Bytes), OwnerNo>,
+    /// Of each segment, when the first message came that anybody was owed.
+    born: BTreeMap<u32, u64>,
     inline_max: usize,
 }
 
@@ -122,6 +125,7 @@ impl Recovery {
             retained: Map::with_hasher(seed.clone()),
             names: Map::with_hasher(seed),
             order: Vec::new(),
+            born: BTreeMap::new(),
             inline_max,
         }
     }
@@ -204,6 +208,8 @@ impl Recovery {
             } else if !draft.ledger.is_settled(owed.ord) {
                 // A copy that compaction made stands later than the original: it replaces it.
                 draft.ledger.owe(owed.ord, lsn);
+                let born = self.born.entry(Journal::segment_of(lsn)).or_insert(m.born);
+                *born = m.born.min(*born);
             }
         }
         if m.retain && m.body.is_empty() {
@@ -252,6 +258,7 @@ impl Hub {
     /// Take over what the journal told, and the journal itself.
     pub fn recover(&mut self, now: Now, mut told: Recovery, journal: Journal) {
         self.journal = Some(journal);
+        self.ages = Ages::after(core::mem::take(&mut told.born));
         let mut highest = 0;
         for no in told.order {
             highest = highest.max(no.0);
@@ -276,12 +283,13 @@ impl Hub {
         let (Some(ledger), Some(journal)) = (&outbox.ledger, &mut self.journal) else { return };
         for (segment, refs) in ledger.segments() {
             journal.own(segment, refs);
+            self.ages.owed_before(segment, refs);
         }
     }
 
     fn recover_queue(&mut self, owner: &OwnerRecord, draft: Draft) {
         let home = draft.homes.first().copied().unwrap_or(0);
-        let outbox = outbox_of(Draft { attached: false, ..draft });
+        let outbox = outbox_of(Draft { attached: false, ..draft }, &self.waiting);
         self.own_all(&outbox);
         self.own(home, 1);
         let queue = Queue {
@@ -347,7 +355,7 @@ impl Hub {
         let extra = self.extra_of(now, waited, &draft, wills);
         let wills = extra.will.is_some() || !extra.due.is_empty();
         let rare = wills || !extra.inbound.is_empty();
-        let outbox = if ended { Outbox::default() } else { outbox_of(draft) };
+        let outbox = if ended { Outbox::default() } else { outbox_of(draft, &self.waiting) };
         self.own_all(&outbox);
         let id = self.sessions.insert_with(|id| Session {
             id,
@@ -410,10 +418,10 @@ impl Hub {
         let Some(filter) = Filter::decode(sub.filter) else { return };
         let Some((opts, replaying)) = SubOpts::decode(&sub.options) else { return };
         if !sub.group.is_empty() {
-            self.join_group(id, realm, &filter, &sub.group, opts);
+            self.join_group(id, realm, &filter, &sub.group, opts, 0);
             return;
         }
-        self.join(id, realm, &filter, opts);
+        self.join(id, realm, &filter, opts, 0);
         if let (true, Some(s)) = (replaying, self.sessions.get_mut(id)) {
             s.replays.push_back(Replay::new(filter, opts, true));
         }
@@ -437,9 +445,9 @@ impl Hub {
     }
 }
 
-fn outbox_of(mut draft: Draft) -> Outbox {
+fn outbox_of(mut draft: Draft, waiting: &Meter) -> Outbox {
     draft.ledger.recovered(draft.next.max(1));
-    let mut outbox = Outbox::durable();
+    let mut outbox = Outbox::durable(waiting);
     let next = draft.next.max(1);
     let sent = if draft.attached { draft.sent.max(next - 1) } else { draft.sent };
     outbox.ledger = Some(Box::new(draft.ledger));

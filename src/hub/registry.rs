@@ -141,7 +141,7 @@ impl Hub {
         let mut spot = None;
         if let Some(no) = owner {
             s.owner = Some(no);
-            s.outbox = Outbox::durable();
+            s.outbox = Outbox::durable(&self.waiting);
             match self.append(Class::Growth, &owner_record(no, &s, &[])) {
                 Ok(written) => spot = written,
                 // A sick disk: it is served from memory, and promised nothing.
@@ -272,7 +272,7 @@ impl Hub {
             s.outbox = Outbox::default();
             return Ok(());
         };
-        let debts = core::mem::replace(&mut s.outbox, Outbox::durable());
+        let debts = core::mem::replace(&mut s.outbox, Outbox::durable(&self.waiting));
         let record = owner_record(no, s, &subs);
         match self.append(Class::Growth, &record) {
             Ok(spot) => {
@@ -489,7 +489,7 @@ impl Hub {
     pub(crate) fn disown_all(&mut self, outbox: &Outbox) {
         let Some(ledger) = &outbox.ledger else { return };
         for (segment, refs) in ledger.segments() {
-            self.disown(segment, refs);
+            self.paid(segment, refs);
         }
     }
 }

@@ -106,6 +106,8 @@ pub struct Sub {
     pub opts: SubOpts,
     /// Bytes it takes in the session's full record.
     pub len: u32,
+    /// When, in seconds since 1970; 0: before this start of the broker.
+    pub since: u32,
 }
 
 /// One subscription of a session as a member of a group.
@@ -119,6 +121,8 @@ pub struct Share {
     pub opts: SubOpts,
     /// Bytes it takes in the session's full record.
     pub len: u32,
+    /// When, in seconds since 1970; 0: before this start of the broker.
+    pub since: u32,
 }
 
 /// What most sessions do not have, kept apart so that an idle one is small.
@@ -278,4 +282,6 @@ pub struct SubView {
     pub opts: SubOpts,
     /// A replay of retained messages has not ended.
     pub replaying: bool,
+    /// When, in seconds since 1970; 0: before this start of the broker.
+    pub since: u32,
 }

@@ -80,9 +80,10 @@ impl Hub {
                 self.add_home(id, spot);
             }
         }
+        let since = u32::try_from(now.wall / 1_000).unwrap_or(u32::MAX);
         match group {
-            Some(group) => drop(self.join_group(id, realm, filter, group, opts)),
-            None => self.join(id, realm, filter, opts),
+            Some(group) => drop(self.join_group(id, realm, filter, group, opts, since)),
+            None => self.join(id, realm, filter, opts, since),
         }
         if known
             && group.is_none()
@@ -135,7 +136,14 @@ impl Hub {
     }
 
     /// Hang the session at the filter's leaf, or change what it asked for there.
-    pub(crate) fn join(&mut self, id: SessionId, realm: RealmId, filter: &Filter, opts: SubOpts) {
+    pub(crate) fn join(
+        &mut self,
+        id: SessionId,
+        realm: RealmId,
+        filter: &Filter,
+        opts: SubOpts,
+        since: u32,
+    ) {
         let Some(r) = self.realms.get_mut(usize::from(realm.0)) else { return };
         let Some(s) = self.sessions.get_mut(id) else { return };
         let leaf = match r.topics.find(filter) {
@@ -147,7 +155,7 @@ impl Hub {
             Err(at) => at,
             Ok(at) => {
                 let Some(sub) = s.subs.get_mut(at) else { return };
-                sub.opts = opts;
+                (sub.opts, sub.since) = (opts, since);
                 if let Some(member) = members.get_mut(sub.slot as usize) {
                     member.opts = opts;
                 }
@@ -159,7 +167,7 @@ impl Hub {
         let len = (text.len() + SUB_BYTES) as u32;
         s.subs_bytes += len;
         grow(&mut s.subs);
-        s.subs.insert(at, Sub { leaf, slot: members.len() as u32, opts, len });
+        s.subs.insert(at, Sub { leaf, slot: members.len() as u32, opts, len, since });
         grow(members);
         members.push(Member { session: id, opts });
         self.subs += 1;
@@ -253,12 +261,13 @@ impl Hub {
         let view = |sub: &Sub| {
             let filter = r.topics.filter(sub.leaf)?;
             let replaying = s.replays.iter().any(|replay| replay.is_for(&filter));
-            Some(SubView { group: Bytes::new(), filter, opts: sub.opts, replaying })
+            let (group, opts, since) = (Bytes::new(), sub.opts, sub.since);
+            Some(SubView { group, filter, opts, replaying, since })
         };
         let shared = |share: &Share| {
             let filter = r.shared.filter(share.leaf)?;
             let (group, opts) = (share.group.clone(), share.opts);
-            Some(SubView { group, filter, opts, replaying: false })
+            Some(SubView { group, filter, opts, replaying: false, since: share.since })
         };
         let shared = s.shares().iter().filter_map(shared);
         s.subs.iter().filter_map(view).chain(shared).collect()

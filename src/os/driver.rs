@@ -495,7 +495,8 @@ impl Driver {
         let sockets = self.engine.connections().saturating_sub(self.locals.len());
         let resident = figures::resident();
         let disk = self.folder.as_deref().and_then(|folder| sys::space(folder).ok());
-        self.engine.set_outside(Outside { sockets, unsent, resident, disk, connected: 0 });
+        let outside = Outside { sockets, unsent, resident, disk, connected: 0 };
+        self.engine.set_outside(now, outside);
         if every_ms > 0 {
             self.engine.publish_sys(now);
         }
@@ -709,6 +710,10 @@ impl Driver {
             }
             Operation::Reopen if logging::reopen() => Ok("the log file is opened again".into()),
             Operation::Reopen => Ok("there is no log file to be opened again".into()),
+            Operation::Measure(conn) => {
+                let rtt = self.socket(*conn).and_then(|socket| socket.stream.rtt_us());
+                Ok(rtt.map(|us| us.to_string()).unwrap_or_default())
+            }
             Operation::LogLevel { target, level, for_s } => {
                 logging::set_level_named(target, level, *for_s)
             }

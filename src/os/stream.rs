@@ -4,6 +4,7 @@
 
 use std::io::{self, IoSlice, Read, Write};
 use std::net::Shutdown;
+use std::os::fd::AsFd;
 
 use mio::event::Source;
 use mio::net::{TcpStream, UnixStream};
@@ -32,6 +33,15 @@ impl Stream {
     pub fn do_not_wait(&self) {
         if let Self::Tcp(stream) = self {
             let _ = stream.set_nodelay(true);
+        }
+    }
+
+    /// Microseconds that bytes are under way and back, where there is a way and the system knows.
+    #[must_use]
+    pub fn rtt_us(&self) -> Option<u32> {
+        match self {
+            Self::Tcp(stream) => super::sys::rtt_us(stream.as_fd()).ok(),
+            Self::Unix(_) => None,
         }
     }
 

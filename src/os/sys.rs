@@ -248,6 +248,38 @@ pub fn space(folder: &Path) -> io::Result<(u64, u64)> {
     Ok((piece.saturating_mul(wide(found.f_bavail)), piece.saturating_mul(wide(found.f_blocks))))
 }
 
+/// Microseconds that the bytes of a TCP connection are under way and back, smoothed by the system.
+#[cfg(target_os = "linux")]
+pub fn rtt_us(socket: BorrowedFd<'_>) -> io::Result<u32> {
+    let mut found = MaybeUninit::<libc::tcp_info>::zeroed();
+    let mut len = size_of::<libc::tcp_info>() as libc::socklen_t;
+    // SAFETY: the pointers are to locals, `len` is the length of the first, and the descriptor is
+    // open for as long as it is borrowed.
+    #[expect(unsafe_code, reason = "std has no name for what TCP knows of a connection")]
+    let result = unsafe {
+        libc::getsockopt(
+            socket.as_raw_fd(),
+            libc::IPPROTO_TCP,
+            libc::TCP_INFO,
+            found.as_mut_ptr().cast(),
+            &raw mut len,
+        )
+    };
+    if result != 0 {
+        return Err(io::Error::last_os_error());
+    }
+    // SAFETY: numbers alone, all of them zero or written by the call.
+    #[expect(unsafe_code, reason = "zeroed before, and written by the call above")]
+    let found = unsafe { found.assume_init() };
+    if found.tcpi_rtt == 0 { Err(io::ErrorKind::Unsupported.into()) } else { Ok(found.tcpi_rtt) }
+}
+
+/// Only where the system is known to tell.
+#[cfg(not(target_os = "linux"))]
+pub fn rtt_us(_: BorrowedFd<'_>) -> io::Result<u32> {
+    Err(io::ErrorKind::Unsupported.into())
+}
+
 /// Some systems have narrower fields.
 fn wide(field: impl Into<u64>) -> u64 {
     field.into()

@@ -93,6 +93,8 @@ pub enum Ask {
         ticket: Ticket,
         /// From where: workers are shared fairly among addresses.
         address: Address,
+        /// The same for equal questions of one network; 0: like no other.
+        tag: u128,
         /// The password.
         secret: Secret,
         /// The hash.

@@ -243,8 +243,8 @@ fn who_waits_for_a_verdict_does_not_wait_for_ever() {
 fn who_hangs_up_one_half_is_answered_and_not_waited_for() {
     let mut rig = rig_of(Limits::default(), Some(ANN));
     let (first, second) = (rig.open(HERE).expect("a slot"), rig.open(HERE).expect("a slot"));
-    for conn in [first, second] {
-        say(&mut rig, conn, "connect user=ann pass=right");
+    for (conn, pass) in [(first, "right"), (second, "other")] {
+        say(&mut rig, conn, &format!("connect user=ann pass={pass}"));
         assert!(rig.rest(64));
         rig.engine.on_closed(rig.now, conn, false);
     }
@@ -263,9 +263,11 @@ fn who_hangs_up_one_half_is_answered_and_not_waited_for() {
 fn who_leaves_the_line_of_passwords_makes_room() {
     let limits = Limits { verify_queue_max: 2, verify_at_once: 1, ..Limits::default() };
     let mut rig = rig_of(limits, Some(ANN));
-    let ask = |rig: &mut Rig| {
+    let mut n = 0;
+    let mut ask = |rig: &mut Rig| {
         let conn = rig.open(HERE).expect("a slot");
-        say(rig, conn, "connect user=ann pass=right");
+        n += 1;
+        say(rig, conn, &format!("connect user=ann pass=try{n}"));
         assert!(rig.rest(64));
         conn
     };

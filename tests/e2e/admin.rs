@@ -52,3 +52,35 @@ fn the_last_lines_of_the_log_are_there_for_whoever_may_look() {
         assert_eq!(broker.stop(), 0);
     }
 }
+
+#[test]
+fn who_asks_a_broker_that_keeps_nothing_is_told_where_to_come_in() {
+    let dir = Scratch::new("memory");
+    let users = dir.join("broker.toml");
+    // SHA-256 of `token`.
+    let sha256 = "3c469e9d6c5875d37a43f353d4f88e61fcf812c66eee3457465a40b0da4153e0";
+    let text = format!(
+        "durability = \"memory\"\n[admin]\nlisten = \"http://127.0.0.1:0\"\n\
+         [[admin.token]]\nname = \"t\"\nsha256 = \"{sha256}\"\n"
+    );
+    std::fs::write(&users, text).unwrap();
+    let data = dir.join("data");
+    let mut broker = Spindle::start(&data, &["-c", users.to_str().unwrap()]);
+    let line = broker.hear("administrators come in");
+    let url = format!("http://{}", line.rsplit_once('=').unwrap().1);
+    let out = ctl(&data, &["stats"]);
+    let why = String::from_utf8(out.stderr).unwrap();
+    assert_eq!(out.status.code(), Some(1), "{why}");
+    assert!(why.contains("durability = \"memory\"") && why.contains("--admin URL"), "{why}");
+    assert!(!why.contains("does the broker run"), "{why}");
+    let words = ["--admin", &url, "--token", "token", "--json", "stats"];
+    let stats: serde_json::Value = serde_json::from_str(&said(&data, &words)).unwrap();
+    assert_eq!(stats["data"]["journal"], "none");
+    assert_eq!(broker.stop(), 0);
+    let data = dir.join("kept");
+    let broker = Spindle::start(&data, &[]);
+    broker.kill();
+    let out = ctl(&data, &["stats"]);
+    let why = String::from_utf8(out.stderr).unwrap();
+    assert!(why.contains("a broker was here, and has ended"), "{why}");
+}

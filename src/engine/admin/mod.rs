@@ -136,6 +136,7 @@ impl Engine {
         Snapshot {
             started: started.wall,
             uptime_ms: now.mono.saturating_sub(started.mono) / MS,
+            wall: now.wall,
             listeners: listeners.collect(),
             connections: self.conns.len(),
             clients: self.clients(),

@@ -163,7 +163,10 @@ impl Engine {
             group: view.group,
             qos: view.opts.qos,
             no_local: view.opts.no_local,
-            since,
+            since: match view.since {
+                0 => since,
+                seconds => u64::from(seconds) * 1_000,
+            },
         };
         self.hub.subscriptions(id).into_iter().map(row).collect()
     }

@@ -391,6 +391,13 @@ const KEPT: &[Family] = &[
         "Kept values in bytes, in memory and on disk.",
     )
     .varz(&["retained_bytes"]),
+    now(
+        "queue_bytes",
+        |view| Some(view.hub.queue_bytes() as f64),
+        "What sessions and queues are durably owed, in bytes; a message counts for each of them. \
+         What was owed before this start is not weighed.",
+    )
+    .varz(&["queue_bytes"]),
     now("queues", |view| realm(view).map(|realm| realm.queues.len() as f64), "Work queues.")
         .varz(&["queues"]),
 ];
@@ -422,6 +429,18 @@ const JOURNAL: &[Family] = &[
     )
     .varz(&["wal_bytes"]),
     now(
+        "wal_oldest_message_age_seconds",
+        |view| {
+            view.hub.journal()?;
+            let since = view.hub.oldest_owed();
+            let ms = since.map_or(0, |since| view.snapshot.wall.saturating_sub(since));
+            Some(ms as f64 / 1_000.0)
+        },
+        "How long the oldest message waits that somebody is durably owed, at most: it is known by \
+         segments. 0: nobody is owed any.",
+    )
+    .varz(&["wal_oldest_message_age_seconds"]),
+    now(
         "wal_unsynced_bytes",
         |view| {
             let journal = view.hub.journal()?;
@@ -448,6 +467,13 @@ const JOURNAL: &[Family] = &[
         "How large that device is.",
     )
     .varz(&["disk_size_bytes"]),
+    now(
+        "disk_left_seconds",
+        |view| view.hub.growth.left_s(view.snapshot.outside.disk?.0),
+        "How long that will do if the journal goes on growing as in the last hour or the last day, \
+         whichever was faster. Not there while it does not grow.",
+    )
+    .varz(&["disk_left_seconds"]),
 ];
 
 const TIME: &[Family] = &[

@@ -29,6 +29,7 @@ pub mod gmqtt;
 pub mod metrics;
 pub mod openapi;
 pub mod packet;
+pub mod params;
 pub mod peer;
 pub mod plain;
 pub mod problem;

@@ -41,8 +41,9 @@ pub const ROWS: &[(&str, &str)] = &[
       inflight_max:i queued:i queued_max:i queued_bytes:i dropped:i blocked:b \
       subscribed:*Subscription events:*Event",
     ),
+    ("Rtt", "rtt_us:i?"),
     ("Event", "at:s event:s detail:s"),
-    ("Subscription", "client:s user:s protocol:s filter:s group:s? qos:i no_local:b"),
+    ("Subscription", "client:s user:s protocol:s filter:s group:s? qos:i no_local:b since:s?"),
     ("Level", "level:s topic:s retained:b below:i below_is_more:b"),
     ("Kept", "topic:s stored_bytes:i expires_at:s? on_disk:b"),
     ("Value", "topic:s encoding:s payload:s bytes:i qos:i published_at:s? expires_at:s?"),

@@ -9,10 +9,16 @@ use crate::proto::Ctx;
 
 use super::call::{self, Call};
 use super::packet::{HTML, Length, Method, Request, Response, SCRIPT, STYLE};
+use super::params::{
+    AFTER, CLIENTS, ID, LEVELS, LIMIT, LISTEN, PAGES, SECONDS, TOPIC, count, may, must, needed,
+    pick,
+};
 use super::task::Step;
 use super::{console, events, gmqtt, metrics, plain, problem, v1};
 
 use bytes::Bytes;
+
+pub use super::params::Param;
 
 /// Whose words a route speaks.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -25,43 +31,6 @@ pub enum Group {
     V1,
     /// The page for people.
     Console,
-}
-
-/// A parameter, in a query or in a body.
-#[derive(Clone, Copy, Debug)]
-pub struct Param {
-    /// The name.
-    pub name: &'static str,
-    /// What it is: `string`, `integer` or `boolean`.
-    pub kind: &'static str,
-    /// It must be there.
-    pub required: bool,
-    /// What it means.
-    pub doc: &'static str,
-    /// The only values it may have, with blanks between them.
-    pub one_of: Option<&'static str>,
-    /// The least and the most it may be.
-    pub range: Option<(u64, u64)>,
-}
-
-/// A parameter that may be left out.
-const fn may(name: &'static str, kind: &'static str, doc: &'static str) -> Param {
-    Param { name, kind, required: false, doc, one_of: None, range: None }
-}
-
-/// One that may be one of a few.
-const fn pick(name: &'static str, one_of: &'static str, doc: &'static str) -> Param {
-    Param { one_of: Some(one_of), ..may(name, "string", doc) }
-}
-
-/// A number within bounds.
-const fn count(name: &'static str, range: (u64, u64), doc: &'static str) -> Param {
-    Param { range: Some(range), ..may(name, "integer", doc) }
-}
-
-/// The same parameter, where it must be there.
-const fn needed(param: Param) -> Param {
-    Param { required: true, ..param }
 }
 
 /// What is answered when all is well; names are those of `openapi::ROWS`.
@@ -110,18 +79,8 @@ pub struct Route {
     pub act: fn(&Call, &mut Ctx<'_>) -> Step,
 }
 
-/// A parameter that must be there.
-const fn must(name: &'static str, kind: &'static str, doc: &'static str) -> Param {
-    needed(may(name, kind, doc))
-}
-
 const CHANGE: Option<Role> = Some(Role::Operator);
 const LOOK: Option<Role> = Some(Role::Viewer);
-
-const PAGES: &[Param] = &[
-    may("page", "integer", "Which page, from 1; beyond the last one it is the last."),
-    may("per-page", "integer", "Rows of a page, 20 by default."),
-];
 
 const fn get(
     path: &'static str,
@@ -155,34 +114,6 @@ const fn post(
     let (method, role, group, query) = (Method::Post, CHANGE, Group::Gmqtt, &[]);
     Route { method, path, role, group, doc, query, body, says: Says::Row("GmqttDone"), act }
 }
-
-const LIMIT: Param = count("limit", (1, 1_000), "Rows of a page, 100 by default.");
-const AFTER: Param = may("after", "string", "Where the page begins: `next` of the page before.");
-const TOPIC: Param = must("topic", "string", "The topic.");
-const SECONDS: Param = count("seconds", (1, 4_294_967_295), "For how long; without it for ever.");
-
-const CLIENTS: &[Param] = &[
-    LIMIT,
-    AFTER,
-    may("q", "string", "Only those with this in their id or user."),
-    may("user", "string", "Only those of this user."),
-    may("address", "string", "Only those from this IP address."),
-    pick("protocol", "mqtt prx1 local", "Only those of this protocol."),
-    pick("state", "connected away any", "Only those in this state."),
-    pick("sort", "since id user queued dropped", "What they are in order of."),
-    pick("order", "asc desc", "Which way."),
-];
-
-const LISTEN: &[Param] = &[
-    must("filter", "string", "To what, as its protocol writes it."),
-    count("qos", (0, 2), "At most this quality, 0 by default."),
-];
-
-/// A client, where a path cannot name it.
-const ID: Param = must("id", "string", "Which client: any id at all.");
-
-const LEVELS: &[Param] =
-    &[may("prefix", "string", "Below this topic; without it everywhere."), LIMIT, AFTER];
 
 const fn look(
     path: &'static str,
@@ -407,6 +338,13 @@ pub const ROUTES: &[Route] = &[
         &[],
         Says::Nothing,
         v1::clients::unsubscribe,
+    ),
+    look(
+        "/api/v1/client/rtt",
+        "How long a client's bytes are under way and back in microseconds, if the system knows.",
+        &[ID],
+        Says::Data("Rtt"),
+        v1::clients::rtt,
     ),
     look(
         "/api/v1/client/subscriptions",
@@ -722,7 +660,7 @@ pub fn unknown(route: Option<&Route>, nobody: bool) -> Response {
     let text = match nobody {
         true => {
             "nobody may come in: name administrators in [[admin.user]] or [[admin.token]], or use \
-             the socket in the data directory"
+             the socket in the data directory, which a broker with durability memory has not"
         }
         false => "show a name and its password (Basic), or a token (Bearer)",
     };

@@ -9,7 +9,7 @@ use crate::base::json::Writer;
 use crate::base::outbound::Outbound;
 use crate::base::time::Now;
 use crate::hub::Hub;
-use crate::hub::admin::{Answer, Question, Search};
+use crate::hub::admin::{Answer, Operation, Question, Search};
 use crate::proto::{Ask, Ctx};
 
 use super::call::Call;
@@ -38,8 +38,8 @@ pub(super) enum Task {
     Once(Option<Question>, Render),
     /// So are rows.
     Rows { search: Option<Box<Search>>, shape: Shape, json: Writer, told: Told },
-    /// Whoever drives the machine does something.
-    Operating(u32),
+    /// Whoever drives the machine does something; how what it says is written.
+    Operating(u32, fn(&str, &mut Writer)),
     /// A trace is begun.
     Aiming(Option<Question>),
     /// Events are said as they happen.
@@ -83,8 +83,9 @@ impl Peer {
             Step::Operate(what) => {
                 self.serial += 1;
                 let ticket = Ticket { conn: ctx.conn, serial: self.serial };
+                let write = words_of(&what);
                 ctx.asks.push(Ask::Operate { ticket, what });
-                Task::Operating(self.serial)
+                Task::Operating(self.serial, write)
             }
             Step::Watch(_) if call.is_head() => {
                 let response = Response::new(200, EVENTS, "");
@@ -126,7 +127,7 @@ impl Peer {
             Task::Once(question, _) | Task::Aiming(question) => question.take(),
             Task::Rows { search, .. } => search.take().map(Question::Search),
             Task::Events(stream) if self.said.is_empty() => stream.poll_question(),
-            Task::Events(_) | Task::Operating(_) | Task::Later => None,
+            Task::Events(_) | Task::Operating(..) | Task::Later => None,
         }
     }
 
@@ -138,20 +139,23 @@ impl Peer {
             Task::Aiming(question) => question.is_some(),
             Task::Rows { search, .. } => search.is_some(),
             Task::Events(stream) => stream.is_due(),
-            Task::Operating(_) | Task::Later => false,
+            Task::Operating(..) | Task::Later => false,
         }
     }
 
     /// Whoever drives the machine has done what was wanted, or not.
     pub fn on_operated(&mut self, now: Now, serial: u32, result: Result<String, String>) {
         let State::Working(work) = &self.state else { return };
-        if !matches!(work.task, Task::Operating(asked) if asked == serial) {
+        let Task::Operating(asked, write) = work.task else { return };
+        if asked != serial {
             return;
         }
         let request = work.call.request.clone();
         let response = match result {
             Ok(text) => v1::data(|json| {
-                json.open().field("result", &text).close();
+                json.open();
+                write(&text, json);
+                json.close();
             }),
             Err(why) => problem::of(409, &why),
         };
@@ -211,7 +215,7 @@ impl Peer {
                     self.state = State::Working(Box::new(Work { call, route, task }));
                 }
             }
-            Task::Later | Task::Operating(_) => {}
+            Task::Later | Task::Operating(..) => {}
         }
     }
 
@@ -292,6 +296,18 @@ impl Peer {
             self.since = stream.since(now);
             stream.on_tick();
         }
+    }
+}
+
+/// How what was said of an operation is written.
+fn words_of(what: &Operation) -> fn(&str, &mut Writer) {
+    match what {
+        Operation::Measure(_) => |text, json| {
+            json.field("rtt_us", text.parse::<u64>().ok());
+        },
+        _ => |text, json| {
+            json.field("result", text);
+        },
     }
 }
 

@@ -99,7 +99,8 @@ impl Peer {
             Admit::Verify { secret, hash, claim } => {
                 self.serial += 1;
                 let ticket = Ticket { conn: ctx.conn, serial: self.serial };
-                ctx.asks.push(Ask::Verify { ticket, address: ctx.address, secret, hash });
+                let (address, tag) = (ctx.address, claim.tag);
+                ctx.asks.push(Ask::Verify { ticket, address, tag, secret, hash });
                 self.state = State::Verifying {
                     serial: self.serial,
                     connect: without_password(connect),

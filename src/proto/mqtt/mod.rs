@@ -41,7 +41,8 @@
 //! # Ok::<(), Box<dyn std::error::Error>>(())
 //! ```
 //!
-//! Reading order: `packet`, `props`, `decode`, `arrived`, `encode`, `fault`, `dialect`, then the connection:
+//! Reading order: `packet`, `props`, `decode`, `arrived`, `encode`, `fault`, `dialect`, then the
+//! connection:
 //! `connect`, `auth`, `peer`, `online`, `subscribe`, `deliver`, `alias`, `line`. Absent on purpose:
 //! leniency. Debatable packets are refused, because two readers of one packet are a hole.
 

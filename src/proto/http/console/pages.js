@@ -2,8 +2,8 @@
 
 import {
   Trouble, action, ago, bytes, call, callBox, clock, complain, copy, count, el, field, follow,
-  mayCall, me, meter, micros, number, percentiles, put, select, short, show, sparkline, table,
-  toast,
+  mayCall, me, meter, micros, number, percentiles, put, select, short, show, span, sparkline,
+  table, toast,
 } from './kit.js';
 import { hear, live, sum } from './live.js';
 
@@ -112,7 +112,7 @@ const TROUBLE = {
   connections_refused_total: 'connections refused',
 };
 
-const pairs = (all) => el('dl', { class: 'facts' }, all.map(([name, value, title]) =>
+const pairs = (all) => el('dl', { class: 'facts' }, all.filter(Boolean).map(([name, value, title]) =>
   [el('dt', { title }, name), el('dd', {}, value)]));
 
 function reasons(s) {
@@ -127,6 +127,14 @@ function reasons(s) {
   ]);
 }
 
+/** When the disk is full if the journal goes on growing like this. */
+function lasts(seconds) {
+  if (seconds === undefined) return 'not foreseeable: the journal does not grow';
+  const days = seconds / 86400;
+  const text = days < 365 ? `in ${span(seconds)}` : 'not within a year';
+  return el('span', { class: days < 1 ? 'bad' : days < 7 ? 'warn' : '' }, text);
+}
+
 function stores(s) {
   return pairs([
     ['Messages in memory', meter(s.message_memory_bytes, s.message_memory_max_bytes,
@@ -139,6 +147,12 @@ function stores(s) {
     ['Journal on disk', `${bytes(s.wal_bytes || 0)}, segments: ${count(s.wal_segments || 0)}`,
       'spindle_wal_bytes'],
     ['Not yet on the device', bytes(s.wal_unsynced_bytes || 0), 'spindle_wal_unsynced_bytes'],
+    ['Oldest message owed', s.wal_oldest_message_age_seconds > 0
+      ? span(s.wal_oldest_message_age_seconds) : '–', 'spindle_wal_oldest_message_age_seconds'],
+    s.disk_size_bytes && ['Disk', meter(s.disk_size_bytes - s.disk_free_bytes, s.disk_size_bytes,
+      `${bytes(s.disk_free_bytes)} free of ${bytes(s.disk_size_bytes)}`), 'spindle_disk_free_bytes'],
+    s.disk_size_bytes && ['Disk is full', lasts(s.disk_left_seconds), 'spindle_disk_left_seconds'],
+    ['Durably owed', bytes(s.queue_bytes || 0), 'spindle_queue_bytes'],
     ['Sessions kept', `${count(s.sessions_durable)} of ${count(s.sessions)}`,
       'spindle_sessions_durable'],
     ['Publishers waiting', count(s.publishers_waiting), 'spindle_publishers_waiting'],

@@ -4,8 +4,8 @@
 // where the one before ended, so coming and going moves nobody from one page to another.
 
 import {
-  action, ago, bytes, call, callBox, clock, complain, count, el, field, me, meter, number, put,
-  select, show, span, table,
+  action, ago, bytes, call, callBox, clock, complain, count, el, field, me, meter, micros, number,
+  put, select, show, span, table,
 } from './kit.js';
 
 const link = (id) => `#/clients/${encodeURIComponent(id)}`;
@@ -223,6 +223,17 @@ export async function client(main, { id, signal }) {
   const subs = el('section', { class: 'panel wide' });
   const events = el('section', { class: 'panel wide' });
   let drawn = '';
+  // Asked for beside the rest: the system knows it, and only while somebody is connected.
+  const way = el('span', {}, '–');
+  const measure = async () => {
+    try {
+      const { data } = await call('GET /api/v1/client/rtt', { query: { id } }, signal);
+      show(way, data.rtt_us === null ? 'not known' : micros(data.rtt_us));
+    } catch (trouble) {
+      if (trouble.name === 'AbortError') throw trouble;
+      show(way, '–');
+    }
+  };
   const draw = (c) => {
     showLimits(limits, c);
     // Buttons are not drawn anew under somebody's finger because a number has changed.
@@ -230,13 +241,16 @@ export async function client(main, { id, signal }) {
     if (same === drawn) return;
     drawn = same;
     showHead(head, c, look);
-    showFacts(facts, c);
+    showFacts(facts, c, way);
     showSubscriptions(subs, c, look);
     showEvents(events, c);
   };
   const look = async () => {
     try {
-      draw((await call('GET /api/v1/clients/{id}', args, signal)).data);
+      const { data } = await call('GET /api/v1/clients/{id}', args, signal);
+      draw(data);
+      if (data.state === 'connected') await measure();
+      else show(way, '–');
     } catch (trouble) {
       // A session that was not to outlive its connection is gone with it.
       if (trouble.status === 404) {
@@ -247,6 +261,7 @@ export async function client(main, { id, signal }) {
   };
   const { data } = await call('GET /api/v1/clients/{id}', args, signal);
   draw(data);
+  if (data.state === 'connected') measure().catch(complain);
   put(main, head, el('div', { class: 'panels' }, facts, limits, may(data), subs, events),
     callBox('GET /api/v1/clients/{id}', args));
   const every = setInterval(() => {
@@ -266,13 +281,14 @@ function showHead(head, c, again) {
 const pairs = (all) => el('dl', { class: 'facts' }, all.map(([name, value]) =>
   [el('dt', {}, name), el('dd', {}, value)]));
 
-function showFacts(node, c) {
+function showFacts(node, c, way) {
   show(node, el('h2', {}, 'Session'), pairs([
     ['Protocol', c.protocol],
     ['User', c.user || '–'],
     ['Address', c.address || '–'],
     ['Listener', c.listener === null ? '–' : el('a', { href: '#/listeners' }, `no. ${c.listener}`)],
     c.state === 'connected' ? ['Connected', ago(c.connected_at)] : ['Away since', ago(c.away_since)],
+    ['Round trip', way],
     ['Keep-alive', c.keepalive_seconds ? `${c.keepalive_seconds} s` : 'none'],
     ['Kept', c.durable ? keptFor(c) : 'while connected'],
   ]));
@@ -297,6 +313,7 @@ function showSubscriptions(node, c, again) {
       { name: 'Group', cell: (s) => s.group || '–' },
       { name: 'QoS', right: true, cell: (s) => s.qos },
       { name: 'Own messages', cell: (s) => (s.no_local ? 'no' : 'yes') },
+      { name: 'Since', cell: (s) => ago(s.since) },
       { name: '', cell: (s) => action(route, 'Unsubscribe', {
         about: ['Let it listen no longer to ', el('b', {}, s.filter), '.'],
         given: () => ({ args: { id: c.id },

@@ -6,7 +6,7 @@ use crate::base::json::Writer;
 use crate::base::time::Now;
 use crate::hub::Hub;
 use crate::hub::admin::{
-    Answer, ClientRow, Key, Question, Search, SessionRow, Sort, SubRow, Wanted,
+    Answer, ClientRow, Key, Operation, Question, Search, SessionRow, Sort, SubRow, Wanted,
 };
 use crate::hub::policy::Address;
 use crate::hub::session::Kind;
@@ -150,6 +150,7 @@ fn sub_row(row: &SubRow, json: &mut Writer) {
         .field("group", Some(&row.group).filter(|group| !group.is_empty()))
         .field("qos", row.qos)
         .field("no_local", row.no_local)
+        .field("since", moment(row.since).as_ref())
         .close();
 }
 
@@ -188,6 +189,20 @@ fn client_found(_: &Call, answer: Answer, _: &Hub, _: Now) -> Response {
         });
         json.close();
     })
+}
+
+/// How long its bytes are under way and back, as the system has it.
+pub fn rtt(call: &Call, ctx: &mut Ctx<'_>) -> Step {
+    let name = match call.named(0, "id") {
+        Ok(name) => name,
+        Err(text) => return wrong(&text),
+    };
+    let session = act::session_of(&name, ctx).and_then(|(id, _)| ctx.hub.session(id));
+    match session.map(|session| session.conn) {
+        None => missing(NOBODY).into(),
+        Some(None) => problem::of(409, "the client is not connected").into(),
+        Some(Some(conn)) => Step::Operate(Operation::Measure(conn)),
+    }
 }
 
 /// Its subscriptions.
