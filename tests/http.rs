@@ -452,6 +452,19 @@ fn a_client_is_found_whatever_it_is_called() {
 }
 
 #[test]
+fn a_subscription_is_as_old_as_itself_and_not_as_its_client() {
+    let house = House::new();
+    let mut client = house.mqtt("c1");
+    std::thread::sleep(std::time::Duration::from_millis(1_100));
+    client.subscribe("a/#");
+    let came = house.get("/client/c1", VIEWER).json()["connected_at"].clone();
+    let at = house.get("/subscriptions/c1", VIEWER).json()["list"][0]["at"].clone();
+    assert!(at.as_str() > came.as_str() && came.is_string(), "{at} is not behind {came}");
+    let since = house.get("/api/v1/clients/c1/subscriptions", VIEWER).json();
+    assert_eq!(since["data"][0]["since"], at);
+}
+
+#[test]
 fn how_far_away_a_client_is_the_system_says() {
     let house = House::new();
     let client = house.mqtt_kept("c1");
