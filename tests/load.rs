@@ -94,6 +94,16 @@ fn the_null_carries_what_the_generator_says() {
 }
 
 #[test]
+fn patience_with_what_is_laid_in_ends() {
+    let null = Null::new(&[]);
+    let line = format!("bench subs -c 5000000 --patience 0.2 -L {} --even-so", null.url());
+    let done = spindle(&line);
+    let said = String::from_utf8_lossy(&done.stderr);
+    assert_eq!(done.status.code(), Some(1), "{done:?}");
+    assert!(said.contains("a step took longer than 200 ms"), "{said}");
+}
+
+#[test]
 fn a_null_gives_back_whatever_is_not_mqtt() {
     for spin in [&[][..], &["--spin"]] {
         let null = Null::new(spin);

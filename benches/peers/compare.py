@@ -162,7 +162,12 @@ class Spindle(Broker):
         listen = f"mqtt://127.0.0.1:{self.port}"
         return [self.program, "serve", "--listen", listen, "--durability", self.durability,
                 "--data", os.path.join(self.folder, "data"), "--admin-listen", "",
-                "--sys-interval", "0", "--log", "warn"] + self.more
+                "--sys-interval", "0", "--log", "warn",
+                # As the others are told: no bounds that the cases would meet.
+                "--limit", "subscriptions_max=1000000", "--limit", "queued_max=1000000",
+                "--limit", "queued_bytes_max=1073741824", "--limit", "outbox_len_max=1000000",
+                "--limit", "outbox_bytes_max=1073741824",
+                "--limit", "memory_bytes_max=4294967296"] + self.more
 
 
 class Null(Broker):
@@ -357,9 +362,9 @@ def alone_part(args, run, known):
                     failed[words, broker.name] = str(why)
                     continue
                 more = ["-L", f"mqtt://127.0.0.1:{broker.port}", "--pid", str(broker.child.pid)]
-                more += ["--json", "--even-so", "--quiet"]
+                more += ["--json", "--even-so", "--quiet", "--patience", "60"]
                 told = f"taskset -c {args.generator_core} spindle bench {words_now} " \
-                       "-L mqtt://127.0.0.1:PORT --pid PID --json --even-so --quiet"
+                       "-L mqtt://127.0.0.1:PORT --pid PID --json --even-so --quiet --patience 60"
                 code, text = run.bench(words_now.split() + more, told)
                 broker.stop()
                 value = json.loads(text).get(figure) if code == 0 else None

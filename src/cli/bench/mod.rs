@@ -117,6 +117,10 @@ pub(super) struct Flags {
     /// Of subs: one third of the filters with a `+`, one third with a `#`
     #[arg(long)]
     mixed: bool,
+    /// Of subs, retained and drain: a step that takes longer has no figure [default: for ever, 60
+    /// in a suite]
+    #[arg(long, value_name = "SECONDS")]
+    patience: Option<f64>,
     /// Threads of the generator
     #[arg(short, long, value_name = "N", default_value_t = 1)]
     threads: u32,

@@ -70,6 +70,8 @@ pub(super) struct Plan {
     pub(super) warmup: u64,
     /// Nanoseconds.
     pub(super) duration: u64,
+    /// Nanoseconds that a step of what is laid in may take.
+    pub(super) patience: u64,
     pub(super) threads: u32,
     pub(super) seed: u64,
     /// Tells the messages of this run from others'.
@@ -125,6 +127,7 @@ impl Plan {
             size: flags.size,
             warmup: nanos(flags.warmup.unwrap_or(1.0), "--warmup", 0.0)?,
             duration: nanos(flags.duration.unwrap_or(10.0), "--duration", 0.01)?,
+            patience: flags.patience.map_or(Ok(u64::MAX), |it| nanos(it, "--patience", 0.01))?,
             threads: flags.threads.clamp(1, 64),
             seed: flags.seed,
             run,

@@ -12,6 +12,7 @@ use std::time::Duration;
 use bytes::Bytes;
 
 use crate::base::rng::Rng;
+use crate::base::time::MS;
 use crate::os::clock::Clock;
 
 use super::client::{Publisher, Subscriber};
@@ -24,7 +25,8 @@ use super::wire::{Head, Heard, Step, Template, filling};
 
 /// Do what the plan says.
 pub(super) fn run(plan: &Plan) -> Result<Outcome, String> {
-    let mut store = Store { plan, clock: Clock::start(), outcome: Outcome::default() };
+    let (clock, outcome) = (Clock::start(), Outcome::default());
+    let mut store = Store { plan, clock, until: u64::MAX, outcome };
     store.outcome.empty = store.sample();
     match plan.scenario {
         Scenario::Retained => store.retained()?,
@@ -40,12 +42,21 @@ pub(super) fn run(plan: &Plan) -> Result<Outcome, String> {
 struct Store<'a> {
     plan: &'a Plan,
     clock: Clock,
+    /// When the patience with a step is over.
+    until: u64,
     outcome: Outcome,
 }
 
 impl Store<'_> {
     fn sample(&self) -> Option<Sample> {
         self.plan.pid.and_then(Sample::of)
+    }
+
+    fn patient(&self) -> Result<(), String> {
+        if self.clock.mono() <= self.until {
+            return Ok(());
+        }
+        Err(format!("a step took longer than {} ms", self.plan.patience / MS))
     }
 
     /// Do many of one thing, and note what it took.
@@ -55,6 +66,7 @@ impl Store<'_> {
         work: impl FnOnce(&mut Self) -> Result<u64, String>,
     ) -> Result<(), String> {
         let (before, since, own) = (self.sample(), self.clock.mono(), proc::own());
+        self.until = since.saturating_add(self.plan.patience);
         let count = work(self)?;
         let nanos = self.clock.mono() - since;
         if let (Some(own), Some(now)) = (own, proc::own()) {
@@ -122,10 +134,11 @@ impl Store<'_> {
         for nth in 0..crowd {
             lines.push((Line::dial(plan, &format!("s{nth}"), true)?, Subscriber::new(0, 0, 1)));
         }
-        self.phase(("subscribed", "subscription"), |_| {
+        self.phase(("subscribed", "subscription"), |it| {
             for (nth, (line, _)) in (0..).zip(&mut lines) {
                 let own: Vec<u64> = (nth..plan.count).step_by(crowd as usize).collect();
                 for some in own.chunks(FILTERS) {
+                    it.patient()?;
                     let filters: Vec<String> = some.iter().map(|n| plan.filter(*n)).collect();
                     line.ask(&filters)?;
                     line.await_answers(plan.tongue.answers(filters.len()))?;
@@ -162,6 +175,7 @@ impl Store<'_> {
             publisher.template = template.ok_or_else(unsayable)?;
         }
         while publisher.seq < plan.count || !publisher.flight.is_empty() {
+            self.patient()?;
             while publisher.seq < plan.count && publisher.flight.len() < window {
                 if kept.is_some() {
                     publisher.template.readdress(publisher.seq);
@@ -209,6 +223,7 @@ impl Store<'_> {
     ) -> Result<u64, String> {
         let mut came = 0;
         while came < self.plan.count {
+            self.patient()?;
             let Some(heard) = line.next()? else { break };
             if let Some(head) = line.on_message(heard)? {
                 came += 1;

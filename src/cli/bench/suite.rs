@@ -205,6 +205,7 @@ fn flags(case: &Case, all: &Flags) -> Result<(Scenario, Flags), String> {
         count,
         duration: Some(all.duration.unwrap_or(SECONDS)),
         warmup: Some(all.warmup.unwrap_or(WARMUP)),
+        patience: Some(all.patience.unwrap_or(PATIENCE)),
         threads: all.threads,
         seed: all.seed,
         bind: all.bind.clone(),
@@ -397,6 +398,8 @@ fn with_count(words: &str, count: u64) -> String {
 /// What a case is measured for, and before that.
 const SECONDS: f64 = 2.0;
 const WARMUP: f64 = 0.5;
+/// Whoever takes a minute for a step of what is laid in holds everybody up.
+const PATIENCE: f64 = 60.0;
 
 #[cfg(test)]
 mod tests {

@@ -84,7 +84,7 @@ impl Tongue {
                 version,
                 bridge: false,
                 clean,
-                keep_alive: 0,
+                keep_alive: SILENCE,
                 client_id: text(id),
                 will: None,
                 username,
@@ -414,6 +414,8 @@ impl Template {
     }
 }
 
+/// Seconds that a client may be silent: 27 hours with the half that brokers add. Some refuse 0.
+const SILENCE: u16 = u16::MAX;
 /// A session is kept so many seconds behind its connection.
 const EXPIRY: u32 = 3_600;
 /// What a packet may have besides the payload.
