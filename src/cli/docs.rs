@@ -194,6 +194,7 @@ mod tests {
     /// has nothing to say when all is well.
     const WITHOUT_JSON: &[&str] = &[
         "serve",
+        "bench null",
         "pub",
         "reply",
         "completions",

@@ -200,6 +200,16 @@ const PROGRAM: &[Family] = &[
     )
     .varz(&["limits_reached"]),
     one("stale_answers_total", Counter::StaleAnswers, "Answers of threads whose asker had gone."),
+    one(
+        "spins_found_total",
+        Counter::SpinsFound,
+        "Times the loop looked again before it slept, and something came.",
+    ),
+    one(
+        "spins_missed_total",
+        Counter::SpinsMissed,
+        "Times the loop looked again before it slept, and nothing came.",
+    ),
 ];
 
 const MEMORY: &str = "Memory by kind: `resident` is all of the process (Linux); `messages` that \
