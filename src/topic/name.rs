@@ -121,6 +121,12 @@ impl Topic {
         Self::made(text, SmallVec::from_slice(&self.0.cuts), self.0.sep, true)
     }
 
+    /// Its text is nobody else's: it keeps no larger buffer alive.
+    #[must_use]
+    pub fn is_own(&self) -> bool {
+        self.0.own
+    }
+
     /// It is the same value, not only an equal one.
     #[must_use]
     pub fn is(&self, other: &Self) -> bool {
