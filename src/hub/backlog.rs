@@ -42,10 +42,10 @@ impl Hub {
     pub fn next(&mut self, now: Now, id: SessionId) -> Option<Delivery> {
         let checks = self.policy.checks_receive();
         loop {
-            let s = self.sessions.get(id)?;
-            let (rare, unsynced) = (!s.replays.is_empty(), s.outbox.has_unsynced());
-            let replayed = rare && self.replay_some(now, id);
-            if unsynced && self.waits_for_disk(id) {
+            let replays = !self.sessions.get(id)?.replays.is_empty();
+            let replayed = replays && self.replay_some(now, id);
+            // Asked for behind the replay, which may have brought what waits.
+            if self.sessions.get(id)?.outbox.has_unsynced() && self.waits_for_disk(id) {
                 return None;
             }
             let s = self.sessions.get_mut(id)?;
