@@ -324,7 +324,7 @@ def table_part(args, run, known):
     words += ["--suite", "table", "--rounds", str(args.rounds), "--json", "--markdown", path]
     words += ["-d", str(args.seconds)]
     for some in args.only or []:
-        words += ["--only", some]
+        words += ["--only=" + some]
     if args.count:
         words += ["-c", str(args.count)]
     told = " ".join(["taskset", "-c", str(args.generator_core), "spindle", "bench"] + words)
@@ -534,7 +534,8 @@ def main():
     parse.add_argument("--spindle", default=os.path.join(ROOT, "target", "release", "spindle"))
     parse.add_argument("--rounds", type=int, default=5)
     parse.add_argument("--seconds", type=float, default=2.0, help="of each run")
-    parse.add_argument("--only", action="append", help="only cases with these words in them")
+    parse.add_argument("--only", action="append",
+                       help="only cases with these words in them; given again, with all of them")
     parse.add_argument("--count", type=int, help="instead of the large numbers, to try it out")
     parse.add_argument("--peers", help="only these: mosquitto,nats-server,rumqttd,flashmq")
     parse.add_argument("--path", default="", help="more folders to look for brokers in")
