@@ -179,9 +179,8 @@ impl Drop for Charge {
     }
 }
 
-/// Messages that are over. The next ones are made in their place: on a busy broker a message needs
-/// no memory of its own but the buffer it was read into. What no turn needs is given back bit by
-/// bit.
+/// Messages that are over. The next ones are made in their place, so that a message mostly needs no
+/// memory of its own but the buffer it was read into. What no turn needs is given back bit by bit.
 #[derive(Debug, Default)]
 pub(crate) struct Spares {
     all: Vec<Arc<Message>>,
