@@ -120,14 +120,17 @@ impl Pace {
         let heard = self.ears.join().expect("somebody listened");
         assert_eq!(heard.len() as u64, sent, "all of it arrived");
         let gaps = all_gaps(self.witnesses);
-        let p99s = p99_of_windows(&heard, self.windows);
+        let p99s = p99_of_windows(heard.iter(), self.windows);
+        let there = || heard.iter().filter(|h| !was_gone(&gaps, h));
+        let own_p99s = p99_of_windows(there(), self.windows);
         for (kind, name) in self.kinds.iter().enumerate() {
             let of_kind = || heard.iter().filter(|h| h.window & 7 == kind as u32);
             let title = format!("{} {name}", self.title);
             say_times(&title, &of_kind().copied().collect::<Vec<_>>());
             say_beside(&title, kind as u32, &p99s);
-            let own = of_kind().filter(|h| !was_gone(&gaps, h));
+            let own = there().filter(|h| h.window & 7 == kind as u32);
             say_own(&title, of_kind().count(), sorted(own.map(|h| h.took)));
+            say_beside(&format!("{title}, while the machine was there"), kind as u32, &own_p99s);
             say_spent(&title, &self.spent[kind], of_kind().count() as u64);
         }
     }
@@ -344,7 +347,10 @@ fn say_times(title: &str, heard: &[Heard]) {
 }
 
 /// Kind and p99 of each window, in nanoseconds; without a message there is none.
-fn p99_of_windows(heard: &[Heard], windows: u32) -> Vec<Option<(u32, u64)>> {
+fn p99_of_windows<'a>(
+    heard: impl Iterator<Item = &'a Heard>,
+    windows: u32,
+) -> Vec<Option<(u32, u64)>> {
     let mut times: Vec<(u32, Vec<u64>)> = vec![(0, Vec::new()); windows as usize];
     for one in heard {
         let (kind, took) = &mut times[(one.window >> 3) as usize];

@@ -158,6 +158,15 @@ impl Ord for Key {
     }
 }
 
+impl Key {
+    /// Where something with this number stands, as far as the number alone says.
+    #[must_use]
+    pub fn side_of(&self, number: u64) -> Ordering {
+        let up = number.cmp(&self.number);
+        if self.down { up.reverse() } else { up }
+    }
+}
+
 impl PartialOrd for Key {
     fn partial_cmp(&self, other: &Self) -> Option<Ordering> {
         Some(self.cmp(other))

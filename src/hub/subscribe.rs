@@ -256,6 +256,12 @@ impl Hub {
     /// A session's subscriptions as plain values.
     #[must_use]
     pub fn subscriptions(&self, id: SessionId) -> Vec<SubView> {
+        self.subscriptions_from(id, 0, usize::MAX)
+    }
+
+    /// Some of them, from one place on: what is asked for alone is looked up.
+    #[must_use]
+    pub fn subscriptions_from(&self, id: SessionId, from: usize, most: usize) -> Vec<SubView> {
         let Some(s) = self.sessions.get(id) else { return Vec::new() };
         let Some(r) = self.realm(s.realm) else { return Vec::new() };
         let view = |sub: &Sub| {
@@ -269,8 +275,9 @@ impl Hub {
             let (group, opts) = (share.group.clone(), share.opts);
             Some(SubView { group, filter, opts, replaying: false, since: share.since })
         };
-        let shared = s.shares().iter().filter_map(shared);
-        s.subs.iter().filter_map(view).chain(shared).collect()
+        let own = s.subs.iter().skip(from).filter_map(view);
+        let shared = s.shares().iter().skip(from.saturating_sub(s.subs.len())).filter_map(shared);
+        own.chain(shared).take(most).collect()
     }
 }
 

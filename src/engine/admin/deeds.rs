@@ -21,7 +21,7 @@ impl Engine {
         let s = self.session_named(name)?;
         Some(Box::new(ClientRow {
             session: self.session_row(now, s),
-            subscriptions: self.sub_rows(now, s.id),
+            subscriptions: self.sub_rows(now, s.id, 0, usize::MAX),
             past: self.hub.observer.past(s.label()),
         }))
     }

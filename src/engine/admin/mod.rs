@@ -6,6 +6,8 @@
 
 mod deeds;
 mod search;
+#[cfg(test)]
+mod search_test;
 
 use bytes::Bytes;
 

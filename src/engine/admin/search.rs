@@ -4,10 +4,12 @@
 //! shown; what does not fit into one walk is found by another. So a page costs one walk, whatever
 //! it is sorted by, and memory never holds more than a walk keeps. Absent on purpose: an index.
 
+use std::cmp::Ordering;
 use std::collections::VecDeque;
 
 use bytes::Bytes;
 
+use crate::base::id::SessionId;
 use crate::base::slab::Key as _;
 use crate::base::time::Now;
 use crate::hub::admin::{Answer, Key, Search, Sort, SubRow, Walk, Wanted};
@@ -16,12 +18,12 @@ use crate::topic::{Dialect, Plus, Star};
 
 use super::Engine;
 
-/// Slots looked at in one step.
-const STEP: u32 = 1_024;
+/// Slots looked at in one step: so few that others do not feel it (`cargo bench --bench viewers`).
+pub(super) const STEP: u32 = 256;
 /// Rows found that one walk keeps.
 const KEPT: u64 = 8_192;
-/// Rows handed out in one step.
-const ROWS: usize = 64;
+/// Rows handed out in one step; writing one costs as much as looking at thirty slots.
+pub(super) const ROWS: usize = 8;
 
 impl Engine {
     /// Go on with a search: a stretch of the walk, or some rows.
@@ -63,16 +65,31 @@ impl Engine {
             let Some(s) = sessions.get(id).filter(|s| self.is_wanted(s, &search.wanted)) else {
                 continue;
             };
-            let subs = self.hub.subs_len(s.id) as u32;
-            let rows = if search.subscriptions { subs } else { 1 };
+            let rows = match search.subscriptions {
+                true => self.hub.subs_len(s.id) as u32,
+                false => 1,
+            };
             search.walk.rows += u64::from(rows);
-            let key = self.key_of(now, s, search);
+            // Most are known by their number alone to be shown before or not yet: nothing of those
+            // is copied.
+            let number = self.number_of(now, s, search.sort);
+            let shown = search.after.as_ref().map_or(Ordering::Greater, |key| key.side_of(number));
+            if shown == Ordering::Less {
+                continue;
+            }
+            let best = &mut search.walk.best;
+            let full = best.len() >= kept;
+            let later = |(worst, ..): &(Key, _, _)| worst.side_of(number) == Ordering::Greater;
+            if shown == Ordering::Greater && full && best.peek().is_some_and(later) {
+                search.walk.behind += 1;
+                continue;
+            }
+            let key = key_of(number, s, search.sort, search.descending);
             if search.after.as_ref().is_some_and(|after| key <= *after) {
                 continue;
             }
             search.walk.behind += 1;
-            let best = &mut search.walk.best;
-            if best.len() < kept {
+            if !full {
                 best.push((key, id, rows));
             } else if best.peek().is_some_and(|(worst, ..)| key < *worst) {
                 best.pop();
@@ -103,34 +120,30 @@ impl Engine {
             && (!wanted.subscribed || self.hub.subs_len(s.id) > 0)
     }
 
-    fn key_of(&self, now: Now, s: &Session, search: &Search) -> Key {
-        let since = || {
-            let opened = s.conn.and_then(|conn| self.conns.get(conn)).map(|c| c.opened);
-            opened.unwrap_or(0).min(now.mono)
-        };
-        let (number, text) = match search.sort {
-            Sort::Since => (since(), s.name.clone()),
-            Sort::Name => (0, s.name.clone()),
-            Sort::User => (0, s.principal.user.clone()),
-            Sort::Queued => (s.outbox.queued(), s.name.clone()),
-            Sort::Dropped => (u64::from(s.dropped), s.name.clone()),
-        };
-        let (kind, slot) = (s.kind.code(), s.id.index());
-        Key { number, text, kind, slot, down: search.descending }
+    fn number_of(&self, now: Now, s: &Session, sort: Sort) -> u64 {
+        match sort {
+            Sort::Since => {
+                let opened = s.conn.and_then(|conn| self.conns.get(conn)).map(|c| c.opened);
+                opened.unwrap_or(0).min(now.mono)
+            }
+            Sort::Name | Sort::User => 0,
+            Sort::Queued => s.outbox.queued(),
+            Sort::Dropped => u64::from(s.dropped),
+        }
     }
 
     fn take_subscriptions(&self, now: Now, search: &mut Search) -> Vec<SubRow> {
         let mut rows: Vec<SubRow> = Vec::new();
         while rows.len() < ROWS && (search.take > 0 || search.whole && search.skip > 0) {
             let Some((key, id, _)) = search.walk.found.front().cloned() else { break };
-            let all = self.sub_rows(now, id);
             let from = search.skip as usize;
-            let most = if search.whole { ROWS } else { (search.take as usize).min(ROWS) };
             let before = rows.len();
-            rows.extend(all.iter().skip(from).take(most).cloned());
+            let room = ROWS - before;
+            let most = if search.whole { room } else { (search.take as usize).min(room) };
+            rows.extend(self.sub_rows(now, id, from, most));
             let got = rows.len() - before;
             search.take = search.take.saturating_sub(got as u64);
-            if from + got < all.len() && got > 0 {
+            if from + got < self.hub.subs_len(id) && got > 0 {
                 // The rest of this session's rows come next.
                 search.skip = (from + got) as u64;
             } else {
@@ -142,8 +155,14 @@ impl Engine {
         rows
     }
 
-    /// Subscriptions of a session, as its protocol spells them.
-    pub(super) fn sub_rows(&self, now: Now, id: crate::base::id::SessionId) -> Vec<SubRow> {
+    /// Subscriptions of a session from one place on, as its protocol spells them.
+    pub(super) fn sub_rows(
+        &self,
+        now: Now,
+        id: SessionId,
+        from: usize,
+        most: usize,
+    ) -> Vec<SubRow> {
         let Some(s) = self.hub.session(id) else { return Vec::new() };
         let since = s.conn.and_then(|conn| self.link_row(now, conn)).map_or(0, |link| link.since);
         let levels_max = self.hub.limits.levels_max;
@@ -168,8 +187,16 @@ impl Engine {
                 seconds => u64::from(seconds) * 1_000,
             },
         };
-        self.hub.subscriptions(id).into_iter().map(row).collect()
+        self.hub.subscriptions_from(id, from, most).into_iter().map(row).collect()
     }
+}
+
+fn key_of(number: u64, s: &Session, sort: Sort, down: bool) -> Key {
+    let text = match sort {
+        Sort::User => s.principal.user.clone(),
+        Sort::Since | Sort::Name | Sort::Queued | Sort::Dropped => s.name.clone(),
+    };
+    Key { number, text, kind: s.kind.code(), slot: s.id.index(), down }
 }
 
 /// The walk is over: what it kept comes in order, without what is to be left out.

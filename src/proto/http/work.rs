@@ -23,6 +23,8 @@ use super::{problem, v1};
 
 /// What is written of a long answer before it is said.
 const AHEAD: usize = 32 << 10;
+/// An answer that is no longer than this has a length.
+const SHORT: usize = 64 << 10;
 
 /// An answer in the making.
 #[derive(Debug)]
@@ -206,8 +208,8 @@ impl Peer {
                     let response = Response::json(200, json.take());
                     return self.respond(now, &call.request, response);
                 }
-                // A short answer has a length; a long one is begun when it is longer than that.
-                if told.begun || json.len() >= AHEAD {
+                // A long answer is begun when it turns out to be one.
+                if told.begun || json.len() >= SHORT {
                     self.say_rows(now, &call.request, &mut json, &mut told.begun, over);
                 }
                 if !over {
