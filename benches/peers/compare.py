@@ -1,12 +1,13 @@
 #!/usr/bin/env python3
 """spindle beside other brokers, on one machine, in one go.
 
-Starts whatever is installed of mosquitto, nats-server, rumqttd and FlashMQ, and spindle and its null,
-each on the loopback and on one core, with configurations of the same guarantees; runs
+Starts whatever is installed of mosquitto, nats-server, rumqttd and FlashMQ, and spindle and its
+null, each on the loopback and on one core, with configurations of the same guarantees; runs
 `spindle bench compare --suite table` from another core; then, with each broker alone and newly
-started, what memory it takes and how quick a round trip is; writes a report as Markdown. Whatever
-was started is ended by its process id. Only the standard library is used; nothing of a peer is kept
-but what it writes into a scratch folder.
+started, what memory it takes and how quick a round trip is; then what spindle promises by itself,
+on the device and beside a silent crowd; and writes a report as Markdown. Whatever was started is
+ended by its process id. Only the standard library is used; nothing of a peer is kept but what it
+writes into a scratch folder.
 """
 
 import argparse
@@ -375,14 +376,17 @@ def alone_part(args, run, known):
     return seen, failed
 
 
+RAW, SPUN = "raw bytes there and back", "through spindle, spin-us 1000"
+
+
 def spin_part(args, run):
     """Round trips where nobody sleeps, by turns: raw bytes, the null, and spindle if it can."""
-    rows = [("raw bytes there and back", "ping --spin", "null", ["--spin"]),
+    rows = [(RAW, "ping --spin", "null", ["--spin"]),
             ("through the null", "rtt --spin", "null", ["--spin"])]
     shown = subprocess.run([args.spindle, "serve", "--help"], capture_output=True, text=True,
                            check=False).stdout
     if "--spin-us" in shown:
-        rows.append(("through spindle, spin-us 1000", "rtt --spin", "spindle",
+        rows.append((SPUN, "rtt --spin", "spindle",
                      ["--spin-us", "1000"]))
     rows.append(("through spindle, sleeping", "rtt", "spindle", []))
     rows.append(("through the null, sleeping", "rtt", "null", []))
@@ -409,6 +413,85 @@ def spin_part(args, run):
             if code == 0:
                 seen.setdefault(label, []).append(json.loads(text)["latency_sent_us"])
     return seen
+
+
+RATE, LATE = "acknowledged a second", "p99 in flushes' p99"
+
+
+def flushes(folder, count=200, size=64 << 10):
+    """Microseconds that the device takes for what a group commit asks of it: bytes that are new in
+    a file that has its place already."""
+    path = os.path.join(folder, "flushed")
+    with open(path, "wb") as made:
+        made.write(bytes(count * size))
+        os.fsync(made.fileno())
+    took = []
+    with open(path, "r+b", buffering=0) as some:
+        for _ in range(count):
+            some.write(b"x" * size)
+            began = time.perf_counter()
+            os.fdatasync(some.fileno())
+            took.append((time.perf_counter() - began) * 1e6)
+    os.unlink(path)
+    took.sort()
+    return {"p50": took[len(took) // 2], "p99": took[len(took) * 99 // 100]}
+
+
+def disk_part(args, run):
+    """What is on the device before it is acknowledged, and what the device takes for a flush."""
+    seen = {}
+    for nth in range(2 * args.rounds):
+        words = f"drain -c {args.count or 100000} -w {(1000, 100)[nth % 2]} -q 1"
+        it = Spindle("disk", args.scratch, args.broker_core, args.spindle, "disk")
+        STARTED.append(it)
+        shutil.rmtree(os.path.join(it.folder, "data"), ignore_errors=True)
+        flush = flushes(it.folder)
+        it.start()
+        line = words.split() + ["-L", f"mqtt://127.0.0.1:{it.port}", "--pid", str(it.child.pid),
+                                "--json", "--even-so", "--quiet"]
+        told = f"taskset -c {args.generator_core} spindle bench {words} " \
+               "-L mqtt://127.0.0.1:PORT --pid PID --json --even-so --quiet"
+        code, text = run.bench(line, told)
+        it.stop()
+        if code == 0:
+            answer = json.loads(text)
+            late = answer["acknowledged_us"]
+            seen.setdefault(words, []).append({
+                "flush p50, us": flush["p50"], "flush p99, us": flush["p99"],
+                RATE: answer["stored_per_second"], "CPU us stored": answer["cpu_us_per_stored"],
+                "acknowledged p50, us": late["p50"], "acknowledged p99, us": late["p99"],
+                "p50 in flushes": late["p50"] / flush["p50"], LATE: late["p99"] / flush["p99"]})
+    return seen
+
+
+def crowd_part(args, run):
+    """What a message costs beside ten idle connections, and beside ten thousand."""
+    many = min(args.count or 10000, 10000)
+    words = "pairs -n 10 -w 500 -s 64 -q 0"
+    seen = {}
+    for _ in range(args.rounds):
+        for idle in (10, many):
+            it = Spindle("crowd", args.scratch, args.broker_core, args.spindle, args.durability)
+            STARTED.append(it)
+            it.start()
+            held = subprocess.Popen(
+                ["taskset", "-c", str(args.generator_core), args.spindle, "bench", "idle", "-n",
+                 str(idle), "-d", str(args.seconds + 6), "-L", f"mqtt://127.0.0.1:{it.port}",
+                 "--even-so", "--quiet"], stdout=subprocess.DEVNULL)
+            time.sleep(4)
+            line = words.split() + ["-L", f"mqtt://127.0.0.1:{it.port}", "--pid",
+                                    str(it.child.pid), "-d", str(args.seconds), "--json",
+                                    "--even-so", "--quiet"]
+            told = f"taskset -c {args.generator_core} spindle bench {words} -L " \
+                   f"mqtt://127.0.0.1:PORT --pid PID -d {args.seconds} --json --even-so --quiet"
+            code, text = run.bench(line, told)
+            held.terminate()
+            held.wait()
+            it.stop()
+            if code == 0:
+                cost = json.loads(text)["cpu_us_per_message"]
+                seen.setdefault(idle, []).append(cost)
+    return words, seen
 
 
 def short(value):
@@ -454,7 +537,7 @@ def machine():
 
 
 def report(args, known, absent, parts, run, loads):
-    (result, table), (alone, failed), spin = parts
+    (result, table), (alone, failed), spin, disk, crowd = parts
     model, after = machine()
     out = ["# spindle beside other brokers\n"]
     out.append(
@@ -506,6 +589,36 @@ def report(args, known, absent, parts, run, loads):
             out.append(f"| {label} | " + " | ".join(cells) + " |")
         out.append("")
     rows = judged(result, alone)
+    if disk:
+        out.append("## On the device before it is acknowledged\n")
+        out.append("spindle alone at durability `disk`, newly started in every round, with a "
+                   "persistent subscriber that is away. A flush is an `fdatasync` of 64 KiB in "
+                   "the same folder, just before. No peer promises this at any rate.\n")
+        out.append("| figure | " + " | ".join(disk) + " |\n|---|" + "---|" * len(disk))
+        for figure in next(iter(disk.values()))[0]:
+            cells = [spread([it[figure] for it in rounds]) for rounds in disk.values()]
+            out.append(f"| {figure} | " + " | ".join(cells) + " |")
+        out.append("")
+        for words, rounds in disk.items():
+            case = words + ", durability disk"
+            rate, late = (statistics.median(it[of] for it in rounds) for of in (RATE, LATE))
+            if "-w 1000 " in words:
+                rows.append((case, RATE, "100,000", short(rate), rate >= 100_000))
+            rows.append((case, LATE, "2", short(late), late <= 2))
+    if crowd[1]:
+        out.append("## Beside a silent crowd\n")
+        out.append(f"CPU us a message of `{crowd[0]}`, spindle alone:\n")
+        out.append("| idle connections | CPU us a message |\n|---|---|")
+        out += [f"| {idle:,} | {spread(costs)} |" for idle, costs in crowd[1].items()]
+        out.append("")
+        few, many = (statistics.median(costs) for costs in crowd[1].values())
+        rows.append((crowd[0], "beside a silent crowd", "1.05 x", f"{many / few:.2f} x",
+                     many <= 1.05 * few))
+    if RAW in spin and SPUN in spin:
+        ratios = [own["p50"] / raw["p50"] for own, raw in zip(spin[SPUN], spin[RAW])]
+        ratio = statistics.median(ratios)
+        rows.append(("rtt --spin", "p50 of " + SPUN, "1.5 x raw", f"{ratio:.2f} x raw",
+                     ratio <= 1.5))
     out.append("## What was aimed at\n")
     if rows:
         out.append("| case | figure | target | measured | |\n|---|---|---|---|---|")
@@ -560,10 +673,11 @@ def main():
     STARTED.extend(known)
     run = Run(args)
     table = table_part(args, run, known)
-    alone, spin = ({}, {}), {}
+    alone, spin, disk, crowd = ({}, {}), {}, {}, ("", {})
     if not args.no_alone:
         alone, spin = alone_part(args, run, known), spin_part(args, run)
-    text = report(args, known, absent, (table, alone, spin), run, loads)
+        disk, crowd = disk_part(args, run), crowd_part(args, run)
+    text = report(args, known, absent, (table, alone, spin, disk, crowd), run, loads)
     with open(args.out, "w", encoding="utf-8") as out:
         out.write(text)
     print(f"written: {args.out}")
