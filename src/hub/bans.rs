@@ -242,9 +242,9 @@ impl Hub {
                 (levels.next(), levels.next(), levels.next())
                 && let Some(kind) = Banned::of(kind)
             {
-                let body = kept.message.as_ref().map(|m| m.body.slice(1.min(m.body.len())..));
+                let reason = kept.value.as_ref().and_then(|value| value.body().get(1..));
+                let reason = Bytes::copy_from_slice(reason.unwrap_or_default());
                 let value = Bytes::copy_from_slice(value);
-                let reason = body.unwrap_or_default();
                 found.push(Ban { kind, value, until: kept.expires, reason });
             }
             Walk::Go

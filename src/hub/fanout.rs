@@ -19,10 +19,11 @@ use crate::journal::record::{MessageRef, Owed, Record};
 use crate::journal::{Class, Journal, Spot};
 use crate::topic::Topic;
 
+use super::inline::Inline;
 use super::message::{Delivery, Durability, Like, Message, Meter, Publication, SubIds};
 use super::outbox::Pushed;
 use super::policy::{Access, Event};
-use super::retained::{KEPT_BYTES, Kept};
+use super::retained::Kept;
 use super::{Held, Hub, Receipt, Room, after, held};
 
 /// Owners named by one record; a wider fan-out writes several.
@@ -389,12 +390,12 @@ impl Hub {
             realm.retained.remove(&p.topic)
         } else {
             let inline = spot.is_none() || p.body.len() <= inline_max;
-            let message = inline.then(|| Arc::new(message_of(now, p, &self.stored, true)));
-            let charge = self.stored.charge(p.topic.text().len() + KEPT_BYTES);
+            let value = inline.then(|| Inline::new(message_of(now, p, &self.stored, true)));
             let (lsn, len) = (spot.map(|s| s.lsn), spot.map_or(0, |s| s.len));
             let bytes = spot.map_or(p.body.len() as u32, |s| s.len);
             realm.kept_bytes += u64::from(bytes);
-            let kept = Kept { lsn, len, bytes, expires: p.expires, message, charge };
+            let kept = Kept { lsn, len, bytes, expires: p.expires, value };
+            self.kept.set(self.kept.bytes() + kept.weight(&p.topic));
             self.fading += usize::from(p.expires != 0);
             if let (Some(spot), Some(journal)) = (spot, &mut self.journal) {
                 journal.own(Journal::segment_of(spot.lsn), 1);
@@ -402,6 +403,8 @@ impl Hub {
             realm.retained.set(&p.topic.detached(), kept)
         };
         realm.kept_bytes -= old.as_ref().map_or(0, |kept| u64::from(kept.bytes));
+        let weight = old.as_ref().map_or(0, |kept| kept.weight(&p.topic));
+        self.kept.set(self.kept.bytes() - weight);
         self.fading -= usize::from(old.as_ref().is_some_and(|kept| kept.expires != 0));
         if let Some(segment) = old.and_then(|kept| kept.segment()) {
             self.disown(segment, 1);

@@ -134,7 +134,7 @@ impl Hub {
                 return Walk::Stop;
             }
             if !kept.is_expired(now.wall) {
-                let on_disk = kept.message.is_none();
+                let on_disk = kept.value.is_none();
                 let (bytes, expires) = (kept.bytes, kept.expires);
                 rows.push(ValueRow { topic: topic.clone(), bytes, expires, on_disk });
             }
@@ -149,12 +149,14 @@ impl Hub {
             let (_, message) = self.picked.swap_remove(at);
             return message.map_or(Value::None, Value::Here);
         }
-        let kept = self.realm(realm).and_then(|r| r.retained.get(topic));
+        let r = self.realms.get(usize::from(realm.0));
+        let kept = r.and_then(|r| r.retained.get(topic));
         let Some(kept) = kept.filter(|kept| !kept.is_expired(now.wall)) else {
             return Value::None;
         };
-        if let Some(message) = &kept.message {
-            return Value::Here(Arc::clone(message));
+        if let Some(value) = &kept.value {
+            let from = (&mut self.spares, &self.meter);
+            return Value::Here(value.message(&topic.detached(), kept.expires, from));
         }
         let Some(lsn) = kept.lsn.filter(|_| self.reads.len() < READS_MAX) else {
             return Value::None;

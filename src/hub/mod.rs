@@ -16,6 +16,7 @@ pub mod fanout;
 pub mod gate;
 pub mod group;
 pub mod growth;
+pub mod inline;
 pub mod kept;
 pub mod ladder;
 mod limited;
@@ -76,7 +77,7 @@ use crate::topic::LeafId;
 use ages::Ages;
 use fanout::Target;
 use growth::Growth;
-use message::{Durability, Meter, Spares};
+use message::{Charge, Durability, Meter, Spares};
 use outbox::{Room, Want};
 use policy::{Event, Observer, Policy};
 use realm::Realm;
@@ -171,6 +172,8 @@ pub struct Hub {
     pub(crate) next_owner: u32,
     pub(crate) meter: Meter,
     pub(crate) stored: Meter,
+    /// Of that, kept values in their places, altogether.
+    pub(crate) kept: Charge,
     /// Of durable debts, in memory or not.
     pub(crate) waiting: Meter,
     pub(crate) ages: Ages,
@@ -235,6 +238,7 @@ impl Hub {
     pub fn new(parts: Parts) -> Self {
         let seed = Seed::with_seed(parts.seed);
         let meter = Meter::default();
+        let stored = meter.part();
         Self {
             limits: parts.limits,
             stats: Stats::default(),
@@ -252,7 +256,8 @@ impl Hub {
             journal: None,
             owners: Map::with_hasher(seed.clone()),
             next_owner: 1,
-            stored: meter.part(),
+            kept: stored.charge(0),
+            stored,
             waiting: Meter::default(),
             ages: Ages::default(),
             growth: Growth::default(),

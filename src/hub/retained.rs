@@ -21,14 +21,15 @@ use crate::topic::{Cursor, Filter, Tail, Topic, Walk};
 
 use super::backlog::message_of_record;
 use super::fanout::{GRANT_DUP, GRANT_RETAIN};
-use super::message::{Charge, Delivery, Message};
+use super::inline::Inline;
+use super::message::{Delivery, Message};
 use super::outbox::Pushed;
 use super::policy::Access;
 use super::session::SubOpts;
 use super::{Hub, Reader};
 
 /// What a kept value weighs besides its text and body, about.
-pub(crate) const KEPT_BYTES: usize = 128;
+const KEPT_BYTES: usize = 128;
 /// Nodes of the tree visited in one step.
 const STEP: usize = 64;
 /// A replay takes one of so many parts of a turn's share.
@@ -52,9 +53,7 @@ pub struct Kept {
     /// Wall-clock millisecond of its expiry; 0: never.
     pub expires: u64,
     /// The value, when it is held in memory.
-    pub message: Option<Arc<Message>>,
-    /// What its place in the tree weighs.
-    pub charge: Charge,
+    pub value: Option<Inline>,
 }
 
 impl Kept {
@@ -62,6 +61,11 @@ impl Kept {
     #[must_use]
     pub fn is_expired(&self, wall: u64) -> bool {
         self.expires != 0 && wall >= self.expires
+    }
+
+    /// What it weighs in its place in the tree, under this topic.
+    pub(crate) fn weight(&self, topic: &Topic) -> usize {
+        topic.text().len() + KEPT_BYTES + self.value.as_ref().map_or(0, Inline::weight)
     }
 
     /// The segment its record keeps alive.
@@ -139,6 +143,7 @@ impl Hub {
         let Some(r) = self.realms.get_mut(usize::from(realm.0)) else { return };
         let Some(kept) = r.retained.remove(topic) else { return };
         r.kept_bytes -= u64::from(kept.bytes);
+        self.kept.set(self.kept.bytes() - kept.weight(topic));
         self.fading = self.fading.saturating_sub(1);
         self.stats.count(Counter::DroppedExpired);
         if let Some(segment) = kept.segment() {
@@ -205,7 +210,7 @@ impl Hub {
         let Some(s) = self.sessions.get(id) else { return };
         let Some(r) = self.realms.get(usize::from(realm.0)) else { return };
         let checks = self.policy.checks_receive();
-        let policy = &mut self.policy;
+        let (policy, spares, meter) = (&mut self.policy, &mut self.spares, &self.meter);
         let mut at: Vec<(Lsn, u32)> = Vec::new();
         let mut bytes = 0;
         let bytes_max = self.limits.fetch_bytes_max as u64;
@@ -215,9 +220,12 @@ impl Hub {
                 if checks && !policy.permit(&s.principal, &Access::Receive(topic)) {
                     return Walk::Go;
                 }
-                match (&kept.message, kept.lsn) {
+                match (&kept.value, kept.lsn) {
                     _ if kept.is_expired(now.wall) => {}
-                    (Some(message), _) => pending.push_back(Arc::clone(message)),
+                    (Some(value), _) => {
+                        let made = value.message(topic, kept.expires, (&mut *spares, meter));
+                        pending.push_back(made);
+                    }
                     (None, Some(lsn)) => {
                         at.push((lsn, kept.len));
                         bytes += u64::from(kept.len);

@@ -60,3 +60,20 @@ fn a_replay_takes_a_small_part_of_a_turn() {
     assert_eq!(got.len(), 500);
     assert_eq!(b.hub.share(reader, 4_096), 4_096, "what comes now is like everybody's");
 }
+
+#[test]
+fn what_kept_values_weigh_is_given_back() {
+    let mut b = Bench::new(Limits { retained_inline_bytes: 20_000, ..Limits::default() });
+    let (small, large) = (&[1; 100][..], &[2; 10_000][..]);
+    for (topic, body) in [("a", small), ("b", large), ("c/d", small), ("c/d", large)] {
+        b.publish(topic, body, 0, true);
+    }
+    let all = b.hub.memory_stored();
+    assert!(all > small.len() + 2 * large.len(), "{all} bytes for 20,100 of bodies");
+    b.publish("b", small, 0, true);
+    assert!(b.hub.memory_stored() < all - 9_000, "a large value was replaced by a small one");
+    for topic in ["a", "b", "c/d"] {
+        b.publish(topic, b"", 0, true);
+    }
+    assert_eq!(b.hub.memory_stored(), 0, "nothing is kept");
+}
