@@ -15,6 +15,8 @@ mod report;
 #[expect(dead_code, reason = "here nobody is connected")]
 mod rig;
 
+use std::sync::Arc;
+
 use bytes::Bytes;
 use rig::hub;
 use spindle::base::id::{ConnId, RealmId, SessionId};
@@ -24,7 +26,6 @@ use spindle::base::time::{MS, Now};
 use spindle::base::words::Tongue;
 use spindle::hub::Hub;
 use spindle::hub::message::{Durability, Publication};
-use spindle::hub::policy::Principal;
 use spindle::hub::registry::{Attach, Fresh, Parting};
 use spindle::hub::session::{Kind, SubOpts};
 use spindle::hub::subscribe::{Replays, Subscribed};
@@ -83,7 +84,7 @@ fn attach(hub: &mut Hub, i: usize) -> SessionId {
         realm: HERE,
         name: Bytes::from(format!("client{i}")),
         durable: false,
-        principal: Principal::default(),
+        principal: Arc::default(),
         conn: ConnId { index: i as u32, life: 0 },
         fresh: Fresh::No,
         level: Durability::Memory,

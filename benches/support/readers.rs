@@ -3,6 +3,8 @@
 //! What is delivered exactly once or is durable goes through a journal on a disk in memory, and a
 //! round ends when everybody has settled what it was owed. Absent on purpose: encoding.
 
+use std::sync::Arc;
+
 use crate::rig::{self, Rig};
 use bytes::Bytes;
 use spindle::base::id::{ConnId, RealmId, SessionId};
@@ -43,7 +45,7 @@ impl Readers {
                 realm: RealmId(0),
                 name,
                 durable,
-                principal,
+                principal: Arc::new(principal),
                 conn: ConnId { index: i as u32, life: 0 },
                 fresh: Fresh::No,
                 level,

@@ -16,6 +16,7 @@ pub mod near;
 pub mod outbound;
 pub mod reader;
 pub mod rng;
+pub mod seldom;
 pub mod slab;
 pub mod stats;
 pub mod tail;

@@ -25,7 +25,7 @@ pub(super) struct Conn {
     pub(crate) listener: u16,
     pub(crate) address: Address,
     pub(crate) loopback: bool,
-    pub(crate) doom: Option<Doom>,
+    pub(crate) doom: Option<Box<Doom>>,
     /// When it was accepted.
     pub(crate) opened: u64,
     /// It stands in the list of those with something to say.
@@ -35,21 +35,42 @@ pub(super) struct Conn {
     /// It stands in the list of those that wait for room.
     pub(crate) stalled: bool,
     /// Its socket takes nothing more for now, since then.
-    pub(crate) blocked: Option<u64>,
+    pub(crate) blocked: Since,
     /// The peer closed its sending half, then; what it is owed by way of replies still goes out.
-    pub(crate) eof: Option<u64>,
+    pub(crate) eof: Since,
     /// When the unfinished packet at the front of the input began.
-    pub(crate) partial: Option<u64>,
+    pub(crate) partial: Since,
     /// What the wheel holds for it: nothing earlier is armed.
     pub(crate) armed: Deadline,
     /// Counted among those that have not identified themselves.
     pub(crate) stranger: bool,
-    /// Counted among those that come from this address.
-    pub(crate) counted: Option<Address>,
+    /// Counted among those that come from its address.
+    pub(crate) counted: bool,
     /// What it speaks, as it is counted at its listener.
     pub(crate) tongue: Tongue,
     /// Told that its first reply waits for the journal.
     pub(crate) waiting: bool,
+}
+
+/// When something began that most connections never know; a word, where an option is two.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(super) struct Since(u64);
+
+impl Since {
+    pub(crate) const NEVER: Self = Self(u64::MAX);
+
+    pub(crate) fn at(mono: u64) -> Self {
+        Self(mono)
+    }
+
+    pub(crate) fn get(self) -> Option<u64> {
+        (self != Self::NEVER).then_some(self.0)
+    }
+
+    /// As it is, or from now on.
+    pub(crate) fn or_at(self, mono: u64) -> Self {
+        if self == Self::NEVER { Self(mono) } else { self }
+    }
 }
 
 /// Where a connection came in, and from where.
@@ -75,12 +96,12 @@ impl Conn {
             marked: false,
             ready: false,
             stalled: false,
-            blocked: None,
-            eof: None,
-            partial: None,
+            blocked: Since::NEVER,
+            eof: Since::NEVER,
+            partial: Since::NEVER,
             armed: Deadline::NEVER,
             stranger: true,
-            counted: None,
+            counted: false,
             tongue: Tongue::Unknown,
             waiting: false,
         }
@@ -95,13 +116,13 @@ impl Conn {
     /// The earliest of its deadlines: the peer's own, an unfinished packet, a stuck reader.
     pub(crate) fn deadline(&self, packet_ms: u64, stuck_ms: u64) -> Deadline {
         let mut at = self.peer.deadline();
-        if let Some(began) = self.partial {
+        if let Some(began) = self.partial.get() {
             at = at.min(packet_deadline(began, self.input.len(), packet_ms));
         }
-        if let Some(since) = self.eof {
+        if let Some(since) = self.eof.get() {
             at = at.min(Deadline(since.saturating_add(EOF_MS * MS)));
         }
-        if let Some(since) = self.blocked {
+        if let Some(since) = self.blocked.get() {
             at = at.min(Deadline(since.saturating_add(stuck_ms.saturating_mul(MS))));
         }
         at
@@ -109,17 +130,17 @@ impl Conn {
 
     /// Why it must end now, if one of the engine's own deadlines has come.
     pub(crate) fn overdue(&self, now: Now, packet_ms: u64, stuck_ms: u64) -> Option<Doom> {
-        if let Some(began) = self.partial
+        if let Some(began) = self.partial.get()
             && now.reached(packet_deadline(began, self.input.len(), packet_ms))
         {
             return Some(Doom::PacketTimeout);
         }
-        if let Some(since) = self.eof
+        if let Some(since) = self.eof.get()
             && now.reached(Deadline(since.saturating_add(EOF_MS * MS)))
         {
             return Some(Doom::Eof);
         }
-        let since = self.blocked?;
+        let since = self.blocked.get()?;
         let limit = Deadline(since.saturating_add(stuck_ms.saturating_mul(MS)));
         now.reached(limit).then_some(Doom::Stuck)
     }

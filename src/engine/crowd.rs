@@ -145,9 +145,8 @@ impl Engine {
         }
     }
 
-    /// A proxy says who is behind it: are they welcome?
+    /// A proxy says who is behind it, and that address is the connection's now: are they welcome?
     pub(super) fn on_forwarded(&mut self, now: Now, conn: ConnId, from: Address) {
-        self.uncount(conn);
         let named = self.is_accepted(now, from).and_then(|()| {
             let named = self.crowd.on_named(now, from);
             named.map_err(|limit| self.turned_away(now, from, limit))
@@ -156,15 +155,15 @@ impl Engine {
             self.hub.stats.count(Counter::ConnectionsRefused);
             self.doom(now, conn, Doom::Unwelcome);
         } else if let Some(c) = self.conns.get_mut(conn) {
-            c.counted = Some(from);
+            c.counted = true;
         }
     }
 
     /// The connection is gone, or is from somewhere else than was thought.
     pub(super) fn uncount(&mut self, conn: ConnId) {
-        let counted = self.conns.get_mut(conn).and_then(|c| c.counted.take());
-        if let Some(address) = counted {
-            self.crowd.on_gone(address);
+        let Some(c) = self.conns.get_mut(conn) else { return };
+        if core::mem::take(&mut c.counted) {
+            self.crowd.on_gone(c.address);
         }
     }
 

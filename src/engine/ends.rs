@@ -16,7 +16,7 @@ impl Engine {
     pub fn doom(&mut self, now: Now, conn: ConnId, doom: Doom) {
         let Some(c) = self.conns.get_mut(conn).filter(|c| c.doom.is_none()) else { return };
         let Some(listener) = self.listeners.get(usize::from(c.listener)) else { return };
-        c.doom = Some(doom);
+        c.doom = Some(Box::new(doom));
         let reached = limited::reached(&doom, c.stranger);
         c.input = bytes::BytesMut::new();
         let mut asks = Vec::new();
@@ -55,7 +55,7 @@ impl Engine {
         let Some(c) = self.conns.get_mut(conn) else { return };
         if !reset && c.doom.is_none() && c.owes_words(&self.hub) {
             // It may have closed one half only, and be waiting for an answer.
-            c.eof = c.eof.or(Some(now.mono));
+            c.eof = c.eof.or_at(now.mono);
             return self.settle(now, conn);
         }
         self.doom(now, conn, if reset { Doom::Reset } else { Doom::Eof });
@@ -63,7 +63,7 @@ impl Engine {
 
     /// A half-closed connection that has had its answers is over.
     pub(super) fn end_if_said(&mut self, now: Now, conn: ConnId) {
-        let c = self.conns.get(conn).filter(|c| c.eof.is_some() && c.doom.is_none());
+        let c = self.conns.get(conn).filter(|c| c.eof.get().is_some() && c.doom.is_none());
         if c.is_some_and(|c| !c.owes_words(&self.hub)) {
             self.doom(now, conn, Doom::Eof);
         }
@@ -81,8 +81,8 @@ impl Engine {
     /// takes, then `bury` it.
     pub fn poll_doomed(&mut self) -> Option<(ConnId, Doom)> {
         while let Some(conn) = self.doomed.pop_front() {
-            if let Some(doom) = self.conns.get(conn).and_then(|c| c.doom) {
-                return Some((conn, doom));
+            if let Some(doom) = self.conns.get(conn).and_then(|c| c.doom.as_deref()) {
+                return Some((conn, *doom));
             }
         }
         None

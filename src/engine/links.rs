@@ -42,7 +42,11 @@ impl Engine {
         }
         if let Some(ip) = heard.address {
             let address = Address::from(ip);
-            (c.address, c.loopback) = (address, is_loopback(ip));
+            // It is counted where it was thought to be from.
+            self.uncount(conn);
+            if let Some(c) = self.conns.get_mut(conn) {
+                (c.address, c.loopback) = (address, is_loopback(ip));
+            }
             self.hub.observer.see(now, &Event::Forwarded { conn, address });
             self.on_forwarded(now, conn, address);
         }
@@ -66,7 +70,7 @@ impl Engine {
         let hub = &mut self.hub;
         let Some(c) = self.conns.get_mut(conn) else { return false };
         let Link::Wrapped(link) = &mut c.link else { return false };
-        let last = c.doom.map(|doom| parting(&doom));
+        let last = c.doom.as_deref().map(parting);
         let peer = &mut c.peer;
         link.speak(out, &mut self.inside, share, last, |out| {
             // What is encrypted already is part of the share: it is counted by what comes out.

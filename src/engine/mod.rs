@@ -53,7 +53,7 @@ use crate::proto::doom::Doom;
 use crate::proto::fault::Blame;
 use crate::proto::{Ask, Ctx, Listener, Peer, Protocol, Speak};
 
-use conn::{Conn, Place};
+use conn::{Conn, Place, Since};
 use crowd::Crowd;
 
 /// Makes the key of the administrators' digests another one than the seed of maps.
@@ -300,7 +300,7 @@ impl Engine {
         };
         let conn = self.conns.insert_with(|_| Conn::new(peer, link, place, now));
         if let Some(c) = self.conns.get_mut(conn) {
-            (c.counted, c.tongue) = (counted, tongue);
+            (c.counted, c.tongue) = (counted.is_some(), tongue);
         }
         self.strangers += 1;
         self.came_to(listener, tongue);
@@ -385,7 +385,7 @@ impl Engine {
         let took = before != input.len();
         if let Some(c) = self.conns.get_mut(conn) {
             if took {
-                c.partial = None;
+                c.partial = Since::NEVER;
             }
             if own && !kept.is_empty() {
                 c.input = kept;
@@ -402,9 +402,9 @@ impl Engine {
         let ours = c.peer.has_packet(&c.input, &self.hub) || !c.peer.wants_bytes(&self.hub);
         if c.input.is_empty() || ours || c.doom.is_some() {
             // What waits for us is not the peer's delay.
-            c.partial = None;
+            c.partial = Since::NEVER;
         } else {
-            c.partial = c.partial.or(Some(now.mono));
+            c.partial = c.partial.or_at(now.mono);
         }
         self.note_ready(conn);
     }
@@ -671,7 +671,7 @@ impl Engine {
         while let Some(conn) = self.dirty.take() {
             let Some(c) = self.conns.get_mut(conn) else { continue };
             c.marked = false;
-            if c.blocked.is_none() {
+            if c.blocked == Since::NEVER {
                 return Some(conn);
             }
         }
@@ -720,7 +720,7 @@ impl Engine {
     /// The socket took only a part: say nothing more until it takes the rest.
     pub fn on_blocked(&mut self, now: Now, conn: ConnId) {
         if let Some(c) = self.conns.get_mut(conn) {
-            c.blocked = Some(now.mono);
+            c.blocked = Since::at(now.mono);
             if let Some(session) = c.peer.session() {
                 self.hub.note_lag(session, true);
             }
@@ -731,16 +731,16 @@ impl Engine {
     /// The socket took something of the rest.
     pub fn on_progress(&mut self, now: Now, conn: ConnId) {
         if let Some(c) = self.conns.get_mut(conn)
-            && c.blocked.is_some()
+            && c.blocked != Since::NEVER
         {
-            c.blocked = Some(now.mono);
+            c.blocked = Since::at(now.mono);
         }
     }
 
     /// The socket took the rest.
     pub fn on_drained(&mut self, _: Now, conn: ConnId) {
         if let Some(c) = self.conns.get_mut(conn) {
-            c.blocked = None;
+            c.blocked = Since::NEVER;
             self.dirty.mark(conn, &mut c.marked);
         }
     }
@@ -752,7 +752,7 @@ impl Engine {
         self.conns.get(conn).is_some_and(|c| {
             !self.stopping
                 && c.doom.is_none()
-                && c.eof.is_none()
+                && c.eof == Since::NEVER
                 && c.input.len() < limit + 5
                 && !c.ready
                 && c.peer.wants_bytes(&self.hub)

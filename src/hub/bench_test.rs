@@ -1,5 +1,7 @@
 //! Floor 2. A hub over a journal in memory, for the tests beside it: no sockets, a clock by hand.
 
+use std::sync::Arc;
+
 use bytes::Bytes;
 
 use crate::base::id::{ConnId, RealmId, SessionId};
@@ -86,7 +88,7 @@ impl Bench {
             realm: REALM,
             name: user,
             durable: true,
-            principal,
+            principal: Arc::new(principal),
             conn,
             fresh,
             level: Durability::Disk,
@@ -114,7 +116,7 @@ impl Bench {
             realm: REALM,
             name: Bytes::copy_from_slice(name.as_bytes()),
             durable: true,
-            principal: Principal::default(),
+            principal: Arc::default(),
             conn: ConnId { index: self.conns, life: 0 },
             fresh: Fresh::No,
             level: Durability::Disk,

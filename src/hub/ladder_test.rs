@@ -1,5 +1,7 @@
 //! Floor 2. QoS 2 both ways, wills, groups and what ends by itself: also across a crash.
 
+use std::sync::Arc;
+
 use bytes::Bytes;
 
 use crate::base::limits::{Limits, ShareStrategy};
@@ -291,7 +293,9 @@ fn a_name_has_one_owner_at_a_time() {
     assert!(third.yielding.is_some() && !third.present, "what was not durable is not found");
     b.subscribe(third.session, "a", 1);
     let mut other = |name: &'static str| {
-        b.client("x", |a| a.principal.user = Bytes::from_static(name.as_bytes()))
+        b.client("x", |a| {
+            Arc::make_mut(&mut a.principal).user = Bytes::from_static(name.as_bytes())
+        })
     };
     assert!(!other("mallory").present, "what somebody else owned is not handed over");
     assert!(other("mallory").present);

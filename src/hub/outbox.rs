@@ -18,6 +18,7 @@
 use std::collections::VecDeque;
 
 use crate::base::id::Lsn;
+use crate::base::seldom::Seldom;
 use crate::journal::ledger::{Ledger, Run};
 
 use super::message::{Charge, Delivery, IDS, Meter, VOLATILE, VOLATILE_IDS, id_of};
@@ -50,10 +51,11 @@ pub struct Outbox {
     live: VecDeque<Delivery>,
     /// What `live` weighs, and what flies and no journal has.
     live_bytes: usize,
-    fetched: VecDeque<Delivery>,
+    /// Read back from the journal: only what was put aside ever is.
+    fetched: Seldom<Delivery>,
     flights: VecDeque<Flight>,
     /// How many of them are not settled.
-    aloft: usize,
+    aloft: u32,
     /// Released before this connection and not taken up by it.
     #[expect(clippy::box_collection, reason = "most sessions have none: a word, not four")]
     released: Option<Box<VecDeque<u64>>>,
@@ -65,8 +67,8 @@ pub struct Outbox {
     cursor: u64,
     spilled: u64,
     sent: u64,
-    asked: Option<u64>,
-    hint: Hint,
+    /// What is being read back; a word while nothing is.
+    reading: Option<Box<Reading>>,
     /// Debts of QoS 2 whose records may not be on the disk, and where those stand. A reader keeps
     /// the number of such a delivery: one that a loss of power took back, and whose number another
     /// gets, would make it take that other for a copy.
@@ -74,6 +76,14 @@ pub struct Outbox {
     unsynced: Option<Box<VecDeque<(u64, Lsn)>>>,
     /// It waits for the disk.
     held_up: bool,
+}
+
+/// How far what only the journal has was read back.
+#[derive(Debug, Default)]
+struct Reading {
+    /// The read that is under way.
+    asked: Option<u64>,
+    hint: Hint,
 }
 
 /// How much an outbox may hold in memory.
@@ -139,7 +149,7 @@ impl Default for Outbox {
             ledger: None,
             live: VecDeque::new(),
             live_bytes: 0,
-            fetched: VecDeque::new(),
+            fetched: Seldom::default(),
             flights: VecDeque::new(),
             aloft: 0,
             released: None,
@@ -149,8 +159,7 @@ impl Default for Outbox {
             cursor: 1,
             spilled: 1,
             sent: 0,
-            asked: None,
-            hint: Hint::default(),
+            reading: None,
             unsynced: None,
             held_up: false,
         }
@@ -345,7 +354,7 @@ impl Outbox {
             self.live = VecDeque::new();
         }
         if self.fetched.capacity() > IDLE_MAX {
-            self.fetched = VecDeque::new();
+            self.fetched.close();
         }
         if self.flights.is_empty() && self.flights.capacity() > IDLE_MAX {
             self.flights = VecDeque::new();
@@ -356,17 +365,17 @@ impl Outbox {
         let kin = |f: &&Flight| f.ord & VOLATILE == ord & VOLATILE;
         let first = self.flights.iter().find(kin).map_or(ord, |f| f.ord.min(ord));
         let last = self.flights.iter().rev().find(kin).map_or(ord, |f| f.ord.max(ord));
-        self.aloft < inflight_max && last - first < SPAN_MAX
+        (self.aloft as usize) < inflight_max && last - first < SPAN_MAX
     }
 
     /// The disk's turn? Skips ordinals that were settled or never durable.
     fn want(&mut self) -> Option<Next> {
         let run = self.next_run()?;
-        if self.asked.is_some() {
+        if self.reading.as_ref().is_some_and(|it| it.asked.is_some()) {
             return Some(Next::Wait);
         }
         // Within a run, records lie in the order of their ordinals; across runs they need not.
-        let hint = self.hint;
+        let hint = self.reading.as_ref().map_or_else(Hint::default, |it| it.hint);
         let same = hint.segment == run.segment && run.lo <= hint.hi && self.cursor <= hint.hi;
         let offset = if same { hint.offset.max(run.offset) } else { run.offset };
         let hi = run.hi.min(self.spilled - 1);
@@ -449,13 +458,13 @@ impl Outbox {
 
     /// A read was sent off under this token.
     pub fn asked(&mut self, token: u64) {
-        self.asked = Some(token);
+        self.reading.get_or_insert_default().asked = Some(token);
     }
 
     /// Is this the read that is being waited for?
     #[must_use]
     pub fn awaits(&self, token: u64) -> bool {
-        self.asked == Some(token)
+        self.reading.as_ref().is_some_and(|it| it.asked == Some(token))
     }
 
     /// What was read ahead and not handed out.
@@ -466,15 +475,14 @@ impl Outbox {
 
     /// A read came back; `items` ascend. Returns how many of them are to be handed out.
     pub fn on_read(&mut self, items: impl Iterator<Item = Delivery>, hint: Hint) -> usize {
-        self.asked = None;
-        self.hint = hint;
+        **self.reading.get_or_insert_default() = Reading { asked: None, hint };
         let before = self.fetched.len();
         for item in items {
             let settled = self.ledger.as_ref().is_none_or(|l| l.is_settled(item.ord));
             if item.ord >= self.cursor && item.ord < self.spilled {
                 self.cursor = item.ord + 1;
                 if !settled {
-                    self.fetched.push_back(item);
+                    self.fetched.open().push_back(item);
                 }
             }
         }
@@ -558,14 +566,13 @@ impl Outbox {
     /// Handed to the present connection and not settled.
     #[must_use]
     pub fn in_flight(&self) -> usize {
-        self.aloft
+        self.aloft as usize
     }
 
     /// The connection is gone: what flew is owed again, references are let go.
     pub fn ground(&mut self) {
-        self.asked = None;
-        self.hint = Hint::default();
-        self.fetched.clear();
+        self.reading = None;
+        self.fetched.close();
         let flown = core::mem::take(&mut self.flights);
         self.aloft = 0;
         self.restore_released(flown.iter().filter(|f| f.released && !f.settled).map(|f| f.ord));
@@ -579,7 +586,6 @@ impl Outbox {
         self.live = live;
         self.cursor = ledger.map_or(self.next, |l| l.floor() + 1);
         self.spilled = self.next;
-        self.fetched.shrink_to_fit();
         self.weigh();
     }
 
@@ -589,7 +595,8 @@ impl Outbox {
         self.aloft = 0;
         let flown = core::mem::take(&mut self.flights).into_iter().filter_map(|f| f.volatile);
         let flown = flown.filter(|d| d.qos == 1);
-        let waiting = self.fetched.drain(..).chain(self.live.drain(..));
+        let fetched = core::mem::take(self.fetched.open());
+        let waiting = fetched.into_iter().chain(self.live.drain(..));
         let waiting = waiting.filter(|d| d.qos == 1 || (d.qos == 2 && !d.dup));
         flown.chain(waiting).filter(|d| d.shared).collect()
     }
@@ -629,7 +636,7 @@ impl Outbox {
     #[must_use]
     pub fn queued(&self) -> u64 {
         let durable = self.ledger.as_deref().map_or(0, Ledger::len);
-        durable.saturating_sub(self.aloft as u64).max(self.held() as u64)
+        durable.saturating_sub(u64::from(self.aloft)).max(self.held() as u64)
     }
 
     /// References held in memory.

@@ -1,6 +1,7 @@
 //! Floor 2. A namespace: the topics, kept values, names and queues that see each other.
 
 use bytes::Bytes;
+use smallvec::SmallVec;
 
 use crate::base::id::SessionId;
 use crate::base::map::{Map, Seed};
@@ -20,8 +21,8 @@ pub struct Member {
     pub opts: SubOpts,
 }
 
-/// All subscribers of one filter.
-pub type Leaf = Vec<Member>;
+/// All subscribers of one filter; of most filters there is one.
+pub type Leaf = SmallVec<[Member; 1]>;
 
 /// A namespace.
 #[derive(Debug)]

@@ -8,6 +8,7 @@
 //! means (`journal`).
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
 
 use bytes::Bytes;
 use smallvec::SmallVec;
@@ -15,6 +16,7 @@ use smallvec::SmallVec;
 use crate::base::id::{Lsn, OwnerNo, RealmId, SessionId};
 use crate::base::map::{Map, Seed};
 use crate::base::reader::Reader;
+use crate::base::seldom::Seldom;
 use crate::base::time::{Deadline, Now};
 use crate::base::words::Tongue;
 use crate::journal::Journal;
@@ -364,16 +366,16 @@ impl Hub {
             tongue: Tongue::Unknown,
             realm: owner.realm,
             name: owner.name.clone(),
-            principal,
+            principal: Arc::new(principal),
             owner: Some(owner.owner),
             durable: true,
             conn: None,
             outbox,
-            subs: Vec::new(),
+            subs: SmallVec::new(),
             subs_bytes: 0,
             extra: rare.then(|| Box::new(extra)),
             away_since,
-            replays: std::collections::VecDeque::new(),
+            replays: Seldom::default(),
             level: Durability::Disk,
             inflight_max: detail.inflight_max,
             expiry_s: if ended { 0 } else { expiry_s },
@@ -424,7 +426,7 @@ impl Hub {
         }
         self.join(id, realm, &filter, opts, 0);
         if let (true, Some(s)) = (replaying, self.sessions.get_mut(id)) {
-            s.replays.push_back(Replay::new(filter, opts, true));
+            s.replays.open().push_back(Replay::new(filter, opts, true));
         }
     }
 

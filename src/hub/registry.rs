@@ -4,13 +4,16 @@
 //! other dies with its connection. These verbs return facts (`present`, `yielding`); what to say
 //! about them is each protocol's business. Absent on purpose: sockets, reason codes.
 
+use std::sync::Arc;
+
 use core::mem::swap;
-use std::collections::VecDeque;
 
 use bytes::Bytes;
+use smallvec::SmallVec;
 
 use crate::base::id::{ConnId, Lsn, OwnerNo, RealmId, SessionId};
 use crate::base::limits::Limit;
+use crate::base::seldom::Seldom;
 use crate::base::stats::Counter;
 use crate::base::time::{Deadline, Now};
 use crate::base::words::Tongue;
@@ -46,7 +49,7 @@ pub struct Attach {
     /// The name to be found by; empty: none.
     pub name: Bytes,
     /// Who it acts for.
-    pub principal: Principal,
+    pub principal: Arc<Principal>,
     /// The connection.
     pub conn: ConnId,
     /// It shall outlive the connection.
@@ -267,7 +270,7 @@ impl Hub {
         let fresh = self.sessions.get(id).and_then(|s| s.owner).map(|_| self.new_owner());
         let subs = self.subscriptions(id);
         let Some(s) = self.sessions.get_mut(id) else { return Ok(()) };
-        s.replays = VecDeque::new();
+        s.replays.close();
         let (Some(old), Some(no)) = (s.owner, fresh) else {
             s.outbox = Outbox::default();
             return Ok(());
@@ -312,7 +315,7 @@ impl Hub {
     }
 
     /// Its owner proved anew who it is.
-    pub fn set_principal(&mut self, id: SessionId, principal: Principal) {
+    pub fn set_principal(&mut self, id: SessionId, principal: Arc<Principal>) {
         if let Some(s) = self.sessions.get_mut(id) {
             s.principal = principal;
         }
@@ -432,7 +435,7 @@ impl Hub {
         self.will_is_due(now, id);
         let Some(s) = self.sessions.get_mut(id) else { return };
         (s.ended, s.conn, s.expires, s.expiry_s) = (true, None, None, 0);
-        s.replays = VecDeque::new();
+        s.replays.close();
         self.durables -= usize::from(s.durable);
         let outbox = core::mem::take(&mut s.outbox);
         let (realm, key) = (s.realm, (s.kind, s.name.clone()));
@@ -506,11 +509,11 @@ fn blank(a: Attach, durable: bool) -> Session {
         durable,
         conn: Some(a.conn),
         outbox: Outbox::default(),
-        subs: Vec::new(),
+        subs: SmallVec::new(),
         subs_bytes: 0,
         extra: a.will.map(|will| Box::new(Extra { will: Some(will), ..Extra::default() })),
         away_since: 0,
-        replays: VecDeque::new(),
+        replays: Seldom::default(),
         level: a.level,
         inflight_max: a.inflight_max,
         expiry_s: a.expiry_s,
@@ -520,7 +523,7 @@ fn blank(a: Attach, durable: bool) -> Session {
         lagging: false,
         marked: false,
         settled: false,
-        homes: smallvec::SmallVec::new(),
+        homes: SmallVec::new(),
         queued_read: false,
         unmarked: false,
         ended: false,
@@ -533,7 +536,7 @@ struct Seat {
     conn: Option<ConnId>,
     tongue: Tongue,
     expires: Option<Deadline>,
-    principal: Principal,
+    principal: Arc<Principal>,
     level: Durability,
     inflight_max: usize,
     expiry_s: u64,

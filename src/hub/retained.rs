@@ -163,13 +163,13 @@ impl Hub {
             let Some(mut replay) = s.replays.pop_front() else { return moved };
             let realm = s.realm;
             if replay.picking.is_some() {
-                s.replays.push_front(replay);
+                s.replays.open().push_front(replay);
                 return moved;
             }
             if replay.pending.is_empty() && !replay.done {
                 if self.reads_are_short() {
                     if let Some(s) = self.sessions.get_mut(id) {
-                        s.replays.push_front(replay);
+                        s.replays.open().push_front(replay);
                     }
                     self.go_hungry(id);
                     return moved;
@@ -191,10 +191,10 @@ impl Hub {
                 self.end_replay(id, &replay);
                 // A list that was used once is as large as everything else about the session.
                 if let Some(s) = self.sessions.get_mut(id).filter(|s| s.replays.is_empty()) {
-                    s.replays = VecDeque::new();
+                    s.replays.close();
                 }
             } else if let Some(s) = self.sessions.get_mut(id) {
-                s.replays.push_front(replay);
+                s.replays.open().push_front(replay);
             }
         }
         // So many steps found nothing: others first, then on from here.

@@ -3,12 +3,13 @@
 //! It has a name, a principal, subscriptions and debts, and it outlives its connection when it is
 //! durable. Absent on purpose: sockets and wire formats. It knows its connection only to wake it.
 
-use std::collections::VecDeque;
+use std::sync::Arc;
 
 use bytes::Bytes;
 use smallvec::SmallVec;
 
 use crate::base::id::{ConnId, Lsn, OwnerNo, RealmId, SessionId};
+use crate::base::seldom::Seldom;
 use crate::base::time::Deadline;
 use crate::base::words::Tongue;
 use crate::topic::{Filter, LeafId, Topic};
@@ -157,8 +158,8 @@ pub struct Session {
     pub realm: RealmId,
     /// Its name; empty for one that nobody can come back to.
     pub name: Bytes,
-    /// Who it acts for.
-    pub principal: Principal,
+    /// Who it acts for; its connection knows it too.
+    pub principal: Arc<Principal>,
     /// The journal's number for it; durable sessions have one.
     pub owner: Option<OwnerNo>,
     /// It outlives its connection.
@@ -168,7 +169,7 @@ pub struct Session {
     /// What it is owed.
     pub outbox: Outbox,
     /// What it listens to, in the order of leaves.
-    pub subs: Vec<Sub>,
+    pub subs: SmallVec<[Sub; 1]>,
     /// Bytes those take in its full record.
     pub subs_bytes: u32,
     /// What most sessions do not have.
@@ -176,7 +177,7 @@ pub struct Session {
     /// Since when nobody is connected, wall clock in ms.
     pub away_since: u64,
     /// Retained messages still to be handed over.
-    pub replays: VecDeque<Replay>,
+    pub replays: Seldom<Replay>,
     /// What its publications' acknowledgements wait for.
     pub level: Durability,
     /// Most unacknowledged deliveries.

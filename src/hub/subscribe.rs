@@ -16,7 +16,7 @@ use crate::journal::record::Record;
 use crate::topic::{Filter, LeafId};
 
 use super::policy::Event;
-use super::realm::Member;
+use super::realm::{Leaf, Member};
 use super::retained::Replay;
 use super::session::{Session, Share, Sub, SubOpts, SubView};
 use super::{Held, Hub, Receipt, after};
@@ -94,7 +94,7 @@ impl Hub {
         }
         if let Some(s) = self.sessions.get_mut(id) {
             if replay {
-                s.replays.push_back(Replay::new(filter.detached(), opts, false));
+                s.replays.open().push_back(Replay::new(filter.detached(), opts, false));
             }
             let who = s.principal.clone();
             self.observer.see(now, &Event::Subscribed { who: &who, filter });
@@ -148,7 +148,7 @@ impl Hub {
         let Some(s) = self.sessions.get_mut(id) else { return };
         let leaf = match r.topics.find(filter) {
             Some(leaf) => leaf,
-            None => r.topics.entry(&filter.detached(), Vec::new),
+            None => r.topics.entry(&filter.detached(), Leaf::new),
         };
         let Some(members) = r.topics.leaf_mut(leaf) else { return };
         let at = match place_of(&s.subs, leaf) {
@@ -166,9 +166,7 @@ impl Hub {
         filter.encode(&mut text);
         let len = (text.len() + SUB_BYTES) as u32;
         s.subs_bytes += len;
-        grow(&mut s.subs);
         s.subs.insert(at, Sub { leaf, slot: members.len() as u32, opts, len, since });
-        grow(members);
         members.push(Member { session: id, opts });
         self.subs += 1;
     }
@@ -284,12 +282,4 @@ impl Hub {
 /// Where the subscription at this leaf stands, or would stand.
 fn place_of(subs: &[Sub], leaf: LeafId) -> Result<usize, usize> {
     subs.binary_search_by_key(&leaf, |sub| sub.leaf)
-}
-
-/// Room for one more, and at first for no more than that: most sessions have one subscription, and
-/// most filters one reader.
-fn grow<T>(list: &mut Vec<T>) {
-    if list.len() == list.capacity() {
-        list.reserve_exact(list.len().max(1));
-    }
 }

@@ -4,11 +4,11 @@
 //! turn's share, and nothing more is encoded for the connection until the socket took it; so an
 //! idle or quick connection owns no memory for what it says. Absent on purpose: packets.
 
-use std::collections::VecDeque;
 use std::io::{self, IoSlice, Read, Write};
 
 use crate::base::id::ConnId;
 use crate::base::outbound::Outbound;
+use crate::base::seldom::Seldom;
 use bytes::{Buf, Bytes};
 
 use super::stream::Stream;
@@ -31,7 +31,7 @@ pub struct Socket {
     /// It stands in the list of those that have, or had, something left over.
     pub behind: bool,
     /// What a short write left over.
-    rest: VecDeque<Bytes>,
+    rest: Seldom<Bytes>,
 }
 
 /// What a read brought.
@@ -71,7 +71,7 @@ impl Socket {
             queued: false,
             paused: false,
             behind: false,
-            rest: VecDeque::new(),
+            rest: Seldom::default(),
         }
     }
 
@@ -119,7 +119,7 @@ impl Socket {
 
     /// Keep what follows byte `from` of `out`.
     pub fn keep(&mut self, out: &Outbound, from: usize) {
-        out.leftover(from, &mut self.rest);
+        out.leftover(from, self.rest.open());
     }
 
     /// Something is left over.
@@ -149,7 +149,7 @@ impl Socket {
                 Err(_) => return Drained::Broken,
             }
         }
-        self.rest = VecDeque::new();
+        self.rest.close();
         Drained::All
     }
 

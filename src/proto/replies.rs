@@ -24,13 +24,22 @@ impl<T> Default for Replies<T> {
 impl<T> Replies<T> {
     /// Say this once the journal is synced up to `after`.
     pub fn push(&mut self, after: Lsn, reply: T) {
+        self.begin();
         self.queue.push_back((after, false, reply));
     }
 
     /// The same, and no delivery before it.
     pub fn push_gate(&mut self, after: Lsn, reply: T) {
         self.gates += 1;
+        self.begin();
         self.queue.push_back((after, true, reply));
+    }
+
+    /// Room for one, and at first for no more: a client that is idle said one thing at a time.
+    fn begin(&mut self) {
+        if self.queue.capacity() == 0 {
+            self.queue.reserve_exact(1);
+        }
     }
 
     /// The next reply that may be said.

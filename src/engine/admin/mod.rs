@@ -192,7 +192,7 @@ impl Engine {
             address: c.address,
             listener: c.listener,
             since: now.wall.saturating_sub(now.mono.saturating_sub(c.opened) / MS),
-            blocked: c.blocked.is_some(),
+            blocked: c.blocked.get().is_some(),
             about: c.peer.about(),
         })
     }

@@ -5,6 +5,7 @@
 //! outbox's limits. Absent on purpose: threads and channels.
 
 use std::collections::VecDeque;
+use std::sync::Arc;
 
 use bytes::{Bytes, BytesMut};
 
@@ -45,7 +46,7 @@ impl Peer {
             realm: ctx.listener.realm,
             durable: !name.is_empty(),
             name,
-            principal: who,
+            principal: Arc::new(who),
             conn: ctx.conn,
             fresh: Fresh::No,
             level: ctx.listener.level,

@@ -18,13 +18,16 @@ const PATIENCE: u64 = 8;
 /// What the client's numbers mean.
 #[derive(Debug, Default)]
 pub(super) struct Theirs {
-    topics: Vec<Option<Topic>>,
+    /// A word for the many who never introduce any.
+    #[expect(clippy::box_collection, reason = "a word, not three")]
+    topics: Option<Box<Vec<Option<Topic>>>>,
 }
 
 impl Theirs {
     /// The topic of this number.
     pub(super) fn look(&self, alias: u16) -> Result<Topic, Fault> {
-        let known = usize::from(alias).checked_sub(1).and_then(|at| self.topics.get(at)?.clone());
+        let known =
+            usize::from(alias).checked_sub(1).and_then(|at| self.topics.as_ref()?.get(at)?.clone());
         known.ok_or(FaultKind::MqttAliasUnknown.fault())
     }
 
@@ -36,10 +39,11 @@ impl Theirs {
         let Some(at) = usize::from(alias).checked_sub(1) else {
             return Err(FaultKind::MqttAliasZero.fault());
         };
-        if self.topics.len() <= at {
-            self.topics.resize(at + 1, None);
+        let topics = self.topics.get_or_insert_default();
+        if topics.len() <= at {
+            topics.resize(at + 1, None);
         }
-        if let Some(place) = self.topics.get_mut(at) {
+        if let Some(place) = topics.get_mut(at) {
             // It outlives the packet, so it must not keep the read buffer alive.
             *place = Some(topic.detached());
         }
@@ -47,9 +51,10 @@ impl Theirs {
     }
 
     pub(super) fn heap(&self) -> usize {
+        let Some(topics) = &self.topics else { return 0 };
         let text = |topic: &Topic| topic.text().len();
-        let texts: usize = self.topics.iter().flatten().map(text).sum();
-        self.topics.capacity() * size_of::<Option<Topic>>() + texts
+        let texts: usize = topics.iter().flatten().map(text).sum();
+        size_of_val(&**topics) + topics.capacity() * size_of::<Option<Topic>>() + texts
     }
 }
 
@@ -73,9 +78,12 @@ impl Spoken {
     }
 }
 
-/// What our numbers mean to the client.
+/// What our numbers mean to the client; a word for the many who want none.
 #[derive(Debug, Default)]
-pub(super) struct Ours {
+pub(super) struct Ours(Option<Box<Table>>);
+
+#[derive(Debug)]
+struct Table {
     entries: Vec<(Bytes, u64)>,
     max: usize,
     used: u64,
@@ -84,14 +92,29 @@ pub(super) struct Ours {
 impl Ours {
     /// With at most `max` numbers.
     pub(super) fn new(max: u16) -> Self {
-        Self { entries: Vec::new(), max: usize::from(max).min(OURS_MAX), used: 0 }
+        let max = usize::from(max).min(OURS_MAX);
+        Self((max > 0).then(|| Box::new(Table { entries: Vec::new(), max, used: 0 })))
     }
 
     /// How to write this topic.
     pub(super) fn look(&mut self, topic: &[u8]) -> Spoken {
-        if self.max == 0 {
-            return Spoken::Plain;
+        self.0.as_mut().map_or(Spoken::Plain, |table| table.look(topic))
+    }
+
+    /// The client was told that the number means this topic.
+    pub(super) fn learn(&mut self, number: u16, topic: &[u8]) {
+        if let Some(table) = &mut self.0 {
+            table.learn(number, topic);
         }
+    }
+
+    pub(super) fn heap(&self) -> usize {
+        self.0.as_ref().map_or(0, |table| size_of::<Table>() + table.heap())
+    }
+}
+
+impl Table {
+    fn look(&mut self, topic: &[u8]) -> Spoken {
         self.used += 1;
         if let Some(at) = self.entries.iter().position(|(known, _)| known == topic) {
             if let Some((_, used)) = self.entries.get_mut(at) {
@@ -111,8 +134,7 @@ impl Ours {
         }
     }
 
-    /// The client was told that the number means this topic.
-    pub(super) fn learn(&mut self, number: u16, topic: &[u8]) {
+    fn learn(&mut self, number: u16, topic: &[u8]) {
         let entry = (Bytes::copy_from_slice(topic), self.used);
         match self.entries.get_mut(usize::from(number).wrapping_sub(1)) {
             Some(place) => *place = entry,
@@ -120,7 +142,7 @@ impl Ours {
         }
     }
 
-    pub(super) fn heap(&self) -> usize {
+    fn heap(&self) -> usize {
         let texts: usize = self.entries.iter().map(|(text, _)| text.len()).sum();
         self.entries.capacity() * size_of::<(Bytes, u64)>() + texts
     }

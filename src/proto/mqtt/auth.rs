@@ -4,6 +4,8 @@
 //! is a refused login, after it a goodbye. A proof given anew must be of the same user by the same
 //! method, and changes nothing but what the policy knows of it. Absent on purpose: any method.
 
+use std::sync::Arc;
+
 use bytes::Bytes;
 
 use crate::base::id::Lsn;
@@ -17,7 +19,7 @@ use super::fault::reason as code;
 use super::line::Line;
 use super::online::Online;
 use super::packet::{Connect, Packet, Reason};
-use super::peer::{Joining, Peer, State};
+use super::peer::{Conversing, Joining, Peer, State};
 use super::props::{Prop, Props};
 
 /// How a client proves who it is.
@@ -74,7 +76,7 @@ impl Peer {
             None => {
                 // It may want to be asked first.
                 self.line.say(Lsn::START, auth(code::CONTINUE, &method, None));
-                self.state = State::Conversing { connect, dialogue };
+                self.state = State::Conversing(Box::new(Conversing { connect, dialogue }));
                 Ok(())
             }
         }
@@ -82,11 +84,10 @@ impl Peer {
 
     /// The next step of a stranger.
     pub(super) fn on_conversing(&mut self, packet: Packet, ctx: &mut Ctx<'_>) -> Result<(), Fault> {
-        let State::Conversing { connect, mut dialogue } =
-            core::mem::replace(&mut self.state, State::Over)
-        else {
+        let State::Conversing(it) = core::mem::replace(&mut self.state, State::Over) else {
             return Ok(());
         };
+        let Conversing { connect, mut dialogue } = *it;
         let step = match packet {
             Packet::Auth(step) => step,
             Packet::Disconnect(_) => {
@@ -113,7 +114,7 @@ impl Peer {
         match said {
             Said::More(data) => {
                 self.line.say(Lsn::START, auth(code::CONTINUE, method, Some(data)));
-                self.state = State::Conversing { connect, dialogue };
+                self.state = State::Conversing(Box::new(Conversing { connect, dialogue }));
                 Ok(())
             }
             Said::Done(principal, last) => {
@@ -153,9 +154,9 @@ impl Online {
             }
             Said::Done(who, last) if who.user == self.who.user => {
                 line.say(Lsn::START, auth(0, &proof.method, Some(last)));
-                let client_id = core::mem::take(&mut self.who.client_id);
-                self.who = Principal { client_id, ..who };
-                ctx.hub.set_principal(self.session, self.who.clone());
+                let client_id = self.who.client_id.clone();
+                self.who = Arc::new(Principal { client_id, ..who });
+                ctx.hub.set_principal(self.session, Arc::clone(&self.who));
                 Ok(())
             }
             Said::Done(..) => self.disproved(Refusal::Unknown, ctx),

@@ -5,6 +5,8 @@
 //! when its absence means the same. Absent on purpose: the rules of admission (the policy's), and
 //! the life of sessions (the hub's).
 
+use std::sync::Arc;
+
 use core::hash::BuildHasher;
 
 use bytes::Bytes;
@@ -26,7 +28,7 @@ use super::encode::encode_vec;
 use super::online::{Online, check_agreed, is_utf8, permit};
 use super::pace::Pace;
 use super::packet::{ConnAck, Connect, Packet, Version};
-use super::peer::{Joining, Peer, State};
+use super::peer::{Joining, Peer, State, Verifying};
 use super::props::{Prop, Props};
 
 /// A client id up to this length may stand in a response topic.
@@ -101,11 +103,11 @@ impl Peer {
                 let ticket = Ticket { conn: ctx.conn, serial: self.serial };
                 let (address, tag) = (ctx.address, claim.tag);
                 ctx.asks.push(Ask::Verify { ticket, address, tag, secret, hash });
-                self.state = State::Verifying {
+                self.state = State::Verifying(Box::new(Verifying {
                     serial: self.serial,
                     connect: without_password(connect),
-                    claim: Box::new(claim),
-                };
+                    claim,
+                }));
                 Ok(())
             }
         }
@@ -119,6 +121,7 @@ impl Peer {
             false => Bytes::copy_from_slice(&connect.client_id),
         };
         let principal = Principal { client_id: name.clone(), ..j.principal.clone() };
+        let principal = Arc::new(principal);
         let will = will_of(connect, &principal, ctx)?;
         let wishes = Wishes::of(&connect.props);
         let asked_s = match connect.version {
@@ -171,7 +174,7 @@ impl Peer {
         }
         self.welcome(&principal, attached, props, &j.connect, ctx);
         self.pace = Pace::of(&ctx.hub.limits);
-        self.state = State::Online(Box::new(online(&j, principal, attached, expiry_s, ctx)));
+        self.state = State::Online(online(&j, principal, attached, expiry_s, ctx));
         Ok(())
     }
 
@@ -203,7 +206,13 @@ impl Peer {
 }
 
 /// The state of a client that is in from now on.
-fn online(j: &Joining, who: Principal, attached: Attached, expiry_s: u64, ctx: &Ctx<'_>) -> Online {
+fn online(
+    j: &Joining,
+    who: Arc<Principal>,
+    attached: Attached,
+    expiry_s: u64,
+    ctx: &Ctx<'_>,
+) -> Online {
     let wishes = Wishes::of(&j.connect.props);
     let limits = &ctx.hub.limits;
     let method = Words::of(&j.connect.props).method;

@@ -7,6 +7,8 @@
 //! dropped before, because 3.1.1 has no other words short of the end (3.3.5-2). Absent on
 //! purpose: encoding.
 
+use std::sync::Arc;
+
 use crate::base::id::{Lsn, SessionId};
 use crate::base::limits::Limit;
 use crate::base::stats::Counter;
@@ -31,7 +33,7 @@ use super::props::{Prop, Props};
 #[derive(Debug)]
 pub(super) struct Online {
     pub(super) session: SessionId,
-    pub(super) who: Principal,
+    pub(super) who: Arc<Principal>,
     /// Silence longer than this ends the connection; 0: it may be silent.
     pub(super) idle_ms: u64,
     /// Its session was to end with the connection: a goodbye may not change that.
@@ -343,7 +345,7 @@ impl Online {
     }
 
     pub(super) fn heap(&self) -> usize {
-        self.theirs.heap() + self.ours.heap() + self.who.user.len() + self.who.client_id.len()
+        self.theirs.heap() + self.ours.heap()
     }
 }
 

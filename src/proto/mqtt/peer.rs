@@ -38,15 +38,30 @@ pub(super) enum State {
     /// Nothing but a CONNECT may come.
     Stranger,
     /// A worker compares the password.
-    Verifying { serial: u32, connect: Box<Connect>, claim: Box<Claim> },
+    Verifying(Box<Verifying>),
     /// It proves in several steps who it is; nothing but AUTH may come.
-    Conversing { connect: Box<Connect>, dialogue: Box<dyn Dialogue> },
+    Conversing(Box<Conversing>),
     /// Let in; the journal has no room for its session yet.
     Joining(Box<Joining>),
     /// At work.
-    Online(Box<Online>),
+    Online(Online),
     /// Over.
     Over,
+}
+
+/// What an answer about a password is for.
+#[derive(Debug)]
+pub(super) struct Verifying {
+    pub(super) serial: u32,
+    pub(super) connect: Box<Connect>,
+    pub(super) claim: Claim,
+}
+
+/// What a dialogue is about.
+#[derive(Debug)]
+pub(super) struct Conversing {
+    pub(super) connect: Box<Connect>,
+    pub(super) dialogue: Box<dyn Dialogue>,
 }
 
 /// What joining needs.
@@ -68,9 +83,9 @@ pub struct Peer {
     pub(super) pace: Option<Box<Pace>>,
     /// It is ahead of its pace and not read.
     paused: bool,
-    opened: u64,
-    connect_ms: u64,
-    replies_max: usize,
+    /// Until when it must have said who it is.
+    login_by: Deadline,
+    replies_max: u32,
 }
 
 impl Peer {
@@ -83,9 +98,8 @@ impl Peer {
             serial: 0,
             pace: None,
             paused: false,
-            opened: now.mono,
-            connect_ms: hub.limits.connect_ms_max,
-            replies_max: hub.limits.replies_max,
+            login_by: now.after_ms(hub.limits.connect_ms_max),
+            replies_max: u32::try_from(hub.limits.replies_max).unwrap_or(u32::MAX),
         }
     }
 
@@ -96,8 +110,8 @@ impl Peer {
             }
             (State::Stranger, Packet::Connect(connect)) => self.on_connect(connect, ctx),
             (State::Stranger, _) => Err(FaultKind::MqttFirstPacket.fault()),
-            (State::Conversing { .. }, packet) => self.on_conversing(packet, ctx),
-            (State::Verifying { .. } | State::Joining(_) | State::Over, _) => Ok(()),
+            (State::Conversing(_), packet) => self.on_conversing(packet, ctx),
+            (State::Verifying(_) | State::Joining(_) | State::Over, _) => Ok(()),
         }
     }
 
@@ -203,15 +217,14 @@ impl Protocol for Peer {
     }
 
     fn on_verdict(&mut self, serial: u32, ok: bool, ctx: &mut Ctx<'_>) -> Result<(), Fault> {
-        if !matches!(&self.state, State::Verifying { serial: asked, .. } if *asked == serial) {
+        if !matches!(&self.state, State::Verifying(asked) if asked.serial == serial) {
             ctx.hub.stats.count(Counter::StaleAnswers);
             return Ok(());
         }
-        let State::Verifying { connect, claim, .. } =
-            core::mem::replace(&mut self.state, State::Over)
-        else {
+        let State::Verifying(asked) = core::mem::replace(&mut self.state, State::Over) else {
             return Ok(());
         };
+        let Verifying { connect, claim, .. } = *asked;
         self.line.heard = ctx.now.mono;
         match ctx.hub.policy.verified(ctx.now, &claim, ok) {
             Ok(principal) => self.join(Joining { connect, principal, said: None }, ctx),
@@ -272,8 +285,8 @@ impl Protocol for Peer {
 
     fn deadline(&self) -> Deadline {
         let (from, ms) = match &self.state {
-            State::Stranger | State::Conversing { .. } => (self.opened, self.connect_ms),
-            State::Verifying { .. } => (self.line.heard, VERDICT_MS),
+            State::Stranger | State::Conversing(_) => return self.login_by,
+            State::Verifying(_) => (self.line.heard, VERDICT_MS),
             // Whoever is not read from is not silent.
             State::Online(_) if self.line.parked.is_some() => return Deadline::NEVER,
             State::Online(_) if self.paused => {
@@ -287,10 +300,10 @@ impl Protocol for Peer {
     }
 
     fn wants_bytes(&self, _: &Hub) -> bool {
-        let open =
-            matches!(self.state, State::Stranger | State::Conversing { .. } | State::Online(_));
+        let open = matches!(self.state, State::Stranger | State::Conversing(_) | State::Online(_));
         let line = &self.line;
-        let busy = self.paused || line.parked.is_some() || line.replies.len() >= self.replies_max;
+        let busy =
+            self.paused || line.parked.is_some() || line.replies.len() >= self.replies_max as usize;
         open && !line.left && !busy
     }
 
@@ -327,7 +340,7 @@ impl Protocol for Peer {
 
     fn heap(&self) -> usize {
         let online = match &self.state {
-            State::Online(online) => size_of::<Online>() + online.heap(),
+            State::Online(online) => online.heap(),
             _ => 0,
         };
         size_of::<Self>() + self.line.replies.heap() + online
@@ -361,8 +374,8 @@ mod tests {
     /// Most clients are idle, so what one takes is a promise.
     #[test]
     fn an_idle_client_is_small() {
-        let size = size_of::<Peer>() + size_of::<Online>();
-        assert!(size <= 640, "{size} bytes");
+        let size = size_of::<Peer>();
+        assert!(size <= 280, "{size} bytes");
     }
 
     #[test]

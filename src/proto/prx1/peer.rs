@@ -6,6 +6,8 @@
 //! Identity is the user name: it names the session (prx1 §10.1). Absent on purpose: sockets,
 //! other connections, and whether the connection is closed (the engine decides by the blame).
 
+use std::sync::Arc;
+
 use bytes::{Bytes, BytesMut};
 
 use crate::base::id::{Lsn, SessionId, Ticket};
@@ -54,7 +56,7 @@ enum State {
     /// A worker compares the password.
     Verifying { serial: u32, connect: Box<Connect>, claim: Box<Claim> },
     /// Let in; the journal has no room for its session yet.
-    Joining { connect: Box<Connect>, principal: Box<Principal> },
+    Joining { connect: Box<Connect>, principal: Arc<Principal> },
     /// At work.
     Online(Online),
     /// Over.
@@ -64,7 +66,7 @@ enum State {
 #[derive(Debug)]
 struct Online {
     session: SessionId,
-    who: Principal,
+    who: Arc<Principal>,
     /// Silence longer than this ends the connection.
     idle_ms: u64,
     /// Deliveries up to this ordinal were stored before: prx1 §9.2 marks them all.
@@ -140,7 +142,7 @@ impl Peer {
             loopback: ctx.loopback,
         };
         match ctx.hub.admit(ctx.now, &login) {
-            Admit::Yes(principal) => self.join(connect, principal, ctx),
+            Admit::Yes(principal) => self.join(connect, Arc::new(principal), ctx),
             Admit::No(why) => self.refuse(&connect, why, ctx),
             Admit::Busy => {
                 ctx.hub.stats.login(method_of(&connect, ctx), Outcome::Busy);
@@ -173,7 +175,7 @@ impl Peer {
     fn join(
         &mut self,
         connect: Connect,
-        principal: Principal,
+        principal: Arc<Principal>,
         ctx: &mut Ctx<'_>,
     ) -> Result<(), Fault> {
         let name = connect.username.clone().unwrap_or_default();
@@ -195,8 +197,7 @@ impl Peer {
         let attached = match ctx.hub.attach(ctx.now, attach) {
             Ok(attached) => attached,
             Err(why) if why.passes() => {
-                let (connect, principal) = (Box::new(connect), Box::new(principal));
-                self.state = State::Joining { connect, principal };
+                self.state = State::Joining { connect: Box::new(connect), principal };
                 ctx.asks.push(Ask::Stall);
                 return Ok(());
             }
@@ -477,7 +478,7 @@ impl Peer {
                 core::mem::replace(&mut self.state, State::Over)
         {
             self.heard = ctx.now.mono;
-            self.join(*connect, *principal, ctx)?;
+            self.join(*connect, principal, ctx)?;
         }
         if let Some(packet) = self.stalled.take() {
             self.heard = ctx.now.mono;
@@ -587,7 +588,7 @@ impl Protocol for Peer {
         };
         self.heard = ctx.now.mono;
         match ctx.hub.policy.verified(ctx.now, &claim, ok) {
-            Ok(principal) => self.join(*connect, principal, ctx),
+            Ok(principal) => self.join(*connect, Arc::new(principal), ctx),
             Err(why) => self.refuse(&connect, why, ctx),
         }
     }
