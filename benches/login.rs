@@ -16,6 +16,8 @@ mod place;
 mod report;
 #[path = "support/sched.rs"]
 mod sched;
+#[path = "support/witness.rs"]
+mod witness;
 
 use pace::{CLIENTS, PASSWORD, Pace, connect, named, welcome};
 use spindle::Broker;

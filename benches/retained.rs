@@ -18,6 +18,8 @@ mod place;
 mod report;
 #[path = "support/sched.rs"]
 mod sched;
+#[path = "support/witness.rs"]
+mod witness;
 
 use bytes::{Bytes, BytesMut};
 use pace::{Pace, connect, named, read_short, welcome};

@@ -17,6 +17,8 @@ mod place;
 mod report;
 #[path = "support/sched.rs"]
 mod sched;
+#[path = "support/witness.rs"]
+mod witness;
 
 use pace::{Pace, named};
 use spindle::base::limits::Limits;

@@ -9,9 +9,9 @@
 //! itself was not there, so that messages which only waited for the machine can be told from the
 //! others. Absent on purpose: any opinion about which latency is a good one.
 
-use crate::place;
 use crate::report;
 use crate::sched::{self, Times};
+use crate::witness::{self, Gap, Witnesses};
 use bytes::{Bytes, BytesMut};
 use mio::net::TcpStream;
 use spindle::base::id::ConnId;
@@ -34,9 +34,6 @@ pub(crate) const PASSWORD: &str = "a password";
 const THREADS: [&str; 4] = ["loop", "talk", "hear", "verify-0"];
 /// The first of the devices whose topics clients at work use.
 const APART: usize = 900_000;
-/// A witness wakes so often, and the machine was gone when it came so much later.
-const WAKE: Duration = Duration::from_micros(200);
-const GONE: u64 = 150_000;
 /// The longest packet.
 const LONGEST: usize = 1 << 20;
 
@@ -51,7 +48,7 @@ pub(crate) struct Pace {
     clock: Clock,
     mouth: JoinHandle<u64>,
     ears: JoinHandle<Vec<Heard>>,
-    witnesses: Vec<JoinHandle<Vec<Gap>>>,
+    witnesses: Witnesses,
     spent: Vec<Spent>,
     windows: u32,
 }
@@ -65,9 +62,6 @@ struct Heard {
     late: u64,
     took: u64,
 }
-
-/// From when to when a core was gone.
-type Gap = (u64, u64);
 
 /// What the scheduler said of a kind of windows.
 #[derive(Clone, Copy, Default)]
@@ -91,7 +85,7 @@ impl Pace {
         let ears = named("hear", move || hear(tongue, clients, clock));
         let mouth = named("talk", move || talk(tongue, near, clock));
         let spent = vec![Spent::default(); kinds.len()];
-        let witnesses = ["0", "1"].map(|core| named("see", move || watch(core, clock))).into();
+        let witnesses = Witnesses::post(clock);
         Self { title, kinds, clock, mouth, ears, witnesses, spent, windows: 0 }
     }
 
@@ -119,7 +113,7 @@ impl Pace {
         let sent = self.mouth.join().expect("somebody talked");
         let heard = self.ears.join().expect("somebody listened");
         assert_eq!(heard.len() as u64, sent, "all of it arrived");
-        let gaps = all_gaps(self.witnesses);
+        let (_, gaps) = self.witnesses.tell();
         let p99s = p99_of_windows(heard.iter(), self.windows);
         let there = || heard.iter().filter(|h| !was_gone(&gaps, h));
         let own_p99s = p99_of_windows(there(), self.windows);
@@ -244,42 +238,9 @@ fn hear(tongue: Tongue, clients: Vec<std::net::TcpStream>, clock: Clock) -> Vec<
     }
 }
 
-/// Sleep again and again, before everybody else on this core, and note when that took too long.
-fn watch(core: &str, clock: Clock) -> Vec<Gap> {
-    place::stay_on(core);
-    place::go_first();
-    let mut gaps = Vec::new();
-    let mut before = clock.now().mono;
-    while WINDOW.load(Relaxed) != OVER {
-        thread::sleep(WAKE);
-        let now = clock.now().mono;
-        if now - before > WAKE.as_nanos() as u64 + GONE {
-            gaps.push((before, now));
-        }
-        before = now;
-    }
-    gaps
-}
-
-/// What all of them saw, in order and apart.
-fn all_gaps(witnesses: Vec<JoinHandle<Vec<Gap>>>) -> Vec<Gap> {
-    let seen = witnesses.into_iter().flat_map(|w| w.join().expect("somebody watched"));
-    let mut all: Vec<Gap> = seen.collect();
-    all.sort_unstable();
-    let mut apart: Vec<Gap> = Vec::new();
-    for gap in all {
-        match apart.last_mut() {
-            Some(last) if gap.0 <= last.1 => last.1 = last.1.max(gap.1),
-            _ => apart.push(gap),
-        }
-    }
-    apart
-}
-
 /// A core was gone while the message was on its way.
 fn was_gone(gaps: &[Gap], message: &Heard) -> bool {
-    let next = gaps.partition_point(|gap| gap.1 < message.sent);
-    gaps.get(next).is_some_and(|gap| gap.0 <= message.sent + message.took)
+    witness::within(gaps, message.sent, message.sent + message.took) > 0
 }
 
 fn fill(stream: &mut TcpStream, input: &mut BytesMut) {

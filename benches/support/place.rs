@@ -6,13 +6,15 @@ use crate::report;
 use std::process::{Command, Stdio};
 
 /// Ask the scheduler something for the calling thread alone. A machine that cannot do it says so.
-fn schedule(program: &str, args: &[&str]) {
+fn schedule(program: &str, args: &[&str]) -> bool {
     let me = std::fs::read_link("/proc/thread-self").expect("a thread's number");
     let me = me.file_name().expect("a number").to_owned();
     let status = Command::new(program).args(args).arg(me).stdout(Stdio::null()).status();
-    if !status.is_ok_and(|s| s.success()) {
+    let done = status.is_ok_and(|s| s.success());
+    if !done {
         report::say(&format!("place {program} {}: not done", args.join(" ")));
     }
+    done
 }
 
 /// From now on this thread, and what it starts, runs on this core only.
@@ -25,7 +27,7 @@ pub(crate) fn give_way() {
     schedule("chrt", &["--idle", "--pid", "0"]);
 }
 
-/// From now on this thread runs before all others of its core.
-pub(crate) fn go_first() {
-    schedule("chrt", &["--fifo", "--pid", "50"]);
+/// From now on this thread runs before all others of its core; false where that may not be.
+pub(crate) fn go_first() -> bool {
+    schedule("chrt", &["--fifo", "--pid", "50"])
 }

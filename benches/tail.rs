@@ -1,0 +1,296 @@
+//! Floor 6. The slowest messages, beside what the machine did meanwhile.
+//!
+//! The loop on one core, a generator on the other that never sleeps: pairs of clients, 10,000
+//! messages a second in all, by a schedule, each measured from when it was due. Witnesses on both
+//! cores note when the machine itself was gone. **What a witness explains**: of a late message's
+//! time, what lies in a gap, or behind a gap for as long again as the gap was (what came due
+//! meanwhile is worked off then); if what is left is above ten medians, nobody explains it and it
+//! is ours. `tail [SECONDS] [stall]`; with `stall` the loop stands still for 20 ms in every second,
+//! which must be found. Absent on purpose: criterion, and a promise about other machines.
+#![expect(clippy::disallowed_methods, reason = "a program with a command line")]
+
+#[path = "support/place.rs"]
+#[expect(dead_code, reason = "here nobody gives way")]
+mod place;
+#[path = "support/report.rs"]
+mod report;
+#[path = "support/witness.rs"]
+mod witness;
+
+use bytes::{Bytes, BytesMut};
+use mio::net::TcpStream;
+use spindle::base::hist::Hist;
+use spindle::base::id::ConnId;
+use spindle::base::limits::Limits;
+use spindle::base::time::Now;
+use spindle::hub::policy::{Event, Observer};
+use spindle::os::clock::Clock;
+use spindle::os::poller::{Poller, Ready, Whom, conn};
+use spindle::proto::mqtt::{self, Sender, Version};
+use spindle::testing::workload::{self, Tongue};
+use spindle::{Broker, Speak};
+use std::collections::VecDeque;
+use std::io::{ErrorKind, Read, Write};
+use std::net::SocketAddr;
+use std::thread;
+use std::time::Duration;
+use witness::{Gap, Witnesses};
+
+const SMALL: bool = cfg!(debug_assertions);
+/// Half of the clients publish, each to one of the others.
+const PAIRS: usize = if SMALL { 10 } else { 500 };
+/// Nanoseconds between two messages of all clients together.
+const EVERY: u64 = if SMALL { 1_000_000 } else { 100_000 };
+const SECONDS: u64 = if SMALL { 1 } else { 20 };
+const TONGUE: Tongue = Tongue::Mqtt3;
+/// Latencies that are kept one by one, in nanoseconds: a witness sees nothing shorter either.
+const KEPT: u64 = 150_000;
+/// How long the loop is made to stand still, and how often.
+const STALL: u64 = 20_000_000;
+const STALL_EVERY: u64 = if SMALL { 250_000_000 } else { 1_000_000_000 };
+/// Moments that are printed.
+const SHOWN: usize = 10;
+
+fn main() {
+    let args: Vec<String> = std::env::args().skip(1).collect();
+    let seconds = args.iter().find_map(|arg| arg.parse().ok()).unwrap_or(SECONDS);
+    let stall = args.iter().any(|arg| arg == "stall");
+    if SMALL || !stall {
+        measure("tail", seconds, false);
+    }
+    if SMALL || stall {
+        let (saw, worst) = measure("tail stalled", seconds, true);
+        // Witnesses that do not run first take a loop that stands still for a machine that does.
+        assert!(!saw || worst * 4 > STALL * 3, "a stall of ours went unnoticed: {worst} ns");
+    }
+}
+
+/// Whether there were witnesses, and the longest time that none of them explains.
+fn measure(title: &str, seconds: u64, stall: bool) -> (bool, u64) {
+    let broker = Broker::builder().listen("127.0.0.1:0", Speak::Mqtt).memory();
+    let broker = broker.listen("127.0.0.1:0", Speak::Http).allow_anonymous(true);
+    let broker = broker.limits(Limits { idle_ms_max: 3_600_000, ..Limits::default() });
+    let broker = if stall { broker.observer(Staller(0)) } else { broker };
+    let broker = broker.build().expect("a broker");
+    let (address, handle) = (broker.local_addr(0).expect("bound"), broker.handle());
+    let named = |name: &str| thread::Builder::new().name(name.into());
+    let run = named("loop").spawn(move || {
+        place::stay_on("0");
+        broker.run()
+    });
+    let clock = Clock::start();
+    let generator = named("talk").spawn(move || {
+        place::stay_on("1");
+        let generator = Generator::join(address, clock);
+        let witnesses = Witnesses::post(clock);
+        // They take their places first.
+        thread::sleep(Duration::from_millis(100));
+        let run = generator.run(seconds);
+        (run, witnesses.tell())
+    });
+    let (heard, (saw, gaps)) = generator.expect("a thread").join().expect("it ended well");
+    handle.stop();
+    assert!(run.expect("a thread").join().is_ok_and(|end| end.is_ok()), "the broker ended well");
+    if !saw {
+        report::say(&format!("{title}, witnesses: they could not run first and prove nothing"));
+    }
+    (saw, tell(title, &heard, &gaps, seconds))
+}
+
+/// Makes the loop stand still now and then; it is called from within.
+struct Staller(u64);
+
+impl Observer for Staller {
+    fn see(&mut self, now: Now, event: &Event<'_>) {
+        if !matches!(event, Event::Published { .. }) || now.mono < self.0 {
+            return;
+        }
+        if self.0 > 0 {
+            let clock = Clock::start();
+            while clock.now().mono < STALL {
+                core::hint::spin_loop();
+            }
+        }
+        self.0 = now.mono + STALL_EVERY;
+    }
+}
+
+/// A late message: when it was due and when it came.
+type Late = Gap;
+
+/// What the generator found.
+struct Run {
+    all: Hist,
+    late: Vec<Late>,
+    began: u64,
+    sent: u64,
+}
+
+struct Generator {
+    clock: Clock,
+    poller: Poller,
+    writers: Vec<TcpStream>,
+    readers: Vec<(TcpStream, BytesMut)>,
+    packets: Vec<Vec<u8>>,
+    /// Messages under way, in their order, for each reader.
+    due: Vec<VecDeque<u64>>,
+    through: Vec<u8>,
+}
+
+impl Generator {
+    /// Everybody is let in.
+    fn join(address: SocketAddr, clock: Clock) -> Self {
+        let poller = Poller::new().expect("a poller");
+        let join = |name: String, topic: Option<usize>| {
+            let mut stream = std::net::TcpStream::connect(address).expect("the broker is there");
+            stream.set_nodelay(true).expect("a socket's mode");
+            let mut said = TONGUE.login(&name, "");
+            said.extend(
+                topic.into_iter().flat_map(|i| TONGUE.subscribe(&workload::topic(i), 0, 1)),
+            );
+            stream.write_all(&said).expect("it listens");
+            // A welcome, and the answer to a subscription.
+            let len = if topic.is_some() { 9 } else { 4 };
+            stream.read_exact(&mut vec![0; len]).expect("it answers");
+            stream.set_nonblocking(true).expect("a socket's mode");
+            TcpStream::from_std(stream)
+        };
+        let mut readers = Vec::new();
+        for i in 0..PAIRS {
+            let mut stream = join(format!("reader{i}"), Some(i));
+            let whom = conn(ConnId { index: i as u32, life: 0 });
+            poller.register(&mut stream, whom).expect("a descriptor");
+            readers.push((stream, BytesMut::new()));
+        }
+        let writers = (0..PAIRS).map(|i| join(format!("writer{i}"), None)).collect();
+        let body: Bytes = workload::payload(64);
+        let packet = |i: usize| TONGUE.publish(&workload::topic(i), &body, 0, 0, false);
+        let packets = (0..PAIRS).map(packet).collect();
+        let due = vec![VecDeque::new(); PAIRS];
+        Self { clock, poller, writers, readers, packets, due, through: vec![0; 16_384] }
+    }
+
+    fn run(mut self, seconds: u64) -> Run {
+        let began = self.clock.now().mono;
+        let mut run = Run { all: Hist::default(), late: Vec::new(), began, sent: 0 };
+        let total = seconds * 1_000_000_000 / EVERY;
+        let mut heard = 0;
+        let mut events: Vec<Ready> = Vec::new();
+        while heard < total {
+            let now = self.clock.now().mono;
+            // One of each kind of work in a round, so that a round is short whatever is waiting.
+            if run.sent < total && now >= began + run.sent * EVERY {
+                self.send(&mut run);
+            }
+            self.poller.wait(Some(Duration::ZERO), &mut events).expect("a wait");
+            for event in &events {
+                if let Whom::Conn(slot, _) = event.whom {
+                    heard += self.hear(slot as usize, &mut run);
+                }
+            }
+            assert!(now < began + (seconds + 30) * 1_000_000_000, "{heard} of {total} came");
+        }
+        run
+    }
+
+    fn send(&mut self, run: &mut Run) {
+        let who = run.sent as usize % PAIRS;
+        self.due[who].push_back(run.began + run.sent * EVERY);
+        let wrote = self.writers[who].write(&self.packets[who]).expect("the broker reads");
+        assert_eq!(wrote, self.packets[who].len(), "a socket has room for one message");
+        run.sent += 1;
+    }
+
+    /// Everything that came for one client; how many messages it was.
+    fn hear(&mut self, who: usize, run: &mut Run) -> u64 {
+        let (stream, input) = &mut self.readers[who];
+        loop {
+            match stream.read(&mut self.through) {
+                Ok(0) => panic!("the broker ended a client"),
+                Ok(n) => input.extend_from_slice(&self.through[..n]),
+                Err(e) if e.kind() == ErrorKind::WouldBlock => break,
+                Err(e) => panic!("the broker ended a client: {e}"),
+            }
+        }
+        let mut count = 0;
+        while let Ok(Some(packet)) = mqtt::next(input, Some(Version::V311), Sender::Server, 1 << 20)
+        {
+            assert!(matches!(packet, mqtt::Packet::Publish(_)), "nothing else was asked for");
+            let due = self.due[who].pop_front().expect("one that was sent");
+            let now = self.clock.now().mono;
+            run.all.record((now - due) / 1_000);
+            if now - due > KEPT {
+                run.late.push((due, now));
+            }
+            count += 1;
+        }
+        count
+    }
+}
+
+/// Say how it was; the longest time that no witness explains.
+fn tell(title: &str, run: &Run, gaps: &[Gap], seconds: u64) -> u64 {
+    let [p50, p99, p999, p9999] = [50_000, 99_000, 99_900, 99_990].map(|n| run.all.percentile(n));
+    report::say(&format!(
+        "{title}: {} messages in {seconds} s, us from when each was due: p50 {p50} p99 {p99} \
+         p99.9 {p999} p99.99 {p9999} most {}",
+        run.all.count(),
+        run.all.max()
+    ));
+    let gone: u64 = gaps.iter().map(|gap| gap.1 - gap.0).sum();
+    report::say(&format!(
+        "{title}, the machine: a core was gone {} times, {} ms in all, {} us at most",
+        gaps.len(),
+        gone / 1_000_000,
+        gaps.iter().map(|gap| (gap.1 - gap.0) / 1_000).max().unwrap_or(0)
+    ));
+    let ten = (10_000 * p50).max(KEPT);
+    let late: Vec<Late> = run.late.iter().copied().filter(|m| m.1 - m.0 > ten).collect();
+    // A gap and its shadow.
+    let shaded = witness::apart(gaps.iter().map(|gap| (gap.0, gap.1 + (gap.1 - gap.0))).collect());
+    let left = |m: &Late| (m.1 - m.0) - witness::within(&shaded, m.0, m.1);
+    let ours: Vec<(Late, u64)> =
+        late.iter().map(|m| (*m, left(m))).filter(|(_, left)| *left > ten).collect();
+    let moments = moments(ours.clone());
+    report::say(&format!(
+        "{title}, above ten medians ({} us): {} messages, of which no witness explains {}, in {} \
+         moments",
+        ten / 1_000,
+        late.len(),
+        ours.len(),
+        moments.len()
+    ));
+    for (at, (m, left, count)) in moments.iter().take(SHOWN).enumerate() {
+        let from = m.0.saturating_sub(run.began) as f64 / 1e9;
+        let took = (m.1 - m.0) / 1_000;
+        let left = left / 1_000;
+        report::say(&format!(
+            "{title}, unexplained {}: at {from:.4} s, {count} messages, {took} us for the worst, \
+             {left} of them without a witness",
+            at + 1
+        ));
+    }
+    moments.first().map_or(0, |(_, left, _)| *left)
+}
+
+/// Messages that were under way at the same time waited for the same thing: the worst of them, how
+/// much of it is unexplained, and how many they are; the longest first.
+fn moments(mut ours: Vec<(Late, u64)>) -> Vec<(Late, u64, usize)> {
+    ours.sort_unstable();
+    let mut all: Vec<(Late, u64, usize)> = Vec::new();
+    let mut until = 0;
+    for (m, left) in ours {
+        match all.last_mut() {
+            Some((worst, most, count)) if m.0 <= until => {
+                *count += 1;
+                if left > *most {
+                    (*worst, *most) = (m, left);
+                }
+            }
+            _ => all.push((m, left, 1)),
+        }
+        until = until.max(m.1);
+    }
+    all.sort_unstable_by_key(|(_, left, _)| std::cmp::Reverse(*left));
+    all
+}
