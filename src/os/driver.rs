@@ -90,7 +90,7 @@ pub enum End {
 
 /// The loop.
 pub struct Driver {
-    engine: Engine,
+    pub(super) engine: Engine,
     clock: Clock,
     poller: Poller,
     doors: Vec<Door>,
@@ -222,7 +222,7 @@ impl Driver {
     }
 
     /// One turn.
-    fn turn(&mut self) -> io::Result<()> {
+    pub(super) fn turn(&mut self) -> io::Result<()> {
         let now = self.wait()?;
         self.take_answers(now);
         self.take_arrivals(now);
@@ -775,9 +775,9 @@ fn tell(sender: &Sender<Completion>, waker: &mio::Waker, completion: Completion)
 
 /// Bytes after which a turn reads no further: what is read is said on before more is read, while
 /// it is still near the processor, and nobody waits for a longer turn than that.
-const READ_TURN: usize = 128 << 10;
+pub(super) const READ_TURN: usize = 128 << 10;
 /// Bytes up to which those may go on in a turn who have more to say than their share.
-const SPEAK_TURN: usize = 256 << 10;
+pub(super) const SPEAK_TURN: usize = 256 << 10;
 /// Connections that speak by one reading of the clock.
 const READING: usize = 32;
 /// Between two looks at the process and its device while nobody is told under `$SYS`.

@@ -33,6 +33,8 @@ pub mod workers;
 #[cfg(test)]
 mod disk_test;
 #[cfg(test)]
+mod driver_test;
+#[cfg(test)]
 mod mmap_test;
 #[cfg(test)]
 mod workers_test;

@@ -1,0 +1,186 @@
+//! Floor 5. Turns one by one: how much a turn takes in and says at most, by the count of bytes.
+
+use std::io::{ErrorKind, Read, Write};
+use std::net::{Ipv4Addr, SocketAddr, TcpStream};
+use std::time::Duration;
+
+use bytes::Bytes;
+use crossbeam_channel::bounded;
+
+use super::driver::{Driver, Parts, READ_TURN, SPEAK_TURN};
+use super::listener::{Door, Local};
+use crate::base::id::{ListenerNo, RealmId};
+use crate::base::limits::Limits;
+use crate::base::stats::Counter;
+use crate::base::time::Now;
+use crate::engine::Engine;
+use crate::hub::message::{Durability, Publication};
+use crate::hub::policy::{Event, Observer, Open};
+use crate::hub::{self, Hub};
+use crate::link::Terms;
+use crate::os::clock::Clock;
+use crate::os::poller::Poller;
+use crate::os::tuning::Tuning;
+use crate::proto::{Listener, Speak};
+use crate::testing::workload::{self, Tongue};
+use crate::topic::Topic;
+
+const TONGUE: Tongue = Tongue::Mqtt3;
+/// PINGREQ and PINGRESP.
+const PING: [u8; 2] = [0xc0, 0];
+const PONG: [u8; 2] = [0xd0, 0];
+
+struct Nobody;
+
+impl Observer for Nobody {
+    fn see(&mut self, _: Now, _: &Event<'_>) {}
+}
+
+/// A loop that turns when it is told to.
+struct Turns {
+    driver: Driver,
+    address: SocketAddr,
+}
+
+impl Turns {
+    fn new() -> Self {
+        let limits = Limits::default();
+        let (policy, observer) = (Box::new(Open), Box::new(Nobody));
+        let parts =
+            hub::Parts { limits, seed: 1, realms: vec!["default".into()], policy, observer };
+        let listener = Listener {
+            no: ListenerNo(0),
+            speak: Speak::Mqtt,
+            realm: RealmId(0),
+            level: Durability::Memory,
+            link: Terms::default(),
+        };
+        let door = Door::bind((Ipv4Addr::LOCALHOST, 0).into(), 0).unwrap();
+        let Local::Net(address) = door.local else { unreachable!("it was bound there") };
+        let driver = Driver::start(Parts {
+            engine: Engine::new(Hub::new(parts), vec![listener], 1),
+            clock: Clock::start(),
+            poller: Poller::new().unwrap(),
+            doors: vec![door],
+            storage: None,
+            folder: None,
+            workers: 1,
+            commands: bounded(1).1,
+            controls: bounded(1).1,
+            signals: None,
+            reload: None,
+            notify: None,
+            seed: 1,
+            tuning: Tuning::default(),
+        });
+        Self { driver: driver.unwrap(), address }
+    }
+
+    /// Somebody who is in, and whose socket waits for nothing.
+    fn join(&mut self, name: &str) -> TcpStream {
+        let mut stream = TcpStream::connect(self.address).unwrap();
+        stream.set_read_timeout(Some(Duration::from_millis(20))).unwrap();
+        stream.write_all(&TONGUE.login(name, "")).unwrap();
+        self.until(&mut stream, 4);
+        stream
+    }
+
+    /// Turn until so many bytes were said to somebody.
+    fn until(&mut self, stream: &mut TcpStream, len: usize) -> Vec<u8> {
+        let mut heard = vec![0; len];
+        for _ in 0..100 {
+            self.driver.turn().unwrap();
+            match stream.read(&mut heard) {
+                Ok(n) if n == len => return heard,
+                Ok(n) => panic!("{n} bytes of {len}"),
+                Err(e) if matches!(e.kind(), ErrorKind::WouldBlock | ErrorKind::TimedOut) => {}
+                Err(e) => panic!("{e}"),
+            }
+        }
+        panic!("nothing was said in a hundred turns");
+    }
+
+    fn count(&self, what: Counter) -> usize {
+        self.driver.engine.hub().stats.get(what) as usize
+    }
+
+    fn share(&self) -> usize {
+        self.driver.engine.limits().read_bytes_turn
+    }
+}
+
+/// As much as the sockets take of publications that nobody hears.
+fn flood(stream: &mut TcpStream) {
+    let packet = TONGUE.publish(&workload::topic(1), &Bytes::from(vec![7; 8_000]), 0, 0, false);
+    stream.set_nonblocking(true).unwrap();
+    let many = packet.repeat(64);
+    let mut done = 0;
+    while done < many.len() {
+        match stream.write(&many[done..]) {
+            Ok(n) => done += n,
+            Err(e) if e.kind() == ErrorKind::WouldBlock => return,
+            Err(e) => panic!("{e}"),
+        }
+    }
+}
+
+#[test]
+fn a_turn_reads_so_much_and_whoever_is_behind_is_first_in_the_next() {
+    let mut turns = Turns::new();
+    let mut loud: Vec<TcpStream> = (0..16).map(|i| turns.join(&format!("loud{i}"))).collect();
+    let mut quiet = turns.join("quiet");
+    loud.iter_mut().for_each(flood);
+    quiet.write_all(&PING).unwrap();
+    quiet.set_nonblocking(true).unwrap();
+    let (began, mut pong) = (turns.count(Counter::BytesReceived), [0; 2]);
+    let ahead = loop {
+        let before = turns.count(Counter::BytesReceived);
+        turns.driver.turn().unwrap();
+        let now = turns.count(Counter::BytesReceived);
+        let most = READ_TURN + turns.share();
+        assert!(now - before <= most, "{} bytes were read in a turn", now - before);
+        if quiet.read(&mut pong).is_ok() {
+            // What came behind it in its own turn did not come before it.
+            break before - began;
+        }
+        assert!(now > before, "there is more to be read");
+    };
+    assert_eq!(pong, PONG);
+    let most = loud.len() * turns.share();
+    assert!(ahead <= most, "{ahead} bytes were read before two that waited");
+    assert!(ahead > READ_TURN, "nobody was behind: {ahead} bytes");
+}
+
+#[test]
+fn a_turn_says_so_much_to_one_who_is_owed_more() {
+    let mut turns = Turns::new();
+    let mut reader = turns.join("reader");
+    reader.write_all(&TONGUE.subscribe(&workload::topic(1), 0, 1)).unwrap();
+    turns.until(&mut reader, 5);
+    let mut other = turns.join("other");
+    let publication = Publication {
+        realm: RealmId(0),
+        topic: Topic::split(workload::topic(1), b'/'),
+        body: Bytes::from(vec![7; 1_000]),
+        props: Bytes::new(),
+        qos: 0,
+        retain: false,
+        expires: 0,
+        inbound: None,
+    };
+    let now = Now { mono: 1, wall: 1 };
+    for _ in 0..4_000 {
+        let hub = turns.driver.engine.hub_mut();
+        let receipt = hub.publish(now, None, Durability::Memory, &publication).unwrap();
+        assert_eq!(receipt.matched, 1);
+    }
+    other.write_all(&PING).unwrap();
+    let before = turns.count(Counter::BytesSent);
+    turns.driver.turn().unwrap();
+    let said = turns.count(Counter::BytesSent) - before;
+    let share = turns.driver.engine.limits().write_bytes_turn;
+    // The last share may begin just below the bound, and end with a message just above its own.
+    let most = SPEAK_TURN + 2 * share;
+    assert!(said <= most, "{said} bytes were said in a turn");
+    assert!(said > 2 * share, "who is owed more is told more than a share: {said}");
+}
