@@ -59,14 +59,16 @@ fn main() {
         measure("tail", seconds, false);
     }
     if SMALL || stall {
-        let (saw, worst) = measure("tail stalled", seconds, true);
-        // Witnesses that do not run first take a loop that stands still for a machine that does.
-        assert!(!saw || worst * 4 > STALL * 3, "a stall of ours went unnoticed: {worst} ns");
+        let worst = measure("tail stalled", seconds, true);
+        assert!(
+            worst.is_none_or(|worst| worst * 4 > STALL * 3),
+            "a stall of ours went unnoticed: {worst:?} ns"
+        );
     }
 }
 
-/// Whether there were witnesses, and the longest time that none of them explains.
-fn measure(title: &str, seconds: u64, stall: bool) -> (bool, u64) {
+/// The longest time that no witness explains; none where nothing follows from it.
+fn measure(title: &str, seconds: u64, stall: bool) -> Option<u64> {
     let broker = Broker::builder().listen("127.0.0.1:0", Speak::Mqtt).memory();
     let broker = broker.listen("127.0.0.1:0", Speak::Http).allow_anonymous(true);
     let broker = broker.limits(Limits { idle_ms_max: 3_600_000, ..Limits::default() });
@@ -91,10 +93,14 @@ fn measure(title: &str, seconds: u64, stall: bool) -> (bool, u64) {
     let (heard, (saw, gaps)) = generator.expect("a thread").join().expect("it ended well");
     handle.stop();
     assert!(run.expect("a thread").join().is_ok_and(|end| end.is_ok()), "the broker ended well");
-    if !saw {
-        report::say(&format!("{title}, witnesses: they could not run first and prove nothing"));
+    let worst = tell(title, &heard, &gaps, seconds);
+    // Witnesses that do not run first take a loop that stands still for a machine that does; and
+    // where programs of others have the cores, ten medians are longer than what is looked for.
+    let shows = saw && 2 * ten_medians(&heard) < STALL;
+    if !shows {
+        report::say(&format!("{title}, the machine is not our own: nothing follows from this"));
     }
-    (saw, tell(title, &heard, &gaps, seconds))
+    shows.then_some(worst)
 }
 
 /// Makes the loop stand still now and then; it is called from within.
@@ -228,6 +234,11 @@ impl Generator {
     }
 }
 
+/// In nanoseconds.
+fn ten_medians(run: &Run) -> u64 {
+    (10_000 * run.all.percentile(50_000)).max(KEPT)
+}
+
 /// Say how it was; the longest time that no witness explains.
 fn tell(title: &str, run: &Run, gaps: &[Gap], seconds: u64) -> u64 {
     let [p50, p99, p999, p9999] = [50_000, 99_000, 99_900, 99_990].map(|n| run.all.percentile(n));
@@ -244,7 +255,7 @@ fn tell(title: &str, run: &Run, gaps: &[Gap], seconds: u64) -> u64 {
         gone / 1_000_000,
         gaps.iter().map(|gap| (gap.1 - gap.0) / 1_000).max().unwrap_or(0)
     ));
-    let ten = (10_000 * p50).max(KEPT);
+    let ten = ten_medians(run);
     let late: Vec<Late> = run.late.iter().copied().filter(|m| m.1 - m.0 > ten).collect();
     // A gap and its shadow.
     let shaded = witness::apart(gaps.iter().map(|gap| (gap.0, gap.1 + (gap.1 - gap.0))).collect());
