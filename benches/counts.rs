@@ -59,6 +59,7 @@ const CASES: &[Case] = &[
     ("turn single mqtt3 q0", || turn(SINGLE, Tongue::Mqtt3, 0, Durability::Memory)),
     ("turn single mqtt5 q1", || turn(SINGLE, Tongue::Mqtt5, 1, Durability::Memory)),
     ("turn in mqtt3 q0", || turn(IN, Tongue::Mqtt3, 0, Durability::Memory)),
+    ("turn fanin mqtt3 q1", crowded),
     ("turn out mqtt3 q0", || turn(OUT, Tongue::Mqtt3, 0, Durability::Memory)),
     ("turn out mqtt5 q1", || turn(OUT, Tongue::Mqtt5, 1, Durability::Memory)),
     ("journal append", append),
@@ -67,6 +68,7 @@ const CASES: &[Case] = &[
 const PAIRS: Scene = Scene { publishers: 16, subscribers: 16, paired: true, messages: 32 };
 const SINGLE: Scene = Scene { publishers: 16, subscribers: 16, paired: true, messages: 1 };
 const IN: Scene = Scene { publishers: 50, subscribers: 1, paired: false, messages: 5 };
+const CROWD: Scene = Scene { publishers: 100, subscribers: 1, paired: false, messages: 100 };
 const OUT: Scene = Scene { publishers: 1, subscribers: 100, paired: false, messages: 8 };
 
 /// Bytes of every payload.
@@ -222,6 +224,19 @@ fn turn(scene: Scene, tongue: Tongue, qos: u8, level: Durability) -> usize {
         for _ in 0..times {
             stage.round(|out| _ = black_box(out.len()));
         }
+    });
+    let audit = stage.rig.engine.audit().expect("the machine is well");
+    assert_eq!(audit.owed, 0, "every round ends with nothing owed");
+    messages
+}
+
+/// A hundred publishers at one reader, which falls behind by thousands.
+fn crowded() -> usize {
+    let way = Way { tongue: Tongue::Mqtt3, qos: 1, level: Durability::Memory };
+    let mut stage = Stage::set(&CROWD, LEN, way);
+    let window = stage.rig.engine.limits().inflight_max;
+    let messages = count(stage.deliveries(), || {
+        stage.crowded_round(window, |out| _ = black_box(out.len()));
     });
     let audit = stage.rig.engine.audit().expect("the machine is well");
     assert_eq!(audit.owed, 0, "every round ends with nothing owed");

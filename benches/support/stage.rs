@@ -93,6 +93,34 @@ impl Stage {
         self.rig.turns(|_, out| heard(out));
     }
 
+    /// A round in which the readers fall behind: half of the publishers speak before anybody is
+    /// answered, the others into windows that are full, and then the readers take a window (of
+    /// `window` deliveries) at a time.
+    pub(crate) fn crowded_round(&mut self, window: usize, mut heard: impl FnMut(&Outbound)) {
+        assert_eq!(self.way.qos, 1, "they acknowledge what they take");
+        let half = self.publishers.len() / 2;
+        for (i, (conn, bytes)) in self.publishers.iter().enumerate() {
+            if i == half {
+                self.rig.turns(|_, out| heard(out));
+            }
+            self.rig.say(*conn, bytes);
+        }
+        let mut left = self.each;
+        while left > 0 {
+            self.rig.turns(|_, out| heard(out));
+            let now = left.min(window);
+            self.steps.clear();
+            for i in 1..=now as u64 {
+                self.way.tongue.put_step(Step::Ack, id_of(self.acked + i), &mut self.steps);
+            }
+            for conn in &self.subscribers {
+                self.rig.say(*conn, &self.steps);
+            }
+            (self.acked, left) = (self.acked + now as u64, left - now);
+        }
+        self.rig.turns(|_, out| heard(out));
+    }
+
     /// Every subscriber says this of every delivery of the round.
     fn readers_say(&mut self, step: Step) {
         self.steps.clear();
