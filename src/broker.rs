@@ -691,7 +691,7 @@ impl Subscription {
         }
         Some(Message {
             topic: topic.into(),
-            body: delivery.message.body.clone(),
+            body: delivery.message.body.to_bytes(),
             qos: delivery.qos,
             retain: delivery.retain,
             dup: delivery.dup,

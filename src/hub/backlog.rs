@@ -42,10 +42,14 @@ impl Hub {
     pub fn next(&mut self, now: Now, id: SessionId) -> Option<Delivery> {
         let checks = self.policy.checks_receive();
         loop {
-            let replays = !self.sessions.get(id)?.replays.is_empty();
+            let s = self.sessions.get(id)?;
+            let (replays, unsynced) = (!s.replays.is_empty(), s.outbox.has_unsynced());
             let replayed = replays && self.replay_some(now, id);
             // Asked for behind the replay, which may have brought what waits.
-            if self.sessions.get(id)?.outbox.has_unsynced() && self.waits_for_disk(id) {
+            if (replays || unsynced)
+                && self.sessions.get(id)?.outbox.has_unsynced()
+                && self.waits_for_disk(id)
+            {
                 return None;
             }
             let s = self.sessions.get_mut(id)?;
@@ -97,6 +101,7 @@ impl Hub {
     }
 
     /// A delivery was handed over. What it carried may be over.
+    #[inline]
     pub fn done(&mut self, delivery: Delivery) {
         self.spares.take_back(delivery.message);
     }
@@ -132,14 +137,33 @@ impl Hub {
 
     /// The reader acknowledged a packet id. False: no such delivery is in flight.
     pub fn settle(&mut self, id: SessionId, packet: u16) -> bool {
+        self.settle_with(id, |outbox| outbox.settle(packet))
+    }
+
+    /// The same for a delivery of QoS 1, and for no other.
+    pub(super) fn settle_plain(&mut self, id: SessionId, packet: u16) -> bool {
+        self.settle_with(id, |outbox| outbox.settle_plain(packet))
+    }
+
+    fn settle_with(
+        &mut self,
+        id: SessionId,
+        settle: impl FnOnce(&mut Outbox) -> Option<(u64, Option<Delivery>)>,
+    ) -> bool {
         let Some(s) = self.sessions.get_mut(id) else { return false };
-        let Some((ord, kept)) = s.outbox.settle(packet) else { return false };
+        let Some((ord, kept)) = settle(&mut s.outbox) else { return false };
+        // Room in the window: what waited for it may go.
+        if let (Some(conn), false) = (s.conn, s.marked) {
+            s.marked = true;
+            self.awake.push(conn);
+        }
+        let durable = s.outbox.ledger.is_some();
         if let Some(kept) = kept {
             self.done(kept);
         }
-        self.unowe(id, ord);
-        // Room in the window: what waited for it may go.
-        self.wake(id);
+        if durable {
+            self.unowe(id, ord);
+        }
         true
     }
 
@@ -160,7 +184,7 @@ impl Hub {
 
     pub(crate) fn reads_are_short(&self) -> bool {
         self.reads.len() >= READS_MAX
-            || self.meter.used() > self.mark(self.limits.memory_low_percent)
+            || self.memory_used() > self.mark(self.limits.memory_low_percent)
     }
 
     pub(crate) fn go_hungry(&mut self, id: SessionId) {
@@ -354,7 +378,7 @@ pub(crate) fn message_of_record(record: &MessageRecord, meter: &Meter) -> Option
     let charge = meter.charge(record.body.len() + record.props.len() + record.topic.len() + 64);
     Some(Message {
         topic,
-        body: record.body.clone(),
+        body: record.body.clone().into(),
         props: record.props.clone(),
         qos: record.qos,
         born: record.born,

@@ -20,11 +20,11 @@ use crate::journal::{Class, Journal, Spot};
 use crate::topic::Topic;
 
 use super::inline::Inline;
-use super::message::{Delivery, Durability, Like, Message, Meter, Publication, SubIds};
+use super::message::{Body, Delivery, Durability, Message, Meter, Publication, SubIds};
 use super::outbox::Pushed;
-use super::policy::{Access, Event};
+use super::policy::{Access, Event, Principal};
 use super::retained::Kept;
-use super::{Held, Hub, Receipt, Room, after, held};
+use super::{Held, Hub, Receipt, after, held};
 
 /// Owners named by one record; a wider fan-out writes several.
 const OWED_MAX: usize = 4_096;
@@ -76,7 +76,20 @@ impl Hub {
         p: &Publication,
     ) -> Result<Receipt, Held> {
         let received = self.received_from(from, p);
-        self.take_in(now, from, level, p, received)
+        self.take_in(now, (from, None), level, &mut p.clone(), received)
+    }
+
+    /// The same for a client that is `who`, and whoever watches is told. What was taken in is
+    /// taken out of `p`; what was not stays in it.
+    pub fn accept(
+        &mut self,
+        now: Now,
+        (from, who): (SessionId, &Principal),
+        level: Durability,
+        p: &mut Publication,
+    ) -> Result<Receipt, Held> {
+        let received = self.received_from(Some(from), p);
+        self.take_in(now, (Some(from), Some(who)), level, p, received)
     }
 
     /// Take in what somebody wanted said. Its record, if `owner` has one, says that it was said.
@@ -88,16 +101,16 @@ impl Hub {
         p: &Publication,
     ) -> Result<Receipt, Held> {
         let said = |owner| Owed { owner, ord: RECEIVED, grant: GRANT_WILL, subs: SubIds::new() };
-        self.take_in(now, None, level, p, owner.map(said))
+        self.take_in(now, (None, None), level, &mut p.clone(), owner.map(said))
     }
 
     /// `entry`: what its record says of its publisher.
     fn take_in(
         &mut self,
         now: Now,
-        from: Option<SessionId>,
+        (from, who): (Option<SessionId>, Option<&Principal>),
         level: Durability,
-        p: &Publication,
+        p: &mut Publication,
         entry: Option<Owed>,
     ) -> Result<Receipt, Held> {
         // Forgetting a value gives memory back: it must not wait for memory.
@@ -112,16 +125,22 @@ impl Hub {
         let matched = self.targets.len() as u32;
         let keep = p.retain && self.may_keep(now, from, p);
         let spots = self.write_down(now, from, level, p, (keep, entry))?;
+        let spots: &[Spot] = &spots;
         if keep {
             self.keep_value(now, p, spots.first().copied());
         }
-        self.owe_all(now, p, &spots);
+        if let Some(who) = who {
+            let (topic, len, qos, retain) = (&p.topic, p.body.len(), p.qos, p.retain);
+            self.observer.see(now, &Event::Published { who, topic, len, qos, retain });
+            self.observer.payload(topic, &p.body);
+        }
+        self.stats.add(Counter::PayloadReceived, p.body.len() as u64);
+        self.owe_all(now, p, spots);
         if let (Some(from), Some(packet)) = (from, p.inbound) {
             self.hold_inbound(from, packet);
         }
         let publisher = from.and_then(|from| self.sessions.get(from));
         self.stats.received(publisher.map_or(Tongue::Broker, |s| s.tongue), p.qos);
-        self.stats.add(Counter::PayloadReceived, p.body.len() as u64);
         let after = after(level, spots.last().copied());
         if p.qos > 0 {
             self.timings.on_published(now, level, after, self.synced());
@@ -211,6 +230,30 @@ impl Hub {
             self.limited(now, &user, limit);
             self.observer.see(now, &Event::Dropped { user: &user, topic: &p.topic, reason });
         }
+    }
+
+    /// A reader gets no reference because it may hold no more of them (`long`), or no more bytes.
+    #[cold]
+    fn tell_dropped(
+        &mut self,
+        now: Now,
+        user: &Bytes,
+        topic: Option<&Topic>,
+        reason: Loss,
+        (bytes, long): (usize, bool),
+    ) {
+        self.stats.count(reason.counter());
+        if let Some(topic) = topic {
+            self.observer.see(now, &Event::Dropped { user, topic, reason });
+        }
+        let limit = if bytes < self.limits.outbox_bytes_max {
+            Limit::memory_low_percent
+        } else if long {
+            Limit::outbox_len_max
+        } else {
+            Limit::outbox_bytes_max
+        };
+        self.limited(now, user, limit);
     }
 
     /// One member of every group that listens.
@@ -412,7 +455,7 @@ impl Hub {
     }
 
     /// Put references into outboxes and wake whoever is connected.
-    pub(super) fn owe_all(&mut self, now: Now, p: &Publication, spots: &[Spot]) {
+    pub(super) fn owe_all(&mut self, now: Now, p: &mut Publication, spots: &[Spot]) {
         let mut targets = core::mem::take(&mut self.targets);
         let room = self.session_room();
         let mut shared: Option<Arc<Message>> = None;
@@ -434,7 +477,7 @@ impl Hub {
             }
             let message = match shared.take() {
                 Some(message) => message,
-                None => self.spares.make(&self.meter, weight(p), like(now, p, self.apart)),
+                None => self.spares.make(now, &self.meter, p, self.apart),
             };
             if left > 0 {
                 shared = Some(Arc::clone(&message));
@@ -452,29 +495,26 @@ impl Hub {
             };
             let full = attached && t.qos > 0 && s.outbox.in_flight() >= s.inflight_max;
             let held = s.outbox.held();
-            if s.outbox.push(delivery, lsn, attached, room) == Pushed::Dropped {
-                let reason = if attached { Loss::Outbox } else { Loss::Offline };
-                self.stats.count(reason.counter());
+            let fits = s.outbox.fits(delivery.message.weight(), attached, room);
+            // The message is gone with the delivery, if that is.
+            let topic = if fits { None } else { Some(delivery.message.topic.clone()) };
+            if s.outbox.owe(delivery, lsn, attached, fits) == Pushed::Dropped {
                 s.dropped = s.dropped.saturating_add(1);
                 let user = s.label().clone();
-                let event = Event::Dropped { user: &user, topic: &p.topic, reason };
-                self.observer.see(now, &event);
-                let limit = match room {
-                    Room { bytes, .. } if bytes < self.limits.outbox_bytes_max => {
-                        Limit::memory_low_percent
-                    }
-                    Room { len, .. } if held >= len => Limit::outbox_len_max,
-                    Room { .. } => Limit::outbox_bytes_max,
-                };
-                self.limited(now, &user, limit);
+                let reason = if attached { Loss::Outbox } else { Loss::Offline };
+                let long = held >= room.len;
+                self.tell_dropped(now, &user, topic.as_ref(), reason, (room.bytes, long));
                 continue;
             }
             if let (Some(conn), false) = (s.conn, core::mem::replace(&mut s.marked, attached)) {
                 self.awake.push(conn);
             }
             if full {
-                let user = self.label_of(Some(t.session));
-                self.limited(now, &user, Limit::inflight_max);
+                self.stats.reached(Limit::inflight_max);
+                if self.told.note_again(now, t.session, s.label(), Limit::inflight_max) {
+                    let (who, limit) = (&s.label()[..], Limit::inflight_max);
+                    self.observer.see(now, &Event::Limited { who, limit });
+                }
             }
         }
         self.targets = targets;
@@ -484,24 +524,9 @@ impl Hub {
 /// The shared form of a publication. `apart`: it will outlive the turn, so it must not keep a
 /// read buffer alive.
 pub(crate) fn message_of(now: Now, p: &Publication, meter: &Meter, apart: bool) -> Message {
-    let Like { topic, body, props, qos, born, came, expires } = like(now, p, apart);
-    let charge = meter.charge(weight(p));
-    Message { topic, body, props, qos, born, came, expires, charge }
-}
-
-fn like(now: Now, p: &Publication, apart: bool) -> Like {
-    let (topic, body, props) = if apart {
-        let body = Bytes::copy_from_slice(&p.body);
-        (p.topic.detached(), body, Bytes::copy_from_slice(&p.props))
-    } else {
-        let props = if p.props.is_empty() { Bytes::new() } else { p.props.clone() };
-        (p.topic.clone(), p.body.clone(), props)
-    };
-    let (qos, expires) = (p.qos, p.expires);
-    Like { topic, body, props, qos, born: now.wall, came: now.mono, expires }
-}
-
-/// What it weighs on the memory budget.
-fn weight(p: &Publication) -> usize {
-    p.body.len() + p.props.len() + p.topic.text().len() + 64
+    let topic = if apart { p.topic.detached() } else { p.topic.clone() };
+    let body = if apart { Body::apart(&p.body) } else { p.body.clone().into() };
+    let props = if apart { Bytes::copy_from_slice(&p.props) } else { p.props.clone() };
+    let (qos, expires, charge) = (p.qos, p.expires, meter.charge(p.weight()));
+    Message { topic, body, props, qos, born: now.wall, came: now.mono, expires, charge }
 }

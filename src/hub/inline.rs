@@ -10,7 +10,7 @@ use bytes::Bytes;
 
 use crate::topic::Topic;
 
-use super::message::{Like, Message, Meter, Spares};
+use super::message::{Body, Message, Meter};
 
 /// Larger ones are shared, not copied.
 const SMALL: usize = 2_048;
@@ -59,23 +59,18 @@ impl Inline {
         }
     }
 
-    /// The message that it is under this topic, until then; made of a spare one if it can be.
-    pub(crate) fn message(
-        &self,
-        topic: &Topic,
-        expires: u64,
-        (spares, meter): (&mut Spares, &Meter),
-    ) -> Arc<Message> {
+    /// The message that it is under this topic, until then.
+    pub(crate) fn message(&self, topic: &Topic, expires: u64, meter: &Meter) -> Arc<Message> {
         let all = match self {
             Self::Large(message) => return Arc::clone(message),
             Self::Small(all) => all,
         };
         let (props, body) = parts(all);
         let (qos, born) = (all[0], born_of(all));
-        let bytes = props.len() + body.len() + topic.text().len() + 64;
-        let (props, body) = (Bytes::copy_from_slice(props), Bytes::copy_from_slice(body));
+        let charge = meter.charge(props.len() + body.len() + topic.text().len() + 64);
+        let (props, body) = (Bytes::copy_from_slice(props), Body::apart(body));
         let topic = topic.clone();
-        spares.make(meter, bytes, Like { topic, body, props, qos, born, came: 0, expires })
+        Arc::new(Message { topic, body, props, qos, born, came: 0, expires, charge })
     }
 }
 
@@ -98,7 +93,7 @@ mod tests {
     fn message(props: &[u8], body: &[u8], meter: &Meter) -> Message {
         Message {
             topic: Topic::split(Bytes::from_static(b"a/b"), b'/'),
-            body: Bytes::copy_from_slice(body),
+            body: Body::apart(body),
             props: Bytes::copy_from_slice(props),
             qos: 1,
             born: WALL,
@@ -118,8 +113,7 @@ mod tests {
             assert_eq!(matches!(inline, Inline::Large(_)), large);
             assert_eq!(inline.body(), body);
             let topic = Topic::split(Bytes::from_static(b"a/b"), b'/');
-            let spares = &mut Spares::default();
-            let again = inline.message(&topic, WALL + 7, (spares, &meter));
+            let again = inline.message(&topic, WALL + 7, &meter);
             assert_eq!((&again.props[..], &again.body[..]), (props, body));
             assert_eq!((again.qos, again.born, again.expires), (1, WALL, WALL + 7));
             assert_eq!(again.topic, topic);
@@ -133,8 +127,7 @@ mod tests {
         assert_eq!((stored.used(), small.weight()), (0, HEAD + 5));
         let topic = Topic::split(Bytes::from_static(b"a/b"), b'/');
         let large = Inline::new(message(b"", &vec![1; SMALL + 1], &stored));
-        let spares = &mut Spares::default();
-        let [one, two] = [0; 2].map(|_| large.message(&topic, 0, (&mut *spares, &meter)));
+        let [one, two] = [0; 2].map(|_| large.message(&topic, 0, &meter));
         assert_eq!(one.body.as_ptr(), two.body.as_ptr());
         assert_eq!((stored.used(), meter.used(), large.weight()), (64, 0, 0));
     }

@@ -155,8 +155,7 @@ impl Hub {
             return Value::None;
         };
         if let Some(value) = &kept.value {
-            let from = (&mut self.spares, &self.meter);
-            return Value::Here(value.message(&topic.detached(), kept.expires, from));
+            return Value::Here(value.message(&topic.detached(), kept.expires, &self.meter));
         }
         let Some(lsn) = kept.lsn.filter(|_| self.reads.len() < READS_MAX) else {
             return Value::None;

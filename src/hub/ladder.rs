@@ -16,8 +16,7 @@ use super::{Held, Hub, Receipt, after};
 impl Hub {
     /// The reader acknowledged a delivery of QoS 1. False: no such delivery is in flight.
     pub fn puback(&mut self, id: SessionId, packet: u16) -> bool {
-        let flying = self.session(id).and_then(|s| s.outbox.flying(packet));
-        matches!(flying, Some((_, 1, _))) && self.settle(id, packet)
+        self.settle_plain(id, packet)
     }
 
     /// The reader received a delivery of QoS 2: tell it to forget the id when the receipt says

@@ -8,6 +8,7 @@
 use core::hash::BuildHasher;
 
 use crate::base::bucket::Bucket;
+use crate::base::id::SessionId;
 use crate::base::limits::Limit;
 use crate::base::map::Seed;
 use crate::base::time::{MS, Now};
@@ -18,6 +19,8 @@ use super::policy::Event;
 /// Of whom it was told lately.
 pub(crate) struct Told {
     seed: Seed,
+    /// Who reached which bound last, and in which moment.
+    last: Option<(SessionId, Limit, u64)>,
     sets: Vec<[Entry; WAYS]>,
     pace: Bucket,
 }
@@ -31,7 +34,13 @@ struct Entry {
 impl Told {
     pub(crate) fn new(seed: Seed) -> Self {
         let sets = vec![[Entry::default(); WAYS]; SETS];
-        Self { seed, sets, pace: Bucket::new(LINES_S, LINES) }
+        Self { seed, last: None, sets, pace: Bucket::new(LINES_S, LINES) }
+    }
+
+    /// The same for whoever reaches it many times in a moment: that is looked up once.
+    pub(super) fn note_again(&mut self, now: Now, id: SessionId, who: &[u8], limit: Limit) -> bool {
+        let this = Some((id, limit, now.mono));
+        core::mem::replace(&mut self.last, this) != this && self.note(now, who, limit)
     }
 
     /// Is it to be told that they reached this bound? Then it is not, for a minute.
@@ -84,6 +93,22 @@ mod tests {
         assert!(told.note(at(1), b"b", Limit::queued_max));
         assert!(!told.note(at(59_999), b"a", Limit::queued_max));
         assert!(told.note(at(60_000), b"a", Limit::queued_max));
+    }
+
+    #[test]
+    fn whoever_reaches_it_many_times_is_told_of_as_often_as_who_reaches_it_once() {
+        let mut told = Told::new(Seed::with_seed(1));
+        let id = |index| SessionId { index, life: 0 };
+        let mut often = |ms, who: u32, limit| {
+            let name = who.to_be_bytes();
+            (0..10).filter(|_| told.note_again(at(ms), id(who), &name, limit)).count()
+        };
+        assert_eq!(often(0, 1, Limit::inflight_max), 1);
+        assert_eq!(often(0, 2, Limit::inflight_max), 1);
+        assert_eq!(often(0, 1, Limit::inflight_max), 0, "another came between");
+        assert_eq!(often(0, 1, Limit::queued_max), 1);
+        assert_eq!(often(1, 1, Limit::inflight_max), 0);
+        assert_eq!(often(60_000, 1, Limit::inflight_max), 1);
     }
 
     #[test]

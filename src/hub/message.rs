@@ -4,6 +4,8 @@
 //! topic as a value and the body in the form it arrived in. Absent on purpose: packet ids (they
 //! follow from a delivery's ordinal) and every wire format.
 
+use core::ops::Deref;
+use std::collections::VecDeque;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
@@ -11,6 +13,8 @@ use bytes::Bytes;
 use smallvec::SmallVec;
 
 use crate::base::id::RealmId;
+use crate::base::outbound::Outbound;
+use crate::base::time::Now;
 use crate::topic::Topic;
 
 /// What a publisher hands to the hub.
@@ -35,13 +39,101 @@ pub struct Publication {
     pub inbound: Option<u16>,
 }
 
+/// What a message says: a part of the buffer it was read into, or, when it must not keep that
+/// alive, a copy. A short copy lies in the message itself and needs no memory of its own.
+#[derive(Clone, Debug)]
+pub struct Body(Form);
+
+#[derive(Clone, Debug)]
+enum Form {
+    Shared(Bytes),
+    Short(u8, [u8; SHORT]),
+}
+
+/// The longest copy that lies in the message itself: with it a message takes three cache lines.
+const SHORT: usize = 78;
+
+impl Body {
+    /// A copy.
+    pub(crate) fn apart(bytes: &[u8]) -> Self {
+        let mut short = [0; SHORT];
+        Self(match short.get_mut(..bytes.len()) {
+            Some(place) => {
+                place.copy_from_slice(bytes);
+                Form::Short(bytes.len() as u8, short)
+            }
+            None => Form::Shared(Bytes::copy_from_slice(bytes)),
+        })
+    }
+
+    /// Say this from now on, and keep nothing else alive.
+    fn copy(&mut self, bytes: &[u8]) {
+        if let Form::Short(len, short) = &mut self.0
+            && let Some(place) = short.get_mut(..bytes.len())
+        {
+            place.copy_from_slice(bytes);
+            *len = bytes.len() as u8;
+        } else {
+            *self = Self::apart(bytes);
+        }
+    }
+
+    /// As a value that can be shared.
+    #[must_use]
+    pub fn to_bytes(&self) -> Bytes {
+        match &self.0 {
+            Form::Shared(bytes) => bytes.clone(),
+            Form::Short(..) => Bytes::copy_from_slice(self),
+        }
+    }
+
+    /// Append it to what is said.
+    #[inline]
+    pub fn put(&self, out: &mut Outbound) {
+        match &self.0 {
+            Form::Shared(bytes) => out.put_bytes(bytes),
+            Form::Short(..) => out.put_slice(self),
+        }
+    }
+}
+
+impl Default for Body {
+    fn default() -> Self {
+        Self(Form::Shared(Bytes::new()))
+    }
+}
+
+impl From<Bytes> for Body {
+    fn from(bytes: Bytes) -> Self {
+        Self(Form::Shared(bytes))
+    }
+}
+
+impl Deref for Body {
+    type Target = [u8];
+
+    fn deref(&self) -> &[u8] {
+        match &self.0 {
+            Form::Shared(bytes) => bytes,
+            Form::Short(len, short) => short.get(..usize::from(*len)).unwrap_or_default(),
+        }
+    }
+}
+
+impl Publication {
+    /// What it weighs on the memory budget.
+    pub(crate) fn weight(&self) -> usize {
+        self.body.len() + self.props.len() + self.topic.text().len() + 64
+    }
+}
+
 /// A message on its way: shared by every outbox that owes it.
 #[derive(Debug)]
 pub struct Message {
     /// Where to.
     pub topic: Topic,
     /// The body, as it arrived.
-    pub body: Bytes,
+    pub body: Body,
     /// Properties, opaque to the hub.
     pub props: Bytes,
     /// As published.
@@ -67,6 +159,28 @@ impl Message {
     #[must_use]
     pub fn weight(&self) -> usize {
         self.body.len() + self.props.len() + self.topic.text().len()
+    }
+
+    /// Say what `p` says. `apart`: it will outlive the turn, so it must not keep a read buffer
+    /// alive; else it is not copied but taken out of `p`.
+    #[inline]
+    fn become_like(&mut self, now: Now, p: &mut Publication, apart: bool) {
+        if apart {
+            self.topic = p.topic.detached();
+            self.body.copy(&p.body);
+        } else {
+            core::mem::swap(&mut self.topic, &mut p.topic);
+            self.body = Body::from(core::mem::take(&mut p.body));
+        }
+        if !p.props.is_empty() {
+            self.props = if apart {
+                Bytes::copy_from_slice(&p.props)
+            } else {
+                core::mem::take(&mut p.props)
+            };
+        }
+        (self.qos, self.expires) = (p.qos, p.expires);
+        (self.born, self.came) = (now.wall, now.mono);
     }
 }
 
@@ -161,6 +275,9 @@ pub struct Charge {
 impl Charge {
     /// Take up `bytes` instead of what it took up.
     pub(crate) fn set(&mut self, bytes: usize) {
+        if bytes == self.bytes {
+            return;
+        }
         for used in core::iter::once(&self.meter.used).chain(&self.meter.whole) {
             used.fetch_add(bytes.wrapping_sub(self.bytes), Ordering::Relaxed);
         }
@@ -181,9 +298,14 @@ impl Drop for Charge {
 
 /// Messages that are over. The next ones are made in their place, so that a message mostly needs no
 /// memory of its own but the buffer it was read into. What no turn needs is given back bit by bit.
+/// A spare goes on weighing what its message did, and what all of them weigh is known here: the
+/// next one mostly weighs as much, and nothing need be counted.
 #[derive(Debug, Default)]
 pub(crate) struct Spares {
-    all: Vec<Arc<Message>>,
+    /// First made, first used: who is owed many then finds them side by side, as they were made.
+    all: VecDeque<Arc<Message>>,
+    /// What they weigh on the meter.
+    weight: usize,
     /// The fewest that were left in this turn.
     least: usize,
     /// What a spare is about whose own topic would keep a read buffer alive.
@@ -196,50 +318,79 @@ const SPARES: usize = 8_192;
 const SPARE_TEXT: usize = 64;
 
 impl Spares {
-    /// A message; its weight counts on `meter`, on which that of every spare did.
-    pub(crate) fn make(&mut self, meter: &Meter, bytes: usize, like: Like) -> Arc<Message> {
-        let Like { topic, body, props, qos, born, came, expires } = like;
-        let spare = self.all.pop();
+    /// A message like `p`; its weight counts on `meter`, on which that of every spare did. With
+    /// `apart` it keeps no read buffer alive; else what `p` says is taken out of it.
+    pub(crate) fn make(
+        &mut self,
+        now: Now,
+        meter: &Meter,
+        p: &mut Publication,
+        apart: bool,
+    ) -> Arc<Message> {
+        let spare = self.all.pop_front();
         self.least = self.least.min(self.all.len());
-        if let Some(mut spare) = spare
-            && let Some(m) = Arc::get_mut(&mut spare)
-        {
-            (m.topic, m.body, m.props, m.qos) = (topic, body, props, qos);
-            (m.born, m.came, m.expires) = (born, came, expires);
-            m.charge.set(bytes);
-            return spare;
+        if let Some(mut spare) = spare {
+            self.weight -= spare.charge.bytes();
+            if let Some(m) = Arc::get_mut(&mut spare) {
+                m.charge.set(p.weight());
+                m.become_like(now, p, apart);
+                return spare;
+            }
         }
-        let charge = meter.charge(bytes);
-        Arc::new(Message { topic, body, props, qos, born, came, expires, charge })
+        let charge = meter.charge(p.weight());
+        let mut m = Message {
+            topic: p.topic.clone(),
+            body: Body::default(),
+            props: Bytes::new(),
+            qos: 0,
+            born: 0,
+            came: 0,
+            expires: 0,
+            charge,
+        };
+        m.become_like(now, p, apart);
+        Arc::new(m)
     }
 
     /// Somebody is done with it. If nobody else holds it, it is over.
     pub(crate) fn take_back(&mut self, mut message: Arc<Message>) {
-        if self.all.len() >= SPARES {
+        if self.all.len() >= SPARES || Arc::strong_count(&message) > 1 {
             return;
         }
         if let Some(m) = Arc::get_mut(&mut message)
             && m.charge.meter.whole.is_none()
             && m.topic.text().len() <= SPARE_TEXT
         {
-            (m.body, m.props) = (Bytes::new(), Bytes::new());
+            if matches!(m.body.0, Form::Shared(_)) {
+                m.body = Body::default();
+            }
+            if !m.props.is_empty() {
+                m.props = Bytes::new();
+            }
             if !m.topic.is_own() {
                 let nothing = || Topic::split(Bytes::new(), b'/');
                 m.topic = self.nothing.get_or_insert_with(nothing).clone();
             }
-            m.charge.set(0);
-            self.all.push(message);
+            self.weight += m.charge.bytes();
+            self.all.push_back(message);
         }
     }
 
     /// A turn is over: of those it did not need, some are not needed.
     pub(crate) fn on_turn_over(&mut self) {
-        let unneeded = self.least.div_ceil(64);
-        self.all.truncate(self.all.len() - unneeded);
+        let needed = self.all.len() - self.least.div_ceil(64);
+        for unneeded in self.all.drain(needed..) {
+            self.weight -= unneeded.charge.bytes();
+        }
         self.least = self.all.len();
         if self.all.is_empty() {
-            self.all = Vec::new();
+            self.all = VecDeque::new();
         }
+    }
+
+    /// What they weigh on the meter, though nobody is owed them.
+    pub(crate) fn weight(&self) -> usize {
+        self.weight
     }
 
     /// How many there are.
@@ -247,17 +398,6 @@ impl Spares {
     pub(crate) fn len(&self) -> usize {
         self.all.len()
     }
-}
-
-/// What a message is made of.
-pub(crate) struct Like {
-    pub(crate) topic: Topic,
-    pub(crate) body: Bytes,
-    pub(crate) props: Bytes,
-    pub(crate) qos: u8,
-    pub(crate) born: u64,
-    pub(crate) came: u64,
-    pub(crate) expires: u64,
 }
 
 /// What an acknowledgement of a publish waits for.
@@ -275,10 +415,21 @@ pub enum Durability {
 mod tests {
     use super::*;
 
-    fn like(text: &str, body: &Bytes) -> Like {
+    const NOW: Now = Now { mono: 2, wall: 1 };
+
+    fn publication(text: &str, body: &Bytes) -> Publication {
         let topic = Topic::split(Bytes::copy_from_slice(text.as_bytes()), b'/');
-        let (body, props) = (body.clone(), Bytes::new());
-        Like { topic, body, props, qos: 1, born: 1, came: 2, expires: 3 }
+        let (realm, body, props) = (RealmId(0), body.clone(), Bytes::new());
+        Publication { realm, topic, body, props, qos: 1, retain: false, expires: 3, inbound: None }
+    }
+
+    fn make(spares: &mut Spares, meter: &Meter, text: &str, body: &Bytes) -> Arc<Message> {
+        spares.make(NOW, meter, &mut publication(text, body), false)
+    }
+
+    /// What the meter knows of, besides spares.
+    fn used(spares: &Spares, meter: &Meter) -> usize {
+        meter.used() - spares.weight()
     }
 
     #[test]
@@ -287,28 +438,72 @@ mod tests {
         let body = Bytes::from(vec![b'a'; 100]);
         // As it is read: topic and body lie in one buffer.
         let topic = Topic::split(body.slice(..3), b'/');
-        let first = spares.make(&meter, 10, Like { topic, ..like("", &body) });
+        let mut p = Publication { topic, ..publication("", &body) };
+        let first = spares.make(NOW, &meter, &mut p, false);
+        drop(p);
         let at = Arc::as_ptr(&first);
         let other = Arc::clone(&first);
         spares.take_back(first);
-        assert_eq!((spares.len(), meter.used()), (0, 10), "somebody holds it");
+        assert_eq!((spares.len(), used(&spares, &meter)), (0, 167), "somebody holds it");
         spares.take_back(other);
-        assert_eq!((spares.len(), meter.used()), (1, 0));
+        assert_eq!((spares.len(), used(&spares, &meter)), (1, 0));
         assert!(body.is_unique(), "a spare holds no buffer");
-        let second = spares.make(&meter, 30, like("c", &body));
-        assert_eq!((Arc::as_ptr(&second), spares.len(), meter.used()), (at, 0, 30));
-        assert_eq!((second.topic.text(), &second.body), (&Bytes::from_static(b"c"), &body));
+        let short = body.slice(..10);
+        let second = make(&mut spares, &meter, "c", &short);
+        assert_eq!((Arc::as_ptr(&second), spares.len()), (at, 0));
+        assert_eq!((used(&spares, &meter), meter.used()), (75, 75));
+        assert_eq!(
+            (second.topic.text(), &second.body[..]),
+            (&Bytes::from_static(b"c"), &short[..])
+        );
         assert_eq!((second.qos, second.born, second.came, second.expires), (1, 1, 2, 3));
         drop(second);
         assert_eq!(meter.used(), 0);
     }
 
     #[test]
+    fn what_is_taken_is_taken_out_and_what_is_copied_stays() {
+        let (mut spares, meter) = (Spares::default(), Meter::default());
+        for len in [0, 1, SHORT - 1, SHORT, SHORT + 1, 3 * SHORT] {
+            // Twice: a new one, and one in place of another.
+            for _ in 0..2 {
+                let (body, props) = (Bytes::from(vec![b'b'; len]), Bytes::from(vec![b'p'; 9]));
+                for apart in [true, false] {
+                    let props = props.clone();
+                    let mut p = Publication { props, ..publication("a", &body) };
+                    let message = spares.make(NOW, &meter, &mut p, apart);
+                    let said = (&message.body[..], message.body.to_bytes(), &message.props[..]);
+                    assert_eq!(said, (&body[..], body.clone(), &b"ppppppppp"[..]));
+                    assert_eq!(message.topic.text(), &b"a"[..]);
+                    let left = if apart { (len, 9) } else { (0, 0) };
+                    assert_eq!((p.body.len(), p.props.len()), left);
+                    drop(p);
+                    assert!(!apart || len == 0 || body.is_unique(), "a copy of {len}");
+                    let mut out = Outbound::default();
+                    message.body.put(&mut out);
+                    assert_eq!(out.to_vec(), body);
+                    spares.take_back(message);
+                }
+                assert!((len == 0 || body.is_unique()) && props.is_unique());
+            }
+        }
+        assert_eq!((spares.len(), used(&spares, &meter)), (1, 0));
+        let plain = make(&mut spares, &meter, "a", &Bytes::new());
+        assert!(plain.props.is_empty() && plain.body.is_empty(), "nothing of another is left");
+    }
+
+    #[test]
+    fn a_message_takes_three_cache_lines() {
+        let counts = 2 * size_of::<usize>();
+        assert_eq!(size_of::<Message>() + counts, 192);
+    }
+
+    #[test]
     fn what_weighs_on_another_meter_or_is_long_is_no_spare() {
         let (mut spares, meter) = (Spares::default(), Meter::default());
-        let stored = spares.make(&meter.part(), 10, like("a", &Bytes::new()));
+        let stored = make(&mut spares, &meter.part(), "a", &Bytes::new());
         spares.take_back(stored);
-        let long = spares.make(&meter, 10, like(&"a".repeat(SPARE_TEXT + 1), &Bytes::new()));
+        let long = make(&mut spares, &meter, &"a".repeat(SPARE_TEXT + 1), &Bytes::new());
         spares.take_back(long);
         assert_eq!((spares.len(), meter.used()), (0, 0));
     }
@@ -317,8 +512,7 @@ mod tests {
     fn spares_that_no_turn_needs_are_given_back() {
         let (mut spares, meter) = (Spares::default(), Meter::default());
         let turn = |spares: &mut Spares, n: usize| {
-            let all: Vec<_> =
-                (0..n).map(|_| spares.make(&meter, 1, like("a", &Bytes::new()))).collect();
+            let all: Vec<_> = (0..n).map(|_| make(spares, &meter, "a", &Bytes::new())).collect();
             spares.on_turn_over();
             all.into_iter().for_each(|message| spares.take_back(message));
         };
@@ -330,7 +524,8 @@ mod tests {
             turn(&mut spares, 1);
         }
         assert!(spares.len() <= 2, "{}", spares.len());
+        assert_eq!(used(&spares, &meter), 0);
         turn(&mut spares, 2 * SPARES);
-        assert_eq!(spares.len(), SPARES);
+        assert_eq!((spares.len(), used(&spares, &meter)), (SPARES, 0));
     }
 }

@@ -339,7 +339,7 @@ impl Hub {
     /// Bytes of messages held in memory.
     #[must_use]
     pub fn memory_used(&self) -> usize {
-        self.meter.used()
+        self.meter.used().saturating_sub(self.spares.weight())
     }
 
     /// Of those, bytes that nobody is bound to take soon: kept values, and items of queues.
@@ -374,7 +374,7 @@ impl Hub {
     /// Must publishers wait until readers have caught up?
     #[must_use]
     pub fn memory_is_short(&self) -> bool {
-        self.meter.used() > self.mark(self.limits.memory_high_percent)
+        self.memory_used() > self.mark(self.limits.memory_high_percent)
     }
 
     /// A watermark of the memory, in bytes.
@@ -426,8 +426,12 @@ impl Hub {
     /// What one session may hold in memory. When memory runs out, those who lag are cut short
     /// first: what is durable stays on disk, the rest is dropped, and publishers need not wait.
     pub(crate) fn session_room(&self) -> Room {
-        let used = self.meter.used();
+        let used = self.memory_used();
         let (low, high) = (self.limits.memory_low_percent, self.limits.memory_high_percent);
+        if used <= self.mark(low.min(high)) {
+            let Limits { outbox_len_max: len, outbox_bytes_max: bytes, .. } = self.limits;
+            return Room { len, bytes };
+        }
         let bytes = match self.limits.outbox_bytes_max {
             // The last stretch below the bound is for those who hold nothing yet.
             _ if used > self.mark(low.midpoint(high)) => 0,

@@ -196,12 +196,24 @@ impl Outbox {
     /// Owe a delivery. With `lsn`, the journal has it; `ord` was taken from [`Self::peek_ordinal`].
     pub fn push(
         &mut self,
-        mut delivery: Delivery,
+        delivery: Delivery,
         lsn: Option<Lsn>,
         attached: bool,
         room: Room,
     ) -> Pushed {
-        let room = self.fits(delivery.message.weight(), attached, room);
+        let fits = self.fits(delivery.message.weight(), attached, room);
+        self.owe(delivery, lsn, attached, fits)
+    }
+
+    /// The same when it was asked already whether a reference [fits](Self::fits).
+    #[inline]
+    pub(crate) fn owe(
+        &mut self,
+        mut delivery: Delivery,
+        lsn: Option<Lsn>,
+        attached: bool,
+        room: bool,
+    ) -> Pushed {
         if delivery.qos == 0 {
             if !room || !attached {
                 return Pushed::Dropped;
@@ -251,6 +263,7 @@ impl Outbox {
     /// A reference of this weight may be held. Whoever is connected and holds nothing may hold
     /// one, however large: it is not the one that lags.
     #[must_use]
+    #[inline]
     pub fn fits(&self, weight: usize, attached: bool, room: Room) -> bool {
         let nothing = self.live_bytes == 0 && attached;
         self.live.len() < room.len && (nothing || self.live_bytes + weight <= room.bytes)
@@ -268,6 +281,7 @@ impl Outbox {
         ord
     }
 
+    #[inline]
     fn keep(&mut self, delivery: Delivery) {
         self.live_bytes += delivery.message.weight();
         self.live.push_back(delivery);
@@ -507,6 +521,14 @@ impl Outbox {
         Some((ord, self.land(ord)?))
     }
 
+    /// The same for a delivery of QoS 1, and nothing for any other.
+    pub fn settle_plain(&mut self, id: u16) -> Option<(u64, Option<Delivery>)> {
+        let ord = self.ord_of(id)?;
+        let at = self.flight_of(ord)?;
+        self.flights.get(at).filter(|f| f.qos == 1)?;
+        Some((ord, self.land_at(at)?))
+    }
+
     /// Where this ordinal flies. Readers acknowledge in order, so it is nearly always the first.
     fn flight_of(&self, ord: u64) -> Option<usize> {
         match self.flights.front() {
@@ -549,7 +571,10 @@ impl Outbox {
     }
 
     fn land(&mut self, ord: u64) -> Option<Option<Delivery>> {
-        let at = self.flight_of(ord)?;
+        self.land_at(self.flight_of(ord)?)
+    }
+
+    fn land_at(&mut self, at: usize) -> Option<Option<Delivery>> {
         let flight = self.flights.get_mut(at).filter(|f| !f.settled)?;
         flight.settled = true;
         self.aloft -= 1;

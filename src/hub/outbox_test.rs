@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 
-use super::message::{Delivery, Message, Meter, SubIds, id_of};
+use super::message::{Body, Delivery, Message, Meter, SubIds, id_of};
 use super::outbox::{Next, Outbox, Pushed, Room, SPAN_MAX};
 use crate::topic::{Dialect, Star};
 
@@ -12,7 +12,7 @@ const ROOM: Room = Room { len: 20_000, bytes: 1 << 20 };
 
 fn delivery() -> Delivery {
     let topic = Star { levels_max: 4 }.topic(&Bytes::from_static(b"a")).expect("a topic");
-    let (body, props) = (Bytes::new(), Bytes::new());
+    let (body, props) = (Body::default(), Bytes::new());
     let charge = Meter::default().charge(1);
     let (qos, born, came, expires) = (1, 0, 0, 0);
     let message = Arc::new(Message { topic, body, props, qos, born, came, expires, charge });

@@ -318,7 +318,7 @@ impl Hub {
         let p = Publication {
             realm,
             topic: topic.unwrap_or_else(|| m.topic.clone()),
-            body: m.body.clone(),
+            body: m.body.to_bytes(),
             props: m.props.clone(),
             qos: 1,
             retain: false,

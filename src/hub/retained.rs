@@ -210,7 +210,7 @@ impl Hub {
         let Some(s) = self.sessions.get(id) else { return };
         let Some(r) = self.realms.get(usize::from(realm.0)) else { return };
         let checks = self.policy.checks_receive();
-        let (policy, spares, meter) = (&mut self.policy, &mut self.spares, &self.meter);
+        let (policy, meter) = (&mut self.policy, &self.meter);
         let mut at: Vec<(Lsn, u32)> = Vec::new();
         let mut bytes = 0;
         let bytes_max = self.limits.fetch_bytes_max as u64;
@@ -223,8 +223,7 @@ impl Hub {
                 match (&kept.value, kept.lsn) {
                     _ if kept.is_expired(now.wall) => {}
                     (Some(value), _) => {
-                        let made = value.message(topic, kept.expires, (&mut *spares, meter));
-                        pending.push_back(made);
+                        pending.push_back(value.message(topic, kept.expires, meter));
                     }
                     (None, Some(lsn)) => {
                         at.push((lsn, kept.len));

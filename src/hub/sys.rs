@@ -150,7 +150,7 @@ impl Hub {
             p.realm = RealmId(realm);
             self.find_readers(None, &p);
             self.keep_value(now, &p, None);
-            self.owe_all(now, &p, &[]);
+            self.owe_all(now, &mut p.clone(), &[]);
         }
     }
 

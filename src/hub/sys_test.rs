@@ -26,7 +26,7 @@ fn outside(connected: usize) -> Outside {
 fn heard(b: &mut Bench, reader: SessionId) -> BTreeMap<String, String> {
     let text = |bytes: &Bytes| String::from_utf8_lossy(bytes).into_owned();
     let all = b.take_and_settle(reader);
-    all.iter().map(|d| (text(d.message.topic.text()), text(&d.message.body))).collect()
+    all.iter().map(|d| (text(d.message.topic.text()), text(&d.message.body.to_bytes()))).collect()
 }
 
 #[test]

@@ -291,7 +291,7 @@ impl Watch {
     }
 
     /// A payload came with the last publication that was seen.
-    pub fn payload(&mut self, topic: &Topic, payload: &Bytes) {
+    pub fn payload(&mut self, topic: &Topic, payload: &[u8]) {
         for trace in &mut self.traces {
             let last = trace.lines.back_mut();
             if let Some(last) = last.filter(|l| l.what == "published" && l.topic == topic.text()) {
@@ -443,7 +443,7 @@ fn name_of(who: &Principal) -> &Bytes {
 }
 
 /// The beginning of a payload, apart from the buffer it came in.
-fn shown(payload: &Bytes) -> Bytes {
+fn shown(payload: &[u8]) -> Bytes {
     Bytes::copy_from_slice(payload.get(..SHOWN).unwrap_or(payload))
 }
 

@@ -34,6 +34,7 @@ pub(super) struct Arrived {
 impl Arrived {
     /// Read the packet in `frame`, whose first byte was judged and whose body begins at `at`.
     /// `known`: the text is a good topic, which was found out before.
+    #[inline]
     pub(super) fn read(
         frame: Bytes,
         at: usize,

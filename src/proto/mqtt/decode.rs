@@ -25,6 +25,8 @@ use super::props::{Place, Props, is_wild, short, take_text};
 pub(super) enum Taken {
     /// The most frequent one, as it lies there.
     Publish(Arrived),
+    /// The acknowledgement of a delivery, which says nothing but its number.
+    PubAck(u16),
     /// Any other.
     Packet(Packet),
 }
@@ -40,12 +42,14 @@ pub fn next(
     let taken = take(input, version, from, max, |_| false)?;
     Ok(taken.map(|taken| match taken {
         Taken::Publish(publish) => Packet::Publish(publish.into_publish()),
+        Taken::PubAck(id) => Packet::PubAck(Ack::plain(id)),
         Taken::Packet(packet) => packet,
     }))
 }
 
 /// The same, leaving a PUBLISH where it lies. `known` is asked about its text: is it that of a
 /// topic which was found to be a good one before?
+#[inline]
 pub(super) fn take(
     input: &mut BytesMut,
     version: Option<Version>,
@@ -69,7 +73,7 @@ pub(super) fn take(
         input.advance(whole);
         return match u16::from_be_bytes([high, low]) {
             0 => fault(FaultKind::MqttPacketId),
-            id => Ok(Some(Taken::Packet(Packet::PubAck(Ack::plain(id))))),
+            id => Ok(Some(Taken::PubAck(id))),
         };
     }
     let mut packet = input.split_to(whole).freeze();

@@ -39,6 +39,7 @@ impl Online {
     }
 
     /// Say the next thing that is owed; false when nothing can be said now.
+    #[inline]
     pub(super) fn deliver(
         &mut self,
         now: Now,
@@ -54,6 +55,7 @@ impl Online {
         true
     }
 
+    #[inline]
     fn put_delivery(
         &mut self,
         now: Now,
@@ -68,10 +70,10 @@ impl Online {
         let Some(text) = text_of(&m.topic, &mut spelled, hub) else { return Err(Loss::Spelling) };
         let id = if d.qos > 0 { id_of(d.ord) } else { 0 };
         let mut named = SubIds::new();
-        if version == Version::V5 {
+        if version == Version::V5 && !d.subs.is_empty() {
             named.extend(d.subs.iter().copied().filter(|id| id & SHARE == 0));
         }
-        let spoken = self.ours.look(text);
+        let mut spoken = self.ours.look(text);
         let mut put = |spoken: Spoken| {
             let head = PublishHead {
                 version,
@@ -93,16 +95,17 @@ impl Online {
                 false => Ok(false),
             }
         };
-        let mut said = put(spoken).map_err(|_| Loss::Spelling)?;
-        match spoken {
-            Spoken::New(number) if said => self.ours.learn(number, text),
-            Spoken::New(_) => said = put(Spoken::Plain).map_err(|_| Loss::Spelling)?,
-            Spoken::Plain | Spoken::Known(_) => {}
+        while !put(spoken).map_err(|_| Loss::Spelling)? {
+            // A new number takes a few bytes, which may be the few too many.
+            match spoken {
+                Spoken::New(_) => spoken = Spoken::Plain,
+                Spoken::Plain | Spoken::Known(_) => return Err(Loss::Large),
+            }
         }
-        if !said {
-            return Err(Loss::Large);
+        if let Spoken::New(number) = spoken {
+            self.ours.learn(number, text);
         }
-        out.put_bytes(&m.body);
+        m.body.put(out);
         Ok(())
     }
 

@@ -19,7 +19,7 @@ use crate::proto::replies::Replies;
 use super::encode::{encode, encode_vec};
 use super::fault;
 use super::fault::reason as code;
-use super::packet::{Ack, Codes, ConnAck, Packet, Reason, Version};
+use super::packet::{self, Ack, Codes, ConnAck, Packet, Reason, Version};
 use super::props::{Prop, Props};
 
 /// Which step of a ladder an acknowledgement is.
@@ -29,6 +29,18 @@ pub(super) enum Step {
     Rec,
     Rel,
     Comp,
+}
+
+impl Step {
+    /// The first byte of its packet.
+    fn first(self) -> u8 {
+        match self {
+            Self::Ack => packet::code::PUBACK << 4,
+            Self::Rec => packet::code::PUBREC << 4,
+            Self::Rel => packet::code::PUBREL << 4 | 2,
+            Self::Comp => packet::code::PUBCOMP << 4,
+        }
+    }
 }
 
 /// Something to be said once its turn has come.
@@ -148,6 +160,11 @@ impl Line {
             Reply::Ack(step, id, reason, why) => {
                 if step == Step::Ack || step == Step::Comp || reason >= 0x80 {
                     self.owing = self.owing.saturating_sub(1);
+                }
+                if reason == 0 && self.packet_max >= 4 {
+                    // In all versions the same, and what is said most often.
+                    let [high, low] = id.to_be_bytes();
+                    return out.put_slice(&[step.first(), 2, high, low]);
                 }
                 ack_packet(step, id, reason, self.reason(why.map(FaultKind::text)))
             }

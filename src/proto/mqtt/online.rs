@@ -80,7 +80,7 @@ impl Online {
     ) -> Result<(), Fault> {
         match packet {
             Packet::PubAck(ack) => {
-                ignored_unless(ctx.hub.puback(self.session, ack.id), ctx);
+                self.on_puback(ack.id, ctx);
                 Ok(())
             }
             Packet::PubRec(ack) => self.on_pubrec(ack, line, ctx),
@@ -127,6 +127,7 @@ impl Online {
     }
 
     /// `known`: its topic, when it was read before.
+    #[inline]
     pub(super) fn on_publish(
         &mut self,
         p: Arrived,
@@ -180,16 +181,16 @@ impl Online {
     fn publish(
         &self,
         slip: Slip,
-        publication: Publication,
+        mut publication: Publication,
         line: &mut Line,
         ctx: &mut Ctx<'_>,
     ) -> Result<(), Fault> {
-        let level = ctx.listener.level;
-        let mut sent = ctx.hub.publish(ctx.now, Some(self.session), level, &publication);
+        let (from, level) = ((self.session, &*self.who), ctx.listener.level);
+        let mut sent = ctx.hub.accept(ctx.now, from, level, &mut publication);
         if slip.qos == 0 && sent == Err(Held::Failed) {
             // Nothing was promised, so a sick disk need not stop it.
             let volatile = Durability::Memory;
-            sent = ctx.hub.publish(ctx.now, Some(self.session), volatile, &publication);
+            sent = ctx.hub.accept(ctx.now, from, volatile, &mut publication);
         }
         let receipt = match sent {
             Ok(receipt) => receipt,
@@ -204,15 +205,6 @@ impl Online {
             _ => line.ack(receipt.after, Step::Rec, slip.id, reason),
         }
         line.owing += u32::from(slip.qos > 0);
-        let event = Event::Published {
-            who: &self.who,
-            topic: &publication.topic,
-            len: publication.body.len(),
-            qos: slip.qos,
-            retain: publication.retain,
-        };
-        ctx.hub.observer.see(ctx.now, &event);
-        ctx.hub.observer.payload(&publication.topic, &publication.body);
         Ok(())
     }
 
@@ -292,6 +284,11 @@ impl Online {
             self.theirs.learn(alias, ctx.hub.limits.alias_max, &topic)?;
         }
         Ok(topic)
+    }
+
+    /// A delivery of QoS 1 has arrived.
+    pub(super) fn on_puback(&self, id: u16, ctx: &mut Ctx<'_>) {
+        ignored_unless(ctx.hub.puback(self.session, id), ctx);
     }
 
     /// A delivery of QoS 2 has arrived, or is refused (mqtt5 4.3.3-9: then its id is free).

@@ -27,7 +27,7 @@ use super::dialect::{SEP, Spelling};
 use super::line::Line;
 use super::online::Online;
 use super::pace::Pace;
-use super::packet::{Connect, Packet, Sender, Version};
+use super::packet::{Ack, Connect, Packet, Sender, Version};
 
 /// A password check is waited for this long; then the stranger is let go.
 const VERDICT_MS: u64 = 60_000;
@@ -126,9 +126,14 @@ impl Peer {
             (State::Online(online), Taken::Publish(publish)) => {
                 online.on_publish(publish, topic, &mut self.line, ctx)
             }
+            (State::Online(online), Taken::PubAck(id)) => {
+                online.on_puback(id, ctx);
+                Ok(())
+            }
             (_, Taken::Publish(publish)) => {
                 self.on_packet(Packet::Publish(publish.into_publish()), ctx)
             }
+            (_, Taken::PubAck(id)) => self.on_packet(Packet::PubAck(Ack::plain(id)), ctx),
             (_, Taken::Packet(packet)) => self.on_packet(packet, ctx),
         }
     }

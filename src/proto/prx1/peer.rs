@@ -295,7 +295,7 @@ impl Peer {
             ctx.hub.stats.count(Counter::Swallowed);
             return Ok(());
         }
-        let publication = Publication {
+        let mut publication = Publication {
             realm: ctx.listener.realm,
             topic,
             body: core::mem::take(&mut p.payload),
@@ -306,10 +306,11 @@ impl Peer {
             inbound: None,
         };
         let level = ctx.listener.level;
-        let mut sent = ctx.hub.publish(ctx.now, Some(session), level, &publication);
+        let from = (session, who);
+        let mut sent = ctx.hub.accept(ctx.now, from, level, &mut publication);
         if qos == 0 && sent == Err(Held::Failed) {
             // Nothing was promised, so a sick disk need not stop it.
-            sent = ctx.hub.publish(ctx.now, Some(session), Durability::Memory, &publication);
+            sent = ctx.hub.accept(ctx.now, from, Durability::Memory, &mut publication);
         }
         match sent {
             Ok(receipt) => {
@@ -317,15 +318,6 @@ impl Peer {
                     self.acked.insert(p.id);
                     self.replies.push(receipt.after, Reply::PubAck(p.id));
                 }
-                let event = Event::Published {
-                    who,
-                    topic: &publication.topic,
-                    len: publication.body.len(),
-                    qos,
-                    retain: p.retain,
-                };
-                ctx.hub.observer.see(ctx.now, &event);
-                ctx.hub.observer.payload(&publication.topic, &publication.body);
                 Ok(())
             }
             Err(why) => {
@@ -533,7 +525,7 @@ impl Peer {
         if head.is_err() {
             return Self::cannot_say(now, d, online, hub);
         }
-        out.put_bytes(&m.body);
+        m.body.put(out);
     }
 
     /// A topic or body this protocol has no form for is invisible to it: counted, and settled so
