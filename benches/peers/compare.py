@@ -627,6 +627,11 @@ def report(args, known, absent, parts, run, loads):
                        f"{'met' if met else '**not met**'} |")
         missed = sum(not met for *_, met in rows)
         out.append(f"\n{len(rows) - missed} of {len(rows)} met.\n")
+    limits = os.path.join(HERE, "limits.md")
+    if os.path.exists(limits):
+        out.append("## What limits it\n")
+        with open(limits, encoding="utf-8") as words:
+            out.append(words.read().strip() + "\n")
     out.append("## Commands\n")
     out.append("```sh")
     out += list(dict.fromkeys(run.commands))
