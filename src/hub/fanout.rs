@@ -433,7 +433,7 @@ impl Hub {
             realm.retained.remove(&p.topic)
         } else {
             let inline = spot.is_none() || p.body.len() <= inline_max;
-            let value = inline.then(|| Inline::new(message_of(now, p, &self.stored, true)));
+            let value = inline.then(|| Inline::of(now, p, &self.stored));
             let (lsn, len) = (spot.map(|s| s.lsn), spot.map_or(0, |s| s.len));
             let bytes = spot.map_or(p.body.len() as u32, |s| s.len);
             realm.kept_bytes += u64::from(bytes);

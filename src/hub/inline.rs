@@ -8,9 +8,11 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 
+use crate::base::time::Now;
 use crate::topic::Topic;
 
-use super::message::{Body, Message, Meter};
+use super::fanout::message_of;
+use super::message::{Body, Message, Meter, Publication};
 
 /// Larger ones are shared, not copied.
 const SMALL: usize = 2_048;
@@ -27,15 +29,26 @@ pub enum Inline {
 }
 
 impl Inline {
+    /// What a publication says; it shares no buffer with that.
+    pub(crate) fn of(now: Now, p: &Publication, meter: &Meter) -> Self {
+        if p.props.len() + p.body.len() > SMALL {
+            return Self::Large(Arc::new(message_of(now, p, meter, true)));
+        }
+        Self::small(p.qos, now.wall, &p.props, &p.body)
+    }
+
     /// Of a message that shares no buffer with others if it is large.
     pub(crate) fn new(message: Message) -> Self {
-        let (props, body) = (&message.props, &message.body);
-        if props.len() + body.len() > SMALL {
+        if message.props.len() + message.body.len() > SMALL {
             return Self::Large(Arc::new(message));
         }
+        Self::small(message.qos, message.born, &message.props, &message.body)
+    }
+
+    fn small(qos: u8, born: u64, props: &[u8], body: &[u8]) -> Self {
         let mut all = Vec::with_capacity(HEAD + props.len() + body.len());
-        all.push(message.qos);
-        all.extend_from_slice(&message.born.to_le_bytes());
+        all.push(qos);
+        all.extend_from_slice(&born.to_le_bytes());
         all.extend_from_slice(&(props.len() as u16).to_le_bytes());
         all.extend_from_slice(props);
         all.extend_from_slice(body);
