@@ -592,17 +592,10 @@ impl Engine {
         }
     }
 
-    /// Only one that speaks HTTP has questions; looking for one costs every other something.
-    fn may_ask(&self, conn: ConnId) -> bool {
-        self.conns.get(conn).is_some_and(|c| matches!(c.peer, Peer::Http(_)))
-    }
-
     /// After anything happened to a connection: arm its deadline if it moved earlier, put it
     /// among those with something to say, and collect whom the hub wants heard.
     fn settle(&mut self, now: Now, conn: ConnId) {
-        if self.may_ask(conn) {
-            self.consult(now, conn);
-        }
+        self.consult(now, conn);
         let limits = &self.hub.limits;
         if let Some(c) = self.conns.get_mut(conn) {
             let at = c.deadline(limits.packet_ms_max, limits.stuck_ms_max);
@@ -696,9 +689,7 @@ impl Engine {
     /// over anew may not, because it is nobody's haste.
     pub fn poll_transmit(&mut self, now: Now, conn: ConnId, out: &mut Outbound) -> bool {
         let budget = self.hub.limits.write_bytes_turn;
-        if self.may_ask(conn) {
-            self.consult(now, conn);
-        }
+        self.consult(now, conn);
         let Some(c) = self.conns.get_mut(conn) else { return false };
         let before = out.len();
         let more = match c.link {

@@ -29,8 +29,16 @@ use super::Engine;
 const LINES: usize = 128;
 
 impl Engine {
-    /// If this connection is an administrator's and has a question, answer it.
+    /// If this connection is an administrator's and has a question, answer it. Hardly any is, and
+    /// all are asked.
+    #[inline]
     pub(super) fn consult(&mut self, now: Now, conn: ConnId) {
+        if self.conns.get(conn).is_some_and(|c| matches!(c.peer, Peer::Http(_))) {
+            self.hear_out(now, conn);
+        }
+    }
+
+    fn hear_out(&mut self, now: Now, conn: ConnId) {
         let Some(c) = self.conns.get_mut(conn).filter(|c| c.doom.is_none()) else { return };
         let Peer::Http(peer) = &mut c.peer else { return };
         let Some(question) = peer.poll_question() else { return };
