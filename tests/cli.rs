@@ -720,7 +720,7 @@ fn relay(tenth: Lie) -> u16 {
 fn a_broker_that_breaks_a_promise_gets_no_figure() {
     let lies: [(Lie, i32, &str); 4] = [
         (<[u8]>::to_vec, 0, ""),
-        (|_| Vec::new(), 1, "1 of 100 deliveries never came"),
+        (|_| Vec::new(), 1, "deliveries never came"),
         (|it| [it, it].concat(), 1, "1 came out of order or twice"),
         (|_| vec![0x30, 4, 0, 1, b'a', 0], 1, "a message that this run did not send"),
     ];
