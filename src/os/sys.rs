@@ -10,8 +10,12 @@ use std::io;
 use std::mem::MaybeUninit;
 use std::os::fd::{AsRawFd, BorrowedFd, FromRawFd, OwnedFd};
 use std::os::unix::ffi::OsStrExt;
+#[cfg(target_os = "linux")]
+use std::os::unix::thread::JoinHandleExt;
 use std::path::Path;
 use std::sync::atomic::{AtomicBool, Ordering};
+#[cfg(target_os = "linux")]
+use std::thread::JoinHandle;
 
 /// Let the other threads of this machine go first, by so many steps; best effort, for the calling
 /// thread alone. Elsewhere than on Linux it would slow the whole process, so there it does nothing.
@@ -24,6 +28,44 @@ pub fn be_nice(by: i32) {
     }
     #[cfg(not(target_os = "linux"))]
     let _ = by;
+}
+
+/// How much processor time a thread has had, exactly. What the machine kept for others (other
+/// programs, or its other tenants) is not in it.
+#[derive(Clone, Copy, Debug)]
+pub struct Spent(libc::clockid_t);
+
+impl Spent {
+    /// Of whichever thread asks.
+    pub fn own() -> Self {
+        Self(libc::CLOCK_THREAD_CPUTIME_ID)
+    }
+
+    /// Of a thread that somebody else started and did not wait for yet.
+    #[cfg(target_os = "linux")]
+    pub fn by<T>(thread: &JoinHandle<T>) -> io::Result<Self> {
+        let mut clock = 0;
+        // SAFETY: a handle that can still be borrowed names a thread that was not joined, and the
+        // pointer is to a local that the call only writes.
+        #[expect(unsafe_code, reason = "std has no clock of processor time")]
+        let error = unsafe { libc::pthread_getcpuclockid(thread.as_pthread_t(), &raw mut clock) };
+        if error == 0 { Ok(Self(clock)) } else { Err(io::Error::from_raw_os_error(error)) }
+    }
+
+    /// Elsewhere nobody knows what another thread has had.
+    #[cfg(not(target_os = "linux"))]
+    pub fn by<T>(_: &std::thread::JoinHandle<T>) -> io::Result<Self> {
+        Err(io::ErrorKind::Unsupported.into())
+    }
+
+    /// In nanoseconds; nothing of a thread that has ended.
+    pub fn nanos(self) -> Option<u64> {
+        let mut time = libc::timespec { tv_sec: 0, tv_nsec: 0 };
+        // SAFETY: the pointer is to a local of the right type, and the call only writes it.
+        #[expect(unsafe_code, reason = "std has no clock of processor time")]
+        let result = unsafe { libc::clock_gettime(self.0, &raw mut time) };
+        (result == 0).then_some(time.tv_sec as u64 * 1_000_000_000 + time.tv_nsec as u64)
+    }
 }
 
 /// Let `backlog` arrivals wait in front of a socket that listens already.
