@@ -74,7 +74,7 @@ fn end(changes: &Changes, now: Now, engine: &mut Engine) -> usize {
     let named = |user: &[u8]| {
         changes.removed.iter().chain(&changes.changed).any(|name| name.as_bytes() == user)
     };
-    let concerned = engine.hub().sessions().filter(|s| named(&s.principal.user));
+    let concerned = engine.hub().sessions().filter(|s| named(&s.principal().user));
     let conns: Vec<ConnId> = concerned.filter_map(|s| s.conn).collect();
     for conn in &conns {
         engine.doom(now, *conn, Doom::Kicked);

@@ -63,7 +63,7 @@ impl Engine {
         audit.owed += s.outbox.owed();
         audit.held += s.outbox.held();
         audit.heap += size_of::<crate::hub::session::Session>() + s.outbox.heap();
-        audit.heap += s.subs.capacity() * size_of::<crate::hub::session::Sub>() + s.name.len();
+        audit.heap += s.subs.capacity() * size_of::<crate::hub::session::Sub>() + s.who.heap();
         if let Some(conn) = s.conn
             && self.conns.get(conn).is_none_or(|c| c.peer.session() != Some(id))
         {

@@ -132,7 +132,7 @@ impl Hub {
 
     fn may_receive(&mut self, id: SessionId, d: &Delivery) -> bool {
         let Some(s) = self.sessions.get(id) else { return false };
-        self.policy.permit(&s.principal, &Access::Receive(&d.message.topic))
+        self.policy.permit(s.principal(), &Access::Receive(&d.message.topic))
     }
 
     /// The reader acknowledged a packet id. False: no such delivery is in flight.

@@ -131,7 +131,7 @@ fn what_is_owed_is_weighed_and_dated_until_it_is_paid() {
     let mut b = b.restart();
     assert_eq!(b.hub.oldest_owed(), Some(begun), "a start forgets no age");
     assert_eq!(b.hub.queue_bytes(), 0, "what was owed before is not weighed");
-    let two = b.hub.sessions().find(|s| s.name == "two").map_or(two, |s| s.id);
+    let two = b.hub.sessions().find(|s| s.name() == "two").map_or(two, |s| s.id);
     b.publish("a/b", &[3; 10_000], 1, false);
     assert!(b.hub.queue_bytes() > both / 2, "one is away, and so is two");
     b.hub.forget(b.now, two);

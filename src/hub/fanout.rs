@@ -191,7 +191,7 @@ impl Hub {
                 t.retain |= p.retain && member.opts.as_published;
                 continue;
             }
-            if checks && !self.policy.permit(&s.principal, &Access::Receive(&p.topic)) {
+            if checks && !self.policy.permit(s.principal(), &Access::Receive(&p.topic)) {
                 continue;
             }
             if qos > 0

@@ -68,7 +68,7 @@ impl Hub {
                     continue;
                 };
                 // Who may not be told is passed over, not told in vain.
-                if checks && !self.policy.permit(&s.principal, &Access::Receive(topic)) {
+                if checks && !self.policy.permit(s.principal(), &Access::Receive(topic)) {
                     continue;
                 }
                 let class = match (s.conn.is_some(), s.lagging, s.durable) {

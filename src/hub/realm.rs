@@ -8,9 +8,10 @@ use crate::base::map::{Map, Seed};
 use crate::topic::{FilterTrie, TopicTree};
 
 use super::group::Group;
+use super::names::Names;
 use super::queue::Queue;
 use super::retained::Kept;
-use super::session::{Kind, SubOpts};
+use super::session::SubOpts;
 
 /// A subscriber at a leaf.
 #[derive(Clone, Copy, Debug)]
@@ -38,7 +39,7 @@ pub struct Realm {
     /// Bytes of them, in memory and on disk.
     pub kept_bytes: u64,
     /// Sessions by name: durable ones, and those that nobody else may be meanwhile.
-    pub names: Map<(Kind, Bytes), SessionId>,
+    pub names: Names,
     /// Work queues by address.
     pub queues: Map<Bytes, Queue>,
 }
@@ -53,7 +54,7 @@ impl Realm {
             shared: FilterTrie::new(seed.clone()),
             retained: TopicTree::new(),
             kept_bytes: 0,
-            names: Map::with_hasher(seed.clone()),
+            names: Names::new(seed.clone()),
             queues: Map::with_hasher(seed),
         }
     }

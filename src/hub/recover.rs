@@ -27,6 +27,7 @@ use crate::topic::{Filter, Topic};
 use super::ages::Ages;
 use super::backlog::message_of_record;
 use super::fanout::{GRANT_RECEIVED, GRANT_SETTLES, GRANT_WILL};
+use super::identity::Identity;
 use super::inline::Inline;
 use super::message::{Durability, Meter, VOLATILE};
 use super::outbox::Outbox;
@@ -365,8 +366,7 @@ impl Hub {
             kind,
             tongue: Tongue::Unknown,
             realm: owner.realm,
-            name: owner.name.clone(),
-            principal: Arc::new(principal),
+            who: Identity::new(owner.name.clone(), Arc::new(principal)),
             owner: Some(owner.owner),
             durable: true,
             conn: None,
@@ -406,11 +406,9 @@ impl Hub {
         if s.ended {
             return;
         }
-        let (realm, key) = (s.realm, (s.kind, s.name.clone()));
+        let realm = s.realm;
         self.durables += 1;
-        if let Some(r) = self.realms.get_mut(usize::from(realm.0)) {
-            r.names.insert(key, id);
-        }
+        self.give_name(id);
         self.arm(id);
         for sub in subs {
             self.recover_sub(id, realm, sub);
@@ -505,7 +503,7 @@ const DETAIL: u8 = 3;
 /// user, expiry, window, absence, wills, ladders, subscriptions; big endian, counted.
 pub(crate) fn encode_detail(s: &Session, subs: &[SubView]) -> Bytes {
     let mut out = vec![DETAIL];
-    put16(&mut out, &s.principal.user);
+    put16(&mut out, &s.principal().user);
     out.extend_from_slice(&s.expiry_s.to_be_bytes());
     out.extend_from_slice(&(s.inflight_max as u32).to_be_bytes());
     out.extend_from_slice(&s.away_since.to_be_bytes());

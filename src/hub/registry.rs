@@ -20,6 +20,7 @@ use crate::base::words::Tongue;
 use crate::journal::record::{OwnerRecord, Record};
 use crate::journal::{Class, Journal, Spot, State};
 
+use super::identity::Identity;
 use super::message::{Charge, Durability};
 use super::outbox::Outbox;
 use super::policy::{Access, Principal};
@@ -99,13 +100,11 @@ impl Hub {
             return Err(Held::Memory);
         }
         let durable = a.durable && !a.name.is_empty();
-        let key = (a.kind, a.name.clone());
-        let found = self.realm(a.realm).and_then(|r| r.names.get(&key).copied());
-        let found = found.filter(|id| self.sessions.get(*id).is_some());
+        let found = self.named(a.realm, a.kind, &a.name);
         // What somebody else owned under this name is not handed over.
         let other = |id| {
             self.sessions.get(id).is_some_and(|s| {
-                !s.durable || (a.kind == Kind::Mqtt && s.principal.user != a.principal.user)
+                !s.durable || (a.kind == Kind::Mqtt && s.principal().user != a.principal.user)
             })
         };
         match found {
@@ -117,6 +116,23 @@ impl Hub {
             }
             Some(id) => self.resume(now, id, a),
             None => self.begin(now, a, durable, None),
+        }
+    }
+
+    /// The session of this name.
+    #[must_use]
+    pub fn named(&self, realm: RealmId, kind: Kind, name: &[u8]) -> Option<SessionId> {
+        let is = |id| self.sessions.get(id).is_some_and(|s| s.kind == kind && s.name() == name);
+        self.realm(realm)?.names.find(kind, name, is)
+    }
+
+    /// From now on its name leads to it.
+    pub(super) fn give_name(&mut self, id: SessionId) {
+        let Some(s) = self.sessions.get(id) else { return };
+        let (kind, name) = (s.kind, s.name());
+        let is = |id| self.sessions.get(id).is_some_and(|s| s.kind == kind && s.name() == name);
+        if let Some(r) = self.realms.get_mut(usize::from(s.realm.0)) {
+            r.names.give(kind, name, id, is);
         }
     }
 
@@ -157,14 +173,11 @@ impl Hub {
         if let Some(old) = instead {
             self.forget(now, old);
         }
-        let (realm, key, owner) = (s.realm, (s.kind, s.name.clone()), s.owner);
-        let keep = s.durable;
+        let (keep, owner) = (s.durable, s.owner);
         self.durables += usize::from(keep);
         let id = self.sessions.insert_with(|id| Session { id, ..s });
-        if (keep || unique)
-            && let Some(r) = self.realms.get_mut(usize::from(realm.0))
-        {
-            r.names.insert(key, id);
+        if keep || unique {
+            self.give_name(id);
         }
         if let Some(no) = owner {
             self.owners.insert(no, Owner::Session(id));
@@ -251,7 +264,7 @@ impl Hub {
     fn recheck(&mut self, now: Now, id: SessionId) {
         for sub in self.subscriptions(id) {
             let Some(s) = self.sessions.get(id) else { return };
-            if !self.policy.permit(&s.principal, &Access::Subscribe(&sub.filter)) {
+            if !self.policy.permit(s.principal(), &Access::Subscribe(&sub.filter)) {
                 let group = (!sub.group.is_empty()).then_some(&sub.group);
                 let _ = self.unsubscribe(now, id, &sub.filter, group);
             }
@@ -317,7 +330,7 @@ impl Hub {
     /// Its owner proved anew who it is.
     pub fn set_principal(&mut self, id: SessionId, principal: Arc<Principal>) {
         if let Some(s) = self.sessions.get_mut(id) {
-            s.principal = principal;
+            s.who.act_for(principal);
         }
     }
 
@@ -438,11 +451,8 @@ impl Hub {
         s.replays.close();
         self.durables -= usize::from(s.durable);
         let outbox = core::mem::take(&mut s.outbox);
-        let (realm, key) = (s.realm, (s.kind, s.name.clone()));
-        if let Some(r) = self.realms.get_mut(usize::from(realm.0))
-            && r.names.get(&key) == Some(&id)
-        {
-            r.names.remove(&key);
+        if let Some(r) = self.realms.get_mut(usize::from(s.realm.0)) {
+            r.names.take(s.kind, s.who.name(), id);
         }
         self.disown_all(&outbox);
         if !self.bury(id) {
@@ -503,8 +513,7 @@ fn blank(a: Attach, durable: bool) -> Session {
         kind: a.kind,
         tongue: a.tongue,
         realm: a.realm,
-        name: a.name,
-        principal: a.principal,
+        who: Identity::new(a.name, a.principal),
         owner: None,
         durable,
         conn: Some(a.conn),
@@ -550,7 +559,7 @@ impl Seat {
         swap(&mut self.conn, &mut s.conn);
         swap(&mut self.tongue, &mut s.tongue);
         swap(&mut self.expires, &mut s.expires);
-        swap(&mut self.principal, &mut s.principal);
+        self.principal = s.who.act_for(self.principal.clone());
         swap(&mut self.level, &mut s.level);
         swap(&mut self.inflight_max, &mut s.inflight_max);
         swap(&mut self.expiry_s, &mut s.expiry_s);
@@ -574,7 +583,7 @@ pub(crate) fn owner_record(
         owner,
         kind: s.kind.code(),
         realm: s.realm,
-        name: s.name.clone(),
+        name: s.name().clone(),
         detail: super::recover::encode_detail(s, subs),
         next: s.outbox.peek_ordinal(),
         sent: s.outbox.sent(),

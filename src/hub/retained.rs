@@ -217,7 +217,7 @@ impl Hub {
         let pending = &mut replay.pending;
         replay.done =
             r.retained.walk(&replay.filter, &mut replay.cursor, STEP, &mut |topic, kept| {
-                if checks && !policy.permit(&s.principal, &Access::Receive(topic)) {
+                if checks && !policy.permit(s.principal(), &Access::Receive(topic)) {
                     return Walk::Go;
                 }
                 match (&kept.value, kept.lsn) {

@@ -14,6 +14,7 @@ use crate::base::time::Deadline;
 use crate::base::words::Tongue;
 use crate::topic::{Filter, LeafId, Topic};
 
+use super::identity::Identity;
 use super::message::{Charge, Durability};
 use super::outbox::Outbox;
 use super::policy::Principal;
@@ -156,10 +157,8 @@ pub struct Session {
     pub tongue: Tongue,
     /// The namespace it lives in.
     pub realm: RealmId,
-    /// Its name; empty for one that nobody can come back to.
-    pub name: Bytes,
-    /// Who it acts for; its connection knows it too.
-    pub principal: Arc<Principal>,
+    /// Its name, and whom it acts for.
+    pub who: Identity,
     /// The journal's number for it; durable sessions have one.
     pub owner: Option<OwnerNo>,
     /// It outlives its connection.
@@ -216,10 +215,22 @@ impl Session {
         will_at.into_iter().chain(self.expires).min().filter(|at| *at != Deadline::NEVER)
     }
 
+    /// Its name; empty for one that nobody can come back to.
+    #[must_use]
+    pub fn name(&self) -> &Bytes {
+        self.who.name()
+    }
+
+    /// Whom it acts for.
+    #[must_use]
+    pub fn principal(&self) -> &Arc<Principal> {
+        self.who.principal()
+    }
+
     /// What to call it in a log: its name, or its owner's.
     #[must_use]
     pub fn label(&self) -> &Bytes {
-        if self.name.is_empty() { &self.principal.user } else { &self.name }
+        if self.name().is_empty() { &self.principal().user } else { self.name() }
     }
 
     /// What it listens to in turns with others.

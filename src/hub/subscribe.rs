@@ -96,7 +96,7 @@ impl Hub {
             if replay {
                 s.replays.open().push_back(Replay::new(filter.detached(), opts, false));
             }
-            let who = s.principal.clone();
+            let who = s.principal().clone();
             self.observer.see(now, &Event::Subscribed { who: &who, filter });
         }
         self.wake(id);
@@ -205,7 +205,7 @@ impl Hub {
             if group.is_none() {
                 s.replays.retain(|r| !r.is_for(filter));
             }
-            let who = s.principal.clone();
+            let who = s.principal().clone();
             self.observer.see(now, &Event::Unsubscribed { who: &who, filter });
         }
         Ok(Some(Receipt { after: after(level, spot), matched: 0 }))

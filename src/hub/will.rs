@@ -105,7 +105,7 @@ impl Hub {
     fn say_next(&mut self, now: Now, id: SessionId) -> bool {
         let Some(s) = self.sessions.get(id) else { return true };
         let Some(will) = s.due_wills().first().map(|due| due.will.clone()) else { return true };
-        let who = s.principal.clone();
+        let who = s.principal().clone();
         let said = self.carry_out(now, id, &who, &will);
         if matches!(said, Said::Later) {
             return false;

@@ -49,7 +49,8 @@ impl<T> Replies<T> {
         }
         let (_, gate, reply) = self.queue.pop_front()?;
         self.gates -= u32::from(gate);
-        if self.queue.is_empty() && self.queue.capacity() > 64 {
+        // What comes once in a connection's life, or seldom, leaves nothing behind.
+        if self.queue.is_empty() && (gate || self.queue.capacity() > 64) {
             self.queue = VecDeque::new();
         }
         Some(reply)
@@ -114,5 +115,18 @@ mod tests {
         assert!(replies.is_gated());
         assert_eq!(replies.pop(Lsn(5)), Some(1));
         assert!(!replies.is_gated());
+    }
+
+    #[test]
+    fn a_welcome_leaves_nothing_behind_and_acknowledgements_keep_their_room() {
+        let mut replies = Replies::default();
+        replies.push_gate(Lsn::START, 1);
+        assert!(replies.heap() > 0);
+        replies.pop(Lsn::START);
+        assert_eq!(replies.heap(), 0);
+        replies.push(Lsn::START, 2);
+        let room = replies.heap();
+        replies.pop(Lsn::START);
+        assert_eq!(replies.heap(), room, "the next one asks for no memory");
     }
 }

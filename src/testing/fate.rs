@@ -103,7 +103,7 @@ impl World {
         for user in 0..=self.habits.users {
             let hub = self.rig()?.engine.hub();
             let name = format!("u{user}");
-            let session = hub.sessions().find(|s| s.name == name.as_bytes()).map(|s| s.id);
+            let session = hub.sessions().find(|s| s.name() == name.as_bytes()).map(|s| s.id);
             let views = session.map(|id| hub.subscriptions(id));
             let mut subs: Option<BTreeMap<String, u8>> = None;
             if let Some(views) = views {

@@ -80,7 +80,7 @@ impl World {
     pub(super) fn session_of(&self, device: usize) -> Option<(SessionId, Option<OwnerNo>)> {
         let hub = self.rig.as_ref()?.engine.hub();
         let name = format!("m{device}");
-        let mine = |s: &&Session| s.kind == Kind::Mqtt && s.name == name.as_bytes();
+        let mine = |s: &&Session| s.kind == Kind::Mqtt && s.name() == name.as_bytes();
         hub.sessions().filter(|s| !s.ended).find(mine).map(|s| (s.id, s.owner))
     }
 
@@ -209,7 +209,7 @@ impl World {
             }
             let name = format!("m{at}");
             let Some(rig) = &self.rig else { return };
-            let mine = |s: &&Session| s.kind == Kind::Mqtt && s.name == name.as_bytes();
+            let mine = |s: &&Session| s.kind == Kind::Mqtt && s.name() == name.as_bytes();
             let mut sessions = rig.engine.hub().sessions().filter(|s| !s.ended);
             let inbound = sessions.find(mine).map_or(&[][..], Session::inbound);
             for sent in device.out.iter_mut().filter(|sent| sent.step == Step::Received) {
@@ -372,7 +372,7 @@ impl World {
         let Some(rig) = &self.rig else { return };
         let mut all = BTreeSet::new();
         for session in rig.engine.hub().sessions().filter(|s| s.kind == Kind::Mqtt) {
-            let Some(device) = self.device_of(&session.name) else { continue };
+            let Some(device) = self.device_of(session.name()) else { continue };
             let durable = session.outbox.released().filter(|ord| ord & VOLATILE == 0);
             all.extend(durable.map(|ord| (device, id_of(ord))));
         }

@@ -328,7 +328,7 @@ impl World {
             let runs = session.outbox.ledger.iter().flat_map(|ledger| ledger.segments());
             let mut segments = runs.map(|(no, _)| no).chain(session.homes.iter().copied());
             if let Some(no) = segments.find(|no| *no < head) {
-                let name = session.name.escape_ascii();
+                let name = session.name().escape_ascii();
                 return Err(format!("{name} is owed what segment {no} held; the head is {head}"));
             }
             refs += owed(&session.outbox) + session.homes.len() as u64;

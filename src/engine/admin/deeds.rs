@@ -65,8 +65,8 @@ impl Engine {
             }
             Banned::Client | Banned::User => {
                 let sessions = self.hub.sessions().filter(|s| match kind {
-                    Banned::User => s.principal.user == value,
-                    _ => s.name == value || s.principal.client_id == value,
+                    Banned::User => s.principal().user == value,
+                    _ => *s.name() == value || s.principal().client_id == value,
                 });
                 sessions.filter_map(|s| s.conn).collect()
             }

@@ -11,7 +11,7 @@ mod search_test;
 
 use bytes::Bytes;
 
-use crate::base::id::ConnId;
+use crate::base::id::{ConnId, RealmId};
 use crate::base::time::{MS, Now};
 use crate::hub::admin::{Answer, Check, LinkRow, ListenerRow, Question, SessionRow, Snapshot};
 use crate::hub::gate::Admins;
@@ -163,9 +163,9 @@ impl Engine {
     fn session_named(&self, name: &Bytes) -> Option<&Session> {
         let kinds = [Kind::Mqtt, Kind::Prx1, Kind::Local];
         kinds.iter().find_map(|kind| {
-            let realms = &self.hub.realms;
-            let id = realms.iter().find_map(|r| r.names.get(&(*kind, name.clone())))?;
-            self.hub.session(*id)
+            let realms = (0..self.hub.realms.len()).map(|realm| RealmId(realm as u16));
+            let id = realms.into_iter().find_map(|realm| self.hub.named(realm, *kind, name))?;
+            self.hub.session(id)
         })
     }
 
@@ -175,8 +175,8 @@ impl Engine {
         SessionRow {
             id: s.id,
             kind: s.kind,
-            name: s.name.clone(),
-            user: s.principal.user.clone(),
+            name: s.name().clone(),
+            user: s.principal().user.clone(),
             durable: s.durable,
             expiry_s: s.expiry_s,
             away_since: if s.conn.is_some() { 0 } else { s.away_since },

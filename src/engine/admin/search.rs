@@ -109,13 +109,13 @@ impl Engine {
             let c = s.conn.and_then(|conn| self.conns.get(conn));
             c.is_some_and(|c| c.address == address)
         };
-        (s.kind != Kind::Local || !s.name.is_empty())
+        (s.kind != Kind::Local || !s.name().is_empty())
             && !s.ended
             && wanted.online.is_none_or(|online| online == s.conn.is_some())
             && wanted.kind.is_none_or(|kind| kind == s.kind)
-            && wanted.name.as_ref().is_none_or(|name| *name == s.name)
-            && wanted.user.as_ref().is_none_or(|user| *user == s.principal.user)
-            && (wanted.text.is_empty() || has(&s.name) || has(&s.principal.user))
+            && wanted.name.as_ref().is_none_or(|name| name == s.name())
+            && wanted.user.as_ref().is_none_or(|user| *user == s.principal().user)
+            && (wanted.text.is_empty() || has(s.name()) || has(&s.principal().user))
             && wanted.address.is_none_or(from)
             && (!wanted.subscribed || self.hub.subs_len(s.id) > 0)
     }
@@ -176,8 +176,8 @@ impl Engine {
         };
         let row = |view: crate::hub::session::SubView| SubRow {
             kind: s.kind,
-            client: s.name.clone(),
-            user: s.principal.user.clone(),
+            client: s.name().clone(),
+            user: s.principal().user.clone(),
             filter: spell(&view.filter),
             group: view.group,
             qos: view.opts.qos,
@@ -193,8 +193,8 @@ impl Engine {
 
 fn key_of(number: u64, s: &Session, sort: Sort, down: bool) -> Key {
     let text = match sort {
-        Sort::User => s.principal.user.clone(),
-        Sort::Since | Sort::Name | Sort::Queued | Sort::Dropped => s.name.clone(),
+        Sort::User => s.principal().user.clone(),
+        Sort::Since | Sort::Name | Sort::Queued | Sort::Dropped => s.name().clone(),
     };
     Key { number, text, kind: s.kind.code(), slot: s.id.index(), down }
 }

@@ -93,9 +93,8 @@ pub fn publish(call: &Call, post: Post, ctx: &mut Ctx<'_>) -> Result<Receipt, Un
 /// The session of this name: a client of MQTT, else of PRX1.
 #[must_use]
 pub fn session_of(name: &Bytes, ctx: &Ctx<'_>) -> Option<(SessionId, Kind)> {
-    let realm = ctx.hub.realm(ctx.listener.realm)?;
     [Kind::Mqtt, Kind::Prx1].into_iter().find_map(|kind| {
-        let id = *realm.names.get(&(kind, name.clone()))?;
+        let id = ctx.hub.named(ctx.listener.realm, kind, name)?;
         ctx.hub.session(id).map(|s| (s.id, s.kind))
     })
 }

@@ -7,8 +7,6 @@
 
 use std::sync::Arc;
 
-use core::hash::BuildHasher;
-
 use bytes::Bytes;
 
 use crate::base::id::Ticket;
@@ -120,7 +118,9 @@ impl Peer {
             true => unused_name(ctx),
             false => Bytes::copy_from_slice(&connect.client_id),
         };
-        let principal = Principal { client_id: name.clone(), ..j.principal.clone() };
+        // A copy, since two that share a name take more than two names.
+        let client_id = Bytes::copy_from_slice(&name);
+        let principal = Principal { client_id, ..j.principal.clone() };
         let principal = Arc::new(principal);
         let will = will_of(connect, &principal, ctx)?;
         let wishes = Wishes::of(&connect.props);
@@ -382,9 +382,8 @@ fn will_of(connect: &Connect, who: &Principal, ctx: &mut Ctx<'_>) -> Result<Opti
 
 /// Is there something to come back to?
 fn has_session(name: &Bytes, ctx: &Ctx<'_>) -> bool {
-    let realm = ctx.hub.realm(ctx.listener.realm);
-    let id = realm.and_then(|realm| realm.names.get(&(Kind::Mqtt, name.clone())));
-    id.and_then(|id| ctx.hub.session(*id)).is_some_and(|session| session.durable)
+    let id = ctx.hub.named(ctx.listener.realm, Kind::Mqtt, name);
+    id.and_then(|id| ctx.hub.session(id)).is_some_and(|session| session.durable)
 }
 
 /// A name for a client that has none: nobody has it, and it cannot be guessed from outside,
@@ -394,9 +393,9 @@ fn unused_name(ctx: &Ctx<'_>) -> Bytes {
     let mut turn = 0u64;
     loop {
         let key = (ctx.conn.index, ctx.conn.life, turn);
-        let name = format!("auto-{:016x}", realm.names.hasher().hash_one(key));
+        let name = format!("auto-{:016x}", realm.names.secret(key));
         let name = Bytes::from(name);
-        if !realm.names.contains_key(&(Kind::Mqtt, name.clone())) {
+        if ctx.hub.named(ctx.listener.realm, Kind::Mqtt, &name).is_none() {
             return name;
         }
         turn += 1;
