@@ -71,7 +71,7 @@ impl Engine {
         }
         // What an earlier connection, with another window, left half done comes on top.
         let half_done = s.outbox.released().count();
-        if s.outbox.in_flight() > s.inflight_max.max(1) + half_done {
+        if s.outbox.in_flight() > s.inflight_max.max(1) as usize + half_done {
             return broken(format!("session {id:?} has more in flight than its window"));
         }
         if s.conn.is_none() && s.outbox.in_flight() > 0 {

@@ -54,7 +54,7 @@ impl Hub {
             }
             let s = self.sessions.get_mut(id)?;
             let tongue = s.tongue;
-            match s.outbox.next(s.inflight_max) {
+            match s.outbox.next(s.inflight_max as usize) {
                 // What was sent once is sent again, however late (mqtt5 4.3.3-7).
                 Next::Deliver(d) if !d.dup && d.message.is_expired(now.wall) => {
                     let reason = Loss::Expired;

@@ -134,7 +134,7 @@ impl Hub {
             Some(Owner::Session(id)) => {
                 let subs = self.subscriptions(id);
                 let Some(s) = self.sessions.get(id) else { return Ok(()) };
-                if !s.homes.contains(&segment) {
+                if !s.homes.all().contains(&segment) {
                     return Ok(());
                 }
                 let record = owner_record(no, s, &subs);

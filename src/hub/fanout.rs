@@ -183,7 +183,7 @@ impl Hub {
             let qos = p.qos.min(member.opts.qos).min(2);
             let sub = (member.opts.id != 0).then_some(member.opts.id);
             let named = sub.is_some() || group.is_some();
-            let seen = (s.stamp.0 == self.publish_no).then_some(s.stamp.1 as usize);
+            let seen = (s.stamp == self.publish_no).then_some(s.stamp_at as usize);
             if let Some(t) = seen.and_then(|at| self.targets.get_mut(at)) {
                 t.qos = t.qos.max(qos);
                 t.subs.extend(sub.into_iter().chain(group));
@@ -204,7 +204,7 @@ impl Hub {
             // Who holds on to a message beyond the turn must not hold on to the read buffer
             // it came in: that is many times what the meter knows of.
             self.apart |= s.conn.is_none() || s.lagging;
-            s.stamp = (self.publish_no, self.targets.len() as u32);
+            (s.stamp, s.stamp_at) = (self.publish_no, self.targets.len() as u32);
             self.targets.push(Target {
                 session: member.session,
                 owner: s.owner,
@@ -493,7 +493,7 @@ impl Hub {
                 timed: attached,
                 subs: t.subs,
             };
-            let full = attached && t.qos > 0 && s.outbox.in_flight() >= s.inflight_max;
+            let full = attached && t.qos > 0 && s.outbox.in_flight() >= s.inflight_max as usize;
             let held = s.outbox.held();
             let fits = s.outbox.fits(delivery.message.weight(), attached, room);
             // The message is gone with the delivery, if that is.

@@ -34,7 +34,7 @@ use super::outbox::Outbox;
 use super::policy::Principal;
 use super::queue::Queue;
 use super::retained::{Kept, Replay};
-use super::session::{Extra, Kind, Session, SubOpts, SubView, Will};
+use super::session::{Extra, Homes, Kind, Session, SubOpts, SubView, Will};
 use super::will::Due;
 use super::{Hub, Owner};
 
@@ -379,13 +379,14 @@ impl Hub {
             level: Durability::Disk,
             inflight_max: detail.inflight_max,
             expiry_s: if ended { 0 } else { expiry_s },
-            expires: Some(expires).filter(|_| !ended),
+            expires: if ended { Deadline::NEVER } else { expires },
             armed: Deadline::NEVER,
-            stamp: (0, 0),
+            stamp: 0,
+            stamp_at: 0,
             lagging: false,
             marked: false,
             settled: false,
-            homes,
+            homes: Homes::of(homes),
             queued_read: false,
             unmarked: false,
             ended,
@@ -489,7 +490,7 @@ impl Wills {
 struct Detail {
     user: Bytes,
     expiry_s: u64,
-    inflight_max: usize,
+    inflight_max: u32,
     away_since: u64,
     wills: Wills,
     released: BTreeSet<u64>,
@@ -505,7 +506,7 @@ pub(crate) fn encode_detail(s: &Session, subs: &[SubView]) -> Bytes {
     let mut out = vec![DETAIL];
     put16(&mut out, &s.principal().user);
     out.extend_from_slice(&s.expiry_s.to_be_bytes());
-    out.extend_from_slice(&(s.inflight_max as u32).to_be_bytes());
+    out.extend_from_slice(&s.inflight_max.to_be_bytes());
     out.extend_from_slice(&s.away_since.to_be_bytes());
     s.due_wills().iter().for_each(|due| put_will(&mut out, Some(&due.will), DUE));
     put_will(&mut out, s.will(), 0);
@@ -592,7 +593,7 @@ fn decode_detail(detail: &Bytes) -> Option<Detail> {
     }
     let user = apart(&r.blob16().ok()?);
     let expiry_s = take64(&mut r)?;
-    let inflight_max = r.u32().ok()? as usize;
+    let inflight_max = r.u32().ok()?;
     let away_since = take64(&mut r)?;
     let wills = take_wills(&mut r)?;
     let mut released = BTreeSet::new();

@@ -24,7 +24,7 @@ use super::identity::Identity;
 use super::message::{Charge, Durability};
 use super::outbox::Outbox;
 use super::policy::{Access, Principal};
-use super::session::{Extra, Kind, Session, Will};
+use super::session::{Extra, Homes, Kind, Session, Will};
 use super::{Held, Hub, Owner, after};
 
 /// How much of an earlier life to forget.
@@ -207,10 +207,10 @@ impl Hub {
         let mut seat = Seat {
             conn: Some(a.conn),
             tongue: a.tongue,
-            expires: None,
+            expires: Deadline::NEVER,
             principal: a.principal,
             level,
-            inflight_max: a.inflight_max,
+            inflight_max: most(a.inflight_max),
             expiry_s: a.expiry_s,
             will: a.will,
             charge,
@@ -366,7 +366,7 @@ impl Hub {
             return;
         }
         s.outbox.ground();
-        s.expires = Some(now.after_ms(s.expiry_s.saturating_mul(1_000)));
+        s.expires = now.after_ms(s.expiry_s.saturating_mul(1_000));
         match s.will().map(|will| u64::from(will.delay_s)) {
             Some(0) => self.will_is_due(now, id),
             Some(delay_s) => s.extra_mut().will_at = Some(now.after_ms(delay_s * 1_000)),
@@ -428,7 +428,7 @@ impl Hub {
         if s.conn.is_some() || s.ended {
             return;
         }
-        if s.expires.is_some_and(|at| now.reached(at)) {
+        if now.reached(s.expires) {
             self.stats.count(Counter::SessionsExpired);
             return self.forget(now, id);
         }
@@ -447,7 +447,7 @@ impl Hub {
         // The end of a session is the last moment for its will.
         self.will_is_due(now, id);
         let Some(s) = self.sessions.get_mut(id) else { return };
-        (s.ended, s.conn, s.expires, s.expiry_s) = (true, None, None, 0);
+        (s.ended, s.conn, s.expires, s.expiry_s) = (true, None, Deadline::NEVER, 0);
         s.replays.close();
         self.durables -= usize::from(s.durable);
         let outbox = core::mem::take(&mut s.outbox);
@@ -466,7 +466,7 @@ impl Hub {
             return false;
         }
         let Some(s) = self.sessions.remove(id) else { return false };
-        for home in &s.homes {
+        for home in s.homes.all() {
             self.disown(*home, 1);
         }
         if let Some(owner) = s.owner {
@@ -479,13 +479,12 @@ impl Hub {
     /// The session's full record is in that segment now, and none of its others matters.
     pub(crate) fn rehome(&mut self, id: SessionId, segment: Option<u32>) {
         let Some(s) = self.sessions.get_mut(id) else { return };
-        let old = core::mem::take(&mut s.homes);
-        s.homes.extend(segment);
+        let old = core::mem::replace(&mut s.homes, Homes::of(segment));
         if let Some(segment) = segment {
             self.own(segment, 1);
         }
-        for home in old {
-            self.disown(home, 1);
+        for home in old.all() {
+            self.disown(*home, 1);
         }
     }
 
@@ -493,8 +492,7 @@ impl Hub {
     pub(crate) fn add_home(&mut self, id: SessionId, spot: Spot) {
         let segment = Journal::segment_of(spot.lsn);
         let Some(s) = self.sessions.get_mut(id) else { return };
-        if !s.homes.contains(&segment) {
-            s.homes.push(segment);
+        if s.homes.add(segment) {
             self.own(segment, 1);
         }
     }
@@ -524,15 +522,16 @@ fn blank(a: Attach, durable: bool) -> Session {
         away_since: 0,
         replays: Seldom::default(),
         level: a.level,
-        inflight_max: a.inflight_max,
+        inflight_max: most(a.inflight_max),
         expiry_s: a.expiry_s,
-        expires: None,
+        expires: Deadline::NEVER,
         armed: Deadline::NEVER,
-        stamp: (0, 0),
+        stamp: 0,
+        stamp_at: 0,
         lagging: false,
         marked: false,
         settled: false,
-        homes: SmallVec::new(),
+        homes: Homes::default(),
         queued_read: false,
         unmarked: false,
         ended: false,
@@ -540,14 +539,19 @@ fn blank(a: Attach, durable: bool) -> Session {
     }
 }
 
+/// No connection can have more under way than a number of four bytes says.
+fn most(inflight_max: usize) -> u32 {
+    u32::try_from(inflight_max).unwrap_or(u32::MAX)
+}
+
 /// What a connection brings to its session and takes away with it.
 struct Seat {
     conn: Option<ConnId>,
     tongue: Tongue,
-    expires: Option<Deadline>,
+    expires: Deadline,
     principal: Arc<Principal>,
     level: Durability,
-    inflight_max: usize,
+    inflight_max: u32,
     expiry_s: u64,
     will: Option<Will>,
     charge: Option<Charge>,

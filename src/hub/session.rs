@@ -97,6 +97,34 @@ impl SubOpts {
     }
 }
 
+/// Segments of the journal; a word while there are none, as for most sessions.
+#[derive(Clone, Debug, Default)]
+pub struct Homes(Option<Box<SmallVec<[u32; 2]>>>);
+
+impl Homes {
+    /// These.
+    #[must_use]
+    pub fn of(segments: impl IntoIterator<Item = u32>) -> Self {
+        let all: SmallVec<_> = segments.into_iter().collect();
+        Self((!all.is_empty()).then(|| Box::new(all)))
+    }
+
+    /// All of them.
+    #[must_use]
+    pub fn all(&self) -> &[u32] {
+        self.0.as_ref().map_or(&[], |all| all)
+    }
+
+    /// One more; false: it was one of them.
+    pub fn add(&mut self, segment: u32) -> bool {
+        let new = !self.all().contains(&segment);
+        if new {
+            self.0.get_or_insert_default().push(segment);
+        }
+        new
+    }
+}
+
 /// One subscription of a session: where it hangs in the realm's trie.
 #[derive(Clone, Copy, Debug)]
 pub struct Sub {
@@ -180,15 +208,17 @@ pub struct Session {
     /// What its publications' acknowledgements wait for.
     pub level: Durability,
     /// Most unacknowledged deliveries.
-    pub inflight_max: usize,
+    pub inflight_max: u32,
     /// How long it waits for its owner, in seconds.
     pub expiry_s: u64,
-    /// When it is forgotten, while nobody is connected.
-    pub expires: Option<Deadline>,
+    /// When it is forgotten; never, while somebody is connected.
+    pub expires: Deadline,
     /// What the wheel holds for it: nothing earlier is armed.
     pub armed: Deadline,
-    /// The publish that last matched it, and its place in that publish's list of readers.
-    pub stamp: (u64, u32),
+    /// The publish that last matched it.
+    pub stamp: u64,
+    /// Its place in that publish's list of readers.
+    pub stamp_at: u32,
     /// It holds references for longer than a turn.
     pub lagging: bool,
     /// It stands in the list of those with something to say.
@@ -196,7 +226,7 @@ pub struct Session {
     /// Settled something since the last commit.
     pub settled: bool,
     /// Segments with records that its revival needs: its full record, later subscriptions.
-    pub homes: SmallVec<[u32; 2]>,
+    pub homes: Homes,
     /// Waits for room to read ahead.
     pub queued_read: bool,
     /// That its owner left is not on record yet: there was no room.
@@ -212,7 +242,7 @@ impl Session {
     #[must_use]
     pub fn due(&self) -> Option<Deadline> {
         let will_at = self.extra.as_ref().and_then(|extra| extra.will_at);
-        will_at.into_iter().chain(self.expires).min().filter(|at| *at != Deadline::NEVER)
+        will_at.into_iter().chain([self.expires]).min().filter(|at| *at != Deadline::NEVER)
     }
 
     /// Its name; empty for one that nobody can come back to.

@@ -326,12 +326,12 @@ impl World {
         let head = journal.head_segment();
         for session in hub.sessions() {
             let runs = session.outbox.ledger.iter().flat_map(|ledger| ledger.segments());
-            let mut segments = runs.map(|(no, _)| no).chain(session.homes.iter().copied());
+            let mut segments = runs.map(|(no, _)| no).chain(session.homes.all().iter().copied());
             if let Some(no) = segments.find(|no| *no < head) {
                 let name = session.name().escape_ascii();
                 return Err(format!("{name} is owed what segment {no} held; the head is {head}"));
             }
-            refs += owed(&session.outbox) + session.homes.len() as u64;
+            refs += owed(&session.outbox) + session.homes.all().len() as u64;
         }
         let realm = hub.realm(RealmId(0)).ok_or("no realm")?;
         for queue in realm.queues.values() {

@@ -182,7 +182,7 @@ impl Engine {
             away_since: if s.conn.is_some() { 0 } else { s.away_since },
             subscriptions: self.hub.subs_len(s.id),
             inflight: s.outbox.in_flight(),
-            inflight_max: s.inflight_max,
+            inflight_max: s.inflight_max as usize,
             queued: s.outbox.queued(),
             queued_max: match s.owner {
                 Some(_) => limits.queued_max,

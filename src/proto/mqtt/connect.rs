@@ -37,7 +37,7 @@ const PLAIN_ID_MAX: usize = 64;
 struct Wishes {
     expiry_s: u32,
     receive_max: u16,
-    packet_max: usize,
+    packet_max: u32,
     alias_max: u16,
     response: bool,
     problems: bool,
@@ -48,7 +48,7 @@ impl Wishes {
         let mut wishes = Self {
             expiry_s: 0,
             receive_max: u16::MAX,
-            packet_max: usize::MAX,
+            packet_max: u32::MAX,
             alias_max: 0,
             response: false,
             problems: true,
@@ -57,7 +57,7 @@ impl Wishes {
             match prop {
                 Prop::SessionExpiry(s) => wishes.expiry_s = s,
                 Prop::ReceiveMax(max) => wishes.receive_max = max,
-                Prop::MaximumPacketSize(max) => wishes.packet_max = max as usize,
+                Prop::MaximumPacketSize(max) => wishes.packet_max = max,
                 Prop::TopicAliasMax(max) => wishes.alias_max = max,
                 Prop::RequestResponse(yes) => wishes.response = yes,
                 Prop::RequestProblem(yes) => wishes.problems = yes,
@@ -238,7 +238,7 @@ fn terms(
     j: &Joining,
     who: &Principal,
     expiry_s: u64,
-    packet_max: usize,
+    packet_max: u32,
     ctx: &mut Ctx<'_>,
 ) -> Result<Props, Fault> {
     let wishes = Wishes::of(&j.connect.props);
@@ -257,8 +257,9 @@ fn terms(
     loop {
         let ack = ConnAck { present: false, code: 0, props: Props::build(&props) };
         let packet = Packet::ConnAck(ack.clone());
-        if packet_max == usize::MAX
-            || encode_vec(&packet, Version::V5).is_ok_and(|bytes| bytes.len() <= packet_max)
+        if packet_max == u32::MAX
+            || encode_vec(&packet, Version::V5)
+                .is_ok_and(|bytes| bytes.len() <= packet_max as usize)
         {
             return Ok(ack.props);
         }

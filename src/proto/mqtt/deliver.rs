@@ -90,7 +90,7 @@ impl Online {
                 },
                 payload_len: m.body.len(),
             };
-            match line.packet_max == usize::MAX || publish_len(&head) <= line.packet_max {
+            match line.packet_max == u32::MAX || publish_len(&head) <= line.packet_max as usize {
                 true => publish_head(out, &head).map(|()| true),
                 false => Ok(false),
             }

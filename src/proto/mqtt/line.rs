@@ -94,8 +94,8 @@ pub(super) struct Line {
     pub(super) heard: u64,
     /// The client may be told reasons in words.
     pub(super) problems: bool,
-    /// The longest packet it takes.
-    pub(super) packet_max: usize,
+    /// The longest packet it takes; as many bytes as can be said: any.
+    pub(super) packet_max: u32,
     /// Publications with QoS 1 or 2 whose ladder has not ended for the client.
     pub(super) owing: u32,
     /// The CONNACK that lets the client in is out.
@@ -114,7 +114,7 @@ impl Line {
             parked: None,
             heard: now,
             problems: false,
-            packet_max: usize::MAX,
+            packet_max: u32::MAX,
             owing: 0,
             welcomed: false,
             left: false,
@@ -179,13 +179,13 @@ impl Line {
 
     pub(super) fn put_packet(&self, packet: Packet, out: &mut Outbound) {
         let version = self.version.unwrap_or(Version::V311);
-        if self.packet_max == usize::MAX {
+        if self.packet_max == u32::MAX {
             // Nothing in these packets can be too long: what is long in them came in a packet.
             let _ = encode(&packet, version, out);
             return;
         }
         let fits = |packet: &Packet| {
-            encode_vec(packet, version).ok().filter(|bytes| bytes.len() <= self.packet_max)
+            encode_vec(packet, version).ok().filter(|bytes| bytes.len() <= self.packet_max as usize)
         };
         if let Some(bytes) = fits(&packet).or_else(|| fits(&without_words(packet))) {
             out.put_slice(&bytes);

@@ -15,6 +15,7 @@ pub(super) struct Pace {
     messages: Bucket,
     bytes: Bucket,
     until: Deadline,
+    paused: bool,
 }
 
 impl Pace {
@@ -26,6 +27,7 @@ impl Pace {
                 messages: Bucket::new(messages, messages),
                 bytes: Bucket::new(bytes, bytes),
                 until: Deadline(0),
+                paused: false,
             })
         })
     }
@@ -40,7 +42,18 @@ impl Pace {
         let (bytes, messages) = (self.bytes.ready_at(1), self.messages.ready_at(1));
         self.until = Deadline(bytes.max(messages));
         let limit = if bytes > messages { Limit::bytes_s_max } else { Limit::messages_s_max };
-        (!now.reached(self.until)).then_some(limit)
+        self.paused = !now.reached(self.until);
+        self.paused.then_some(limit)
+    }
+
+    /// Its connection is ahead of it, and is not read from.
+    pub(super) fn is_paused(&self) -> bool {
+        self.paused
+    }
+
+    /// It is time again.
+    pub(super) fn go_on(&mut self) {
+        self.paused = false;
     }
 
     /// Not before this.

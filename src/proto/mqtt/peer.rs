@@ -81,8 +81,6 @@ pub struct Peer {
     pub(super) serial: u32,
     /// None where its rate is not bounded.
     pub(super) pace: Option<Box<Pace>>,
-    /// It is ahead of its pace and not read.
-    paused: bool,
     /// Until when it must have said who it is.
     login_by: Deadline,
     replies_max: u32,
@@ -97,10 +95,14 @@ impl Peer {
             line: Line::new(now.mono),
             serial: 0,
             pace: None,
-            paused: false,
             login_by: now.after_ms(hub.limits.connect_ms_max),
             replies_max: u32::try_from(hub.limits.replies_max).unwrap_or(u32::MAX),
         }
+    }
+
+    /// It is ahead of its pace and not read.
+    fn is_paused(&self) -> bool {
+        self.pace.as_ref().is_some_and(|pace| pace.is_paused())
     }
 
     fn on_packet(&mut self, packet: Packet, ctx: &mut Ctx<'_>) -> Result<(), Fault> {
@@ -158,7 +160,6 @@ impl Peer {
                 if let Some(pace) = &mut self.pace {
                     let is_message = matches!(packet, Taken::Publish(_));
                     let reached = pace.on_packet(ctx.now, before - input.len(), is_message);
-                    self.paused = reached.is_some();
                     if let (Some(limit), State::Online(online)) = (reached, &self.state) {
                         ctx.hub.stats.count(Counter::Paced);
                         ctx.hub.limited(ctx.now, &online.who.client_id, limit);
@@ -241,8 +242,8 @@ impl Protocol for Peer {
         if !ctx.now.reached(self.deadline()) {
             return Ok(());
         }
-        if self.paused {
-            self.paused = false;
+        if let Some(pace) = self.pace.as_mut().filter(|pace| pace.is_paused()) {
+            pace.go_on();
             self.line.heard = ctx.now.mono;
             return Ok(());
         }
@@ -294,7 +295,7 @@ impl Protocol for Peer {
             State::Verifying(_) => (self.line.heard, VERDICT_MS),
             // Whoever is not read from is not silent.
             State::Online(_) if self.line.parked.is_some() => return Deadline::NEVER,
-            State::Online(_) if self.paused => {
+            State::Online(_) if self.is_paused() => {
                 return self.pace.as_ref().map_or(Deadline(0), |pace| pace.until());
             }
             State::Online(online) if online.idle_ms == 0 => return Deadline::NEVER,
@@ -307,8 +308,9 @@ impl Protocol for Peer {
     fn wants_bytes(&self, _: &Hub) -> bool {
         let open = matches!(self.state, State::Stranger | State::Conversing(_) | State::Online(_));
         let line = &self.line;
-        let busy =
-            self.paused || line.parked.is_some() || line.replies.len() >= self.replies_max as usize;
+        let busy = self.is_paused()
+            || line.parked.is_some()
+            || line.replies.len() >= self.replies_max as usize;
         open && !line.left && !busy
     }
 
