@@ -16,8 +16,12 @@ mod clients;
 mod kill;
 #[path = "faults/kill_kept.rs"]
 mod kill_kept;
+#[path = "faults/kill_prx1.rs"]
+mod kill_prx1;
 #[path = "faults/kill_read.rs"]
 mod kill_read;
+#[path = "faults/prx1.rs"]
+mod prx1;
 
 use std::process::ExitCode;
 use std::time::{Instant, SystemTime};

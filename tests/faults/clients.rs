@@ -16,7 +16,7 @@ use spindle::proto::mqtt::props::{Prop, Props};
 use spindle::proto::mqtt::{decode, encode};
 
 /// An answer to a request takes no longer.
-const PATIENCE: Duration = Duration::from_secs(10);
+pub(crate) const PATIENCE: Duration = Duration::from_secs(10);
 
 /// The longest packet that is taken.
 const PACKET_MAX: usize = 1 << 20;
@@ -59,8 +59,8 @@ impl Who {
 }
 
 /// What was heard.
-pub(crate) enum Heard {
-    Packet(Packet),
+pub(crate) enum Heard<P = Packet> {
+    Packet(P),
     /// Nothing for so long.
     Quiet,
     /// The connection has ended.

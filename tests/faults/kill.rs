@@ -14,6 +14,7 @@ use spindle::proto::mqtt::packet::{Packet, Publish, Version};
 use crate::broker::{LONG, Place, Scratch};
 use crate::clients::{Client, Heard, Who, ack, body_of, publish};
 use crate::kill_kept::Keeper;
+use crate::kill_prx1::{Prx1Side, ROLES};
 use crate::kill_read::{Reader, Sent};
 use crate::{Options, Verdict};
 
@@ -198,6 +199,7 @@ struct Run {
     writers: Vec<Writer>,
     readers: Vec<Reader>,
     keeper: Keeper,
+    prx1: Option<Prx1Side>,
     kills: u32,
     early: u32,
     started: Vec<Duration>,
@@ -218,7 +220,8 @@ impl Run {
         ];
         let (kills, early, started) = (0, 0, Vec::new());
         let (rng, keeper) = (Rng::new(options.seed), Keeper::default());
-        Ok(Self { rng, _home: home, place, writers, readers, keeper, kills, early, started })
+        let prx1 = place.prx1.as_deref().map(Prx1Side::new);
+        Ok(Self { rng, _home: home, place, writers, readers, keeper, prx1, kills, early, started })
     }
 
     fn play(mut self, options: &Options) -> Verdict {
@@ -226,6 +229,9 @@ impl Run {
         self.started.push(took);
         for reader in &mut self.readers {
             reader.introduce(&self.place.mqtt)?;
+        }
+        if let Some(prx1) = &self.prx1 {
+            prx1.introduce()?;
         }
         running.kill()?;
         self.kills += 1;
@@ -270,6 +276,10 @@ impl Run {
             }
             let keeper = &mut self.keeper;
             all.push(threads.spawn(move || keeper.work(address, field)));
+            if let Some(prx1) = &self.prx1 {
+                let role = |role| threads.spawn(move || prx1.work(role, field));
+                all.extend((0..ROLES).map(role));
+            }
             let since = Instant::now();
             while field.acks.load(Ordering::Relaxed) < goal && since.elapsed() < CYCLE {
                 std::thread::sleep(Duration::from_millis(1));
@@ -291,15 +301,24 @@ impl Run {
         for writer in &mut self.writers {
             writer.finish(&self.place.mqtt)?;
         }
-        let sent: Vec<&Sent> = self.writers.iter().map(|writer| &writer.sent).collect();
+        if let Some(prx1) = &self.prx1 {
+            prx1.finish()?;
+        }
+        let sent = self.sent();
         for reader in &mut self.readers {
             reader.finish(&self.place.mqtt, &sent)?;
         }
         running.stop().map(drop)
     }
 
+    /// What all were promised.
+    fn sent(&self) -> Vec<Sent> {
+        let mqtt = self.writers.iter().map(|writer| writer.sent.clone());
+        mqtt.chain(self.prx1.iter().map(Prx1Side::sent)).collect()
+    }
+
     fn judge(&self) -> Verdict {
-        let sent: Vec<&Sent> = self.writers.iter().map(|writer| &writer.sent).collect();
+        let sent = self.sent();
         let acked = |qos: u8| -> usize {
             let of = self.writers.iter().filter(|writer| writer.qos == qos);
             of.map(|writer| writer.sent.acked_count()).sum()
@@ -316,6 +335,11 @@ impl Run {
         for reader in &self.readers {
             let (line, found) = reader.tell(&sent);
             lines.push(line);
+            wrong += found;
+        }
+        if let Some(prx1) = &self.prx1 {
+            let (told, found) = prx1.tell()?;
+            lines.extend(told);
             wrong += found;
         }
         let (line, found) = self.keeper.tell();

@@ -11,9 +11,10 @@ use crate::clients::{Client, Heard, Who, ack, read_body};
 use crate::kill::{BREATH, Field};
 
 /// Whoever is owed something and hears nothing for so long will hear nothing.
-const QUIET: Duration = Duration::from_secs(3);
+pub(crate) const QUIET: Duration = Duration::from_secs(3);
 
 /// What one writer said and was promised.
+#[derive(Clone)]
 pub(crate) struct Sent {
     pub(crate) name: String,
     /// By number: acknowledged?
@@ -173,7 +174,7 @@ impl Reader {
     }
 
     /// Read until nothing is missing, or nothing more comes.
-    pub(crate) fn finish(&mut self, address: &str, sent: &[&Sent]) -> Result<(), String> {
+    pub(crate) fn finish(&mut self, address: &str, sent: &[Sent]) -> Result<(), String> {
         let mut client = self.join(address)?;
         let (mut last, mut had) = (Instant::now(), self.delivered());
         let until = Instant::now() + 20 * LONG;
@@ -196,7 +197,7 @@ impl Reader {
         self.came.values().map(|came| came.again + came.times.len() as u64).sum()
     }
 
-    fn missing(&self, sent: &[&Sent]) -> u64 {
+    fn missing(&self, sent: &[Sent]) -> u64 {
         let nothing = Came::default();
         sent.iter().map(|s| self.came.get(&s.name).unwrap_or(&nothing).missing(s)).sum()
     }
@@ -239,7 +240,7 @@ impl Reader {
     }
 
     /// A line, and how much in it should not be.
-    pub(crate) fn tell(&self, sent: &[&Sent]) -> (String, u64) {
+    pub(crate) fn tell(&self, sent: &[Sent]) -> (String, u64) {
         let (mut sum, nothing) = (Sum::default(), Came::default());
         for of in sent {
             sum.add(of, self.came.get(&of.name).unwrap_or(&nothing));
