@@ -20,6 +20,7 @@ use crate::access::{Access, Mode, Note, Terms};
 use crate::base::cidr::Cidr;
 use crate::base::id::ConnId;
 use crate::base::limits::Limits;
+use crate::base::stats::Counter;
 use crate::engine::Engine;
 use crate::hub::bans;
 use crate::hub::gate::Admins;
@@ -28,7 +29,7 @@ use crate::hub::policy::{Observer, Open, Policy};
 use crate::hub::recover::Recovery;
 use crate::hub::{self, Hub};
 use crate::journal::storage::{DiskError, Storage};
-use crate::journal::{Journal, Options, Refusal, Report, State, perform};
+use crate::journal::{Journal, Options, Refusal, Report, Salvaged, State, perform};
 use crate::os::clock::Clock;
 use crate::os::driver::{Driver, End, Parts};
 use crate::os::listener::Local;
@@ -749,6 +750,9 @@ fn open_journal(
         return Err(Error::Disk("the journal does not come to rest".into()));
     }
     hub.recover(clock.now(), told, journal);
+    hub.stats.add(Counter::JournalCut, report.cut.as_ref().map_or(0, |cut| cut.records));
+    let lost = report.salvaged.as_ref().map_or(0, Salvaged::lost_records);
+    hub.stats.add(Counter::JournalLost, lost);
     Ok((Box::new(storage), report))
 }
 

@@ -238,12 +238,18 @@ fn a_damaged_journal_is_refused_with_its_place() {
     let said = String::from_utf8_lossy(&out.stderr);
     assert_eq!(out.status.code(), Some(3), "{said}");
     assert!(said.contains("journal segment 1 at ") && said.contains("--salvage"), "{said}");
+    let file = format!("file={} offset=", segment.display());
+    assert!(said.contains(&file), "{said}");
     assert_eq!(std::fs::read(&segment).unwrap(), all, "a refused journal is not touched");
     let mut broker = Spindle::start(&data, &["--salvage"]);
     let (mut late, _) = Wire::join(&broker.address, "late", true);
     late.subscribe("kept/*");
     assert_eq!(late.message().topic, "kept/2");
     assert_eq!(late.message().topic, "kept/3");
+    let mut stats = command();
+    let stats = stats.args(["ctl", "stats", "--data"]).arg(&data).output().unwrap();
+    let stats = String::from_utf8_lossy(&stats.stdout).into_owned();
+    assert!(stats.contains("\"journal_lost_records_total\":1,"), "{stats}");
     let set_aside = std::fs::read_dir(data.join("quarantine")).unwrap().count();
     assert_eq!(set_aside, 1);
     broker.signal("TERM");

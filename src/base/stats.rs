@@ -83,6 +83,10 @@ counters! {
     JournalBytes, "journal_bytes_total";
     /// Group commits finished.
     JournalSyncs, "journal_syncs_total";
+    /// Records at the end of the journal that the start cut off: never acknowledged.
+    JournalCut, "journal_cut_records_total";
+    /// Records that the start found missing and went on without, as it was told to.
+    JournalLost, "journal_lost_records_total";
     /// Answers of threads whose asker had gone.
     StaleAnswers, "stale_answers_total";
     /// Times the loop looked again before it slept, and something came.

@@ -10,6 +10,7 @@ use crate::broker::{Broker, Error};
 use crate::config::{self, Config, Settings};
 use crate::hub::message::Durability;
 use crate::journal::{Report, Why};
+use crate::os::mmap::Directory;
 use crate::os::signal::Signals;
 
 /// Run the broker in the foreground.
@@ -46,13 +47,13 @@ pub(super) fn run(flags: &Flags) -> u8 {
     };
     match builder.build() {
         Ok(broker) => serve(settings, broker),
-        Err(e) => failed(&e),
+        Err(e) => failed(settings, &e),
     }
 }
 
 fn serve(settings: &Settings, broker: Broker) -> u8 {
     if let Some(report) = broker.report() {
-        tell(report);
+        tell(settings, report);
     }
     for (place, listener) in settings.listeners.iter().enumerate() {
         let bound = broker.local(place);
@@ -76,7 +77,7 @@ fn serve(settings: &Settings, broker: Broker) -> u8 {
             log::info!("stopped");
             0
         }
-        Err(e) => failed(&e),
+        Err(e) => failed(settings, &e),
     }
 }
 
@@ -88,22 +89,23 @@ fn name(level: Durability) -> &'static str {
     }
 }
 
-fn failed(e: &Error) -> u8 {
+fn failed(settings: &Settings, e: &Error) -> u8 {
     log::error!("{e}");
     match e {
-        Error::Journal(refusal) if refusal.why == Why::Damaged => damaged(),
-        Error::Journal(refusal) if refusal.why == Why::Missing => damaged(),
+        Error::Journal(refusal) if matches!(refusal.why, Why::Damaged | Why::Missing) => {
+            let file = Directory::segment_path(&settings.data, refusal.segment);
+            log::error!("file={} offset={}", file.display(), refusal.offset);
+            log::error!(
+                "nothing was changed; --salvage copies what is damaged aside and keeps the rest"
+            );
+            DAMAGED
+        }
         _ => FAILED,
     }
 }
 
-fn damaged() -> u8 {
-    log::error!("nothing was changed; --salvage copies what is damaged aside and keeps the rest");
-    DAMAGED
-}
-
 /// What the journal told.
-fn tell(report: &Report) {
+fn tell(settings: &Settings, report: &Report) {
     log::info!(
         "journal read segments={} records={} bytes={}",
         report.segments,
@@ -112,15 +114,21 @@ fn tell(report: &Report) {
     );
     if let Some(cut) = &report.cut {
         log::warn!(
-            "cut {} records / {} bytes at segment {} offset {}, never acknowledged",
+            "cut {} records / {} bytes at segment {} offset {}, never acknowledged file={}",
             cut.records,
             cut.bytes,
             cut.segment,
-            cut.offset
+            cut.offset,
+            Directory::segment_path(&settings.data, cut.segment).display()
         );
     }
     let Some(salvaged) = &report.salvaged else { return };
-    log::warn!("salvaged kept={} lost={} stretches", salvaged.kept, salvaged.lost.len());
+    log::warn!(
+        "salvaged kept={} lost={} records in {} stretches",
+        salvaged.kept,
+        salvaged.lost_records(),
+        salvaged.lost.len()
+    );
     for copy in &salvaged.copies {
         log::warn!("salvaged copy={copy}");
     }

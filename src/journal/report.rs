@@ -85,3 +85,12 @@ pub struct Salvaged {
     /// First and last sequence number of each stretch that is lost.
     pub lost: Vec<(u64, u64)>,
 }
+
+impl Salvaged {
+    /// How many records are lost.
+    #[must_use]
+    pub fn lost_records(&self) -> u64 {
+        let lost = self.lost.iter().map(|(first, last)| (last - first).saturating_add(1));
+        lost.fold(0, u64::saturating_add)
+    }
+}

@@ -91,8 +91,14 @@ impl Directory {
         self
     }
 
+    /// Where a segment is, in the data directory `dir`.
+    #[must_use]
+    pub fn segment_path(dir: &Path, no: u32) -> PathBuf {
+        dir.join("journal").join(name(no))
+    }
+
     fn path(&self, no: u32) -> PathBuf {
-        self.journal.join(format!("{no:08x}.seg"))
+        self.journal.join(name(no))
     }
 
     fn file(&mut self, no: u32) -> Result<&File, DiskError> {
@@ -285,6 +291,10 @@ fn fresh(dir: &Path, no: u32) -> io::Result<(File, PathBuf)> {
             other => return other.map(|file| (file, path)),
         }
     }
+}
+
+fn name(no: u32) -> String {
+    format!("{no:08x}.seg")
 }
 
 /// The number in a segment's name; other files are nobody's business.

@@ -416,6 +416,16 @@ const JOURNAL: &[Family] = &[
     one("journal_records_total", Counter::JournalRecords, "Records appended to the journal."),
     one("journal_bytes_total", Counter::JournalBytes, "Bytes appended to the journal."),
     one("journal_syncs_total", Counter::JournalSyncs, "Group commits finished."),
+    one(
+        "journal_cut_records_total",
+        Counter::JournalCut,
+        "Records at the end of the journal that the start cut off: never acknowledged.",
+    ),
+    one(
+        "journal_lost_records_total",
+        Counter::JournalLost,
+        "Records that the start found missing and went on without, as it was told to.",
+    ),
     now(
         "wal_records",
         |view| Some(view.hub.journal()?.tally().refs as f64),
