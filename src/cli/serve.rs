@@ -123,16 +123,17 @@ fn tell(settings: &Settings, report: &Report) {
         );
     }
     let Some(salvaged) = &report.salvaged else { return };
-    log::warn!(
-        "salvaged kept={} lost={} records in {} stretches",
-        salvaged.kept,
-        salvaged.lost_records(),
-        salvaged.lost.len()
-    );
+    log::warn!("salvaged kept={} lost={} records at least", salvaged.kept, salvaged.lost_records());
     for copy in &salvaged.copies {
         log::warn!("salvaged copy={copy}");
     }
+    if let Some(first) = salvaged.lost_before {
+        log::warn!("salvaged lost records before {first}, nobody knows how many");
+    }
     for (first, last) in &salvaged.lost {
         log::warn!("salvaged lost records {first} to {last}");
+    }
+    if let Some(last) = salvaged.lost_after {
+        log::warn!("salvaged lost records after {last}, if there were any: nobody knows how many");
     }
 }

@@ -452,6 +452,73 @@ fn salvage_bridges_missing_and_headless_segments() {
     }
 }
 
+/// What a salvage says that it lost.
+fn salvaged(image: &Image) -> (Vec<String>, Salvaged) {
+    let (result, _) = open_with(image, Options { salvage: true, ..options() });
+    let opened = result.expect("opens");
+    (values(&opened), opened.1.salvaged.expect("reported"))
+}
+
+#[test]
+fn salvage_says_that_an_end_is_gone_which_nothing_counts() {
+    let (rig, spots) = written(300);
+    let image = rig.disk.memory.image();
+    let (last, _) = at(spots.last().expect("some"));
+    let headless = |no: u32| {
+        let mut image = image.clone();
+        image.get_mut(&no).expect("there")[..PAGE as usize].fill(7);
+        salvaged(&image)
+    };
+    // The mark lags: no record that is left says how far the last segment went.
+    let (kept, said) = headless(last);
+    let known: u64 = said.lost.iter().map(|(lo, hi)| hi + 1 - lo).sum();
+    assert!(known < 300 - kept.len() as u64, "{said:?}");
+    assert!(said.lost_after.is_some() && said.lost_records() > known, "{said:?}");
+    // In between, the next segment says with which record it begins; so does one never begun,
+    // by saying nothing.
+    for no in [1, last - 1] {
+        let (kept, said) = headless(no);
+        let known: u64 = said.lost.iter().map(|(lo, hi)| hi + 1 - lo).sum();
+        assert!(known >= 300 - kept.len() as u64, "{said:?}");
+        assert_eq!((said.lost_before, said.lost_after), (None, None));
+    }
+    let mut gone = image.clone();
+    gone.remove(&last);
+    assert!(salvaged(&gone).1.lost_after.is_some(), "the one before it is sealed");
+    let mut cut = image.clone();
+    cut.get_mut(&last).expect("there").truncate(PAGE as usize + 20);
+    assert!(salvaged(&cut).1.lost_after.is_some());
+    let mut flipped = image.clone();
+    flip(&mut flipped, spots.last().expect("some"), 40);
+    flip(&mut flipped, &spots[3], 40);
+    assert!(salvaged(&flipped).1.lost_after.is_some());
+    let mut middle = image.clone();
+    flip(&mut middle, &spots[3], 40);
+    assert_eq!(salvaged(&middle).1.lost_after, None);
+}
+
+#[test]
+fn salvage_says_that_the_beginning_is_gone_which_nothing_counts() {
+    let (mut rig, _) = written(300);
+    // Nobody owns anything: the oldest goes.
+    rig.journal.compact_if_sparse();
+    rig.pump();
+    let head = rig.journal.head_segment();
+    assert!(head > 1);
+    let image = rig.disk.memory.image();
+    let mut gone = image.clone();
+    gone.remove(&head);
+    let (kept, said) = salvaged(&gone);
+    assert!(!kept.is_empty() && said.lost_before.is_some(), "{said:?}");
+    assert_eq!((said.lost.len(), said.lost_after), (0, None));
+    let mut headless = image.clone();
+    headless.get_mut(&head).expect("there")[..PAGE as usize].fill(7);
+    assert_eq!(salvaged(&headless).1.lost_before, said.lost_before);
+    let mut later = image;
+    later.remove(&(head + 1));
+    assert_eq!((salvaged(&later).1.lost_before, salvaged(&later).1.lost.len()), (None, 1));
+}
+
 #[test]
 fn salvage_of_a_whole_journal_is_an_ordinary_start() {
     let (rig, _) = written(20);

@@ -84,13 +84,18 @@ pub struct Salvaged {
     pub kept: u64,
     /// First and last sequence number of each stretch that is lost.
     pub lost: Vec<(u64, u64)>,
+    /// Records before this one are lost, nobody knows how many: where the journal began is gone.
+    pub lost_before: Option<u64>,
+    /// Records after this one are lost, nobody knows how many: where the journal ended is gone.
+    pub lost_after: Option<u64>,
 }
 
 impl Salvaged {
-    /// How many records are lost.
+    /// How many records are lost, at least: an end that is gone counts as one.
     #[must_use]
     pub fn lost_records(&self) -> u64 {
+        let ends = [self.lost_before, self.lost_after].iter().flatten().count() as u64;
         let lost = self.lost.iter().map(|(first, last)| (last - first).saturating_add(1));
-        lost.fold(0, u64::saturating_add)
+        lost.fold(ends, u64::saturating_add)
     }
 }

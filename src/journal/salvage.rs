@@ -16,6 +16,17 @@ use super::report::{Refusal, Salvaged, Why};
 use super::storage::Storage;
 use crate::base::rng::Rng;
 
+/// What may be missing behind the last record that was found.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Doubt {
+    /// Nothing: what was found ends as a journal ends.
+    None,
+    /// The segment after this sealed one.
+    Sealed(u32),
+    /// Whatever stood in what is damaged or gone.
+    Gone,
+}
+
 struct Salvage<'a> {
     storage: &'a mut dyn Storage,
     salts: &'a mut Rng,
@@ -26,6 +37,7 @@ struct Salvage<'a> {
     /// The number of the last original that was found.
     last: Option<u64>,
     active: Option<Active>,
+    doubt: Doubt,
     done: Salvaged,
 }
 
@@ -54,12 +66,18 @@ pub(super) fn salvage(
         // A journal whose head was never removed begins with record 1.
         last: (mark.head <= 1).then_some(0),
         active: None,
+        doubt: Doubt::None,
         done: Salvaged::default(),
     };
-    for segment in segments.iter().filter(|segment| segment.no >= mark.head) {
+    let mut alive = segments.iter().filter(|segment| segment.no >= mark.head).peekable();
+    if alive.peek().is_none_or(|segment| segment.no != mark.head.max(1)) {
+        work.doubt = Doubt::Gone;
+    }
+    for segment in alive {
         work.take(segment)?;
     }
     work.lost_until(mark.seq + 1);
+    work.done.lost_after = work.last.filter(|_| work.doubt != Doubt::None);
     work.finish(behind)?;
     for segment in &segments {
         work.storage.remove(segment.no)?;
@@ -71,34 +89,46 @@ impl Salvage<'_> {
     /// Copy the good records of a segment; set it aside when something else is in it.
     fn take(&mut self, segment: &Segment) -> Result<(), Refusal> {
         let Page::Good { header, opening, .. } = segment.page else {
+            self.doubt = Doubt::Gone;
             return self.set_aside(segment.no);
         };
         let bytes = load(self.storage, segment)?;
-        if let Some(first) = opening {
+        if let Some(first) = opening.filter(|first| self.last.is_none_or(|last| *first > last)) {
             self.lost_until(first);
+            self.doubt = Doubt::None;
+        } else if self.doubt == Doubt::Sealed(segment.no.wrapping_sub(1)) {
+            self.doubt = Doubt::None;
         }
         let mut search = Search::new(header.seed(), 0..=u64::MAX, bytes.len());
-        let mut whole = segment.len >= u64::from(header.len);
+        let mut whole = true;
         let mut at = PAGE as usize;
         while let Some((found, frame)) = search.next(&bytes, at) {
             whole &= found == at;
             at = found + frame.step();
-            self.keep(&bytes[found + FRAME..found + frame.len as usize], &frame)?;
+            self.keep(segment.no, &bytes[found + FRAME..found + frame.len as usize], &frame)?;
         }
         let rest = bytes.get(at..).unwrap_or_default();
-        whole &= !search.exhausted() && rest.iter().all(|b| *b == 0);
-        if whole { Ok(()) } else { self.set_aside(segment.no) }
+        let ends = !search.exhausted()
+            && segment.len >= u64::from(header.len)
+            && rest.iter().all(|b| *b == 0);
+        // One that was never begun has nothing to lose.
+        if !ends && self.doubt == Doubt::None && (opening.is_some() || at > PAGE as usize) {
+            self.doubt = Doubt::Gone;
+        }
+        if whole && ends { Ok(()) } else { self.set_aside(segment.no) }
     }
 
-    fn keep(&mut self, body: &[u8], frame: &Frame) -> Result<(), Refusal> {
+    fn keep(&mut self, no: u32, body: &[u8], frame: &Frame) -> Result<(), Refusal> {
         if self.last.is_some_and(|last| frame.seq <= last) {
             return Ok(());
         }
         self.lost_until(frame.seq);
         self.last = Some(frame.seq);
         if frame.kind == kind::SEAL {
+            self.doubt = Doubt::Sealed(no);
             return Ok(());
         }
+        self.doubt = Doubt::None;
         let mut head = [0; FRAME];
         let draft = Draft { kind: frame.kind, flags: frame.flags, blobs: [body, &[], &[]] };
         let bytes = padded(FRAME + body.len());
@@ -113,6 +143,9 @@ impl Salvage<'_> {
     /// Whatever comes between the last one found and `seq` is not there.
     fn lost_until(&mut self, seq: u64) {
         let before = seq.saturating_sub(1);
+        if self.last.is_none() && self.doubt == Doubt::Gone {
+            self.done.lost_before = Some(seq);
+        }
         if let Some(last) = self.last.filter(|last| *last < before) {
             self.done.lost.push((last + 1, before));
         }
