@@ -12,6 +12,10 @@
 mod broker;
 #[path = "faults/clients.rs"]
 mod clients;
+#[path = "faults/damage.rs"]
+mod damage;
+#[path = "faults/damage_data.rs"]
+mod damage_data;
 #[path = "faults/kill.rs"]
 mod kill;
 #[path = "faults/kill_kept.rs"]
@@ -52,6 +56,7 @@ struct Driver {
 const DRIVERS: &[Driver] = &[
     Driver { name: "kill_os", any_broker: true, run: kill::os },
     Driver { name: "kill_disk", any_broker: false, run: kill::disk },
+    Driver { name: "damage", any_broker: false, run: damage::damage },
 ];
 
 /// The command line.

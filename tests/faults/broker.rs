@@ -125,19 +125,38 @@ impl Place {
 
     /// Start it and wait until it welcomes a client: how long that took.
     pub(crate) fn start(&self) -> Result<(Running, Duration), String> {
+        match self.try_start()? {
+            Started::Up(running, took) => Ok((running, took)),
+            Started::Down(status) => Err(format!("it does not start ({status}):\n{}", self.said())),
+        }
+    }
+
+    /// The same, where it may refuse to.
+    pub(crate) fn try_start(&self) -> Result<Started, String> {
         let mut running = self.spawn()?;
         let who = Who::passing("ready");
         while running.since.elapsed() < LONG {
             if Client::join(&self.mqtt, &who).is_ok() {
                 let took = running.since.elapsed();
-                return Ok((running, took));
+                return Ok(Started::Up(running, took));
             }
             if let Some(status) = running.ended() {
-                return Err(format!("it does not start ({status}):\n{}", self.said()));
+                return Ok(Started::Down(status));
             }
             std::thread::sleep(Duration::from_millis(2));
         }
         Err(format!("nobody was welcomed within {} s:\n{}", LONG.as_secs(), self.said()))
+    }
+
+    /// What one counter of a running broker of ours shows.
+    pub(crate) fn counter(&self, name: &str) -> Result<u64, String> {
+        let program = self.words.first().ok_or("no command")?;
+        let out = Command::new(program).args(["ctl", "stats", "--data"]).arg(&self.data).output();
+        let out = out.map_err(|e| e.to_string())?;
+        let said = String::from_utf8_lossy(&out.stdout);
+        let (_, rest) = said.split_once(&format!("\"{name}\":")).unwrap_or_default();
+        let value = rest.split([',', '}']).next().and_then(|text| text.parse().ok());
+        value.ok_or_else(|| format!("no counter {name} in:\n{said}"))
     }
 
     /// The end of what it has said.
@@ -145,8 +164,16 @@ impl Place {
         let said = std::fs::read(&self.log).unwrap_or_default();
         let said = String::from_utf8_lossy(&said);
         let lines: Vec<&str> = said.lines().collect();
-        lines[lines.len().saturating_sub(20)..].join("\n")
+        lines[lines.len().saturating_sub(60)..].join("\n")
     }
+}
+
+/// What came of a start.
+pub(crate) enum Started {
+    /// It welcomes clients, and took so long to.
+    Up(Running, Duration),
+    /// It ended by itself.
+    Down(ExitStatus),
 }
 
 /// A process that ends with its driver.
