@@ -314,7 +314,7 @@ impl Run {
         }
         let sent = self.sent();
         for reader in &mut self.readers {
-            reader.finish(&self.place.mqtt, &sent)?;
+            reader.finish(&self.place, &sent)?;
         }
         running.stop().map(drop)
     }

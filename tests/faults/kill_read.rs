@@ -6,12 +6,14 @@ use std::time::{Duration, Instant};
 use spindle::base::rng::Rng;
 use spindle::proto::mqtt::packet::{Packet, Publish, Version};
 
-use crate::broker::LONG;
+use crate::broker::{LONG, Place};
 use crate::clients::{Client, Heard, Who, ack, read_body};
 use crate::kill::{BREATH, Field};
 
 /// Whoever is owed something and hears nothing for so long will hear nothing.
 pub(crate) const QUIET: Duration = Duration::from_secs(3);
+/// The same at brokers that are known to be busy with themselves for seconds.
+const QUIET_ELSEWHERE: Duration = Duration::from_secs(15);
 
 /// What one writer said and was promised.
 #[derive(Clone)]
@@ -174,11 +176,13 @@ impl Reader {
     }
 
     /// Read until nothing is missing, or nothing more comes.
-    pub(crate) fn finish(&mut self, address: &str, sent: &[Sent]) -> Result<(), String> {
+    pub(crate) fn finish(&mut self, at: &Place, sent: &[Sent]) -> Result<(), String> {
+        let (address, ours) = (&at.mqtt, at.prx1.is_some());
+        let quiet = if ours { QUIET } else { QUIET_ELSEWHERE };
         let mut client = self.join(address)?;
         let (mut last, mut had) = (Instant::now(), self.delivered());
         let until = Instant::now() + 20 * LONG;
-        while last.elapsed() < QUIET && Instant::now() < until {
+        while last.elapsed() < quiet && Instant::now() < until {
             if !self.hear(&mut client, Duration::from_millis(100))? {
                 return Err(format!("{} was thrown out at the end", self.who.name));
             }
