@@ -512,8 +512,8 @@ impl Hub {
             if full {
                 self.stats.reached(Limit::inflight_max);
                 if self.told.note_again(now, t.session, s.label(), Limit::inflight_max) {
-                    let (who, limit) = (&s.label()[..], Limit::inflight_max);
-                    self.observer.see(now, &Event::Limited { who, limit });
+                    let (conn, who, limit) = (s.conn, &s.label()[..], Limit::inflight_max);
+                    self.observer.see(now, &Event::Limited { conn, who, limit });
                 }
             }
         }

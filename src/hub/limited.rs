@@ -7,14 +7,18 @@
 
 use core::hash::BuildHasher;
 
+use bytes::Bytes;
+
 use crate::base::bucket::Bucket;
-use crate::base::id::SessionId;
+use crate::base::id::{ConnId, SessionId};
 use crate::base::limits::Limit;
 use crate::base::map::Seed;
 use crate::base::time::{MS, Now};
 
 use super::Hub;
 use super::policy::Event;
+use super::realm::Realm;
+use super::session::Kind;
 
 /// Of whom it was told lately.
 pub(crate) struct Told {
@@ -61,10 +65,25 @@ impl Told {
 impl Hub {
     /// Somebody reached this bound. `who` is a client id, a user name or an address.
     pub fn limited(&mut self, now: Now, who: &[u8], limit: Limit) {
+        self.limited_at(now, None, who, limit);
+    }
+
+    /// The same for whom it is known where they are connected, or are about to be no longer.
+    pub fn limited_at(&mut self, now: Now, conn: Option<ConnId>, who: &[u8], limit: Limit) {
         self.stats.reached(limit);
         if self.told.note(now, who, limit) {
-            self.observer.see(now, &Event::Limited { who, limit });
+            let conn = conn.or_else(|| self.connection_of(who));
+            self.observer.see(now, &Event::Limited { conn, who, limit });
         }
+    }
+
+    /// Where the client of this name is connected.
+    fn connection_of(&self, name: &[u8]) -> Option<ConnId> {
+        let name = Bytes::copy_from_slice(name);
+        let keys = [Kind::Mqtt, Kind::Prx1].map(|kind| (kind, name.clone()));
+        let found = |realm: &Realm| keys.iter().find_map(|key| realm.names.get(key).copied());
+        let id = self.realms.iter().find_map(found)?;
+        self.sessions.get(id)?.conn
     }
 }
 

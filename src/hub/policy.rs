@@ -544,6 +544,8 @@ pub enum Event<'a> {
     /// Somebody reached a bound. Told once for each of them, bound and minute; the counters have
     /// every time.
     Limited {
+        /// Its connection, for whoever has one.
+        conn: Option<ConnId>,
         /// A client id, a user name, or an address.
         who: &'a [u8],
         /// The bound.

@@ -189,7 +189,7 @@ impl Watch {
                 let detail = format!("{} {}", String::from_utf8_lossy(topic.text()), reason.word());
                 self.note(now, &Bytes::copy_from_slice(user), "dropped", &detail);
             }
-            Event::Limited { who, limit } if self.knows(who) => {
+            Event::Limited { who, limit, .. } if self.knows(who) => {
                 self.note(now, &Bytes::copy_from_slice(who), "limited", limit.name());
             }
             // Whoever is refused may call itself anything: it makes nobody known.

@@ -87,6 +87,21 @@ impl LogObserver {
 }
 
 impl LogObserver {
+    fn tell_limit(&self, conn: Option<ConnId>, who: &[u8], limit: Limit) {
+        // A full window is how a slow reader paces us; it is nothing to be alarmed about.
+        let level = if limit == Limit::inflight_max { Level::Debug } else { Level::Warn };
+        match conn.and_then(|conn| self.open.get(&conn)) {
+            Some(known) => log::log!(
+                target: "spindle::limit", level, who:% = Said(who), limit = limit.name(),
+                address:% = Origin(known); "limit reached"
+            ),
+            None => log::log!(
+                target: "spindle::limit", level, who:% = Said(who), limit = limit.name();
+                "limit reached"
+            ),
+        }
+    }
+
     fn on_forwarded(&mut self, conn: ConnId, address: Address) {
         if let Some(known) = self.open.get_mut(&conn) {
             log::debug!(
@@ -148,7 +163,7 @@ impl Observer for LogObserver {
                 target: "spindle::pub", topic:% = Said(topic.text()), protocol;
                 "a topic without a spelling in this protocol, whose readers do not get it"
             ),
-            Event::Limited { who, limit } => tell_limit(who, limit),
+            Event::Limited { conn, who, limit } => self.tell_limit(conn, who, limit),
             Event::Fault { conn, clause, text } => log::info!(
                 target: "spindle::proto", conn:% = Conn(conn), clause,
                 text:% = Said(text.as_bytes()); "fault"
@@ -175,14 +190,6 @@ fn tell_denied(conn: ConnId, user: &[u8], access: &Access<'_>, why: &str) {
     log::info!(
         target: "spindle::access", conn:% = Conn(conn), user:% = Said(user), verb,
         name:% = Said(name), why:% = Said(why.as_bytes()); "denied"
-    );
-}
-
-fn tell_limit(who: &[u8], limit: Limit) {
-    // A full window is how a slow reader paces us; it is nothing to be alarmed about.
-    let level = if limit == Limit::inflight_max { Level::Debug } else { Level::Warn };
-    log::log!(
-        target: "spindle::limit", level, who:% = Said(who), limit = limit.name(); "limit reached"
     );
 }
 
