@@ -26,10 +26,9 @@ use crate::hub::bans;
 use crate::hub::gate::Admins;
 use crate::hub::message::{Delivery, Durability};
 use crate::hub::policy::{Observer, Open, Policy};
-use crate::hub::recover::Recovery;
 use crate::hub::{self, Hub};
 use crate::journal::storage::{DiskError, Storage};
-use crate::journal::{Journal, Options, Refusal, Report, Salvaged, State, perform};
+use crate::journal::{Options, Refusal, Report};
 use crate::os::clock::Clock;
 use crate::os::driver::{Driver, End, Parts};
 use crate::os::listener::Local;
@@ -48,12 +47,14 @@ use crate::topic::{Dialect, Star};
 
 mod admin;
 mod configured;
+mod disk;
 mod listen;
 mod renew;
 #[cfg(feature = "tls")]
 mod tls;
 mod users;
 
+use disk::{Door, open_journal};
 use renew::Renewer;
 
 pub use renew::{Reloader, Renewed};
@@ -178,6 +179,7 @@ pub struct Builder {
     journal: Option<PathBuf>,
     level: Durability,
     salvage: bool,
+    door: Option<Door>,
     policy: Option<Box<dyn Policy>>,
     users: Option<PathBuf>,
     anonymous: bool,
@@ -234,6 +236,17 @@ impl Builder {
     pub fn journal(mut self, dir: impl Into<PathBuf>, level: Durability) -> Self {
         self.journal = (level != Durability::Memory).then(|| dir.into());
         self.level = level;
+        self
+    }
+
+    /// What lies between the journal and its directory once the broker runs: something that counts
+    /// operations, delays them, or lets them fail, for whoever wants to know what happens then.
+    #[must_use]
+    pub fn storage(
+        mut self,
+        door: impl FnOnce(Box<dyn Storage>) -> Box<dyn Storage> + 'static,
+    ) -> Self {
+        self.door = Some(Box::new(door));
         self
     }
 
@@ -350,7 +363,8 @@ impl Builder {
         let options = Options { segment_bytes: limits.segment_bytes, salt, salvage: self.salvage };
         let realms = vec!["default".to_owned(), bans::KEPT_REALM.to_owned()];
         let mut hub = Hub::new(hub::Parts { limits, seed, realms, policy, observer });
-        let opened = data.map(|data| open_journal(data, options, &mut hub, seed, &clock));
+        let door = self.door;
+        let opened = data.map(|data| open_journal(data, door, options, &mut hub, (seed, &clock)));
         let opened = opened.transpose()?;
         let (storage, report) = opened.unzip();
         let level = |own: Option<Durability>| match storage.is_some() {
@@ -450,6 +464,7 @@ impl Broker {
             journal: None,
             level: Durability::Memory,
             salvage: false,
+            door: None,
             policy: None,
             users: None,
             anonymous: false,
@@ -723,37 +738,6 @@ impl Drop for Subscription {
 
 fn star() -> Star {
     Star { levels_max: Limits::default().levels_max }
-}
-
-/// Read the journal into the hub, and bring it to the disk again: what was read may have been in
-/// memory only.
-fn open_journal(
-    mut storage: Directory,
-    options: Options,
-    hub: &mut Hub,
-    seed: u64,
-    clock: &Clock,
-) -> Result<(Box<dyn Storage>, Report), Error> {
-    let mut told = Recovery::new(seed, hub.limits.retained_inline_bytes);
-    let (mut journal, report) = Journal::recover(&mut storage, options, &mut |spot, record| {
-        told.apply(spot.lsn, spot.len, record);
-    })
-    .map_err(Error::Journal)?;
-    while let Some(job) = journal.poll_job(clock.now()) {
-        let done = perform(&mut storage, job);
-        journal.on_done(clock.now(), done);
-    }
-    if let State::Failed(error) = journal.state() {
-        return Err(error.clone().into());
-    }
-    if !journal.is_settled() {
-        return Err(Error::Disk("the journal does not come to rest".into()));
-    }
-    hub.recover(clock.now(), told, journal);
-    hub.stats.add(Counter::JournalCut, report.cut.as_ref().map_or(0, |cut| cut.records));
-    let lost = report.salvaged.as_ref().map_or(0, Salvaged::lost_records);
-    hub.stats.add(Counter::JournalLost, lost);
-    Ok((Box::new(storage), report))
 }
 
 /// No more connections than there can be descriptors, and no more checks than workers.
