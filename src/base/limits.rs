@@ -168,10 +168,14 @@ limits! {
         queue_len_max: usize = 100_000;
         /// Bytes a queue in memory may hold.
         queue_bytes_max: usize = 8_388_608;
-        /// Memory of queues, retained messages and inboxes together.
+        /// Memory of queues, retained messages and inboxes together; when that, with packets that
+        /// are not whole yet, is used up, nobody new comes in.
         memory_bytes_max: usize = 268_435_456;
         /// The lower watermark, in percent of that: readers who lag are cut short from here on.
         memory_low_percent: u8 = 80;
+        /// Memory of packets that have begun and not ended, of all connections together; beyond it
+        /// those that began first are cut.
+        unfinished_bytes_max: usize = 67_108_864, at least 65_536;
         /// Password checks that wait for a worker or are with one.
         verify_queue_max: usize = 256;
         /// The same, from one address.

@@ -70,6 +70,8 @@ words! {
         IdleTimeout, "idle_timeout";
         /// It began a packet and did not end it in time.
         PacketTimeout, "packet_timeout";
+        /// It had begun a packet, and there was no memory for all that were begun.
+        Unfinished, "unfinished";
         /// It took no bytes for too long while some waited for it.
         Stuck, "stuck";
         /// A rule was broken; the log names it.

@@ -40,6 +40,8 @@ pub(super) struct Conn {
     pub(crate) eof: Since,
     /// When the unfinished packet at the front of the input began.
     pub(crate) partial: Since,
+    /// What an unfinished packet takes of the memory.
+    pub(crate) unfinished: u32,
     /// What the wheel holds for it: nothing earlier is armed.
     pub(crate) armed: Deadline,
     /// Counted among those that have not identified themselves.
@@ -99,6 +101,7 @@ impl Conn {
             blocked: Since::NEVER,
             eof: Since::NEVER,
             partial: Since::NEVER,
+            unfinished: 0,
             armed: Deadline::NEVER,
             stranger: true,
             counted: false,

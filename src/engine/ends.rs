@@ -19,6 +19,7 @@ impl Engine {
         c.doom = Some(Box::new(doom));
         let reached = limited::reached(&doom, c.stranger);
         c.input = bytes::BytesMut::new();
+        let unfinished = core::mem::take(&mut c.unfinished);
         let mut asks = Vec::new();
         let mut ctx = Ctx {
             now,
@@ -40,8 +41,9 @@ impl Engine {
             self.strangers -= 1;
         }
         if let (Some(limit), Some(who)) = (reached, who) {
-            self.hub.limited(now, &who, limit);
+            self.hub.limited_at(now, Some(conn), &who, limit);
         }
+        self.count_unfinished(unfinished, 0);
         self.leave_line(now, conn);
         self.doomed.push_back(conn);
         self.hub.stats.closed(doom.ending());

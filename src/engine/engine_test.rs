@@ -3,7 +3,7 @@
 use bytes::{Bytes, BytesMut};
 
 use crate::base::id::{ConnId, ListenerNo, RealmId};
-use crate::base::limits::Limits;
+use crate::base::limits::{Limit, Limits};
 use crate::base::outbound::Outbound;
 use crate::base::time::{Deadline, MS, Now};
 use crate::hub::message::Durability;
@@ -15,11 +15,12 @@ use crate::journal::memory::Memory;
 use crate::journal::storage::DiskError;
 use crate::journal::{Journal, Options, perform};
 use crate::link::Terms;
+use crate::proto::doom::Doom;
 use crate::proto::local::{Verb, Word};
 use crate::proto::prx1::packet::{Connect, Packet, Publish, Subscribe};
 use crate::proto::{Listener, Speak, prx1};
 
-use super::{Completion, Effect, Engine};
+use super::{Completion, Effect, Engine, NoSlot};
 
 struct Quiet;
 impl Observer for Quiet {
@@ -127,9 +128,9 @@ impl Bench {
         self.engine.on_bytes(self.now, conn, &mut chunk);
     }
 
-    fn login(&mut self, name: &'static str) -> ConnId {
+    fn login(&mut self, name: &str) -> ConnId {
         let conn = self.open();
-        let username = Some(Bytes::from_static(name.as_bytes()));
+        let username = Some(Bytes::copy_from_slice(name.as_bytes()));
         self.send(conn, &Packet::Connect(Connect { username, ..Connect::default() }));
         conn
     }
@@ -289,4 +290,66 @@ fn a_snapshot_is_made_for_those_who_watch_and_for_nobody_else() {
     bench.pass(5_000);
     bench.rest();
     assert_eq!(bench.engine.watched, Some(later), "nobody watches any more");
+}
+
+impl Bench {
+    /// Say all of a packet but its last byte; the byte that is missing.
+    fn begin(&mut self, conn: ConnId, packet: &Packet) -> u8 {
+        let mut out = Outbound::default();
+        prx1::encode(packet, &mut out).expect("it fits");
+        let words = out.to_vec();
+        let (last, most) = words.split_last().expect("words");
+        // In pieces, as they come from a socket.
+        for piece in most.chunks(10_000) {
+            self.engine.on_bytes(self.now, conn, &mut BytesMut::from(piece));
+        }
+        *last
+    }
+}
+
+#[test]
+fn who_began_first_and_does_not_end_makes_room_for_who_does() {
+    let limits = Limits { unfinished_bytes_max: 256 << 10, ..Limits::default() };
+    let mut b = Bench::new(limits);
+    let crowd: Vec<ConnId> = (0..40).map(|n| b.login(&format!("{n}"))).collect();
+    b.rest();
+    let packet = publish("a/b", 1, Bytes::from(vec![1; 30_000]));
+    let mut last = 0;
+    for conn in &crowd {
+        last = b.begin(*conn, &packet);
+        b.pass(1);
+        assert!(b.engine.unfinished <= 256 << 10, "{}", b.engine.unfinished);
+    }
+    let cut = crowd.iter().take_while(|conn| b.engine.is_doomed(**conn)).count();
+    assert!(cut >= 30, "{cut} are cut");
+    assert!(crowd[cut..].iter().all(|conn| !b.engine.is_doomed(*conn)), "the first are");
+    assert_eq!(b.engine.hub().stats.limit(Limit::unfinished_bytes_max), cut as u64);
+    let (newest, before) = (crowd[39], b.engine.unfinished);
+    b.engine.on_bytes(b.now, newest, &mut BytesMut::from(&[last][..]));
+    assert!(b.engine.unfinished < before, "a packet that is whole takes no room");
+    for conn in crowd {
+        b.engine.doom(b.now, conn, Doom::Kicked);
+    }
+    assert_eq!(b.engine.unfinished, 0, "who is gone takes none");
+}
+
+#[test]
+fn nobody_new_comes_in_while_all_of_the_memory_is_used() {
+    let limits = Limits { memory_bytes_max: 200 << 10, ..Limits::default() };
+    let mut b = Bench::new(limits);
+    let crowd: Vec<ConnId> = (0..10).map(|n| b.login(&format!("{n}"))).collect();
+    b.rest();
+    let packet = publish("a/b", 1, Bytes::from(vec![1; 30_000]));
+    for conn in &crowd {
+        b.begin(*conn, &packet);
+    }
+    let from = Address::V4([10, 0, 0, 1]);
+    assert_eq!(b.engine.on_accept(b.now, 0, from, false), Err(NoSlot::Memory));
+    assert_eq!(b.engine.hub().stats.limit(Limit::memory_bytes_max), 1);
+    assert!(b.engine.on_accept(b.now, 1, Address::Local, true).is_ok(), "who embeds it does");
+    assert!(b.engine.on_accept(b.now, 2, from, false).is_ok(), "who administers it does");
+    for conn in crowd {
+        b.engine.doom(b.now, conn, Doom::Kicked);
+    }
+    assert!(b.engine.on_accept(b.now, 0, from, false).is_ok());
 }

@@ -19,6 +19,7 @@ pub(super) fn reached(doom: &Doom, stranger: bool) -> Option<Limit> {
     let limit = match doom {
         Doom::ConnectTimeout => Limit::connect_ms_max,
         Doom::PacketTimeout => Limit::packet_ms_max,
+        Doom::Unfinished => Limit::unfinished_bytes_max,
         Doom::Stuck => Limit::stuck_ms_max,
         Doom::Fault(fault) => match fault.kind {
             FaultKind::Prx1OverMax | FaultKind::MqttOverMax if stranger => Limit::login_bytes_max,

@@ -15,6 +15,7 @@ mod limited;
 mod links;
 mod local;
 mod renewal;
+mod unfinished;
 mod verify;
 
 #[cfg(test)]
@@ -120,6 +121,8 @@ pub enum NoSlot {
     Address,
     /// They come too fast, from its address or from everywhere.
     Pace,
+    /// All the memory there may be is in use.
+    Memory,
     /// The policy wants nobody from there.
     Unwelcome,
     /// The broker is going down.
@@ -133,6 +136,11 @@ pub enum NoSlot {
 enum Timer {
     Conn(ConnId),
     Session(SessionId),
+}
+
+/// Whoever administers or embeds the broker comes in when nobody else does.
+fn is_inner(speak: Speak) -> bool {
+    matches!(speak, Speak::Http | Speak::Local)
 }
 
 /// The broker without the world.
@@ -151,6 +159,8 @@ pub struct Engine {
     twins: Twins,
     crowd: Crowd,
     strangers: u32,
+    /// What unfinished packets take of the memory, all together.
+    unfinished: usize,
     stopping: bool,
     draining: bool,
     fired: Vec<Timer>,
@@ -201,6 +211,7 @@ impl Engine {
             twins,
             crowd,
             strangers: 0,
+            unfinished: 0,
             stopping: false,
             draining: false,
             fired: Vec::new(),
@@ -318,13 +329,15 @@ impl Engine {
         };
         self.knock_at(no)?;
         let limits = &self.hub.limits;
-        let shut = self.closed && !matches!(listener.speak, Speak::Http | Speak::Local);
+        let shut = self.closed && !is_inner(listener.speak);
         let (why, limit) = if self.stopping || shut {
             return Err(NoSlot::Stopping);
         } else if self.conns.len() >= limits.connections_max as usize {
             (NoSlot::Connections, Limit::connections_max)
         } else if self.strangers >= limits.strangers_max {
             (NoSlot::Strangers, Limit::strangers_max)
+        } else if self.memory_is_used_up() && !is_inner(listener.speak) {
+            (NoSlot::Memory, Limit::memory_bytes_max)
         } else if listener.speak == Speak::Local {
             // The embedding program does not come from anywhere.
             return Ok(None);
@@ -406,6 +419,7 @@ impl Engine {
         } else {
             c.partial = c.partial.or_at(now.mono);
         }
+        self.note_unfinished(now, conn);
         self.note_ready(conn);
     }
 

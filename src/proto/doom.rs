@@ -22,6 +22,8 @@ pub enum Doom {
     IdleTimeout,
     /// It began a packet and did not end it in time.
     PacketTimeout,
+    /// It had begun a packet, and there was no memory for all that were begun.
+    Unfinished,
     /// It took no bytes for too long while some waited for it.
     Stuck,
     /// A rule was broken.
@@ -52,6 +54,7 @@ impl Doom {
             Self::ConnectTimeout => Ending::ConnectTimeout,
             Self::IdleTimeout => Ending::IdleTimeout,
             Self::PacketTimeout => Ending::PacketTimeout,
+            Self::Unfinished => Ending::Unfinished,
             Self::Stuck => Ending::Stuck,
             Self::Fault(_) => Ending::Fault,
             Self::Refused(_) => Ending::Refused,

@@ -18,6 +18,7 @@ pub fn last_words(doom: &Doom, asked: bool) -> Option<Response> {
         Doom::PacketTimeout | Doom::ConnectTimeout if asked => {
             (408, "the request did not end in time")
         }
+        Doom::Unfinished if asked => (503, "too many requests were begun and not ended"),
         Doom::Busy if asked => (429, "too many passwords wait to be checked"),
         Doom::Stopping if asked => (503, "the broker goes down"),
         Doom::StorageFailed if asked => (503, "the disk failed, so nothing can be promised"),

@@ -241,6 +241,7 @@ fn reason_of(doom: &Doom) -> Option<(u8, &'static str)> {
         Doom::ConnectTimeout => (code::UNSPECIFIED, "the login took too long"),
         Doom::IdleTimeout => (code::KEEP_ALIVE, "silent for 1.5 times the keep alive"),
         Doom::PacketTimeout => (code::UNSPECIFIED, "a packet was begun and not ended in time"),
+        Doom::Unfinished => (code::QUOTA, "too many packets were begun and not ended"),
         Doom::Fault(why) => (fault::reason(why), why.kind.text()),
         Doom::Refused(_) => {
             let why = FaultKind::MqttCredentials;
@@ -321,6 +322,7 @@ mod tests {
             Doom::ConnectTimeout,
             Doom::IdleTimeout,
             Doom::PacketTimeout,
+            Doom::Unfinished,
             Doom::Refused(Refusal::Unknown),
             Doom::Busy,
             Doom::Stopping,
