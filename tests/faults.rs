@@ -16,6 +16,10 @@ mod clients;
 mod damage;
 #[path = "faults/damage_data.rs"]
 mod damage_data;
+#[path = "faults/failing.rs"]
+mod failing;
+#[path = "faults/full.rs"]
+mod full;
 #[path = "faults/kill.rs"]
 mod kill;
 #[path = "faults/kill_kept.rs"]
@@ -24,6 +28,18 @@ mod kill_kept;
 mod kill_prx1;
 #[path = "faults/kill_read.rs"]
 mod kill_read;
+#[path = "faults/overload.rs"]
+mod overload;
+#[path = "faults/overload_canary.rs"]
+mod overload_canary;
+#[path = "faults/overload_crowd.rs"]
+mod overload_crowd;
+#[path = "faults/overload_login.rs"]
+mod overload_login;
+#[path = "faults/overload_rig.rs"]
+mod overload_rig;
+#[path = "faults/overload_words.rs"]
+mod overload_words;
 #[path = "faults/prx1.rs"]
 mod prx1;
 
@@ -57,6 +73,46 @@ const DRIVERS: &[Driver] = &[
     Driver { name: "kill_os", any_broker: true, run: kill::os },
     Driver { name: "kill_disk", any_broker: false, run: kill::disk },
     Driver { name: "damage", any_broker: false, run: damage::damage },
+    Driver { name: "overload_slow_qos0", any_broker: false, run: |o| overload::slow_qos0(o.long) },
+    Driver { name: "overload_slow_qos1", any_broker: false, run: |o| overload::slow_qos1(o.long) },
+    Driver {
+        name: "overload_one_beside_many",
+        any_broker: false,
+        run: |o| overload::one_beside_many(o.long),
+    },
+    Driver {
+        name: "overload_connections",
+        any_broker: false,
+        run: |o| overload_crowd::connections(o.long),
+    },
+    Driver {
+        name: "overload_dawdlers",
+        any_broker: false,
+        run: |o| overload_crowd::dawdlers(o.long),
+    },
+    Driver {
+        name: "overload_half_open",
+        any_broker: false,
+        run: |o| overload_crowd::half_open(o.long),
+    },
+    Driver { name: "overload_giants", any_broker: false, run: |o| overload_crowd::giants(o.long) },
+    Driver {
+        name: "overload_unfinished",
+        any_broker: false,
+        run: |o| overload_crowd::unfinished(o.long),
+    },
+    Driver {
+        name: "overload_guesses",
+        any_broker: false,
+        run: |o| overload_login::guesses(o.long),
+    },
+    Driver { name: "full_tmpfs", any_broker: false, run: |o| full::tmpfs(o.long) },
+    Driver { name: "full_ext4", any_broker: false, run: |o| full::ext4(o.long) },
+    Driver {
+        name: "failing_each_operation",
+        any_broker: false,
+        run: |o| failing::each_operation(o.long),
+    },
 ];
 
 /// The command line.

@@ -1,0 +1,158 @@
+//! Floor 6. Quiet pairs in the middle of an overload, and how long their messages take.
+//!
+//! Messages of QoS 0 at a fixed rate, by a schedule that waits for nobody. The figure is the 99th
+//! percentile of each second, and of all seconds the median: before the overload, and during it.
+//! The second may be three times the first. Senders and readers run before everybody else where
+//! the system allows it, so what makes a sender late for its own schedule is the machine alone:
+//! if that is more in the seconds of the overload than messages took before, it counts instead.
+
+use std::process::{Command, Stdio};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering::Relaxed};
+use std::thread::{self, JoinHandle};
+use std::time::{Duration, Instant};
+
+use super::overload_rig::ensure;
+use super::overload_words::{PUBLISH, Wire, publish};
+
+/// Pairs, and how often each of them says something.
+const PAIRS: usize = 3;
+const PERIOD: Duration = Duration::from_millis(5);
+/// How long it is watched before the overload begins.
+const BEFORE: Duration = Duration::from_secs(3);
+/// The overload may make the figure this many times what it was.
+const TIMES: u32 = 3;
+/// Programs that are not optimised take many times as long for the same turn: they are held to
+/// what a user would notice.
+const UNOPTIMISED: Duration = Duration::from_millis(50);
+
+/// When it was to be said, and how long it took.
+type Sample = (Duration, Duration);
+
+/// The pairs at work.
+pub(crate) struct Canary {
+    start: Instant,
+    calm_until: Duration,
+    over: Arc<AtomicBool>,
+    sent: Arc<AtomicU64>,
+    sender: JoinHandle<Result<Vec<Sample>, String>>,
+    readers: Vec<JoinHandle<Vec<Sample>>>,
+}
+
+impl Canary {
+    /// Send them in, and watch them while nothing happens.
+    pub(crate) fn start(address: &str) -> Result<Self, String> {
+        let (start, over) = (Instant::now(), Arc::new(AtomicBool::new(false)));
+        let sent = Arc::new(AtomicU64::new(0));
+        let (mut senders, mut readers) = (Vec::new(), Vec::new());
+        for n in 0..PAIRS {
+            let mut reader = Wire::named(address, &format!("canary-{n}-in"))?;
+            reader.subscribe(&format!("canary/{n}"), 0)?;
+            readers.push(thread::spawn(move || listen(reader, start)));
+            senders.push(Wire::named(address, &format!("canary-{n}-out"))?);
+        }
+        let (flag, count) = (Arc::clone(&over), Arc::clone(&sent));
+        let sender = thread::spawn(move || sing(senders, start, &flag, &count));
+        thread::sleep(BEFORE);
+        Ok(Self { start, calm_until: start.elapsed(), over, sent, sender, readers })
+    }
+
+    /// The overload is over: what it did to them. An error if it was too much.
+    pub(crate) fn judge(self) -> Result<String, String> {
+        let end = self.start.elapsed();
+        // What is under way arrives.
+        self.over.store(true, Relaxed);
+        let late = self.sender.join().map_err(|_| "a canary fell")??;
+        let mut samples = Vec::new();
+        for reader in self.readers {
+            samples.extend(reader.join().map_err(|_| "a canary fell")?);
+        }
+        let (sent, got) = (self.sent.load(Relaxed), samples.len() as u64);
+        let before = median(&seconds(&samples, Duration::ZERO, self.calm_until));
+        let loud = seconds(&samples, self.calm_until, end);
+        let during = median(&loud);
+        let machine = median(&seconds(&late, self.calm_until, end));
+        let mut limit = before.max(machine) * TIMES;
+        if cfg!(debug_assertions) {
+            limit = limit.max(UNOPTIMISED);
+        }
+        let text = format!(
+            "canary: {got} of {sent}; p99 {before:.0?} before, {during:.0?} during ({} seconds; \
+             the machine alone {machine:.0?}), may be {limit:.0?}",
+            loud.len()
+        );
+        ensure(got == sent, || format!("{text}: messages are missing"))?;
+        ensure(!loud.is_empty(), || format!("{text}: nothing was seen"))?;
+        ensure(during <= limit, || format!("{text}: too slow"))?;
+        Ok(text)
+    }
+}
+
+/// From now on this thread runs before all others of its core, if the system allows it.
+fn go_first() {
+    let me = std::fs::read_link("/proc/thread-self").unwrap_or_default();
+    let Some(me) = me.file_name() else { return };
+    let mut chrt = Command::new("chrt");
+    chrt.args(["--fifo", "--pid", "40"]).arg(me).stdout(Stdio::null()).stderr(Stdio::null());
+    let _ = chrt.status();
+}
+
+/// Say the time, again and again; how late we came to it.
+fn sing(
+    mut senders: Vec<Wire>,
+    start: Instant,
+    over: &AtomicBool,
+    sent: &AtomicU64,
+) -> Result<Vec<Sample>, String> {
+    go_first();
+    let (mut late, mut due) = (Vec::new(), start.elapsed());
+    while !over.load(Relaxed) {
+        due += PERIOD;
+        thread::sleep(due.saturating_sub(start.elapsed()));
+        late.push((due, start.elapsed().saturating_sub(due)));
+        for (n, sender) in senders.iter_mut().enumerate() {
+            let now = (start.elapsed().as_nanos() as u64).to_be_bytes();
+            sender.say(&publish(&format!("canary/{n}"), &now, 0, 0, false))?;
+            sent.fetch_add(1, Relaxed);
+        }
+    }
+    // The last word, after which nobody listens.
+    for (n, sender) in senders.iter_mut().enumerate() {
+        sender.say(&publish(&format!("canary/{n}"), b"", 0, 0, false))?;
+    }
+    Ok(late)
+}
+
+fn listen(mut reader: Wire, start: Instant) -> Vec<Sample> {
+    go_first();
+    let mut samples = Vec::new();
+    while let Ok(heard) = reader.hear() {
+        if heard.kind() != PUBLISH {
+            continue;
+        }
+        let Ok(at) = <[u8; 8]>::try_from(heard.payload()) else { break };
+        let at = Duration::from_nanos(u64::from_be_bytes(at));
+        samples.push((at, start.elapsed().saturating_sub(at)));
+    }
+    samples
+}
+
+/// The 99th percentile of each whole second between these.
+fn seconds(samples: &[Sample], from: Duration, to: Duration) -> Vec<Duration> {
+    let whole = Duration::from_secs(1);
+    let count = to.saturating_sub(from).as_secs() as u32;
+    let second = |n| {
+        let begin = from + whole * n;
+        let some = samples.iter().filter(|(at, _)| (begin..begin + whole).contains(at));
+        let mut took: Vec<Duration> = some.map(|(_, took)| *took).collect();
+        took.sort_unstable();
+        took.get(took.len() * 99 / 100).copied()
+    };
+    (0..count).filter_map(second).collect()
+}
+
+fn median(all: &[Duration]) -> Duration {
+    let mut all = all.to_vec();
+    all.sort_unstable();
+    all.get(all.len() / 2).copied().unwrap_or_default()
+}
