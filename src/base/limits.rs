@@ -154,6 +154,9 @@ limits! {
         sessions_max: u32 = 1_000_000;
         /// Subscriptions of one session.
         subscriptions_max: usize = 1_000;
+        /// Memory of all filters together, about. Above three quarters of it, who has many already
+        /// gets no more.
+        filters_bytes_max: usize = 268_435_456, at least 65_536;
         /// Levels of a topic or filter.
         levels_max: usize = 128, at least 1;
         /// Length of a topic or filter.

@@ -3,12 +3,15 @@
 use bytes::Bytes;
 
 use crate::base::id::SessionId;
-use crate::base::limits::Limits;
+use crate::base::limits::{Limit, Limits};
+use crate::topic::{Dialect, Match, Star};
 
 use super::hub_test::{Bench, REALM, kept, nameless};
 use super::message::Durability;
 use super::queue::Queued;
 use super::registry::Fresh;
+use super::session::SubOpts;
+use super::subscribe::{Replays, Subscribed};
 use super::{Held, READS_MAX};
 
 #[test]
@@ -138,4 +141,27 @@ fn what_is_owed_is_weighed_and_dated_until_it_is_paid() {
     let back = b.attach("one", Fresh::No).session;
     b.take_and_settle(back);
     assert_eq!((b.hub.queue_bytes(), b.hub.oldest_owed()), (0, None), "nobody is owed anything");
+}
+
+#[test]
+fn filters_share_a_bounded_memory_and_its_end_is_for_those_who_have_few() {
+    let most = 256 << 10;
+    let mut b = Bench::new(Limits { filters_bytes_max: most, ..Limits::default() });
+    let deep = "/x".repeat(100);
+    let (bomber, good) = (nameless(&mut b), nameless(&mut b));
+    let mut ask = |who: SessionId, n: usize| {
+        let text = Bytes::from(format!("{n}{deep}"));
+        let filter = Star { levels_max: 128 }.filter(&text, Match::Native).expect("a filter");
+        let asked = b.hub.subscribe(b.now, who, &filter, None, SubOpts::default(), Replays::Never);
+        (matches!(asked, Ok(Subscribed::Yes(_))), b.hub.filters_heap())
+    };
+    let taken = (0..1_000).take_while(|n| ask(bomber, *n).0).count();
+    assert!((15..100).contains(&taken), "{taken}");
+    assert!(ask(good, 2_000).0, "who has few gets one more");
+    let crowd = (3_000..4_000).take_while(|n| ask(good, *n).0).count();
+    assert!(crowd < 16, "and then has as many as others: {crowd}");
+    let (_, heap) = ask(good, 0);
+    // One filter may lie across the end.
+    assert!(heap > most / 4 * 3 && heap < most + (16 << 10), "{heap}");
+    assert_eq!(b.hub.stats.limit(Limit::filters_bytes_max), 3);
 }

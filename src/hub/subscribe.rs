@@ -21,6 +21,9 @@ use super::retained::Replay;
 use super::session::{Session, Share, Sub, SubOpts, SubView};
 use super::{Held, Hub, Receipt, after};
 
+/// Who has fewer filters than this gets more of them for longest.
+const FEW: usize = 16;
+
 /// What a subscription takes in its session's full record besides its filter.
 pub(super) const SUB_BYTES: usize = 24;
 
@@ -64,9 +67,10 @@ impl Hub {
         let replay = group.is_none() && wanted && kept;
         let mut text = Vec::new();
         filter.encode(&mut text);
-        if !known && self.has_no_place_for(s, text.len() + group.map_or(0, Bytes::len)) {
+        let reached = self.bound_of(s, text.len() + group.map_or(0, Bytes::len));
+        if let (false, Some(limit)) = (known, reached) {
             let who = s.label().clone();
-            self.limited(now, &who, Limit::subscriptions_max);
+            self.limited(now, &who, limit);
             return Ok(Subscribed::TooMany);
         }
         let going = replays == Replays::IfNew && s.replays.iter().any(|r| r.is_for(filter));
@@ -119,6 +123,23 @@ impl Hub {
                 s.shares().iter().any(|share| share.leaf == leaf && share.group == *name)
             }),
         }
+    }
+
+    /// Which bound stands in the way of another filter of this session, if one does.
+    fn bound_of(&self, s: &Session, len: usize) -> Option<Limit> {
+        if self.has_no_place_for(s, len) {
+            return Some(Limit::subscriptions_max);
+        }
+        let many = s.subs.len() + s.shares().len() >= FEW;
+        let max = self.limits.filters_bytes_max;
+        let most = if many { max / 4 * 3 } else { max };
+        (self.filters_heap() >= most).then_some(Limit::filters_bytes_max)
+    }
+
+    /// Memory of all filters, about.
+    #[must_use]
+    pub fn filters_heap(&self) -> usize {
+        self.realms.iter().map(|r| r.topics.heap() + r.shared.heap()).sum()
     }
 
     /// All of them must fit into one record, or the journal could never carry it forward.

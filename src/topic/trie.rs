@@ -23,6 +23,9 @@ use std::hash::BuildHasher;
 #[derive(Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Debug)]
 pub struct LeafId(pub u32);
 
+/// What a leaf takes with what its owners note about it.
+const LEAF: usize = 96;
+
 /// A set of filters, each with something of the owner's.
 #[derive(Debug)]
 pub struct FilterTrie<L> {
@@ -191,6 +194,15 @@ impl<L> FilterTrie<L> {
     #[must_use]
     pub fn weight(&self) -> usize {
         self.nodes.len() - 1 + self.edges.len() + self.texts.len() + self.starts.len()
+    }
+
+    /// Memory that the filters take, about: every level of every filter costs some.
+    #[must_use]
+    pub fn heap(&self) -> usize {
+        // A quarter of the places for edges is free.
+        let edges = self.edges.len() * size_of::<Edge>() / 3 * 4;
+        let nodes = (self.nodes.len() - 1) * size_of::<Node>();
+        nodes + edges + self.texts.len() * size_of::<Long>() + self.leaves.len() * LEAF
     }
 
     pub(super) fn hash(&self, text: &[u8]) -> u64 {
