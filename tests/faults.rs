@@ -38,6 +38,8 @@ mod overload_crowd;
 mod overload_login;
 #[path = "faults/overload_rig.rs"]
 mod overload_rig;
+#[path = "faults/overload_state.rs"]
+mod overload_state;
 #[path = "faults/overload_words.rs"]
 mod overload_words;
 #[path = "faults/prx1.rs"]
@@ -106,6 +108,18 @@ const DRIVERS: &[Driver] = &[
         any_broker: false,
         run: |o| overload_login::guesses(o.long),
     },
+    Driver {
+        name: "overload_filters",
+        any_broker: false,
+        run: |o| overload_state::filters(o.long),
+    },
+    Driver { name: "overload_values", any_broker: false, run: |o| overload_state::values(o.long) },
+    Driver {
+        name: "overload_sessions",
+        any_broker: false,
+        run: |o| overload_state::sessions(o.long),
+    },
+    Driver { name: "overload_wills", any_broker: false, run: |o| overload_state::wills(o.long) },
     Driver { name: "full_tmpfs", any_broker: false, run: |o| full::tmpfs(o.long) },
     Driver { name: "full_ext4", any_broker: false, run: |o| full::ext4(o.long) },
     Driver {
