@@ -98,7 +98,7 @@ struct Trial {
 }
 
 pub(crate) fn each_operation(long: bool) -> Outcome {
-    let (points, step) = if long { (200, 1) } else { (6, 7) };
+    let (points, step) = if long { (200, 1) } else { (4, 9) };
     let (mut trials, mut acked, mut never, mut answers) = (0, 0, 0, Vec::new());
     for n in 0..points {
         for for_ever in [false, true] {
@@ -227,4 +227,4 @@ fn kept(data: &Path, acked: u64) -> Result<(), String> {
     rig.stop()
 }
 
-const MESSAGES: u64 = 150;
+const MESSAGES: u64 = 100;

@@ -202,5 +202,5 @@ fn told_fall(_: Box<dyn std::any::Any + Send>) -> String {
 
 /// Payload of a flood, how long it lasts at least, and how much may be unanswered.
 const SIZE: usize = 16_384;
-const SECONDS: Duration = Duration::from_secs(4);
+const SECONDS: Duration = Duration::from_secs(3);
 const WINDOW: u64 = 64;

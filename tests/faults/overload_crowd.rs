@@ -91,12 +91,14 @@ pub(crate) fn dawdlers(long: bool) -> Outcome {
         // The head of a record, and the beginning of what says hello in it.
         let mut handshake = b"\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03".to_vec();
         handshake.extend([7; 32]);
-        let mut figures = Vec::new();
-        for (place, (kind, words)) in
-            [("MQTT", login), ("HTTP", request), ("TLS", handshake)].iter().enumerate()
-        {
+        let kinds = [("MQTT", login), ("HTTP", request), ("TLS", handshake)];
+        let (mut figures, mut crowds) = (Vec::new(), Vec::new());
+        for (place, (kind, words)) in kinds.into_iter().enumerate() {
             let address = rig.addresses[place].clone();
-            let (first, last) = dawdle(&address, count, words)?;
+            crowds.push((kind, thread::spawn(move || dawdle(&address, count, &words))));
+        }
+        for (kind, crowd) in crowds {
+            let (first, last) = crowd.join().map_err(|_| "a crowd fell")??;
             let fair = Duration::from_millis(2_900)..Duration::from_millis(5_500);
             ensure(fair.contains(&first) && fair.contains(&last), || {
                 format!("{kind}: cut after {first:?} to {last:?}")

@@ -33,7 +33,7 @@ pub(crate) fn guesses(long: bool) -> Outcome {
     let file = file.display().to_string();
     let listen = [MQTT, "mqtt://[::1]:0"];
     beside_canary("login", &listen, &["--users", &file], |rig| {
-        let seconds = Duration::from_secs(if long { 20 } else { 5 });
+        let seconds = Duration::from_secs(if long { 20 } else { 4 });
         let over = Arc::new(AtomicBool::new(false));
         let target = rig.addresses[1].clone();
         let crowd: Vec<_> = (0..GUESSERS)

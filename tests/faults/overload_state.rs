@@ -14,22 +14,23 @@ use super::overload_words::{Hello, PUBACK, PUBLISH, SUBACK, Wire, publish, subsc
 pub(crate) fn filters(long: bool) -> Outcome {
     let flags = ["--limit", "filters_bytes_max=67108864"];
     beside_canary("filters", &[MQTT], &flags, |rig| {
-        let clients = if long { 100 } else { 20 };
+        let clients = if long { 100 } else { 12 };
         let address = rig.address().to_owned();
         let deep = "/x".repeat(127);
         let (mut taken, mut refused, mut held) = (0u64, 0u64, Vec::new());
         for n in 0..clients {
             let mut wire = Wire::named(&address, &format!("bomber-{n}"))?;
-            for round in 0..11 {
-                let all: Vec<String> = (0..100).map(|m| format!("{n}-{round}-{m}{deep}")).collect();
+            for round in 0..110 {
+                let all: Vec<String> =
+                    (0..EACH).map(|m| format!("{n}-{round}-{m}{deep}")).collect();
                 let all: Vec<&str> = all.iter().map(String::as_str).collect();
                 wire.say(&subscribe(&all, 0, round + 1))?;
                 let codes = wire.hear_a(SUBACK)?;
                 // What stands before them says why.
-                let codes = &codes.body[codes.body.len().saturating_sub(100)..];
+                let codes = &codes.body[codes.body.len().saturating_sub(EACH)..];
                 let no = codes.iter().filter(|code| **code == 0x97).count() as u64;
                 let yes = codes.iter().filter(|code| **code == 0).count() as u64;
-                ensure(no + yes == 100, || format!("told {codes:x?}"))?;
+                ensure(no + yes == EACH as u64, || format!("told {codes:x?}"))?;
                 (taken, refused) = (taken + yes, refused + no);
             }
             held.push(wire);
@@ -55,7 +56,7 @@ pub(crate) fn filters(long: bool) -> Outcome {
 /// Last values under ever new names.
 pub(crate) fn values(long: bool) -> Outcome {
     beside_canary("values", &[MQTT], &["--durability", "os"], |rig| {
-        let count: u64 = if long { 1_500_000 } else { 50_000 };
+        let count: u64 = if long { 1_500_000 } else { 30_000 };
         let address = rig.address().to_owned();
         let mut flooder = Wire::named(&address, "flooder")?;
         let (mut sent, mut acked, start) = (0, 0, Instant::now());
@@ -97,7 +98,7 @@ pub(crate) fn values(long: bool) -> Outcome {
 /// Sessions that stay, by ever new names.
 pub(crate) fn sessions(long: bool) -> Outcome {
     beside_canary("sessions", &[MQTT], &["--durability", "os"], |rig| {
-        let count: u64 = if long { 50_000 } else { 4_000 };
+        let count: u64 = if long { 50_000 } else { 2_000 };
         let address = rig.address().to_owned();
         let (before, mut refused) = (rig.memory()?.0, 0);
         for n in 0..count {
@@ -144,7 +145,9 @@ pub(crate) fn wills(long: bool) -> Outcome {
 
 /// The quiet pairs are watched by the second.
 fn linger() {
-    thread::sleep(Duration::from_millis(2_500));
+    thread::sleep(Duration::from_millis(2_200));
 }
 
 const WINDOW: u64 = 128;
+/// Filters in one packet.
+const EACH: usize = 10;
