@@ -7,17 +7,14 @@
 
 use core::hash::BuildHasher;
 
-use bytes::Bytes;
-
 use crate::base::bucket::Bucket;
-use crate::base::id::{ConnId, SessionId};
+use crate::base::id::{ConnId, RealmId, SessionId};
 use crate::base::limits::Limit;
 use crate::base::map::Seed;
 use crate::base::time::{MS, Now};
 
 use super::Hub;
 use super::policy::Event;
-use super::realm::Realm;
 use super::session::Kind;
 
 /// Of whom it was told lately.
@@ -79,10 +76,10 @@ impl Hub {
 
     /// Where the client of this name is connected.
     fn connection_of(&self, name: &[u8]) -> Option<ConnId> {
-        let name = Bytes::copy_from_slice(name);
-        let keys = [Kind::Mqtt, Kind::Prx1].map(|kind| (kind, name.clone()));
-        let found = |realm: &Realm| keys.iter().find_map(|key| realm.names.get(key).copied());
-        let id = self.realms.iter().find_map(found)?;
+        let realms = (0..self.realms.len()).map(|realm| RealmId(realm as u16));
+        let kinds = [Kind::Mqtt, Kind::Prx1];
+        let mut all = realms.flat_map(|realm| kinds.map(|kind| (realm, kind)));
+        let id = all.find_map(|(realm, kind)| self.named(realm, kind, name))?;
         self.sessions.get(id)?.conn
     }
 }
