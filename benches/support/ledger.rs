@@ -1,14 +1,14 @@
 //! Floor 6. What became of two cores' time: had by us, or kept by the machine.
 //!
 //! Both cores are always wanted. On one of them runs whoever keeps the books, in short rounds,
-//! without ever waiting: a round that was long was interrupted. On the other a filler, who gives way
-//! to everybody, takes what a thread of ours leaves; what neither of them got went to somebody else:
-//! the kernel's threads, or other programs. Its clock is read on its own core only: read from
-//! another one, it runs on while the machine is away and stands still afterwards. And where the
-//! machine was away without telling the kernel, the witnesses saw it. What the thread of ours spends
-//! is never held against the machine, whatever it was spent on. Absent on purpose: where the time
-//! went instead, and a core that is slower for a while (a neighbour on its other half), which no
-//! clock shows.
+//! without ever waiting: a round that was long was interrupted. On the other a filler, who gives
+//! way to everybody, takes what a thread of ours leaves; what neither of them got went to somebody
+//! else: the kernel's threads, or other programs. The thread's clock is read on its own core only:
+//! read from another one, it runs on while the machine is away and stands still afterwards. And
+//! where the machine was away without telling the kernel, the witnesses saw it. What the thread of
+//! ours spends is never held against the machine, whatever it was spent on. Absent on purpose:
+//! where the time went instead, and a core that is slower for a while (a neighbour on its other
+//! half), which no clock shows.
 
 use crate::place;
 use crate::witness::{self, Gap, Witnesses};

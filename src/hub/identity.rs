@@ -1,9 +1,9 @@
 //! Floor 2. Who a session is: its name, and whom it acts for.
 //!
-//! Nearly every session is called what its client calls itself, or as its user, and whom it acts for
-//! says both already; so a name is kept only where it is neither. Whoever it acts for may change
-//! (its owner comes back, or proves anew who it is), and its name does not. Absent on purpose: what
-//! a name is good for.
+//! Nearly every session is called what its client calls itself, or as its user, and whom it acts
+//! for says both already; so a name is kept only where it is neither. Whoever it acts for may
+//! change (its owner comes back, or proves anew who it is), and its name does not. Absent on
+//! purpose: what a name is good for.
 
 use super::policy::Principal;
 use bytes::Bytes;

@@ -19,7 +19,7 @@ use super::overload_words::{PUBLISH, Wire, publish};
 const PAIRS: usize = 3;
 const PERIOD: Duration = Duration::from_millis(5);
 /// How long it is watched before the overload begins.
-const BEFORE: Duration = Duration::from_secs(2);
+const BEFORE: Duration = Duration::from_secs(if cfg!(debug_assertions) { 1 } else { 2 });
 /// The overload may make the figure this many times what it was.
 const TIMES: u32 = 3;
 /// Programs that are not optimised take many times as long for the same turn: they are held to
