@@ -393,6 +393,22 @@ fn every_guard_has_its_test() {
 }
 
 #[test]
+fn every_promise_is_shown() {
+    let page = "| what | shown by |\n|---|---|\n| one | `stays`, `kill` |\n| two | |\n\
+                | three | `gone` |\n";
+    let drivers =
+        "const D: &[Driver] = &[Driver { name: \"kill\", run: k }];\n#[test]\nfn stays() {}";
+    judge(
+        pairs::promises,
+        &[("src/manual/guarantees.md", page), ("tests/faults.rs", drivers)],
+        &[
+            "src/manual/guarantees.md:4: a promise without a test",
+            "src/manual/guarantees.md:5: no test is called gone",
+        ],
+    );
+}
+
+#[test]
 fn every_public_module_is_in_the_tour() {
     judge(
         pairs::tour,

@@ -1,9 +1,10 @@
 //! Floor 6. The manual: chapters in markdown, mounted so that they stand beside the code.
 //!
-//! Reading order: [`architecture`], [`style`], [`adding_a_protocol`], [`journal`], [`operating`],
-//! [`configuration`], [`cli`], [`console`], [`service`], [`metrics`], [`rest`], [`mqtt_clauses`].
-//! A chapter is a file that a pull request changes together with the code it speaks of; some are
-//! compared with it by `tests/tidy.rs`. Absent on purpose: code. Nothing here runs.
+//! Reading order: [`architecture`], [`style`], [`adding_a_protocol`], [`journal`], [`guarantees`],
+//! [`operating`], [`configuration`], [`cli`], [`console`], [`service`], [`metrics`], [`rest`],
+//! [`mqtt_clauses`]. A chapter is a file that a pull request changes together with the code it
+//! speaks of; some are compared with it by `tests/tidy.rs`. Absent on purpose: code. Nothing here
+//! runs.
 
 #[doc = include_str!("architecture.md")]
 pub mod architecture {}
@@ -16,6 +17,9 @@ pub mod adding_a_protocol {}
 
 #[doc = include_str!("journal.md")]
 pub mod journal {}
+
+#[doc = include_str!("guarantees.md")]
+pub mod guarantees {}
 
 #[doc = include_str!("operating.md")]
 pub mod operating {}

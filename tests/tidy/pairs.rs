@@ -181,12 +181,21 @@ pub(crate) fn counters(tree: &Tree) -> Vec<Violation> {
 /// Every guard names a test that falls when the guard is taken out, and that test exists. The
 /// tests stand in the last cell of a row, between backticks.
 pub(crate) fn guards(tree: &Tree) -> Vec<Violation> {
-    let path = "tests/GUARDS.md";
+    rows_name_tests(tree, "tests/GUARDS.md", "a guard")
+}
+
+/// Every promise of the manual names what shows it: tests, or drivers of `tests/faults.rs`.
+pub(crate) fn promises(tree: &Tree) -> Vec<Violation> {
+    rows_name_tests(tree, "src/manual/guarantees.md", "a promise")
+}
+
+fn rows_name_tests(tree: &Tree, path: &str, what: &str) -> Vec<Violation> {
     let Some(text) = tree.text(path) else {
         return Vec::new();
     };
     let sources: Vec<Source<'_>> = tree.rust().collect();
-    let tests: Vec<&str> = sources.iter().flat_map(Source::test_names).collect();
+    let mut tests: Vec<&str> = sources.iter().flat_map(Source::test_names).collect();
+    tests.extend(sources.iter().filter(|it| it.path == "tests/faults.rs").flat_map(drivers));
     let mut found = Vec::new();
     for (n, line) in text.lines().enumerate() {
         let Some(row) = line.trim().strip_prefix('|').and_then(|l| l.strip_suffix('|')) else {
@@ -200,7 +209,7 @@ pub(crate) fn guards(tree: &Tree) -> Vec<Violation> {
         let cell = row.rsplit('|').next().unwrap_or_default();
         let named: Vec<&str> = cell.split('`').skip(1).step_by(2).collect();
         if named.is_empty() {
-            found.push(violation(path, n + 1, "a guard without a test"));
+            found.push(violation(path, n + 1, format!("{what} without a test")));
         }
         for name in named {
             let short = name.rsplit("::").next().unwrap_or(name);
@@ -210,6 +219,17 @@ pub(crate) fn guards(tree: &Tree) -> Vec<Violation> {
         }
     }
     found
+}
+
+/// Names in a table of drivers.
+fn drivers<'a>(source: &'a Source<'_>) -> Vec<&'a str> {
+    let heads =
+        (0..source.tokens.len()).filter(|i| source.reads(*i, &["Driver", "{", "name", ":"]));
+    let named = heads.filter_map(|i| {
+        let at = source.tokens[i + 3].at;
+        source.strings.iter().find(|(place, _)| *place > at).map(|(_, name)| *name)
+    });
+    named.collect()
 }
 
 /// Every public module has its place in the tour of the manual.
