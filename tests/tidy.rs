@@ -400,10 +400,15 @@ fn every_promise_is_shown() {
         "const D: &[Driver] = &[Driver { name: \"kill\", run: k }];\n#[test]\nfn stays() {}";
     judge(
         pairs::promises,
-        &[("src/manual/guarantees.md", page), ("tests/faults.rs", drivers)],
+        &[
+            ("SECURITY.md", "| what | shown by |\n|---|---|\n| one | nothing |\n"),
+            ("src/manual/guarantees.md", page),
+            ("tests/faults.rs", drivers),
+        ],
         &[
             "src/manual/guarantees.md:4: a promise without a test",
             "src/manual/guarantees.md:5: no test is called gone",
+            "SECURITY.md:3: a threat without a test",
         ],
     );
 }

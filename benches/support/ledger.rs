@@ -5,21 +5,24 @@
 //! way to everybody, takes what a thread of ours leaves; what neither of them got went to somebody
 //! else: the kernel's threads, or other programs. The thread's clock is read on its own core only:
 //! read from another one, it runs on while the machine is away and stands still afterwards. And
-//! where the machine was away without telling the kernel, the witnesses saw it. What the thread of
+//! where the machine was away without telling the kernel, a witness saw it. What the thread of
 //! ours spends is never held against the machine, whatever it was spent on. Absent on purpose:
 //! where the time went instead, and a core that is slower for a while (a neighbour on its other
 //! half), which no clock shows.
 
 use crate::place;
-use crate::witness::{self, Gap, Witnesses};
+use crate::witness::{self, Care, Gap, Witnesses};
 use spindle::os::clock::Clock;
 use spindle::os::sys::Spent;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
 use std::thread::{self, JoinHandle};
+use std::time::Duration;
 
 /// A round of the one who keeps the books is never as long as this, in nanoseconds.
-const ROUND: u64 = 100_000;
+const ROUND: u64 = 60_000;
+/// A witness sees what no thread that sleeps can see better, and has a part of the core for it.
+const CLOSE: Care = Care { wake: Duration::from_micros(100), gone: Duration::from_micros(50) };
 /// The filler was interrupted when it did not see the clock for so long.
 const BLINK: u64 = 5_000;
 /// So much is lost whenever threads of a core take turns, and to a witness.
@@ -37,7 +40,7 @@ pub(crate) struct Ledger {
     /// When the last round began.
     round: Option<u64>,
     here: Vec<Gap>,
-    witnesses: Witnesses,
+    witness: Witnesses,
     over: Arc<AtomicBool>,
     filler: JoinHandle<Vec<Loss>>,
 }
@@ -53,8 +56,8 @@ impl Ledger {
             place::give_way();
             fill(clock, whose, &enough)
         });
-        let (witnesses, filler) = (Witnesses::post(clock), filler.expect("a thread"));
-        Self { round: None, here: Vec::new(), witnesses, over, filler }
+        let (witness, filler) = (Witnesses::post(clock, &[core], CLOSE), filler.expect("a thread"));
+        Self { round: None, here: Vec::new(), witness, over, filler }
     }
 
     /// To be called in every round.
@@ -67,8 +70,9 @@ impl Ledger {
     pub(crate) fn close(self) -> Books {
         self.over.store(true, Relaxed);
         let there = self.filler.join().expect("it only watched");
-        // Witnesses that do not run first take a thread of ours for the machine: they do not count.
-        let (first, seen) = self.witnesses.tell();
+        // A witness that does not run first takes a thread of ours for the machine, and does not
+        // count.
+        let (first, seen) = self.witness.tell();
         let away = if first { [self.here, seen].concat() } else { self.here };
         let shaded = away.iter().map(|gap| (gap.0, gap.1 + (gap.1 - gap.0))).collect();
         Books { away: witness::apart(away), shaded: witness::apart(shaded), there }

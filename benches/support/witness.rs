@@ -12,9 +12,12 @@ use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
 use std::thread::{self, JoinHandle};
 use std::time::Duration;
 
-/// It wakes so often, and the machine was gone when it came so much later.
-const WAKE: Duration = Duration::from_micros(200);
-const GONE: u64 = 150_000;
+/// How watchful they are: they wake so often, and the machine was gone when one came so much later.
+#[derive(Clone, Copy)]
+pub(crate) struct Care {
+    pub(crate) wake: Duration,
+    pub(crate) gone: Duration,
+}
 
 /// From when to when a core was gone, at the longest: it went some time after the first.
 pub(crate) type Gap = (u64, u64);
@@ -26,15 +29,15 @@ pub(crate) struct Witnesses {
 }
 
 impl Witnesses {
-    /// One for each of two cores.
-    pub(crate) fn post(clock: Clock) -> Self {
+    /// One for each of these cores.
+    pub(crate) fn post(clock: Clock, cores: &[&'static str], care: Care) -> Self {
         let over = Arc::new(AtomicBool::new(false));
-        let post = |core: &'static str| {
-            let over = Arc::clone(&over);
+        let post = |core: &&'static str| {
+            let (core, over) = (*core, Arc::clone(&over));
             let thread = thread::Builder::new().name("see".into());
-            thread.spawn(move || watch(core, clock, &over)).expect("a thread")
+            thread.spawn(move || watch(core, clock, care, &over)).expect("a thread")
         };
-        let threads = ["0", "1"].map(post).into();
+        let threads = cores.iter().map(post).collect();
         Self { over, threads }
     }
 
@@ -53,15 +56,15 @@ impl Witnesses {
 }
 
 /// Sleep again and again, before everybody else on this core, and note when that took too long.
-fn watch(core: &str, clock: Clock, over: &AtomicBool) -> (bool, Vec<Gap>) {
+fn watch(core: &str, clock: Clock, care: Care, over: &AtomicBool) -> (bool, Vec<Gap>) {
     place::stay_on(core);
     let first = place::go_first();
     let mut gaps = Vec::new();
     let mut before = clock.now().mono;
     while !over.load(Relaxed) {
-        thread::sleep(WAKE);
+        thread::sleep(care.wake);
         let now = clock.now().mono;
-        if now - before > WAKE.as_nanos() as u64 + GONE {
+        if u128::from(now - before) > (care.wake + care.gone).as_nanos() {
             gaps.push((before, now));
         }
         before = now;

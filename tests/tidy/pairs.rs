@@ -186,7 +186,9 @@ pub(crate) fn guards(tree: &Tree) -> Vec<Violation> {
 
 /// Every promise of the manual names what shows it: tests, or drivers of `tests/faults.rs`.
 pub(crate) fn promises(tree: &Tree) -> Vec<Violation> {
-    rows_name_tests(tree, "src/manual/guarantees.md", "a promise")
+    let mut found = rows_name_tests(tree, "src/manual/guarantees.md", "a promise");
+    found.extend(rows_name_tests(tree, "SECURITY.md", "a threat"));
+    found
 }
 
 fn rows_name_tests(tree: &Tree, path: &str, what: &str) -> Vec<Violation> {
