@@ -260,11 +260,11 @@ fn tell(title: &str, run: &Run, books: &Books, seconds: u64) -> u64 {
         run.all.count(),
         run.all.max()
     ));
-    let [away, others] = books.kept().map(|(all, most)| (all / 1_000_000, most / 1_000));
+    let [here, there] = books.kept().map(|(all, most)| (all / 1_000_000, most / 1_000));
     report::say(&format!(
-        "{title}, the machine: a core was away for {} ms in all, {} us at most at once; of the \
-         loop's core others had {} ms, {} us at most",
-        away.0, away.1, others.0, others.1
+        "{title}, the machine: of the generator's core it kept {} ms in all, {} us at most at \
+         once; of the loop's core {} ms, {} us at most",
+        here.0, here.1, there.0, there.1
     ));
     let ten = ten_medians(run);
     let late: Vec<Late> = run.late.iter().copied().filter(|m| m.1 - m.0 > ten).collect();

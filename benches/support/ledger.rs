@@ -20,9 +20,9 @@ use std::thread::{self, JoinHandle};
 use std::time::Duration;
 
 /// A round of the one who keeps the books is never as long as this, in nanoseconds.
-const ROUND: u64 = 60_000;
-/// A witness sees what no thread that sleeps can see better, and has a part of the core for it.
-const CLOSE: Care = Care { wake: Duration::from_micros(100), gone: Duration::from_micros(50) };
+const ROUND: u64 = 100_000;
+/// A witness wakes as often as is bearable for whom it watches.
+const CLOSE: Care = Care { wake: Duration::from_micros(200), gone: Duration::from_micros(150) };
 /// The filler was interrupted when it did not see the clock for so long.
 const BLINK: u64 = 5_000;
 /// So much is lost whenever threads of a core take turns, and to a witness.
@@ -51,12 +51,14 @@ impl Ledger {
     pub(crate) fn open(clock: Clock, core: &'static str, whose: Spent) -> Self {
         let over = Arc::new(AtomicBool::new(false));
         let enough = Arc::clone(&over);
+        let witness = Witnesses::post(clock, &[core], CLOSE);
+        let ours = [vec![whose], witness.spent()].concat();
         let filler = thread::Builder::new().name("fill".into()).spawn(move || {
             place::stay_on(core);
             place::give_way();
-            fill(clock, whose, &enough)
+            fill(clock, &ours, &enough)
         });
-        let (witness, filler) = (Witnesses::post(clock, &[core], CLOSE), filler.expect("a thread"));
+        let filler = filler.expect("a thread");
         Self { round: None, here: Vec::new(), witness, over, filler }
     }
 
@@ -69,20 +71,38 @@ impl Ledger {
     /// Enough.
     pub(crate) fn close(self) -> Books {
         self.over.store(true, Relaxed);
-        let there = self.filler.join().expect("it only watched");
+        let mut there = self.filler.join().expect("it only watched");
         // A witness that does not run first takes a thread of ours for the machine, and does not
         // count.
         let (first, seen) = self.witness.tell();
-        let away = if first { [self.here, seen].concat() } else { self.here };
-        let shaded = away.iter().map(|gap| (gap.0, gap.1 + (gap.1 - gap.0))).collect();
-        Books { away: witness::apart(away), shaded: witness::apart(shaded), there }
+        if first {
+            there.extend(unseen(&there, &seen));
+            there.sort_unstable_by_key(|loss| loss.span);
+        }
+        let shaded = self.here.iter().map(|gap| (gap.0, gap.1 + (gap.1 - gap.0))).collect();
+        let longest = there.iter().map(|loss| loss.span.1 - loss.span.0).max().unwrap_or(0);
+        Books { here: self.here, shaded: witness::apart(shaded), there, longest }
     }
 }
 
+/// Of what a witness saw, what the filler did not: each is counted once.
+fn unseen(filled: &[Loss], seen: &[Gap]) -> Vec<Loss> {
+    let left = |gap: &Gap| {
+        let first = filled.partition_point(|loss| loss.span.1 <= gap.0);
+        let known = filled.iter().skip(first).take_while(|loss| loss.span.0 < gap.1);
+        let known: u64 = known.map(|loss| loss.kept).sum();
+        let late = gap.1 - gap.0 - CLOSE.wake.as_nanos() as u64;
+        let kept = late.saturating_sub(known);
+        // Making up for it comes behind it.
+        (kept > 0).then_some(Loss { span: (gap.0, gap.1 + kept), kept })
+    };
+    seen.iter().filter_map(left).collect()
+}
+
 /// Take what the core's owner leaves, and note what neither had.
-fn fill(clock: Clock, whose: Spent, enough: &AtomicBool) -> Vec<Loss> {
+fn fill(clock: Clock, ours: &[Spent], enough: &AtomicBool) -> Vec<Loss> {
     let mut losses = Vec::new();
-    let spent = || whose.nanos().expect("the owner stays longer");
+    let spent = || ours.iter().map(|it| it.nanos().expect("it stays longer")).sum::<u64>();
     let (mut last, mut before) = (clock.now().mono, spent());
     while !enough.load(Relaxed) {
         let now = clock.now().mono;
@@ -103,35 +123,35 @@ fn fill(clock: Clock, whose: Spent, enough: &AtomicBool) -> Vec<Loss> {
 
 /// What was kept from us.
 pub(crate) struct Books {
-    /// When a core was away, and with what that takes to be made up for: as long again.
-    away: Vec<Gap>,
+    /// When the generator was interrupted, and with what that takes to be made up for: as long
+    /// again.
+    here: Vec<Gap>,
     shaded: Vec<Gap>,
-    /// What others had of the filler's core.
+    /// What the machine kept of the other core, by when it began; and the longest of these.
     there: Vec<Loss>,
+    longest: u64,
 }
 
 impl Books {
-    /// Nanoseconds in all and at most at once: when a core was away, and what others had.
+    /// Nanoseconds in all and at most at once: of the generator's core, and of the other.
     pub(crate) fn kept(&self) -> [(u64, u64); 2] {
         let sum = |all: &mut dyn Iterator<Item = u64>| {
             all.fold((0, 0), |(sum, most), kept| (sum + kept, most.max(kept)))
         };
-        let away = sum(&mut self.away.iter().map(|gap| gap.1 - gap.0));
-        [away, sum(&mut self.there.iter().map(|loss| loss.kept))]
+        let here = sum(&mut self.here.iter().map(|gap| gap.1 - gap.0));
+        [here, sum(&mut self.there.iter().map(|loss| loss.kept))]
     }
 
     /// How much of the time between two moments the machine explains: what was kept from us, and as
     /// long again for making up for it.
     pub(crate) fn explain(&self, from: u64, to: u64) -> u64 {
         // When the filler is back, everything has been made up for.
-        let first = self.there.partition_point(|loss| loss.span.1 <= from);
+        let first = self.there.partition_point(|loss| loss.span.0 + self.longest <= from);
         let there = self.there.iter().skip(first).take_while(|loss| loss.span.0 < to);
-        let more = there.map(|loss| {
+        let there = there.map(|loss| {
             let (from, to) = (loss.span.0.max(from), loss.span.1.min(to));
-            // Both may have seen the same.
-            let seen = witness::within(&self.shaded, from, to);
-            (2 * loss.kept).min(to - from).saturating_sub(seen)
+            (2 * loss.kept).min(to.saturating_sub(from))
         });
-        witness::within(&self.shaded, from, to) + more.sum::<u64>()
+        (witness::within(&self.shaded, from, to) + there.sum::<u64>()).min(to - from)
     }
 }

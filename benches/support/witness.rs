@@ -7,6 +7,7 @@
 
 use crate::place;
 use spindle::os::clock::Clock;
+use spindle::os::sys::Spent;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
 use std::thread::{self, JoinHandle};
@@ -39,6 +40,12 @@ impl Witnesses {
         };
         let threads = cores.iter().map(post).collect();
         Self { over, threads }
+    }
+
+    /// The processor time of their own.
+    #[allow(dead_code, reason = "whoever keeps books of a core asks for it")]
+    pub(crate) fn spent(&self) -> Vec<Spent> {
+        self.threads.iter().flat_map(Spent::by).collect()
     }
 
     /// Enough. Whether all of them ran before everybody else, and what they saw, in order and

@@ -67,8 +67,8 @@ impl Hub {
         let replay = group.is_none() && wanted && kept;
         let mut text = Vec::new();
         filter.encode(&mut text);
-        let reached = self.bound_of(s, text.len() + group.map_or(0, Bytes::len));
-        if let (false, Some(limit)) = (known, reached) {
+        let len = text.len() + group.map_or(0, Bytes::len);
+        if !known && let Some(limit) = self.bound_of(s, len) {
             let who = s.label().clone();
             self.limited(now, &who, limit);
             return Ok(Subscribed::TooMany);
