@@ -76,27 +76,46 @@ impl Ledger {
         // count.
         let (first, seen) = self.witness.tell();
         if first {
-            there.extend(unseen(&there, &seen));
-            there.sort_unstable_by_key(|loss| loss.span);
+            add_seen(&mut there, &seen);
         }
-        let shaded = self.here.iter().map(|gap| (gap.0, gap.1 + (gap.1 - gap.0))).collect();
         let longest = there.iter().map(|loss| loss.span.1 - loss.span.0).max().unwrap_or(0);
-        Books { here: self.here, shaded: witness::apart(shaded), there, longest }
+        Books { shaded: made_up_for(&self.here), here: self.here, there, longest }
     }
 }
 
-/// Of what a witness saw, what the filler did not: each is counted once.
-fn unseen(filled: &[Loss], seen: &[Gap]) -> Vec<Loss> {
-    let left = |gap: &Gap| {
-        let first = filled.partition_point(|loss| loss.span.1 <= gap.0);
-        let known = filled.iter().skip(first).take_while(|loss| loss.span.0 < gap.1);
-        let known: u64 = known.map(|loss| loss.kept).sum();
+/// What a witness saw, where the filler knows less of it.
+fn add_seen(there: &mut Vec<Loss>, seen: &[Gap]) {
+    let mut sums = vec![0; there.len()];
+    let mut more = Vec::new();
+    for gap in seen {
         let late = gap.1 - gap.0 - CLOSE.wake.as_nanos() as u64;
-        let kept = late.saturating_sub(known);
-        // Making up for it comes behind it.
-        (kept > 0).then_some(Loss { span: (gap.0, gap.1 + kept), kept })
-    };
-    seen.iter().filter_map(left).collect()
+        let first = there.partition_point(|loss| loss.span.1 <= gap.0);
+        let near = there.iter().enumerate().skip(first).take_while(|it| it.1.span.0 < gap.1);
+        let shared = |loss: &Loss| loss.span.1.min(gap.1) - loss.span.0.max(gap.0);
+        match near.max_by_key(|it| shared(it.1)).filter(|it| 2 * shared(it.1) > late) {
+            Some((at, _)) => sums[at] += late,
+            // Making up for it comes behind it.
+            None => more.push(Loss { span: (gap.0, gap.1 + late), kept: late }),
+        }
+    }
+    for (loss, sum) in there.iter_mut().zip(sums) {
+        loss.kept = loss.kept.max(sum);
+    }
+    there.extend(more);
+    there.sort_unstable_by_key(|loss| loss.span);
+}
+
+/// An interruption takes as long again to be made up for; what comes meanwhile comes on top.
+fn made_up_for(gaps: &[Gap]) -> Vec<Gap> {
+    let mut spans: Vec<Gap> = Vec::new();
+    for gap in gaps {
+        let len = gap.1 - gap.0;
+        match spans.last_mut() {
+            Some(span) if gap.0 <= span.1 => span.1 = gap.1 + (span.1 - gap.0) + len,
+            _ => spans.push((gap.0, gap.1 + len)),
+        }
+    }
+    spans
 }
 
 /// Take what the core's owner leaves, and note what neither had.
@@ -123,8 +142,7 @@ fn fill(clock: Clock, ours: &[Spent], enough: &AtomicBool) -> Vec<Loss> {
 
 /// What was kept from us.
 pub(crate) struct Books {
-    /// When the generator was interrupted, and with what that takes to be made up for: as long
-    /// again.
+    /// When the generator was interrupted, and with what that takes to be made up for.
     here: Vec<Gap>,
     shaded: Vec<Gap>,
     /// What the machine kept of the other core, by when it began; and the longest of these.
