@@ -2,8 +2,8 @@
 //!
 //! Ten thousand log in with one subscription each and fall silent. Once on the bare engine, once
 //! as a broker over loopback, whose clients are a process of their own (this same program) so that
-//! only the broker's memory is counted. Promised is less than 1,280 bytes of heap for each, and that is
-//! asserted. What the system keeps for a socket is not ours and not counted.
+//! only the broker's memory is counted. Promised is less than 1,280 bytes of heap for each, and
+//! that is asserted. What the system keeps for a socket is not ours and not counted.
 #![expect(clippy::disallowed_methods, reason = "a program with a command line and a thread")]
 
 #[path = "support/alloc.rs"]
