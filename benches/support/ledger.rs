@@ -11,18 +11,15 @@
 //! half), which no clock shows.
 
 use crate::place;
-use crate::witness::{self, Care, Gap, Witnesses};
+use crate::witness::{self, Gap, Witnesses};
 use spindle::os::clock::Clock;
 use spindle::os::sys::Spent;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
 use std::thread::{self, JoinHandle};
-use std::time::Duration;
 
 /// A round of the one who keeps the books is never as long as this, in nanoseconds.
 const ROUND: u64 = 100_000;
-/// A witness wakes as often as is bearable for whom it watches.
-const CLOSE: Care = Care { wake: Duration::from_micros(200), gone: Duration::from_micros(150) };
 /// The filler was interrupted when it did not see the clock for so long.
 const BLINK: u64 = 5_000;
 /// So much is lost whenever threads of a core take turns, and to a witness.
@@ -51,8 +48,9 @@ impl Ledger {
     pub(crate) fn open(clock: Clock, core: &'static str, whose: Spent) -> Self {
         let over = Arc::new(AtomicBool::new(false));
         let enough = Arc::clone(&over);
-        let witness = Witnesses::post(clock, &[core], CLOSE);
-        let ours = [vec![whose], witness.spent()].concat();
+        let witness = Witnesses::post(clock, &[core]);
+        let own = witness.threads.iter().flat_map(Spent::by);
+        let ours: Vec<Spent> = own.chain([whose]).collect();
         let filler = thread::Builder::new().name("fill".into()).spawn(move || {
             place::stay_on(core);
             place::give_way();
@@ -88,7 +86,7 @@ fn add_seen(there: &mut Vec<Loss>, seen: &[Gap]) {
     let mut sums = vec![0; there.len()];
     let mut more = Vec::new();
     for gap in seen {
-        let late = gap.1 - gap.0 - CLOSE.wake.as_nanos() as u64;
+        let late = gap.1 - gap.0 - witness::WAKE.as_nanos() as u64;
         let first = there.partition_point(|loss| loss.span.1 <= gap.0);
         let near = there.iter().enumerate().skip(first).take_while(|it| it.1.span.0 < gap.1);
         let shared = |loss: &Loss| loss.span.1.min(gap.1) - loss.span.0.max(gap.0);

@@ -11,7 +11,7 @@
 
 use crate::report;
 use crate::sched::{self, Times};
-use crate::witness::{self, Care, Gap, Witnesses};
+use crate::witness::{self, Gap, Witnesses};
 use bytes::{Bytes, BytesMut};
 use mio::net::TcpStream;
 use spindle::base::id::ConnId;
@@ -27,8 +27,6 @@ use std::time::Duration;
 
 const SMALL: bool = cfg!(debug_assertions);
 pub(crate) const CLIENTS: usize = if SMALL { 5 } else { 50 };
-/// Witnesses see what a user could.
-const EASY: Care = Care { wake: Duration::from_micros(200), gone: Duration::from_micros(150) };
 /// Between two messages of all clients together.
 const EVERY: u64 = 1_000_000;
 pub(crate) const PASSWORD: &str = "a password";
@@ -87,7 +85,7 @@ impl Pace {
         let ears = named("hear", move || hear(tongue, clients, clock));
         let mouth = named("talk", move || talk(tongue, near, clock));
         let spent = vec![Spent::default(); kinds.len()];
-        let witnesses = Witnesses::post(clock, &["0", "1"], EASY);
+        let witnesses = Witnesses::post(clock, &["0", "1"]);
         Self { title, kinds, clock, mouth, ears, witnesses, spent, windows: 0 }
     }
 

@@ -7,18 +7,14 @@
 
 use crate::place;
 use spindle::os::clock::Clock;
-use spindle::os::sys::Spent;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
 use std::thread::{self, JoinHandle};
 use std::time::Duration;
 
-/// How watchful they are: they wake so often, and the machine was gone when one came so much later.
-#[derive(Clone, Copy)]
-pub(crate) struct Care {
-    pub(crate) wake: Duration,
-    pub(crate) gone: Duration,
-}
+/// It wakes so often, and the machine was gone when it came so much later.
+pub(crate) const WAKE: Duration = Duration::from_micros(200);
+const GONE: Duration = Duration::from_micros(150);
 
 /// From when to when a core was gone, at the longest: it went some time after the first.
 pub(crate) type Gap = (u64, u64);
@@ -26,26 +22,20 @@ pub(crate) type Gap = (u64, u64);
 /// Those who watch.
 pub(crate) struct Witnesses {
     over: Arc<AtomicBool>,
-    threads: Vec<JoinHandle<(bool, Vec<Gap>)>>,
+    pub(crate) threads: Vec<JoinHandle<(bool, Vec<Gap>)>>,
 }
 
 impl Witnesses {
     /// One for each of these cores.
-    pub(crate) fn post(clock: Clock, cores: &[&'static str], care: Care) -> Self {
+    pub(crate) fn post(clock: Clock, cores: &[&'static str]) -> Self {
         let over = Arc::new(AtomicBool::new(false));
         let post = |core: &&'static str| {
             let (core, over) = (*core, Arc::clone(&over));
             let thread = thread::Builder::new().name("see".into());
-            thread.spawn(move || watch(core, clock, care, &over)).expect("a thread")
+            thread.spawn(move || watch(core, clock, &over)).expect("a thread")
         };
         let threads = cores.iter().map(post).collect();
         Self { over, threads }
-    }
-
-    /// The processor time of their own.
-    #[allow(dead_code, reason = "whoever keeps books of a core asks for it")]
-    pub(crate) fn spent(&self) -> Vec<Spent> {
-        self.threads.iter().flat_map(Spent::by).collect()
     }
 
     /// Enough. Whether all of them ran before everybody else, and what they saw, in order and
@@ -63,15 +53,15 @@ impl Witnesses {
 }
 
 /// Sleep again and again, before everybody else on this core, and note when that took too long.
-fn watch(core: &str, clock: Clock, care: Care, over: &AtomicBool) -> (bool, Vec<Gap>) {
+fn watch(core: &str, clock: Clock, over: &AtomicBool) -> (bool, Vec<Gap>) {
     place::stay_on(core);
     let first = place::go_first();
     let mut gaps = Vec::new();
     let mut before = clock.now().mono;
     while !over.load(Relaxed) {
-        thread::sleep(care.wake);
+        thread::sleep(WAKE);
         let now = clock.now().mono;
-        if u128::from(now - before) > (care.wake + care.gone).as_nanos() {
+        if u128::from(now - before) > (WAKE + GONE).as_nanos() {
             gaps.push((before, now));
         }
         before = now;
