@@ -718,18 +718,18 @@ fn relay(tenth: Lie) -> u16 {
 
 #[test]
 fn a_broker_that_breaks_a_promise_gets_no_figure() {
-    let lies: [(Lie, i32, &str); 4] = [
-        (<[u8]>::to_vec, 0, ""),
-        (|_| Vec::new(), 1, "deliveries never came"),
-        (|it| [it, it].concat(), 1, "1 came out of order or twice"),
-        (|_| vec![0x30, 4, 0, 1, b'a', 0], 1, "a message that this run did not send"),
+    let lies: [(Lie, i32, &[&str]); 4] = [
+        (<[u8]>::to_vec, 0, &[]),
+        (|_| Vec::new(), 1, &["1 of ", " deliveries never came"]),
+        (|it| [it, it].concat(), 1, &["1 came out of order or twice"]),
+        (|_| vec![0x30, 4, 0, 1, b'a', 0], 1, &["a message that this run did not send"]),
     ];
     for (lie, code, says) in lies {
         let url = format!("mqtt://127.0.0.1:{}", relay(lie));
         let done = load(&url, "pairs -n 1 -r 250");
         let said = String::from_utf8_lossy(&done.stderr);
-        assert_eq!(done.status.code(), Some(code), "{says}: {done:?}");
-        assert!(said.contains(says), "{says}: {said}");
+        assert_eq!(done.status.code(), Some(code), "{says:?}: {done:?}");
+        assert!(says.iter().all(|part| said.contains(part)), "{says:?}: {said}");
     }
 }
 

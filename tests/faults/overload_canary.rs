@@ -24,7 +24,7 @@ const BEFORE: Duration = Duration::from_secs(if cfg!(debug_assertions) { 1 } els
 const TIMES: u32 = 3;
 /// Programs that are not optimised take many times as long for the same turn: they are held to
 /// what a user would notice.
-const UNOPTIMISED: Duration = Duration::from_millis(250);
+const UNOPTIMISED: Duration = Duration::from_millis(50);
 
 /// When it was to be said, and how long it took.
 type Sample = (Duration, Duration);
