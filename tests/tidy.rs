@@ -396,8 +396,7 @@ fn every_guard_has_its_test() {
 fn every_promise_is_shown() {
     let page = "| what | shown by |\n|---|---|\n| one | `stays`, `kill` |\n| two | |\n\
                 | three | `gone` |\n";
-    let drivers =
-        "const D: &[Driver] = &[Driver { name: \"kill\", run: k }];\n#[test]\nfn stays() {}";
+    let drivers = "const D: &[Driver] = &[Driver::new(\"kill\", k)];\n#[test]\nfn stays() {}";
     judge(
         pairs::promises,
         &[

@@ -20,29 +20,37 @@ const BALLAST: u64 = 16;
 const FLAGS: [&str; 2] = ["--limit", "segment_bytes=1048576"];
 const MQTT: &str = "mqtt://127.0.0.1:0";
 
-pub(crate) fn tmpfs(_: bool) -> Outcome {
+pub(crate) fn tmpfs() -> Outcome {
     let dir = Scratch::new("full")?;
-    let size = format!("size={SIZE}m");
-    match Mount::new(&dir.0, &["-t", "tmpfs", "-o", &size, "none"]) {
-        Ok(mount) => fill(&mount.0),
-        Err(why) => Ok(vec![format!("left out, nothing is shown: {why}")]),
-    }
+    fill(&small_tmpfs(&dir)?.0)
 }
 
-pub(crate) fn ext4(long: bool) -> Outcome {
-    if !long {
-        return Ok(vec!["left out: only at length".into()]);
-    }
+pub(crate) fn ext4() -> Outcome {
     let dir = Scratch::new("full")?;
+    fill(&small_ext4(&dir)?.0)
+}
+
+/// Why there can be none here, if so.
+pub(crate) fn no_tmpfs() -> Option<String> {
+    Scratch::new("full").and_then(|dir| small_tmpfs(&dir)).err()
+}
+
+/// Why there can be none here, if so.
+pub(crate) fn no_ext4() -> Option<String> {
+    Scratch::new("full").and_then(|dir| small_ext4(&dir)).err()
+}
+
+fn small_tmpfs(dir: &Scratch) -> Result<Mount, String> {
+    Mount::new(&dir.0, &["-t", "tmpfs", "-o", &format!("size={SIZE}m"), "none"])
+}
+
+fn small_ext4(dir: &Scratch) -> Result<Mount, String> {
     let image = dir.0.join("image");
     let file = std::fs::File::create(&image).map_err(told)?;
     file.set_len((SIZE + 8) << 20).map_err(told)?;
     let image = image.display().to_string();
-    let made = run("mkfs.ext4", &["-q", "-F", "-m", "0", &image]);
-    match made.and_then(|()| Mount::new(&dir.0, &["-o", "loop", &image])) {
-        Ok(mount) => fill(&mount.0),
-        Err(why) => Ok(vec![format!("left out, nothing is shown: {why}")]),
-    }
+    run("mkfs.ext4", &["-q", "-F", "-m", "0", &image])?;
+    Mount::new(&dir.0, &["-o", "loop", &image])
 }
 
 /// A file system that goes with its owner.

@@ -225,10 +225,10 @@ fn rows_name_tests(tree: &Tree, path: &str, what: &str) -> Vec<Violation> {
 
 /// Names in a table of drivers.
 fn drivers<'a>(source: &'a Source<'_>) -> Vec<&'a str> {
-    let heads =
-        (0..source.tokens.len()).filter(|i| source.reads(*i, &["Driver", "{", "name", ":"]));
+    let head = ["Driver", "::", "new", "("];
+    let heads = (0..source.tokens.len()).filter(|i| source.reads(*i, &head));
     let named = heads.filter_map(|i| {
-        let at = source.tokens[i + 3].at;
+        let at = source.tokens[i + head.len() - 1].at;
         source.strings.iter().find(|(place, _)| *place > at).map(|(_, name)| *name)
     });
     named.collect()
