@@ -39,11 +39,9 @@ pub(super) fn open_journal(
     let lost = report.salvaged.as_ref().map_or(0, Salvaged::lost_records);
     hub.stats.add(Counter::JournalLost, lost);
     let storage: Box<dyn Storage> = Box::new(storage);
-    Ok((
-        match door {
-            Some(door) => door(storage),
-            None => storage,
-        },
-        report,
-    ))
+    let storage = match door {
+        Some(door) => door(storage),
+        None => storage,
+    };
+    Ok((storage, report))
 }
