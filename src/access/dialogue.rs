@@ -14,6 +14,7 @@ use std::sync::Arc;
 use bytes::Bytes;
 
 use crate::base::base64;
+use crate::hub::edition::Edition;
 use crate::hub::policy::{Address, Claim, Dialogue, Principal, Refusal, Turn};
 
 use super::scram::{Hash, Keys};
@@ -22,7 +23,7 @@ use super::users::Roll;
 /// What a dialogue knows when it begins.
 pub(super) struct Terms {
     pub(super) roll: Arc<Roll>,
-    pub(super) edition: u32,
+    pub(super) edition: Edition,
     /// The user name the connection gave beside the dialogue; empty when it gave none.
     pub(super) user: Bytes,
     pub(super) client_id: Bytes,

@@ -12,6 +12,7 @@ use bytes::Bytes;
 use sha2::{Digest, Sha256};
 
 use crate::base::time::Now;
+use crate::hub::edition::Edition;
 use crate::hub::gate::{Admins, Gate, Role};
 use crate::hub::policy::{Admit, Claim, Login, Principal, Refusal, Secret};
 
@@ -27,7 +28,7 @@ const PASSWORD_MAX: usize = 72;
 pub struct AdminGate {
     mac: Mac,
     admins: Admins,
-    edition: u32,
+    edition: Edition,
     verified: Verified,
     throttle: Throttle,
 }
@@ -40,7 +41,7 @@ impl AdminGate {
         Self {
             mac,
             admins: Admins::default(),
-            edition: 1,
+            edition: Edition::FIRST,
             verified: Verified::new(),
             throttle: Throttle::new(mac, Terms::default()),
         }
@@ -135,7 +136,7 @@ impl Gate for AdminGate {
 
     fn set(&mut self, admins: Admins) {
         self.admins = admins;
-        self.edition = self.edition.wrapping_add(1);
+        self.edition = self.edition.next();
         self.verified.flush();
         self.throttle.forget_friends();
     }

@@ -14,6 +14,7 @@ use std::sync::Arc;
 use bytes::Bytes;
 
 use crate::base::time::Now;
+use crate::hub::edition::Edition;
 use crate::hub::policy::{
     self, Admit, Changes, Claim, Dialogue, Login, Policy, Principal, Reader, Refusal, Secret,
     Understood,
@@ -78,7 +79,7 @@ pub struct Diff {
 pub struct Access {
     mac: Mac,
     roll: Arc<Roll>,
-    edition: u32,
+    edition: Edition,
     verified: Verified,
     throttle: Throttle,
     rounds: u32,
@@ -95,7 +96,7 @@ impl Access {
         Ok(Self {
             mac,
             roll: Arc::new(roll),
-            edition: 1,
+            edition: Edition::FIRST,
             verified: Verified::new(),
             throttle: Throttle::new(mac, terms),
             rounds: terms.rounds,
@@ -119,7 +120,7 @@ impl Access {
         self.checks_receive |= diff.rules || !diff.removed.is_empty() || !diff.changed.is_empty();
         self.checks_receive |= roll.groups.iter().any(Group::strikes_deliveries);
         self.roll = Arc::new(roll);
-        self.edition = self.edition.wrapping_add(1);
+        self.edition = self.edition.next();
         self.verified.flush();
         self.throttle.forget_friends();
         diff

@@ -12,6 +12,7 @@ pub mod ages;
 pub mod backlog;
 pub mod bans;
 pub mod compact;
+pub mod edition;
 pub mod fanout;
 pub mod gate;
 pub mod group;

@@ -14,6 +14,7 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 
+use super::edition::Edition;
 use crate::base::id::{ConnId, ListenerNo};
 use crate::base::limits::Limit;
 use crate::base::time::Now;
@@ -89,7 +90,7 @@ pub struct Principal {
     /// May own what outlives a connection; the nameless may not.
     pub durable: bool,
     /// Which edition of the rules `group` is a number of.
-    pub edition: u32,
+    pub edition: Edition,
 }
 
 /// What a connection says about itself before it is let in.
@@ -390,7 +391,7 @@ pub struct Open;
 impl Open {
     fn guest(user: Bytes, client_id: Bytes) -> Principal {
         let durable = !user.is_empty();
-        Principal { user, client_id, group: 0, durable, edition: 0 }
+        Principal { user, client_id, group: 0, durable, edition: Edition::default() }
     }
 }
 
