@@ -364,6 +364,9 @@ def table_part(args, run, known):
         broker.stop()
     if code != 0:
         raise SystemExit(f"the comparison ended with {code}")
+    if not os.path.exists(path):
+        # None of the cases was asked for.
+        return json.loads(text), ""
     with open(path, encoding="utf-8") as table:
         return json.loads(text), table.read()
 
@@ -620,10 +623,12 @@ def report(args, known, absent, parts, run, loads):
         lines = lines.replace(broker.folder, "SCRATCH").replace(str(broker.port), "PORT")
         lines = lines.replace(str(getattr(broker, "own", broker.port)), "OTHER")
         out.append(f"{broker.name}:\n\n```\n{lines.strip()}\n```\n")
-    out.append("## Cost, rates and latency\n")
-    out.append("CPU is that of the broker, for each delivered message. `*`: the generator, not "
-               "the broker, was at its end, so a rate is at least this and a cost at most this.\n")
-    out.append(table)
+    if table:
+        out.append("## Cost, rates and latency\n")
+        out.append("CPU is that of the broker, for each delivered message. `*`: the generator, not "
+                   "the broker, was at its end, so a rate is at least this and a cost at most "
+                   "this.\n")
+        out.append(table)
     names = [broker.name for broker in known]
     if alone:
         out.append("## Memory\n")
@@ -742,7 +747,9 @@ def main():
     run = Run(args)
     table = table_part(args, run, known)
     alone, spin, disk, crowd = ({}, {}), {}, {}, ("", {})
-    if not args.no_alone:
+    if not args.no_alone and args.only:
+        alone = alone_part(args, run, known)
+    elif not args.no_alone:
         alone, spin = alone_part(args, run, known), spin_part(args, run)
         disk, crowd = disk_part(args, run), crowd_part(args, run)
     text = report(args, known, absent, (table, alone, spin, disk, crowd), run, loads)
