@@ -4,7 +4,7 @@
 //! chooses, `--long` runs at length, `--broker COMMAND` points those that can be pointed at any
 //! broker. Each prints its figures: what is not counted was not looked for. The seed is printed
 //! and can be given; moments still differ, because the processes and their clocks are real.
-//! Absent on purpose: simulated disks and power cuts, which are played by seed in `sim`.
+//! Absent on purpose: simulated disks, which are played by seed in `sim`.
 #![cfg(feature = "cli")]
 #![expect(clippy::disallowed_types, clippy::disallowed_methods, reason = "the test is the world")]
 
@@ -12,6 +12,8 @@
 mod broker;
 #[path = "faults/clients.rs"]
 mod clients;
+#[path = "faults/cut/mod.rs"]
+mod cut;
 #[path = "faults/damage.rs"]
 mod damage;
 #[path = "faults/damage_data.rs"]
@@ -90,6 +92,7 @@ impl Driver {
 const DRIVERS: &[Driver] = &[
     Driver::new("kill_os", kill::os).of_any_broker(),
     Driver::new("kill_disk", kill::disk),
+    Driver::new("power_records", cut::records::power_records),
     Driver::new("damage", damage::damage),
     Driver::new("overload_slow_qos0", |o| overload::slow_qos0(o.long)),
     Driver::new("overload_slow_qos1", |o| overload::slow_qos1(o.long)),
