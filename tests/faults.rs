@@ -93,6 +93,9 @@ const DRIVERS: &[Driver] = &[
     Driver::new("kill_os", kill::os).of_any_broker(),
     Driver::new("kill_disk", kill::disk),
     Driver::new("power_records", cut::records::power_records),
+    Driver::new("power_block", cut::block::power_block)
+        .of_any_broker()
+        .unless(|_| cut::block::no_block()),
     Driver::new("damage", damage::damage),
     Driver::new("overload_slow_qos0", |o| overload::slow_qos0(o.long)),
     Driver::new("overload_slow_qos1", |o| overload::slow_qos1(o.long)),

@@ -67,15 +67,30 @@ pub(crate) struct History {
     pub(crate) sessions: Vec<Changes<bool>>,
     /// What was put into the queue, by number.
     pub(crate) queued: Vec<Promise>,
+    /// As the site has it.
+    pub(crate) far: u32,
 }
 
 impl History {
     /// Promises that had been given by then.
     pub(crate) fn given(&self, cut: usize) -> u64 {
+        self.promises().filter(|promise| promise.is_given(cut)).count() as u64
+    }
+
+    /// How many were given at each length of the record.
+    pub(crate) fn given_at(&self) -> BTreeMap<usize, u64> {
+        let mut counts = BTreeMap::new();
+        for at in self.promises().filter_map(|promise| promise.given) {
+            *counts.entry(at).or_default() += 1;
+        }
+        counts
+    }
+
+    fn promises(&self) -> impl Iterator<Item = &Promise> {
         let messages = self.said.values().flatten().chain(&self.queued);
         let changes = self.kept.iter().flatten().map(|(_, promise)| promise);
         let sessions = self.sessions.iter().flatten().map(|(_, promise)| promise);
-        messages.chain(changes).chain(sessions).filter(|p| p.is_given(cut)).count() as u64
+        messages.chain(changes).chain(sessions)
     }
 }
 
@@ -86,6 +101,8 @@ pub(crate) struct Site {
     /// If it is ours.
     pub(crate) prx1: Option<String>,
     pub(crate) tick: Tick,
+    /// Messages whose number this divides are also for the one that is away.
+    pub(crate) far: u32,
 }
 
 /// The writers: name, QoS, and their part of all messages in fifths.
@@ -100,9 +117,9 @@ const WINDOW: usize = 16;
 /// Items for the queue: they stay in it.
 const ITEMS: u32 = 200;
 
-/// Every fourth message goes where the one that is away will find it.
-pub(crate) fn topic_of(sender: &str, n: u32) -> String {
-    format!("load/{sender}/{}", if n.is_multiple_of(4) { "far" } else { "near" })
+/// Some messages go where the one that is away will find them.
+pub(crate) fn topic_of(sender: &str, n: u32, far: u32) -> String {
+    format!("load/{sender}/{}", if n.is_multiple_of(far) { "far" } else { "near" })
 }
 
 /// The name of a session that comes and goes.
@@ -145,6 +162,7 @@ pub(crate) fn load(site: &Site, messages: u32) -> Result<History, String> {
             kept: end(keeper)?,
             sessions: end(fickle)?,
             queued: end(pusher)?,
+            far: site.far,
             ..History::default()
         };
         for ((name, ..), said) in WRITERS.into_iter().zip(said) {
@@ -170,7 +188,7 @@ fn write(site: &Site, name: &str, qos: u8, count: u32) -> Result<Vec<Promise>, S
         while open.len() < WINDOW && (said.len() as u32) < count {
             let n = said.len() as u32;
             said.push(Promise { asked: site.tick.now(), given: None });
-            let (topic, body) = (topic_of(name, n), body_of(name, n));
+            let (topic, body) = (topic_of(name, n, site.far), body_of(name, n));
             client.say(&Packet::Publish(publish(qos, id_of(n), &topic, &body)));
             open.insert(n);
         }

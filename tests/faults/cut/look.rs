@@ -117,7 +117,7 @@ impl Look<'_> {
             let had = self.history.had.get(*sender).filter(|_| name == READER);
             let had = |n: u32| had.and_then(|had| had.get(&n)).is_some_and(|at| *at <= self.cut);
             let free: BTreeSet<u32> = (0..said.len() as u32).filter(|n| had(*n)).collect();
-            let far = |n: &u32| name == READER || n.is_multiple_of(4);
+            let far = |n: &u32| name == READER || n.is_multiple_of(self.history.far);
             let due = (0..).zip(said).filter(|(n, _)| far(n) && !free.contains(n));
             let came: BTreeSet<u32> = &came - &free;
             seen.compare(&format!("{name} from {sender}"), &came, due, self.cut);
@@ -151,7 +151,7 @@ impl Look<'_> {
                 return Ok(came);
             }
             match read_body(&m.payload) {
-                Some((sender, n)) if m.topic == topic_of(sender, n) => {
+                Some((sender, n)) if m.topic == topic_of(sender, n, self.history.far) => {
                     came.push((sender.to_owned(), n));
                 }
                 _ => seen.invent(format!("{name} has bytes that nobody said")),

@@ -6,6 +6,8 @@
 //! rest any part. `load` asks for promises, `look` compares them with what is there. Absent on
 //! purpose: disks that lie about syncing, except where they prove that lies are found out.
 
+pub(crate) mod block;
+mod fuse;
 pub(crate) mod load;
 pub(crate) mod look;
 pub(crate) mod records;

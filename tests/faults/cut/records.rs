@@ -231,7 +231,7 @@ impl Running {
 
     fn site(&self, tick: &Tick) -> Result<Site, String> {
         let [mqtt, prx1] = &self.addresses[..] else { return Err("no addresses".to_owned()) };
-        Ok(Site { mqtt: mqtt.clone(), prx1: Some(prx1.clone()), tick: tick.clone() })
+        Ok(Site { mqtt: mqtt.clone(), prx1: Some(prx1.clone()), tick: tick.clone(), far: 4 })
     }
 
     fn stop(&mut self) -> Result<(), String> {
