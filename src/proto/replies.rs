@@ -118,6 +118,42 @@ mod tests {
     }
 
     #[test]
+    fn the_front_says_what_everything_waits_for() {
+        let mut replies = Replies::default();
+        assert_eq!(replies.waits_for(), None);
+        replies.push(Lsn(7), 1);
+        replies.push(Lsn(9), 2);
+        assert_eq!(replies.waits_for(), Some(Lsn(7)));
+        replies.pop(Lsn(7));
+        assert_eq!(replies.waits_for(), Some(Lsn(9)));
+    }
+
+    #[test]
+    fn what_was_not_said_is_dropped_and_its_gate_with_it() {
+        let mut replies = Replies::default();
+        replies.push_gate(Lsn(5), 1);
+        replies.push(Lsn(6), 2);
+        replies.clear();
+        assert!(replies.is_empty() && !replies.is_gated());
+        assert_eq!(replies.pop(Lsn(9)), None);
+        replies.push(Lsn(9), 3);
+        assert_eq!(replies.pop(Lsn(9)), Some(3), "last words are said all the same");
+    }
+
+    #[test]
+    fn room_for_a_burst_of_replies_is_given_back_when_it_is_over() {
+        let mut replies = Replies::default();
+        for (burst, kept) in [(64, true), (65, false)] {
+            for at in 0..burst {
+                replies.push(Lsn(1), at);
+            }
+            assert_eq!(replies.heap() / size_of::<(Lsn, bool, i32)>(), if kept { 64 } else { 128 });
+            while replies.pop(Lsn(1)).is_some() {}
+            assert_eq!(replies.heap() > 0, kept, "after {burst}");
+        }
+    }
+
+    #[test]
     fn a_welcome_leaves_nothing_behind_and_acknowledgements_keep_their_room() {
         let mut replies = Replies::default();
         replies.push_gate(Lsn::START, 1);
