@@ -380,6 +380,37 @@ fn a_sparse_log_is_carried_forward_and_keeps_what_is_owed() {
     assert!((1..=2000).step_by(100).all(|ord| read.holds(ord)), "all that is owed is there");
 }
 
+/// Do what there is to do up to the next scan, which is not performed.
+fn next_scan(rig: &mut Rig) -> Option<(u32, u32)> {
+    while let Some(job) = rig.journal.poll_job(rig.now) {
+        if let DiskJob::Scan(scan) = job {
+            return Some((scan.segment, scan.offset));
+        }
+        let _ = rig.done(job);
+    }
+    None
+}
+
+#[test]
+fn a_head_longer_than_one_scan_is_read_on_where_the_last_one_ended() {
+    let mut rig = Rig::new(Disk::default());
+    let spot = rig.say("alive");
+    rig.journal.own(Journal::segment_of(spot.lsn), 1);
+    let sparse = (0..200).find_map(|_| {
+        rig.say(&"x".repeat(1000));
+        rig.journal.compact_if_sparse();
+        next_scan(&mut rig)
+    });
+    let (segment, begun) = sparse.expect("little of the head is alive");
+    let half = begun + 640;
+    let records = Vec::new();
+    let part = Scanned { segment, records, next_offset: Some(half), result: Ok(()) };
+    let news = rig.journal.on_done(rig.now, DiskDone::Scanned(part));
+    assert!(matches!(news, Some(News::Scanned(_))), "{news:?}");
+    rig.journal.head_done();
+    assert_eq!(next_scan(&mut rig), Some((segment, half)));
+}
+
 #[test]
 fn a_head_with_something_left_behind_is_not_removed() {
     let mut rig = Rig::new(Disk::default());

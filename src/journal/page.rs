@@ -143,3 +143,20 @@ fn parse_mark(bytes: &[u8], seed: u32) -> Option<Mark> {
     let mark = Mark { seq: u64_at(bytes, 0), head: u32_at(bytes, 8) };
     (mark.head > 0 && crc == u32_at(bytes, 12)).then_some(mark)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_mark_that_names_no_head_counts_for_nothing() {
+        let header = Header { no: 1, len: 1 << 16, salt: 7 };
+        for (head, counts) in [(0, Mark::default()), (1, Mark { seq: 5, head: 1 })] {
+            let mut page = header.page();
+            let (at, block) = mark(Mark { seq: 5, head }, false, header.seed());
+            page[at as usize..][..block.len()].copy_from_slice(&block);
+            let Page::Good { mark: read, .. } = Page::parse(&page) else { panic!("not ours") };
+            assert_eq!(read, counts);
+        }
+    }
+}
