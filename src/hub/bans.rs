@@ -257,3 +257,39 @@ impl Hub {
 
 /// The form of a ban's body: the reason follows.
 const VERSION: u8 = 1;
+
+#[cfg(test)]
+mod tests {
+    use super::super::bench_test::Bench;
+    use super::*;
+    use crate::base::limits::Limits;
+
+    fn login<'a>(client_id: &'a [u8], user: &'a [u8], last: u8) -> Login<'a> {
+        let address = Address::V4([10, 0, 0, last]);
+        let (password, certificate) = (None, None);
+        Login { protocol: "mqtt", user, password, client_id, certificate, address, loopback: false }
+    }
+
+    #[test]
+    fn each_kind_of_ban_bars_by_itself_and_until_its_time_is_over() {
+        let all: [(Banned, &'static [u8]); 3] =
+            [(Banned::Client, b"c"), (Banned::User, b"u"), (Banned::Address, b"10.0.0.1/32")];
+        for (kind, value) in all {
+            let mut b = Bench::new(Limits::default());
+            let (value, reason) = (Bytes::from_static(value), Bytes::new());
+            let until = b.now.wall + 1_000;
+            let ban = Ban { kind, value, until, reason };
+            assert!(!b.hub.is_barred(b.now, &login(b"c", b"u", 1)));
+            assert!(b.hub.ban(b.now, ban.clone()).expect("room").is_some());
+            assert!(b.hub.is_barred(b.now, &login(b"c", b"u", 1)), "{kind:?}");
+            assert!(!b.hub.is_barred(b.now, &login(b"d", b"v", 2)), "{kind:?}: somebody else");
+            b.now.wall = until - 1;
+            assert!(b.hub.is_barred(b.now, &login(b"c", b"u", 1)), "{kind:?}");
+            b.now.wall = until;
+            assert!(!b.hub.is_barred(b.now, &login(b"c", b"u", 1)), "{kind:?}: it is over");
+            b.hub.ban(b.now, Ban { until: 0, ..ban }).expect("room");
+            b.now.wall += 1 << 40;
+            assert!(b.hub.is_barred(b.now, &login(b"c", b"u", 1)), "{kind:?}: for ever");
+        }
+    }
+}

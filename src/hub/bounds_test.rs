@@ -41,6 +41,25 @@ fn publishers_wait_while_memory_is_short() {
 }
 
 #[test]
+fn memory_is_short_when_more_than_its_share_is_used_and_not_before() {
+    let mut b = Bench::new(Limits::default());
+    let reader = nameless(&mut b);
+    b.subscribe(reader, "a", 0);
+    b.publish("a", &[1; 5_000], 0, false);
+    b.publish("kept", &[2; 5_000], 1, true);
+    b.hub.limits.memory_low_percent = 1;
+    b.hub.limits.memory_high_percent = 1;
+    let (used, stored) = (b.hub.memory_used(), b.hub.memory_stored());
+    assert!(used > stored && stored > 0);
+    for (less, short) in [(0, false), (1, true)] {
+        b.hub.limits.memory_bytes_max = (used - less) * 100;
+        assert_eq!((b.hub.memory_is_short(), b.hub.reads_are_short()), (short, short));
+        b.hub.limits.memory_bytes_max = (stored - less) * 2;
+        assert_eq!(b.hub.storage_is_short(), short);
+    }
+}
+
+#[test]
 fn who_lags_is_cut_short_before_publishers_are() {
     let most = 8 << 20;
     let mut b = Bench::new(Limits { memory_bytes_max: most, ..Limits::default() });

@@ -6,6 +6,7 @@ use bytes::Bytes;
 
 use super::message::{Body, Delivery, Message, Meter, SubIds, id_of};
 use super::outbox::{Next, Outbox, Pushed, Room, SPAN_MAX};
+use crate::base::id::Lsn;
 use crate::topic::{Dialect, Star};
 
 const ROOM: Room = Room { len: 20_000, bytes: 1 << 20 };
@@ -74,4 +75,38 @@ fn no_more_fly_than_the_window_has() {
     assert_eq!(hand_out(&mut outbox, 3), 3);
     assert_eq!(outbox.settle(id_of(1)).map(|(ord, _)| ord), Some(1));
     assert_eq!(hand_out(&mut outbox, 3), 1);
+}
+
+#[test]
+fn what_fits_fits_to_the_byte_and_to_the_last_reference() {
+    let weight = delivery().message.weight();
+    for room in [Room { len: 2, bytes: 1 << 20 }, Room { len: 9, bytes: 2 * weight }] {
+        let mut outbox = Outbox::default();
+        let pushed: Vec<_> = (0..3).map(|_| outbox.push(delivery(), None, true, room)).collect();
+        assert_eq!(pushed, [Pushed::Kept, Pushed::Kept, Pushed::Dropped], "{room:?}");
+    }
+    let small = Room { len: 9, bytes: weight - 1 };
+    let empty = Outbox::default();
+    assert!(empty.fits(weight, true, small), "who is connected and holds nothing does not lag");
+    assert!(!empty.fits(weight, false, small), "who is away may");
+    assert!(!empty.fits(weight, true, Room { len: 0, ..small }));
+}
+
+#[test]
+fn a_delivery_of_the_highest_quality_waits_until_all_of_its_record_is_safe() {
+    let mut outbox = Outbox::durable(&Meter::default());
+    outbox.push(Delivery { qos: 2, ..delivery() }, Some(Lsn(100)), true, ROOM);
+    assert!(outbox.has_unsynced() && outbox.waits_for_disk(Lsn(99)));
+    assert!(outbox.waits_for_disk(Lsn(100)), "what is safe ends where the record begins");
+    assert!(!outbox.waits_for_disk(Lsn(101)) && !outbox.has_unsynced());
+}
+
+#[test]
+fn another_quality_in_front_waits_for_no_disk() {
+    let mut outbox = Outbox::durable(&Meter::default());
+    outbox.push(delivery(), Some(Lsn(50)), true, ROOM);
+    outbox.push(Delivery { qos: 2, ..delivery() }, Some(Lsn(100)), true, ROOM);
+    assert!(!outbox.waits_for_disk(Lsn(1)));
+    assert!(matches!(outbox.next(9), Next::Deliver(first) if first.qos == 1));
+    assert!(outbox.waits_for_disk(Lsn(1)));
 }
