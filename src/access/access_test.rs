@@ -497,3 +497,16 @@ fn the_group_of_guests_must_be_there() {
     assert!(matches!(access.admit(at(0), &login("", "")), Admit::Yes(_)));
     assert!(matches!(access.admit(at(0), &login("a", "c")), Admit::No(Refusal::Unknown)));
 }
+
+#[test]
+fn no_password_stands_for_a_certificate() {
+    let text = format!("mode = \"dynamic\"\n[groups.User]\n{}", user("a", "certificate = true"));
+    let mut a = access(&text);
+    // Whatever a password is digested to, there is nothing that it could be equal to.
+    for n in 0..64_u64 {
+        let now = at(n * 3_600_000);
+        let password = n.to_string();
+        assert_eq!(no(a.admit(now, &login("a", &password))), Refusal::Unknown, "{n}");
+    }
+    yes(admit(&mut a, Login { certificate: Some("a"), ..login("a", "") }));
+}
