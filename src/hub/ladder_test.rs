@@ -68,6 +68,25 @@ fn a_delivery_of_the_highest_quality_is_acknowledged_in_two_steps() {
 }
 
 #[test]
+fn who_waits_for_the_disk_is_noted_once_and_nobody_else_is() {
+    let mut b = Bench::new(Limits::default());
+    let reader = b.client("reader", |_| ()).session;
+    let other = b.client("other", |_| ()).session;
+    b.subscribe(reader, "a", 2);
+    b.pump();
+    let p = Bench::publication("a", b"0", 2, false);
+    b.hub.publish(b.now, None, Durability::Disk, &p).expect("room");
+    for _ in 0..3 {
+        assert!(b.hub.next(b.now, reader).is_none(), "its record is not on the disk");
+        assert!(b.hub.next(b.now, other).is_none(), "there is nothing for it");
+    }
+    assert_eq!(b.hub.held_up, [reader]);
+    b.pump();
+    assert!(b.hub.held_up.is_empty());
+    assert!(b.hub.next(b.now, reader).is_some());
+}
+
+#[test]
 fn what_was_received_is_not_sent_again_after_a_crash_and_its_id_is_released_again() {
     for step in 0..3 {
         let mut b = Bench::new(Limits::default());

@@ -110,3 +110,20 @@ fn another_quality_in_front_waits_for_no_disk() {
     assert!(matches!(outbox.next(9), Next::Deliver(first) if first.qos == 1));
     assert!(outbox.waits_for_disk(Lsn(1)));
 }
+
+#[test]
+fn what_flew_and_no_journal_has_comes_again_marked_and_is_not_timed() {
+    for mut outbox in [Outbox::default(), Outbox::durable(&Meter::default())] {
+        for _ in 0..2 {
+            outbox.push(Delivery { timed: true, ..delivery() }, None, true, ROOM);
+        }
+        assert!(matches!(outbox.next(1), Next::Deliver(first) if first.timed && !first.dup));
+        outbox.ground();
+        let again: Vec<_> = core::iter::from_fn(|| match outbox.next(9) {
+            Next::Deliver(d) => Some((d.dup, d.timed)),
+            _ => None,
+        })
+        .collect();
+        assert_eq!(again, [(true, false), (false, false)]);
+    }
+}
