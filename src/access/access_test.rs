@@ -4,7 +4,7 @@ use bytes::Bytes;
 
 use super::{Access, Diff, Terms};
 use crate::base::time::{MS, Now};
-use crate::hub::policy::{self, Address, Admit, Login, Policy, Principal, Refusal};
+use crate::hub::policy::{self, Address, Admit, Claim, Login, Policy, Principal, Refusal};
 use crate::topic::{Dialect, Star, Topic};
 
 const HASH: &str = "$2b$12$abcdefghijklmnopqrstuuabcdefghijklmnopqrstuvwxyzABCDO";
@@ -509,4 +509,33 @@ fn no_password_stands_for_a_certificate() {
         assert_eq!(no(a.admit(now, &login("a", &password))), Refusal::Unknown, "{n}");
     }
     yes(admit(&mut a, Login { certificate: Some("a"), ..login("a", "") }));
+}
+
+#[test]
+fn where_everybody_is_welcome_they_are_still_called_what_they_say() {
+    let mut a = access("mode = \"none\"");
+    a.reload("mode = \"none\"\n").unwrap();
+    let who = yes(admit(&mut a, Login { client_id: b"c1", ..login("anybody", "") }));
+    assert_eq!((&who.user[..], &who.client_id[..]), (&b"anybody"[..], &b"c1"[..]));
+    assert_eq!(who.edition, a.edition, "and are not looked up again");
+}
+
+#[test]
+fn a_dialogue_waits_for_the_failures_under_its_name_and_a_check_has_waited() {
+    let mut a = access(&hashed());
+    let ask = admit(&mut a, login("ann", "pw"));
+    let Admit::Verify { claim: check, .. } = ask else { panic!("no check is asked for: {ask:?}") };
+    let talk = || Claim {
+        principal: check.principal.clone(),
+        user: check.user.clone(),
+        address: check.address,
+        loopback: check.loopback,
+        tag: 0,
+    };
+    let fails = |a: &mut Access| a.verified(at(0), &talk(), false).unwrap_err();
+    let waits = |why: &Refusal| matches!(why, Refusal::Throttled { .. });
+    let tries = (0..1_000).take_while(|_| !waits(&fails(&mut a))).count();
+    assert!((1..1_000).contains(&tries), "{tries}");
+    assert!(waits(&a.verified(at(0), &talk(), true).unwrap_err()), "though it is right");
+    assert!(a.verified(at(0), &check, true).is_ok(), "it was let in line before");
 }
