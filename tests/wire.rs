@@ -92,7 +92,10 @@ const SCENES_AT_ONCE: usize = 8;
 
 #[cfg(feature = "os")]
 fn play_over_tcp(path: &Path) -> Result<(), String> {
-    let name = path.file_stem().unwrap().to_string_lossy();
+    // Two folders may have a scene of one name, and both may play at once.
+    let folder = path.parent().and_then(Path::file_name).unwrap_or_default();
+    let stem = path.file_stem().unwrap_or_default();
+    let name = format!("{}-{}", folder.to_string_lossy(), stem.to_string_lossy());
     let script = read(path);
     let play = || {
         let mut world = tcp::Sockets::new(&name, &script.setup)?;
