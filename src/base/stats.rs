@@ -53,6 +53,8 @@ counters! {
     MessagesResent, "messages_resent_total";
     /// Sessions that ended because their owner did not return in time.
     SessionsExpired, "sessions_expired_total";
+    /// Logins refused because the session of their client id is another user's.
+    TakeoversRefused, "takeovers_refused_total";
     /// Deliveries dropped because an outbox was full.
     DroppedFull, "messages_dropped_full_total";
     /// Deliveries dropped because their reader was away and they were not durable.

@@ -9,7 +9,7 @@ use crate::topic::{Dialect, Match, Star};
 
 use super::hub_test::{Bench, bodies};
 use super::message::{Durability, id_of};
-use super::registry::Fresh;
+use super::registry::{Attach, Fresh};
 use super::session::{SubOpts, Will};
 use super::subscribe::Replays;
 use crate::base::id::SessionId;
@@ -311,13 +311,11 @@ fn a_name_has_one_owner_at_a_time() {
     let third = b.client("x", |_| ());
     assert!(third.yielding.is_some() && !third.present, "what was not durable is not found");
     b.subscribe(third.session, "a", 1);
-    let mut other = |name: &'static str| {
-        b.client("x", |a| {
-            Arc::make_mut(&mut a.principal).user = Bytes::from_static(name.as_bytes())
-        })
-    };
-    assert!(!other("mallory").present, "what somebody else owned is not handed over");
-    assert!(other("mallory").present);
+    let ann = |a: &mut Attach| Arc::make_mut(&mut a.principal).user = Bytes::from_static(b"ann");
+    let named = b.client("x", ann);
+    assert!(named.yielding.is_some(), "who gave no name owns nothing by one");
+    assert!(!named.present, "and still it is not handed over");
+    assert!(b.client("x", ann).present);
 }
 
 #[test]

@@ -53,6 +53,8 @@ mod outbox_test;
 #[cfg(test)]
 mod policy_test;
 #[cfg(test)]
+mod registry_test;
+#[cfg(test)]
 mod retained_test;
 #[cfg(test)]
 mod sys_test;

@@ -242,6 +242,8 @@ pub enum Refusal {
     Anonymous,
     /// An operator said that it stays out.
     Banned,
+    /// It is who it says, but the client id leads to another user's session.
+    Anothers,
     /// Too many failures lately; a try would be looked at again after this time.
     Throttled {
         /// Milliseconds until then.
@@ -256,6 +258,7 @@ impl fmt::Display for Refusal {
             Self::TooLong => f.write_str("password over 72 bytes, or with a NUL"),
             Self::Malformed => f.write_str("not what the method of the dialogue asks for"),
             Self::Banned => f.write_str("banned by an operator"),
+            Self::Anothers => f.write_str("the client id belongs to another user"),
             Self::Anonymous => f.write_str("no user name given"),
             Self::Throttled { ms } => write!(f, "too many failed logins, next try in {ms} ms"),
         }
@@ -489,6 +492,8 @@ pub enum Event<'a> {
         address: Address,
         /// The name as claimed.
         user: &'a [u8],
+        /// The client id as sent; empty when there was none.
+        client_id: &'a [u8],
         /// Why.
         why: Refusal,
     },

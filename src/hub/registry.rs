@@ -69,6 +69,21 @@ pub struct Attach {
     pub will: Option<Will>,
 }
 
+/// Why somebody gets no session.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum NoSession {
+    /// There is no room for it now, or never will be.
+    Held(Held),
+    /// The one of this name is another user's.
+    Anothers,
+}
+
+impl From<Held> for NoSession {
+    fn from(why: Held) -> Self {
+        Self::Held(why)
+    }
+}
+
 /// How a connection ended.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum Parting {
@@ -94,14 +109,18 @@ pub struct Attached {
 }
 
 impl Hub {
-    /// Find or make the session and connect it.
-    pub fn attach(&mut self, now: Now, a: Attach) -> Result<Attached, Held> {
+    /// Find or make the session and connect it. Another user's is left alone, with whoever is
+    /// connected to it.
+    pub fn attach(&mut self, now: Now, a: Attach) -> Result<Attached, NoSession> {
+        let found = self.named(a.realm, a.kind, &a.name);
+        if found.is_some_and(|id| self.is_anothers(id, &a.principal)) {
+            return Err(NoSession::Anothers);
+        }
         if a.will.is_some() && self.storage_is_short() {
-            return Err(Held::Memory);
+            return Err(Held::Memory.into());
         }
         let durable = a.durable && !a.name.is_empty();
-        let found = self.named(a.realm, a.kind, &a.name);
-        // What somebody else owned under this name is not handed over.
+        // What nobody owns any more is not handed over.
         let other = |id| {
             self.sessions.get(id).is_some_and(|s| {
                 !s.durable || (a.kind == Kind::Mqtt && s.principal().user != a.principal.user)
@@ -114,9 +133,20 @@ impl Hub {
                 made.yielding = yielding;
                 Ok(made)
             }
-            Some(id) => self.resume(now, id, a),
-            None => self.begin(now, a, durable, None),
+            Some(id) => Ok(self.resume(now, id, a)?),
+            None => Ok(self.begin(now, a, durable, None)?),
         }
+    }
+
+    /// Does it belong to another user, who could come back to it? Who gave no name owns nothing by
+    /// one, and who is no user any more does not come back: what they left is in nobody's way. A
+    /// name in PRX1 is the user's own, and an embedder's names are all its own.
+    fn is_anothers(&self, id: SessionId, who: &Principal) -> bool {
+        self.sessions.get(id).is_some_and(|s| {
+            let owner = &s.principal().user;
+            let other = s.kind == Kind::Mqtt && !owner.is_empty() && *owner != who.user;
+            other && self.policy.recall(owner).is_some()
+        })
     }
 
     /// The session of this name.

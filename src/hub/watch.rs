@@ -17,7 +17,7 @@ use crate::base::time::Now;
 use crate::topic::{Dialect, Filter, Plus, Topic};
 
 use super::message::Delivery;
-use super::policy::{Access, Address, Event, Observer, Principal};
+use super::policy::{Access, Address, Event, Observer, Principal, Refusal};
 
 /// Events of a client.
 const NOTES: usize = 32;
@@ -192,6 +192,11 @@ impl Watch {
             Event::Limited { who, limit, .. } if self.knows(who) => {
                 self.note(now, &Bytes::copy_from_slice(who), "limited", limit.name());
             }
+            // Whose session somebody else wanted is told so.
+            Event::Refused { client_id, why: Refusal::Anothers, .. } if self.knows(client_id) => {
+                let detail = Refusal::Anothers.to_string();
+                self.note(now, &Bytes::copy_from_slice(client_id), "refused", &detail);
+            }
             // Whoever is refused may call itself anything: it makes nobody known.
             Event::Refused { user, why, .. } if self.knows(user) => {
                 self.note(now, &Bytes::copy_from_slice(user), "refused", &why.to_string());
@@ -363,9 +368,10 @@ impl Trace {
                     Line { detail: protocol.to_owned(), ..line(now, "connected", name) }
                 })
             }
-            Event::Refused { conn, user, why, .. } => {
+            Event::Refused { conn, user, client_id, why, .. } => {
                 let user = Bytes::copy_from_slice(user);
-                let mine = self.conns.contains(&conn) || self.names.contains(&user);
+                let wanted = why == Refusal::Anothers && self.names.contains(client_id);
+                let mine = wanted || self.conns.contains(&conn) || self.names.contains(&user);
                 mine.then(|| Line { detail: why.to_string(), ..line(now, "refused", user) })
             }
             Event::Fault { conn, clause, text } => self.conns.contains(&conn).then(|| {

@@ -205,7 +205,7 @@ fn nobody_is_let_in_with_a_will_that_is_not_on_record() {
     let before = b.hub.session(first.session).and_then(|s| s.conn);
     let attach = Attach { will: will("second", 0), ..b.ask("owner") };
     let again = attach.clone();
-    assert_eq!(b.hub.attach(b.now, attach).map(|_| ()), Err(Held::Full));
+    assert_eq!(b.hub.attach(b.now, attach).map(|_| ()), Err(Held::Full.into()));
     let s = b.hub.session(first.session).expect("as it was");
     assert_eq!(s.conn, before, "as if it had not come");
     assert_eq!(s.will(), will("first", 0).as_ref());

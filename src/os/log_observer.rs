@@ -15,7 +15,7 @@ use crate::base::id::ConnId;
 use crate::base::limits::Limit;
 use crate::base::map::{Map, Seed};
 use crate::base::time::Now;
-use crate::hub::policy::{self, Access, Address, Event, Observer};
+use crate::hub::policy::{self, Access, Address, Event, Observer, Refusal};
 use crate::topic::Filter;
 
 use super::logging::{Plain, Said};
@@ -138,7 +138,14 @@ impl Observer for LogObserver {
                 self.on_logged_in(conn, protocol, &who.user, &Login { client_id, terms });
             }
             Event::Closed { conn, reason } => self.on_closed(conn, reason),
-            Event::Refused { conn, address, user, why } => log::warn!(
+            Event::Refused { conn, address, user, client_id, why: Refusal::Anothers } => {
+                log::warn!(
+                    target: "spindle::access", conn:% = Conn(conn), address:% = address,
+                    user:% = Said(user), client_id:% = Said(client_id),
+                    reason:% = Refusal::Anothers; "login refused"
+                );
+            }
+            Event::Refused { conn, address, user, why, .. } => log::warn!(
                 target: "spindle::access", conn:% = Conn(conn), address:% = address,
                 user:% = Said(user), reason:% = why; "login refused"
             ),

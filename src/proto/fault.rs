@@ -123,6 +123,7 @@ faults! {
     MqttSecondConnect, Peer, "mqtt 3.1.0-2", "a second CONNECT";
     MqttClientId, Peer, "mqtt 3.1.3-8, mqtt5 3.1.3-5", "a client id that cannot be accepted";
     MqttCredentials, Policy, "mqtt 3.1.4, mqtt5 3.1.4-2", "the credentials are not good";
+    MqttAnothers, Policy, "mqtt 3.1.4, mqtt5 3.1.4-2", "the client id belongs to another user";
     MqttDenied, Policy, "mqtt 3.3.5-2, mqtt5 3.3.5", "the topic may not be used so";
     MqttWillDenied, Policy, "mqtt5 3.1.4-2", "the will's topic may not be published to";
     MqttWillQos, Capacity, "mqtt5 3.2.2-12",

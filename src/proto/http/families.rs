@@ -373,6 +373,11 @@ const KEPT: &[Family] = &[
     )
     .sys(&["clients/expired"])
     .gmqtt("sessions_expired_total"),
+    one(
+        "takeovers_refused_total",
+        Counter::TakeoversRefused,
+        "Logins refused because the session of their client id is another user's.",
+    ),
     now(
         "subscriptions",
         |view| Some(view.hub.subscriptions_len().0 as f64),

@@ -249,7 +249,8 @@ impl Peer {
         ctx: &mut Ctx<'_>,
     ) -> Result<(), Fault> {
         ctx.hub.stats.login(Method::Admin, Outcome::Refused);
-        let event = Event::Refused { conn: ctx.conn, address: ctx.address, user, why };
+        let (conn, address, client_id) = (ctx.conn, ctx.address, &[][..]);
+        let event = Event::Refused { conn, address, user, client_id, why };
         ctx.hub.observer.see(ctx.now, &event);
         let response = match why {
             Refusal::Throttled { ms } => {

@@ -16,7 +16,7 @@ use crate::base::words::Tongue;
 use crate::hub::admin::About;
 use crate::hub::message::{Publication, id_of};
 use crate::hub::policy::Principal;
-use crate::hub::registry::{Attach, Fresh, Parting};
+use crate::hub::registry::{Attach, Fresh, NoSession, Parting};
 use crate::hub::session::{Kind, SubOpts};
 use crate::hub::subscribe::{Replays, Subscribed};
 use crate::hub::{Held, Hub};
@@ -39,7 +39,12 @@ pub struct Peer {
 
 impl Peer {
     /// Become a session; with a name, one that is found again.
-    pub fn join(&mut self, name: Bytes, who: Principal, ctx: &mut Ctx<'_>) -> Result<(), Held> {
+    pub fn join(
+        &mut self,
+        name: Bytes,
+        who: Principal,
+        ctx: &mut Ctx<'_>,
+    ) -> Result<(), NoSession> {
         let attach = Attach {
             kind: Kind::Local,
             tongue: Tongue::Local,

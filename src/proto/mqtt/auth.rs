@@ -10,11 +10,11 @@ use bytes::Bytes;
 
 use crate::base::id::Lsn;
 use crate::base::words::{Method, Outcome};
-use crate::hub::policy::{Dialogue, Event, Login, Principal, Refusal, Said};
+use crate::hub::policy::{Dialogue, Login, Principal, Refusal, Said};
 use crate::proto::fault::{Fault, FaultKind};
 use crate::proto::{Ask, Ctx};
 
-use super::connect::{login_of, refuse};
+use super::connect::{login_of, refuse, tell_refused};
 use super::fault::reason as code;
 use super::line::Line;
 use super::online::Online;
@@ -167,9 +167,7 @@ impl Online {
     /// Mqtt5 4.12.1-2: a failed proof ends the connection.
     fn disproved(&self, why: Refusal, ctx: &mut Ctx<'_>) -> Result<(), Fault> {
         ctx.hub.stats.login(Method::Scram, Outcome::Refused);
-        let (address, user) = (ctx.address, &self.who.user[..]);
-        let event = Event::Refused { conn: ctx.conn, address, user, why };
-        ctx.hub.observer.see(ctx.now, &event);
+        tell_refused(&self.who.user, &self.who.client_id, why, ctx);
         Err(FaultKind::MqttCredentials.fault())
     }
 }

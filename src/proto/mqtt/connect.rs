@@ -11,9 +11,10 @@ use bytes::Bytes;
 
 use crate::base::id::Ticket;
 use crate::base::limits::{Limit, Limits};
+use crate::base::stats::Counter;
 use crate::base::words::{Method, Outcome, Tongue};
 use crate::hub::policy::{Access, Admit, Event, Login, Principal, Refusal, Terms};
-use crate::hub::registry::{Attach, Attached, Fresh};
+use crate::hub::registry::{Attach, Attached, Fresh, NoSession};
 use crate::hub::session::{Kind, Will};
 use crate::proto::fault::{Fault, FaultKind};
 use crate::proto::{Ask, Ctx};
@@ -161,12 +162,13 @@ impl Peer {
         };
         let attached = match ctx.hub.attach(ctx.now, attach) {
             Ok(attached) => attached,
-            Err(why) if why.passes() => {
+            Err(NoSession::Held(why)) if why.passes() => {
                 self.state = State::Joining(Box::new(j));
                 ctx.asks.push(Ask::Stall);
                 return Ok(());
             }
-            Err(_) => return Err(FaultKind::MqttStorage.fault()),
+            Err(NoSession::Held(_)) => return Err(FaultKind::MqttStorage.fault()),
+            Err(NoSession::Anothers) => return keep_off(connect, &principal, ctx),
         };
         ctx.asks.extend(attached.yielding.filter(|old| *old != ctx.conn).map(Ask::Yield));
         if keep_alive(j.connect.keep_alive, &ctx.hub.limits) != j.connect.keep_alive {
@@ -420,9 +422,21 @@ pub(super) fn login_of<'a>(connect: &'a Connect, ctx: &Ctx<'a>) -> Login<'a> {
 pub(super) fn refuse(connect: &Connect, why: Refusal, ctx: &mut Ctx<'_>) -> Result<(), Fault> {
     ctx.hub.stats.login(method_of(connect, ctx), Outcome::Refused);
     let user = connect.username.as_deref().unwrap_or_default();
-    let event = Event::Refused { conn: ctx.conn, address: ctx.address, user, why };
-    ctx.hub.observer.see(ctx.now, &event);
+    tell_refused(user, &connect.client_id, why, ctx);
     Err(FaultKind::MqttCredentials.fault())
+}
+
+/// It is who it says, and wants another user's session. It has shown who it is, so it may know.
+fn keep_off(connect: &Connect, who: &Principal, ctx: &mut Ctx<'_>) -> Result<(), Fault> {
+    ctx.hub.stats.login(method_of(connect, ctx), Outcome::Refused);
+    ctx.hub.stats.count(Counter::TakeoversRefused);
+    tell_refused(&who.user, &who.client_id, Refusal::Anothers, ctx);
+    Err(FaultKind::MqttAnothers.fault())
+}
+
+pub(super) fn tell_refused(user: &[u8], client_id: &[u8], why: Refusal, ctx: &mut Ctx<'_>) {
+    let event = Event::Refused { conn: ctx.conn, address: ctx.address, user, client_id, why };
+    ctx.hub.observer.see(ctx.now, &event);
 }
 
 /// By what it shows who it is.

@@ -158,7 +158,7 @@ pub fn connack3(fault: &Fault) -> Option<u8> {
         FaultKind::MqttClientId => Some(2),
         FaultKind::MqttBusy | FaultKind::MqttRate | FaultKind::MqttStorage => Some(3),
         FaultKind::MqttCredentials => Some(4),
-        FaultKind::MqttDenied | FaultKind::MqttWillDenied => Some(5),
+        FaultKind::MqttAnothers | FaultKind::MqttDenied | FaultKind::MqttWillDenied => Some(5),
         _ => None,
     }
 }
@@ -257,6 +257,7 @@ mod tests {
                 ("MqttVersion", 1),
                 ("MqttClientId", 2),
                 ("MqttCredentials", 4),
+                ("MqttAnothers", 5),
                 ("MqttDenied", 5),
                 ("MqttWillDenied", 5),
                 ("MqttBusy", 3),

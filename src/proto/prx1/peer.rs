@@ -20,7 +20,7 @@ use crate::hub::admin::About;
 use crate::hub::message::{Delivery, Durability, Publication, id_of};
 use crate::hub::policy::{Access, Admit, Claim, Event, Login, Principal, Refusal, Terms};
 use crate::hub::queue::Queued;
-use crate::hub::registry::{Attach, Fresh, Parting};
+use crate::hub::registry::{Attach, Fresh, NoSession, Parting};
 use crate::hub::session::{Kind, SubOpts};
 use crate::hub::subscribe::{Replays, Subscribed};
 use crate::hub::{Held, Hub};
@@ -166,7 +166,8 @@ impl Peer {
     fn refuse(&self, connect: &Connect, why: Refusal, ctx: &mut Ctx<'_>) -> Result<(), Fault> {
         ctx.hub.stats.login(method_of(connect, ctx), Outcome::Refused);
         let user = connect.username.as_deref().unwrap_or_default();
-        let event = Event::Refused { conn: ctx.conn, address: ctx.address, user, why };
+        let client_id = connect.client_id.as_deref().unwrap_or_default();
+        let event = Event::Refused { conn: ctx.conn, address: ctx.address, user, client_id, why };
         ctx.hub.observer.see(ctx.now, &event);
         Err(FaultKind::Prx1Credentials.fault())
     }
@@ -196,12 +197,14 @@ impl Peer {
         };
         let attached = match ctx.hub.attach(ctx.now, attach) {
             Ok(attached) => attached,
-            Err(why) if why.passes() => {
+            Err(NoSession::Held(why)) if why.passes() => {
                 self.state = State::Joining { connect: Box::new(connect), principal };
                 ctx.asks.push(Ask::Stall);
                 return Ok(());
             }
-            Err(_) => return Err(FaultKind::Prx1Storage.fault()),
+            Err(NoSession::Held(_)) => return Err(FaultKind::Prx1Storage.fault()),
+            // A session here is called as its user: there is no other whose it could be.
+            Err(NoSession::Anothers) => return Err(FaultKind::Prx1Credentials.fault()),
         };
         ctx.asks.extend(attached.yielding.filter(|old| *old != ctx.conn).map(Ask::Yield));
         let stored = attached.present

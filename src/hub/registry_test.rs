@@ -1,0 +1,110 @@
+//! Floor 2. Whose a session is: in every state and in every way that somebody could ask for it.
+
+use std::sync::Arc;
+
+use bytes::Bytes;
+
+use crate::base::limits::Limits;
+use crate::base::time::Now;
+use crate::topic::{Dialect, Star};
+
+use super::bench_test::Bench;
+use super::policy::{Access, Admit, Claim, Login, Open, Policy, Principal, Refusal};
+use super::registry::{Attach, Fresh, NoSession};
+use super::session::Will;
+
+fn acts_for(user: &'static str) -> impl Fn(&mut Attach) {
+    move |a| {
+        let who = Arc::make_mut(&mut a.principal);
+        (who.user, who.client_id) = (user.into(), a.name.clone());
+    }
+}
+
+fn will() -> Will {
+    let star = Star { levels_max: 16 };
+    Will {
+        topic: star.topic(&Bytes::from_static(b"a/will")).expect("a topic"),
+        body: Bytes::from_static(b"gone"),
+        props: Bytes::new(),
+        qos: 1,
+        retain: false,
+        expiry_s: 0,
+        delay_s: 0,
+    }
+}
+
+#[test]
+fn a_session_stays_with_its_user() {
+    let mut b = Bench::new(Limits::default());
+    let refused = |b: &mut Bench, change: &dyn Fn(&mut Attach)| {
+        for user in ["", "mallory"] {
+            let mut ask = b.ask("x");
+            acts_for(user)(&mut ask);
+            change(&mut ask);
+            assert_eq!(b.hub.attach(b.now, ask), Err(NoSession::Anothers), "{user:?}");
+        }
+    };
+    let in_every_way = |b: &mut Bench| {
+        refused(b, &|_| ());
+        refused(b, &|a| a.durable = false);
+        refused(b, &|a| a.fresh = Fresh::All);
+        refused(b, &|a| a.will = Some(will()));
+    };
+    // While nothing but its connection holds it.
+    let brief = b.client("x", |a| {
+        acts_for("ann")(a);
+        a.durable = false;
+    });
+    in_every_way(&mut b);
+    b.leave(brief.session);
+    let ann = b.client("x", acts_for("ann"));
+    assert!(!ann.present && ann.yielding.is_none(), "what was not durable is gone");
+    b.subscribe(ann.session, "a", 1);
+    b.publish("a", b"one", 1, false);
+    in_every_way(&mut b);
+    assert_eq!(b.take_and_settle(ann.session).len(), 1, "its owner is at work");
+    // While nobody is connected to it.
+    b.leave(ann.session);
+    b.publish("a", b"two", 1, false);
+    in_every_way(&mut b);
+    // And when it comes back from the disk.
+    b.pump();
+    let mut b = b.restart();
+    in_every_way(&mut b);
+    let back = b.client("x", acts_for("ann"));
+    assert!(back.present && back.yielding.is_none());
+    b.pump();
+    assert_eq!(b.take_and_settle(back.session).len(), 1, "and its messages are");
+}
+
+#[test]
+fn a_session_whose_user_is_gone_is_in_nobodys_way() {
+    let mut b = Bench::new(Limits::default());
+    let ann = b.client("x", acts_for("ann"));
+    b.subscribe(ann.session, "a", 1);
+    b.hub.policy = Box::new(Without("ann"));
+    let bob = b.client("x", acts_for("bob"));
+    assert!(bob.yielding.is_some() && !bob.present, "it is not handed over either");
+    assert!(b.hub.session(ann.session).is_none());
+}
+
+/// As if everybody were welcome but one.
+struct Without(&'static str);
+
+impl Policy for Without {
+    fn admit(&mut self, now: Now, login: &Login<'_>) -> Admit {
+        Open.admit(now, login)
+    }
+    fn verified(&mut self, now: Now, claim: &Claim, ok: bool) -> Result<Principal, Refusal> {
+        Open.verified(now, claim, ok)
+    }
+    fn permit(&mut self, who: &Principal, access: &Access<'_>) -> bool {
+        Open.permit(who, access)
+    }
+    fn explain(&self, who: &Principal, access: &Access<'_>) -> String {
+        Open.explain(who, access)
+    }
+    fn recall(&self, user: &Bytes) -> Option<Principal> {
+        Open.recall(user).filter(|_| *user != self.0)
+    }
+}
