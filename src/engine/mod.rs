@@ -17,6 +17,7 @@ mod local;
 mod renewal;
 mod unfinished;
 mod verify;
+mod waits;
 
 #[cfg(test)]
 mod engine_test;
@@ -482,6 +483,12 @@ impl Engine {
                     self.stalled.push_back(conn);
                 }
             }
+            Ask::Again => {
+                if let Some(c) = self.conns.get_mut(conn).filter(|c| !c.ready) {
+                    c.ready = true;
+                    self.ready.push_back(conn);
+                }
+            }
             Ask::Leave => self.doom(now, conn, Doom::Left),
             Ask::Operate { ticket, what } => self.operations.push_back((ticket, what)),
         }
@@ -511,52 +518,17 @@ impl Engine {
         self.gather_awake();
     }
 
-    /// Replies whose journal position is on the device may go out. Positions only grow, so
-    /// releasing is popping.
-    fn release(&mut self) {
-        let synced = self.hub.synced();
-        while let Some((lsn, conn)) = self.waiting.front().copied() {
-            if lsn > synced {
-                return;
-            }
-            self.waiting.pop_front();
-            if let Some(c) = self.conns.get_mut(conn) {
-                c.waiting = false;
-                self.dirty.mark(conn, &mut c.marked);
-            }
-        }
-    }
-
-    /// Those that were made to wait try again.
-    fn unstall(&mut self, now: Now) {
-        for _ in 0..self.stalled.len() {
-            let Some(conn) = self.stalled.pop_front() else { return };
-            let Some(c) = self.conns.get_mut(conn) else { continue };
-            c.stalled = false;
-            self.feed(now, conn, None);
-            self.note_rest(now, conn);
-            self.settle(now, conn);
-        }
-    }
-
-    /// Nothing durable can be promised: whoever waits for such a promise is told by the end of
-    /// its connection. Everybody else goes on.
-    fn on_disk_failed(&mut self, now: Now) {
-        let waiting: Vec<ConnId> = self.waiting.drain(..).map(|(_, conn)| conn).collect();
-        for conn in waiting.into_iter().chain(core::mem::take(&mut self.stalled)) {
-            if let Some(c) = self.conns.get_mut(conn) {
-                c.stalled = false;
-                c.waiting = false;
-            }
-            self.doom(now, conn, Doom::StorageFailed);
-        }
-    }
-
     /// The clock moved: deadlines, and work that was left over.
     pub fn on_time(&mut self, now: Now) {
         self.hub.timings.on_turn(now);
         self.started.get_or_insert(now);
+        // Who came in this turn has had its time for filters; these have their own.
+        self.hub.effort.begin();
         for _ in 0..self.ready.len().min(READY_TURN) {
+            if self.hub.effort.is_over() {
+                // The others are first in the next turn.
+                break;
+            }
             let Some(conn) = self.ready.pop_front() else { break };
             let Some(c) = self.conns.get_mut(conn) else { continue };
             c.ready = false;
@@ -628,24 +600,6 @@ impl Engine {
         self.gather_awake();
     }
 
-    /// The connection's first reply waits for the journal. Entries stay ordered: an earlier
-    /// position than the last in line can only be asked for by a connection that was not in line.
-    fn wait_for(&mut self, now: Now, lsn: Lsn, conn: ConnId) {
-        let Some(c) = self.conns.get_mut(conn) else { return };
-        if c.waiting || c.doom.is_some() {
-            return;
-        }
-        let state = self.hub.journal().map(crate::journal::Journal::state);
-        if matches!(state, Some(crate::journal::State::Failed(_))) {
-            // It stood behind other replies when the disk failed: this position never comes.
-            return self.doom(now, conn, Doom::StorageFailed);
-        }
-        let Some(c) = self.conns.get_mut(conn) else { return };
-        c.waiting = true;
-        let at = self.waiting.partition_point(|(other, _)| *other <= lsn);
-        self.waiting.insert(at, (lsn, conn));
-    }
-
     fn gather_awake(&mut self) {
         while let Some(conn) = self.hub.poll_awake() {
             if let Some(c) = self.conns.get_mut(conn) {
@@ -660,6 +614,7 @@ impl Engine {
     /// The end of what happens in a turn: one record for everything settled in it.
     pub fn commit(&mut self) {
         self.hub.commit();
+        self.hub.effort.begin();
     }
 
     /// Work for threads, until there is none. `now` decides about retries.

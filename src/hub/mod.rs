@@ -13,6 +13,7 @@ pub mod backlog;
 pub mod bans;
 pub mod compact;
 pub mod edition;
+pub mod effort;
 pub mod fanout;
 pub mod gate;
 pub mod group;
@@ -102,6 +103,8 @@ pub enum Held {
     Full,
     /// Messages use all the memory they may; try again when they use less.
     Memory,
+    /// This turn has no more time for it; try again in the next.
+    Turn,
     /// The disk failed: nothing durable is promised any more.
     Failed,
     /// It will never fit.
@@ -112,7 +115,7 @@ impl Held {
     /// Waiting helps.
     #[must_use]
     pub fn passes(self) -> bool {
-        matches!(self, Self::Full | Self::Memory)
+        matches!(self, Self::Full | Self::Memory | Self::Turn)
     }
 }
 
@@ -184,6 +187,8 @@ pub struct Hub {
     pub(crate) ages: Ages,
     /// How fast the journal grows; whoever drives the machine looks now and then.
     pub growth: Growth,
+    /// Of this turn, for filters.
+    pub(crate) effort: effort::Effort,
     pub(crate) spares: Spares,
     pub(crate) awake: Vec<ConnId>,
     pub(crate) unrecorded: Vec<SessionId>,
@@ -267,6 +272,7 @@ impl Hub {
             ages: Ages::default(),
             growth: Growth::default(),
             meter,
+            effort: effort::Effort::default(),
             spares: Spares::default(),
             awake: Vec::new(),
             unrecorded: Vec::new(),

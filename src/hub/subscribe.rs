@@ -107,6 +107,12 @@ impl Hub {
         Ok(Subscribed::Yes(Receipt { after: after(level, spot), matched: 0 }))
     }
 
+    /// Is there time in this turn for a filter of so many bytes, to come or to go? Whoever speaks
+    /// for the session asks before it reads the filter.
+    pub fn take_on(&mut self, id: SessionId, len: usize) -> Result<(), Held> {
+        self.effort.takes_on(id, len).then_some(()).ok_or(Held::Turn)
+    }
+
     /// What the session asks for under this filter, on its own.
     pub(crate) fn opts_of(&self, id: SessionId, filter: &Filter) -> Option<SubOpts> {
         let s = self.session(id)?;

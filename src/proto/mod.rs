@@ -104,6 +104,8 @@ pub enum Ask {
     Yield(ConnId),
     /// Call again when there is room.
     Stall,
+    /// Call again in the next turn.
+    Again,
     /// The peer said goodbye.
     Leave,
     /// Whoever drives the machine is to do this.

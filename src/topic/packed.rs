@@ -60,6 +60,11 @@ impl<const ROOM: usize> Packed<ROOM> {
     pub(super) fn leaf(filter: &Filter, from: usize) -> Option<Self> {
         let (first, rest) = filter.segs.get(from..)?.split_first()?;
         let Seg::Lit(level) = first else { return None };
+        // Each takes a byte at least. Whoever makes a node for every level of a long filter asks at
+        // every one of them, so a no must be quick.
+        if level.len() + rest.len() > ROOM {
+            return None;
+        }
         let mut packed = Self { level: level.len() as u8, ..Self::EMPTY };
         let mut fits = packed.put(level);
         for seg in rest {

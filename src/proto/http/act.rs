@@ -33,7 +33,7 @@ pub enum Undone {
 impl From<Held> for Undone {
     fn from(held: Held) -> Self {
         match held {
-            Held::Full | Held::Memory => Self::Later,
+            Held::Full | Held::Memory | Held::Turn => Self::Later,
             Held::TooLarge => Self::TooLarge,
             Held::Failed => Self::Failed,
         }

@@ -101,7 +101,7 @@ impl Peer {
                 Ok(()) => {}
                 Err(why) if why.passes() => {
                     self.verbs.push_front(verb);
-                    ctx.asks.push(Ask::Stall);
+                    ctx.asks.push(if why == Held::Turn { Ask::Again } else { Ask::Stall });
                     return;
                 }
                 Err(why) => {
@@ -139,6 +139,7 @@ impl Peer {
                 self.replies.push(receipt.after, word);
             }
             Verb::Subscribe { no, filter, qos } => {
+                ctx.hub.take_on(session, filter.len())?;
                 let Ok(filter) = star.filter(filter, Match::Native) else {
                     return self.refuse(verb, "bad filter");
                 };
@@ -152,6 +153,7 @@ impl Peer {
                 }
             }
             Verb::Unsubscribe { no, filter } => {
+                ctx.hub.take_on(session, filter.len())?;
                 let Ok(filter) = star.filter(filter, Match::Native) else {
                     return self.refuse(verb, "bad filter");
                 };

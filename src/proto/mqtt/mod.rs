@@ -80,6 +80,8 @@ pub mod props;
 #[cfg(test)]
 mod props_test;
 mod subscribe;
+#[cfg(test)]
+mod subscribe_test;
 
 pub use decode::{frame_len, next};
 pub use encode::{

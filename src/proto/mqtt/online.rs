@@ -217,8 +217,8 @@ impl Online {
         ctx: &mut Ctx<'_>,
     ) -> Result<(), Fault> {
         match why {
-            Held::Full | Held::Memory => {
-                park(Parked::Publish(slip, publication), line, ctx);
+            Held::Full | Held::Memory | Held::Turn => {
+                park(Parked::Publish(slip, publication), why, line, ctx);
                 Ok(())
             }
             Held::Failed if slip.qos > 0 && line.is_v5() => {
@@ -251,9 +251,9 @@ impl Online {
             (1, false) => line.ack(Lsn::START, Step::Ack, slip.id, 0),
             (_, false) => match ctx.hub.inbound_note(self.session, slip.id, ctx.listener.level) {
                 Ok(receipt) => line.ack(receipt.after, Step::Rec, slip.id, 0),
-                Err(Held::Full | Held::Memory) => park(Parked::Refused(slip, why), line, ctx),
-                Err(Held::Failed) => return Err(FaultKind::MqttStorage.fault()),
+                Err(held) if held.passes() => park(Parked::Refused(slip, why), held, line, ctx),
                 Err(Held::TooLarge) => return Err(FaultKind::MqttOverMax.fault()),
+                Err(_) => return Err(FaultKind::MqttStorage.fault()),
             },
         }
         Ok(())
@@ -346,10 +346,13 @@ impl Online {
     }
 }
 
-/// Wait with it until there is room; nothing behind it is read meanwhile.
-pub(super) fn park(what: Parked, line: &mut Line, ctx: &mut Ctx<'_>) {
-    ctx.hub.stats.count(Counter::Stalled);
+/// Wait with it until there is room, or time; nothing behind it is read meanwhile.
+pub(super) fn park(what: Parked, why: Held, line: &mut Line, ctx: &mut Ctx<'_>) {
     line.parked = Some(Box::new(what));
+    if why == Held::Turn {
+        return ctx.asks.push(Ask::Again);
+    }
+    ctx.hub.stats.count(Counter::Stalled);
     ctx.asks.push(Ask::Stall);
 }
 
@@ -362,8 +365,8 @@ pub(super) fn held(
     ctx: &mut Ctx<'_>,
 ) -> Result<(), Fault> {
     match why {
-        Held::Full | Held::Memory => {
-            park(Parked::Packet(packet, done), line, ctx);
+        Held::Full | Held::Memory | Held::Turn => {
+            park(Parked::Packet(packet, done), why, line, ctx);
             Ok(())
         }
         Held::Failed => Err(FaultKind::MqttStorage.fault()),

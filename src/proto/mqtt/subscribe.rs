@@ -2,9 +2,10 @@
 //!
 //! A filter that cannot be had costs its own code and nothing else: the others stand (3.8.4-5). A
 //! malformed one is a malformed packet: the code for a bad filter is for well-formed ones that are
-//! not for this client (mqtt5 3.9.3). When room runs out in the middle, the codes so far are parked
-//! with the packet, so that no filter is carried out twice. Absent on purpose: how retained
-//! messages follow (the hub's replays; the answer is a gate they wait behind).
+//! not for this client (mqtt5 3.9.3). When room runs out in the middle, or what a turn has for
+//! filters, the codes so far are parked with the packet, so that no filter is carried out twice.
+//! Absent on purpose: how retained messages follow (the hub's replays; the answer is a gate they
+//! wait behind).
 
 use bytes::Bytes;
 
@@ -31,8 +32,8 @@ enum Outcome {
     Code(u8, Lsn),
     /// Its code, and why.
     No(u8, FaultKind),
-    /// There is no room now.
-    Later,
+    /// There is no room now, or no time.
+    Later(Held),
 }
 
 impl Online {
@@ -49,8 +50,8 @@ impl Online {
         });
         while let Some(asked) = s.filters.get(done.codes.len()) {
             let outcome = self.subscribe_one(asked, number.unwrap_or(0), line.is_v5(), ctx)?;
-            if !note(outcome, &mut done) {
-                park(Parked::Packet(Packet::Subscribe(s), done), line, ctx);
+            if let Some(why) = note(outcome, &mut done) {
+                park(Parked::Packet(Packet::Subscribe(s), done), why, line, ctx);
                 return Ok(());
             }
         }
@@ -72,6 +73,9 @@ impl Online {
         v5: bool,
         ctx: &mut Ctx<'_>,
     ) -> Result<Outcome, Fault> {
+        if let Err(why) = ctx.hub.take_on(self.session, asked.filter.len()) {
+            return Ok(Outcome::Later(why));
+        }
         let (filter, share) = match Spelling::new(&ctx.hub.limits).filter(&asked.filter) {
             Ok(found) => found,
             // Well-formed, and more than this broker takes.
@@ -118,9 +122,9 @@ impl Online {
         match ctx.hub.subscribe(ctx.now, self.session, filter, share, opts, replays) {
             Ok(Subscribed::Yes(receipt)) => Outcome::Code(opts.qos, receipt.after),
             Ok(Subscribed::TooMany) => Outcome::No(code::QUOTA, FaultKind::MqttBusy),
-            Err(Held::Full | Held::Memory) => Outcome::Later,
-            Err(Held::Failed) => Outcome::No(code::IMPLEMENTATION, FaultKind::MqttStorage),
+            Err(why) if why.passes() => Outcome::Later(why),
             Err(Held::TooLarge) => Outcome::No(code::QUOTA, FaultKind::MqttTopicDeep),
+            Err(_) => Outcome::No(code::IMPLEMENTATION, FaultKind::MqttStorage),
         }
     }
 
@@ -133,8 +137,8 @@ impl Online {
     ) -> Result<(), Fault> {
         while let Some(text) = u.filters.get(done.codes.len()) {
             let outcome = self.unsubscribe_one(text, ctx)?;
-            if !note(outcome, &mut done) {
-                park(Parked::Packet(Packet::Unsubscribe(u), done), line, ctx);
+            if let Some(why) = note(outcome, &mut done) {
+                park(Parked::Packet(Packet::Unsubscribe(u), done), why, line, ctx);
                 return Ok(());
             }
         }
@@ -146,6 +150,9 @@ impl Online {
     }
 
     fn unsubscribe_one(&self, text: &Bytes, ctx: &mut Ctx<'_>) -> Result<Outcome, Fault> {
+        if let Err(why) = ctx.hub.take_on(self.session, text.len()) {
+            return Ok(Outcome::Later(why));
+        }
         let (filter, share) = match Spelling::new(&ctx.hub.limits).filter(text) {
             Ok(found) => found,
             // Nobody has subscribed to what is more than this broker takes.
@@ -157,14 +164,14 @@ impl Online {
         Ok(match ctx.hub.unsubscribe(ctx.now, self.session, &filter, share.as_ref()) {
             Ok(Some(Receipt { after, .. })) => Outcome::Code(0, after),
             Ok(None) => Outcome::Code(code::NO_SUBSCRIPTION, Lsn::START),
-            Err(Held::Full | Held::Memory) => Outcome::Later,
+            Err(why) if why.passes() => Outcome::Later(why),
             Err(_) => Outcome::No(code::IMPLEMENTATION, FaultKind::MqttStorage),
         })
     }
 }
 
-/// False: it has no code yet.
-fn note(outcome: Outcome, done: &mut Done) -> bool {
+/// Why it has no code yet, if it has none.
+fn note(outcome: Outcome, done: &mut Done) -> Option<Held> {
     match outcome {
         Outcome::Code(code, after) => {
             done.codes.push(code);
@@ -174,9 +181,9 @@ fn note(outcome: Outcome, done: &mut Done) -> bool {
             done.codes.push(code);
             done.why = done.why.or(Some(why));
         }
-        Outcome::Later => return false,
+        Outcome::Later(why) => return Some(why),
     }
-    true
+    None
 }
 
 /// What the filter needs and this broker does not offer.

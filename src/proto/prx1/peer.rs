@@ -347,6 +347,9 @@ impl Peer {
         who: &Principal,
         ctx: &mut Ctx<'_>,
     ) -> Result<(), Fault> {
+        if let Err(why) = ctx.hub.take_on(session, s.topic.len()) {
+            return self.held(why, Packet::Subscribe(s), ctx);
+        }
         let filter = Spelling::new(&ctx.hub.limits).filter(&s.topic)?;
         permit(who, Access::Subscribe(&filter), ctx)?;
         let qos = s.qos.min(1);
@@ -369,6 +372,9 @@ impl Peer {
         session: SessionId,
         ctx: &mut Ctx<'_>,
     ) -> Result<(), Fault> {
+        if let Err(why) = ctx.hub.take_on(session, s.topic.len()) {
+            return self.held(why, Packet::Unsubscribe(s), ctx);
+        }
         let filter = Spelling::new(&ctx.hub.limits).filter(&s.topic)?;
         match ctx.hub.unsubscribe(ctx.now, session, &filter, None) {
             Ok(done) => {
@@ -455,6 +461,11 @@ impl Peer {
     /// The hub could not: wait with the packet if waiting helps.
     fn held(&mut self, why: Held, packet: Packet, ctx: &mut Ctx<'_>) -> Result<(), Fault> {
         match why {
+            Held::Turn => {
+                self.stalled = Some(Box::new(packet));
+                ctx.asks.push(Ask::Again);
+                Ok(())
+            }
             Held::Full | Held::Memory => {
                 ctx.hub.stats.count(Counter::Stalled);
                 self.stalled = Some(Box::new(packet));

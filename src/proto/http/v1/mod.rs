@@ -68,7 +68,7 @@ pub(super) fn undone(why: Undone) -> Step {
 /// What the hub could not do for the machine.
 pub(super) fn held(why: Held) -> Response {
     match why {
-        Held::Full | Held::Memory => {
+        Held::Full | Held::Memory | Held::Turn => {
             problem::of(503, "there is no room for this now").with("Retry-After", "1")
         }
         Held::TooLarge => problem::of(413, "it will never fit into the journal"),
