@@ -217,6 +217,9 @@ fn scatter(hub: &mut Hub, sessions: Vec<SessionId>) {
     for (i, id) in sessions.into_iter().enumerate() {
         hub.detach(now(), id, ConnId { index: i as u32, life: 0 }, Parting::Quiet);
     }
+    while hub.is_overgrown() {
+        hub.prune_some();
+    }
     let each = clock.now().mono as usize / count;
     let (left, weight) = (topics(hub).len(), topics(hub).weight());
     report::say(&format!("subscriptions end: {each} ns each, when their sessions end"));

@@ -546,6 +546,7 @@ impl Engine {
         }
         self.fired = fired;
         self.draining = self.hub.drain_some(now, DRAIN_TURN);
+        self.hub.prune_some();
         self.hub.feed_hungry(FEED_TURN);
         self.hub.fire_wills(now);
         self.hub.sweep_retained(now);
@@ -733,7 +734,8 @@ impl Engine {
     pub fn poll_deadline(&self) -> Option<Deadline> {
         // Encoding may have asked for reads, after the work of this turn had gone out.
         let work = self.hub.journal().is_some_and(crate::journal::Journal::has_work);
-        if work || !self.dirty.is_empty() || !self.ready.is_empty() || self.draining {
+        let work = work || self.draining || self.hub.is_overgrown();
+        if work || !self.dirty.is_empty() || !self.ready.is_empty() {
             return Some(Deadline(0));
         }
         let journal = self.hub.journal().and_then(crate::journal::Journal::deadline);

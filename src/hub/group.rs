@@ -180,11 +180,26 @@ impl Hub {
         leaf: LeafId,
         name: &Bytes,
     ) {
-        let Some(r) = self.realms.get_mut(usize::from(realm.0)) else { return };
+        if self.step_out_of_group(id, realm, leaf, name)
+            && let Some(r) = self.realms.get_mut(usize::from(realm.0))
+        {
+            r.shared.remove(leaf);
+        }
+    }
+
+    /// The same, and the filter stays. True: no group is left there.
+    pub(super) fn step_out_of_group(
+        &mut self,
+        id: SessionId,
+        realm: RealmId,
+        leaf: LeafId,
+        name: &Bytes,
+    ) -> bool {
+        let Some(r) = self.realms.get_mut(usize::from(realm.0)) else { return false };
         if let Some(s) = self.sessions.get_mut(id) {
             s.extra_mut().shares.retain(|share| share.leaf != leaf || share.group != name);
         }
-        let Some(groups) = r.shared.leaf_mut(leaf) else { return };
+        let Some(groups) = r.shared.leaf_mut(leaf) else { return false };
         if let Some(at) = groups.iter().position(|g| g.name == name)
             && let Some(group) = groups.get_mut(at)
         {
@@ -195,9 +210,7 @@ impl Hub {
                 groups.swap_remove(at);
             }
         }
-        if groups.is_empty() {
-            r.shared.remove(leaf);
-        }
+        groups.is_empty()
     }
 }
 

@@ -5,7 +5,7 @@ use smallvec::SmallVec;
 
 use crate::base::id::SessionId;
 use crate::base::map::{Map, Seed};
-use crate::topic::{FilterTrie, TopicTree};
+use crate::topic::{FilterTrie, LeafId, TopicTree};
 
 use super::group::Group;
 use super::names::Names;
@@ -34,6 +34,8 @@ pub struct Realm {
     pub topics: FilterTrie<Leaf>,
     /// Filters and the groups that take turns.
     pub shared: FilterTrie<Vec<Group>>,
+    /// Filters, and filters of groups, at which nobody is left, and which are still to be cut.
+    pub(crate) bare: (Vec<LeafId>, Vec<LeafId>),
     /// Last values.
     pub retained: TopicTree<Kept>,
     /// Bytes of them, in memory and on disk.
@@ -52,6 +54,7 @@ impl Realm {
             name: name.to_owned(),
             topics: FilterTrie::new(seed.clone()),
             shared: FilterTrie::new(seed.clone()),
+            bare: Default::default(),
             retained: TopicTree::new(),
             kept_bytes: 0,
             names: Names::new(seed.clone()),

@@ -6,7 +6,7 @@ use bytes::Bytes;
 
 use crate::base::limits::Limits;
 use crate::base::time::Now;
-use crate::topic::{Dialect, Star};
+use crate::topic::{Dialect, Filter, Match, Star};
 
 use super::bench_test::Bench;
 use super::policy::{Access, Admit, Claim, Login, Open, Policy, Principal, Refusal};
@@ -107,4 +107,51 @@ impl Policy for Without {
     fn recall(&self, user: &Bytes) -> Option<Principal> {
         Open.recall(user).filter(|_| *user != self.0)
     }
+}
+
+#[test]
+fn filters_of_a_session_that_ends_are_cut_bit_by_bit_and_nobody_notices() {
+    let mut b = Bench::new(Limits::default());
+    let deep = |n: usize| format!("{n:03}{}", "/x".repeat(14));
+    let many = b.client("many", |a| a.durable = false).session;
+    for n in 0..200 {
+        b.subscribe(many, &deep(n), 1);
+    }
+    let filters = |b: &Bench| {
+        let topics = &b.hub.realm(crate::base::id::RealmId(0)).expect("a realm").topics;
+        (topics.len(), topics.weight())
+    };
+    let all = filters(&b).1;
+    b.leave(many);
+    assert!(filters(&b).1 > all / 2, "most of them are still there");
+    assert!(b.hub.is_overgrown());
+    assert_eq!(b.hub.subscriptions_len().0, 0);
+    assert_eq!(b.publish(&deep(7), b"x", 1, false).matched, 0, "and nobody is there");
+    // Somebody comes to one that is bare, and another goes again before it is cut.
+    let other = b.client("other", |_| ()).session;
+    b.subscribe(other, &deep(7), 1);
+    b.subscribe(other, &deep(8), 1);
+    let none = b.hub.unsubscribe(b.now, other, &filter(&deep(8)), None);
+    assert!(matches!(none, Ok(Some(_))));
+    let mut turns = 0;
+    while b.hub.is_overgrown() {
+        let before = filters(&b).1;
+        b.hub.prune_some();
+        assert!(before - filters(&b).1 < all, "not all at once");
+        turns += 1;
+    }
+    assert!(turns > 1 || all < 1_024, "{turns} for {all}");
+    assert_eq!(filters(&b).0, 1);
+    assert_eq!(b.publish(&deep(7), b"x", 1, false).matched, 1);
+    b.leave(other);
+    assert_eq!(
+        b.hub.unsubscribe(b.now, other, &filter(&deep(7)), None).map(|r| r.is_some()),
+        Ok(true)
+    );
+    assert_eq!(filters(&b), (0, 0), "the last one out has put out the light");
+}
+
+fn filter(text: &str) -> Filter {
+    let star = Star { levels_max: 16 };
+    star.filter(&Bytes::copy_from_slice(text.as_bytes()), Match::Native).expect("a filter")
 }

@@ -13,7 +13,7 @@ use crate::base::limits::Limit;
 use crate::base::time::Now;
 use crate::journal::Class;
 use crate::journal::record::Record;
-use crate::topic::{Filter, LeafId};
+use crate::topic::{Filter, FilterTrie, LeafId};
 
 use super::policy::Event;
 use super::realm::{Leaf, Member};
@@ -26,6 +26,9 @@ const FEW: usize = 16;
 
 /// What a subscription takes in its session's full record besides its filter.
 pub(super) const SUB_BYTES: usize = 24;
+
+/// Nodes and edges of bare filters that are cut in a turn.
+const PRUNED_TURN: usize = 1_024;
 
 /// The answer to a subscription.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -239,42 +242,84 @@ impl Hub {
     }
 
     /// Take the session from a leaf; the last one out removes it.
-    pub(crate) fn leave(&mut self, id: SessionId, realm: RealmId, leaf: LeafId) {
-        let Some(r) = self.realms.get_mut(usize::from(realm.0)) else { return };
-        let Some(s) = self.sessions.get_mut(id) else { return };
-        let Ok(at) = place_of(&s.subs, leaf) else { return };
+    fn leave(&mut self, id: SessionId, realm: RealmId, leaf: LeafId) {
+        if self.step_out(id, realm, leaf)
+            && let Some(r) = self.realms.get_mut(usize::from(realm.0))
+        {
+            r.topics.remove(leaf);
+        }
+    }
+
+    /// Take the session from a leaf. True: nobody is left there.
+    fn step_out(&mut self, id: SessionId, realm: RealmId, leaf: LeafId) -> bool {
+        let Some(r) = self.realms.get_mut(usize::from(realm.0)) else { return false };
+        let Some(s) = self.sessions.get_mut(id) else { return false };
+        let Ok(at) = place_of(&s.subs, leaf) else { return false };
         let sub = s.subs.remove(at);
         self.subs -= 1;
         s.subs_bytes -= sub.len;
         let slot = sub.slot as usize;
-        let Some(members) = r.topics.leaf_mut(leaf) else { return };
+        let Some(members) = r.topics.leaf_mut(leaf) else { return false };
         if slot < members.len() {
             members.swap_remove(slot);
         }
-        let moved = members.get(slot).map(|m| m.session);
-        if members.is_empty() {
-            r.topics.remove(leaf);
-        } else if let Some(moved) = moved.and_then(|m| self.sessions.get_mut(m))
+        let (bare, moved) = (members.is_empty(), members.get(slot).map(|m| m.session));
+        if let Some(moved) = moved.and_then(|m| self.sessions.get_mut(m))
             && let Ok(at) = place_of(&moved.subs, leaf)
             && let Some(sub) = moved.subs.get_mut(at)
         {
             sub.slot = slot as u32;
         }
+        bare
     }
 
-    /// Leave everywhere.
+    /// Leave everywhere. Cutting a deep filter takes long, so most of many are left bare, which
+    /// is as if they were not there, and are cut later.
     pub(crate) fn leave_all(&mut self, id: SessionId) {
+        let mut cut = 0;
         while let Some((realm, leaf)) =
             self.sessions.get(id).and_then(|s| Some((s.realm, s.subs.last()?.leaf)))
         {
-            self.leave(id, realm, leaf);
+            let bare = self.step_out(id, realm, leaf);
+            let Some(r) = self.realms.get_mut(usize::from(realm.0)).filter(|_| bare) else {
+                continue;
+            };
+            cut += 1;
+            match cut > FEW {
+                true => r.bare.0.push(leaf),
+                false => drop(r.topics.remove(leaf)),
+            }
         }
+        cut = 0;
         while let Some((realm, leaf, group)) = self
             .sessions
             .get(id)
             .and_then(|s| s.shares().last().map(|share| (s.realm, share.leaf, share.group.clone())))
         {
-            self.leave_group(id, realm, leaf, &group);
+            let bare = self.step_out_of_group(id, realm, leaf, &group);
+            let Some(r) = self.realms.get_mut(usize::from(realm.0)).filter(|_| bare) else {
+                continue;
+            };
+            cut += 1;
+            match cut > FEW {
+                true => r.bare.1.push(leaf),
+                false => drop(r.shared.remove(leaf)),
+            }
+        }
+    }
+
+    /// Are there filters that ended sessions have left bare?
+    #[must_use]
+    pub fn is_overgrown(&self) -> bool {
+        self.realms.iter().any(|r| !r.bare.0.is_empty() || !r.bare.1.is_empty())
+    }
+
+    /// Cut some of them.
+    pub fn prune_some(&mut self) {
+        let mut left = PRUNED_TURN;
+        for r in &mut self.realms {
+            prune(&mut r.topics, &mut r.bare.0, Leaf::is_empty, &mut left);
+            prune(&mut r.shared, &mut r.bare.1, Vec::is_empty, &mut left);
         }
     }
 
@@ -303,6 +348,28 @@ impl Hub {
         let own = s.subs.iter().skip(from).filter_map(view);
         let shared = s.shares().iter().skip(from.saturating_sub(s.subs.len())).filter_map(shared);
         own.chain(shared).take(most).collect()
+    }
+}
+
+/// Cut bare filters while there is time left. Somebody may listen there again by now, or another
+/// filter have the number.
+fn prune<L>(
+    filters: &mut FilterTrie<L>,
+    bare: &mut Vec<LeafId>,
+    is_bare: impl Fn(&L) -> bool,
+    left: &mut usize,
+) {
+    while *left > 0
+        && let Some(leaf) = bare.pop()
+    {
+        let before = filters.weight();
+        if filters.leaf(leaf).is_some_and(&is_bare) {
+            filters.remove(leaf);
+        }
+        *left = left.saturating_sub(1 + before - filters.weight());
+    }
+    if bare.is_empty() {
+        *bare = Vec::new();
     }
 }
 
