@@ -235,7 +235,7 @@ fn a_will_is_said_when_the_connection_is_lost_and_not_after_a_goodbye() {
     assert!(topics(&mut b).is_empty());
     b.sleep(2_000);
     assert_eq!(topics(&mut b), ["w/late"]);
-    let short = |a: &mut super::registry::Attach| (a.will, a.expiry_s) = (will("w/end", 10), 3);
+    let short = |a: &mut Attach| (a.will, a.expiry_s) = (will("w/end", 10), 3);
     let id = b.client("end", short).session;
     b.detach(id);
     b.sleep(4_000);
