@@ -128,14 +128,9 @@ impl Client {
             if let Some(packet) = self.next()? {
                 return Ok(Heard::Packet(packet));
             }
-            self.stream.set_read_timeout(Some(limit)).map_err(|e| e.to_string())?;
-            match self.stream.read(&mut self.chunk) {
-                Ok(0) => return Ok(Heard::Ended),
-                Ok(n) => self.input.extend_from_slice(&self.chunk[..n]),
-                Err(e) if matches!(e.kind(), ErrorKind::WouldBlock | ErrorKind::TimedOut) => {
-                    return Ok(Heard::Quiet);
-                }
-                Err(_) => return Ok(Heard::Ended),
+            let more = more(&mut self.stream, &mut self.chunk, &mut self.input, limit)?;
+            if let Some(nothing) = more {
+                return Ok(nothing);
             }
         }
     }
@@ -171,6 +166,27 @@ impl Client {
             }
         }
     }
+}
+
+/// Wait for bytes; why there are none, if so.
+pub(crate) fn more<P>(
+    stream: &mut TcpStream,
+    chunk: &mut [u8],
+    input: &mut BytesMut,
+    limit: Duration,
+) -> Result<Option<Heard<P>>, String> {
+    stream.set_read_timeout(Some(limit)).map_err(|e| e.to_string())?;
+    Ok(match stream.read(chunk) {
+        Ok(0) => Some(Heard::Ended),
+        Ok(n) => {
+            input.extend_from_slice(&chunk[..n]);
+            None
+        }
+        Err(e) if matches!(e.kind(), ErrorKind::WouldBlock | ErrorKind::TimedOut) => {
+            Some(Heard::Quiet)
+        }
+        Err(_) => Some(Heard::Ended),
+    })
 }
 
 fn connect(who: &Who) -> Packet {

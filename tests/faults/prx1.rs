@@ -1,6 +1,6 @@
 //! One connection that speaks PRX1, and does nothing by itself.
 
-use std::io::{ErrorKind, Read, Write};
+use std::io::Write;
 use std::net::TcpStream;
 use std::time::Duration;
 
@@ -8,7 +8,7 @@ use bytes::{Bytes, BytesMut};
 use spindle::proto::prx1::decode::BODY_MAX;
 use spindle::proto::prx1::{ConnAck, Connect, Packet, encode_vec, next};
 
-use crate::clients::{Heard, PATIENCE};
+use crate::clients::{Heard, PATIENCE, more};
 
 pub(crate) struct Prx1 {
     stream: TcpStream,
@@ -60,14 +60,9 @@ impl Prx1 {
             if let Some(packet) = self.next()? {
                 return Ok(Heard::Packet(packet));
             }
-            self.stream.set_read_timeout(Some(limit)).map_err(|e| e.to_string())?;
-            match self.stream.read(&mut self.chunk) {
-                Ok(0) => return Ok(Heard::Ended),
-                Ok(n) => self.input.extend_from_slice(&self.chunk[..n]),
-                Err(e) if matches!(e.kind(), ErrorKind::WouldBlock | ErrorKind::TimedOut) => {
-                    return Ok(Heard::Quiet);
-                }
-                Err(_) => return Ok(Heard::Ended),
+            let more = more(&mut self.stream, &mut self.chunk, &mut self.input, limit)?;
+            if let Some(nothing) = more {
+                return Ok(nothing);
             }
         }
     }
