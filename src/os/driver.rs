@@ -357,7 +357,7 @@ impl Driver {
             self.accept(now, at);
         }
         let mut bytes = 0;
-        for _ in 0..self.ready.len() {
+        for _ in 0..self.ready.len().min(READS_TURN) {
             // Those behind are first in the next turn.
             if bytes >= READ_TURN {
                 break;
@@ -776,6 +776,9 @@ fn tell(sender: &Sender<Completion>, waker: &mio::Waker, completion: Completion)
 /// Bytes after which a turn reads no further: what is read is said on before more is read, while
 /// it is still near the processor, and nobody waits for a longer turn than that.
 pub(super) const READ_TURN: usize = 128 << 10;
+/// Connections that are read from in a turn, for the same reason: where many say little each, it
+/// is not the bytes that make it long. A turn by itself is dear to a few of them, not to so many.
+pub(super) const READS_TURN: usize = 16;
 /// Bytes up to which those may go on in a turn who have more to say than their share.
 pub(super) const SPEAK_TURN: usize = 256 << 10;
 /// Connections that speak by one reading of the clock.

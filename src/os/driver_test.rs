@@ -7,7 +7,7 @@ use std::time::Duration;
 use bytes::Bytes;
 use crossbeam_channel::bounded;
 
-use super::driver::{Driver, Parts, READ_TURN, SPEAK_TURN};
+use super::driver::{Driver, Parts, READ_TURN, READS_TURN, SPEAK_TURN};
 use super::listener::{Door, Local};
 use crate::base::id::{ListenerNo, RealmId};
 use crate::base::limits::Limits;
@@ -149,6 +149,23 @@ fn a_turn_reads_so_much_and_whoever_is_behind_is_first_in_the_next() {
     let most = loud.len() * turns.share();
     assert!(ahead <= most, "{ahead} bytes were read before two that waited");
     assert!(ahead > READ_TURN, "nobody was behind: {ahead} bytes");
+}
+
+#[test]
+fn a_turn_answers_so_many_before_it_hears_the_others() {
+    let mut turns = Turns::new();
+    let most = READS_TURN;
+    let mut all: Vec<TcpStream> = (0..2 * most + 3).map(|i| turns.join(&format!("c{i}"))).collect();
+    for stream in &mut all {
+        stream.write_all(&PING).unwrap();
+        stream.set_nonblocking(true).unwrap();
+    }
+    let mut waiting: Vec<&mut TcpStream> = all.iter_mut().collect();
+    for left in [most + 3, 3, 0] {
+        turns.driver.turn().unwrap();
+        waiting.retain_mut(|stream| stream.read(&mut [0; 2]).is_err());
+        assert_eq!(waiting.len(), left, "answered a turn's share at a time, and nobody twice");
+    }
 }
 
 #[test]
