@@ -6,12 +6,12 @@
 //! else: the kernel's threads, or other programs. The thread's clock is read on its own core only:
 //! read from another one, it runs on while the machine is away and stands still afterwards. And
 //! where the machine was away without telling the kernel, a witness saw it. What the thread of
-//! ours spends is never held against the machine, whatever it was spent on. Absent on purpose:
-//! where the time went instead, and a core that is slower for a while (a neighbour on its other
-//! half), which no clock shows.
+//! ours spends is never held against the machine, whatever it was spent on; but where the witness
+//! itself takes half as long again for what it always does, so does the thread of ours, and that
+//! part was kept from us. Absent on purpose: where the time went instead.
 
 use crate::place;
-use crate::witness::{self, Gap, Witnesses};
+use crate::witness::{self, Gap, Pace, Witnesses};
 use spindle::os::clock::Clock;
 use spindle::os::sys::Spent;
 use std::sync::Arc;
@@ -24,6 +24,11 @@ const ROUND: u64 = 100_000;
 const BLINK: u64 = 5_000;
 /// So much is lost whenever threads of a core take turns, and to a witness.
 const NOISE: u64 = 30_000;
+/// A core is slow when so many pieces of the same work in a row take, by their median, half as
+/// long again as they mostly do.
+const PIECES: usize = 5;
+/// No more than this lies between two of them on a core that is there, in nanoseconds.
+const APART: u64 = 500_000;
 
 /// From when to when, and how much of that a core was kept from us.
 #[derive(Clone, Copy)]
@@ -48,7 +53,7 @@ impl Ledger {
     pub(crate) fn open(clock: Clock, core: &'static str, whose: Spent) -> Self {
         let over = Arc::new(AtomicBool::new(false));
         let enough = Arc::clone(&over);
-        let witness = Witnesses::post(clock, &[core]);
+        let witness = Witnesses::post(clock, &[core], true);
         let own = witness.threads.iter().flat_map(Spent::by);
         let ours: Vec<Spent> = own.chain([whose]).collect();
         let filler = thread::Builder::new().name("fill".into()).spawn(move || {
@@ -72,12 +77,19 @@ impl Ledger {
         let mut there = self.filler.join().expect("it only watched");
         // A witness that does not run first takes a thread of ours for the machine, and does not
         // count.
-        let (first, seen) = self.witness.tell();
-        if first {
-            add_seen(&mut there, &seen);
+        let seen = self.witness.tell();
+        let mut slow = (0, 0);
+        if seen.first {
+            add_seen(&mut there, &seen.gaps);
+            let stretches = slow_stretches(&seen.paces);
+            let long = |it: &Loss| it.span.1 - it.span.0 - it.kept;
+            slow.0 = stretches.iter().map(long).sum();
+            slow.1 = stretches.iter().map(|it| it.kept).sum();
+            there.extend(stretches);
+            there.sort_unstable_by_key(|loss| loss.span);
         }
         let longest = there.iter().map(|loss| loss.span.1 - loss.span.0).max().unwrap_or(0);
-        Books { shaded: made_up_for(&self.here), here: self.here, there, longest }
+        Books { shaded: made_up_for(&self.here), here: self.here, there, slow, longest }
     }
 }
 
@@ -86,7 +98,7 @@ fn add_seen(there: &mut Vec<Loss>, seen: &[Gap]) {
     let mut sums = vec![0; there.len()];
     let mut more = Vec::new();
     for gap in seen {
-        let late = gap.1 - gap.0 - witness::WAKE.as_nanos() as u64;
+        let late = (gap.1 - gap.0).saturating_sub(witness::WAKE.as_nanos() as u64);
         let first = there.partition_point(|loss| loss.span.1 <= gap.0);
         let near = there.iter().enumerate().skip(first).take_while(|it| it.1.span.0 < gap.1);
         let shared = |loss: &Loss| loss.span.1.min(gap.1) - loss.span.0.max(gap.0);
@@ -101,6 +113,34 @@ fn add_seen(there: &mut Vec<Loss>, seen: &[Gap]) {
     }
     there.extend(more);
     there.sort_unstable_by_key(|loss| loss.span);
+}
+
+/// When the core was slow, with the time to make up for it; and what that kept from us.
+fn slow_stretches(paces: &[Pace]) -> Vec<Loss> {
+    let median = |some: &mut Vec<u64>| {
+        some.sort_unstable();
+        some.get(some.len() / 2).copied().unwrap_or(0)
+    };
+    let usual = median(&mut paces.iter().map(|pace| pace.1).collect());
+    let mut stretches: Vec<Loss> = Vec::new();
+    for some in paces.windows(PIECES) {
+        let took = median(&mut some.iter().map(|pace| pace.1).collect());
+        if 2 * took < 3 * usual {
+            continue;
+        }
+        // Where the core was not there at all in between, that is told elsewhere.
+        let to = some[PIECES / 2].0;
+        let from = some[PIECES / 2 - 1].0.max(to.saturating_sub(APART));
+        let kept = (to - from) * (took - usual) / took;
+        match stretches.last_mut() {
+            Some(last) if last.span.1 - last.kept == from => {
+                last.kept += kept;
+                last.span.1 = to + last.kept;
+            }
+            _ => stretches.push(Loss { span: (from, to + kept), kept }),
+        }
+    }
+    stretches
 }
 
 /// An interruption takes as long again to be made up for; what comes meanwhile comes on top.
@@ -145,10 +185,17 @@ pub(crate) struct Books {
     shaded: Vec<Gap>,
     /// What the machine kept of the other core, by when it began; and the longest of these.
     there: Vec<Loss>,
+    /// How long the other core was slow, and what that took from us.
+    slow: (u64, u64),
     longest: u64,
 }
 
 impl Books {
+    /// Nanoseconds for which the other core was slow, and how much of them that cost.
+    pub(crate) const fn slow(&self) -> (u64, u64) {
+        self.slow
+    }
+
     /// Nanoseconds in all and at most at once: of the generator's core, and of the other.
     pub(crate) fn kept(&self) -> [(u64, u64); 2] {
         let sum = |all: &mut dyn Iterator<Item = u64>| {

@@ -85,7 +85,7 @@ impl Pace {
         let ears = named("hear", move || hear(tongue, clients, clock));
         let mouth = named("talk", move || talk(tongue, near, clock));
         let spent = vec![Spent::default(); kinds.len()];
-        let witnesses = Witnesses::post(clock, &["0", "1"]);
+        let witnesses = Witnesses::post(clock, &["0", "1"], false);
         Self { title, kinds, clock, mouth, ears, witnesses, spent, windows: 0 }
     }
 
@@ -113,7 +113,7 @@ impl Pace {
         let sent = self.mouth.join().expect("somebody talked");
         let heard = self.ears.join().expect("somebody listened");
         assert_eq!(heard.len() as u64, sent, "all of it arrived");
-        let (_, gaps) = self.witnesses.tell();
+        let gaps = self.witnesses.tell().gaps;
         let p99s = p99_of_windows(heard.iter(), self.windows);
         let there = || heard.iter().filter(|h| !was_gone(&gaps, h));
         let own_p99s = p99_of_windows(there(), self.windows);
