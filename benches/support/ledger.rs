@@ -8,9 +8,7 @@
 //! where the machine was away without telling the kernel, a witness saw it. What the thread of
 //! ours spends is never held against the machine, whatever it was spent on; but where the witness
 //! itself takes half as long again for what it always does, so does the thread of ours, and that
-//! part was kept from us. From all of that follows when a core with nothing else to do would have
-//! been done with work that came at certain times, had it been kept from us in the same way. Absent
-//! on purpose: where the time went instead.
+//! part was kept from us. Absent on purpose: where the time went instead.
 
 use crate::place;
 use crate::witness::{self, Gap, Pace, Witnesses};
@@ -80,37 +78,44 @@ impl Ledger {
         // A witness that does not run first takes a thread of ours for the machine, and does not
         // count.
         let seen = self.witness.tell();
-        let mut slow = Vec::new();
+        let mut slow = (0, 0);
         if seen.first {
             add_seen(&mut there, &seen.gaps);
-            slow = slow_stretches(&seen.paces);
-            there.extend_from_slice(&slow);
+            let stretches = slow_stretches(&seen.paces);
+            let long = |it: &Loss| it.span.1 - it.span.0 - it.kept;
+            slow.0 = stretches.iter().map(long).sum();
+            slow.1 = stretches.iter().map(|it| it.kept).sum();
+            there.extend(stretches);
+            there.sort_unstable_by_key(|loss| loss.span);
         }
-        let shaded = made_up_for(&self.here);
-        Books { here: self.here, shaded, there: apart(&there), slow }
+        let longest = there.iter().map(|loss| loss.span.1 - loss.span.0).max().unwrap_or(0);
+        Books { shaded: made_up_for(&self.here), here: self.here, there, slow, longest }
     }
 }
 
-/// What a witness saw has its place there; the filler's sum is of what it saw, too.
+/// What a witness saw, where the filler knows less of it.
 fn add_seen(there: &mut Vec<Loss>, seen: &[Gap]) {
+    let mut sums = vec![0; there.len()];
     let mut more = Vec::new();
     for gap in seen {
-        let kept = (gap.1 - gap.0).saturating_sub(witness::WAKE.as_nanos() as u64);
-        more.push(Loss { span: *gap, kept });
+        let late = (gap.1 - gap.0).saturating_sub(witness::WAKE.as_nanos() as u64);
         let first = there.partition_point(|loss| loss.span.1 <= gap.0);
-        let mut left = kept;
-        let near = there.iter_mut().skip(first).take_while(|it| it.span.0 < gap.1);
-        for loss in near {
-            let same = loss.kept.min(left);
-            loss.kept -= same;
-            left -= same;
+        let near = there.iter().enumerate().skip(first).take_while(|it| it.1.span.0 < gap.1);
+        let shared = |loss: &Loss| loss.span.1.min(gap.1) - loss.span.0.max(gap.0);
+        match near.max_by_key(|it| shared(it.1)).filter(|it| 2 * shared(it.1) > late) {
+            Some((at, _)) => sums[at] += late,
+            // Making up for it comes behind it.
+            None => more.push(Loss { span: (gap.0, gap.1 + late), kept: late }),
         }
+    }
+    for (loss, sum) in there.iter_mut().zip(sums) {
+        loss.kept = loss.kept.max(sum);
     }
     there.extend(more);
     there.sort_unstable_by_key(|loss| loss.span);
 }
 
-/// When the core was slow, and what that kept from us.
+/// When the core was slow, with the time to make up for it; and what that kept from us.
 fn slow_stretches(paces: &[Pace]) -> Vec<Loss> {
     let median = |some: &mut Vec<u64>| {
         some.sort_unstable();
@@ -126,27 +131,16 @@ fn slow_stretches(paces: &[Pace]) -> Vec<Loss> {
         // Where the core was not there at all in between, that is told elsewhere.
         let to = some[PIECES / 2].0;
         let from = some[PIECES / 2 - 1].0.max(to.saturating_sub(APART));
-        stretches.push(Loss { span: (from, to), kept: (to - from) * (took - usual) / took });
+        let kept = (to - from) * (took - usual) / took;
+        match stretches.last_mut() {
+            Some(last) if last.span.1 - last.kept == from => {
+                last.kept += kept;
+                last.span.1 = to + last.kept;
+            }
+            _ => stretches.push(Loss { span: (from, to + kept), kept }),
+        }
     }
     stretches
-}
-
-/// Times apart, in their order, and what was kept of each; where more than one kept some of it, it
-/// was kept by both, but never more than all.
-fn apart(all: &[Loss]) -> Vec<Loss> {
-    let share = |it: &Loss| it.kept as f64 / (it.span.1 - it.span.0).max(1) as f64;
-    let ends = all.iter().flat_map(|it| [(it.span.0, share(it)), (it.span.1, -share(it))]);
-    let mut ends: Vec<(u64, f64)> = ends.collect();
-    ends.sort_unstable_by_key(|end| end.0);
-    let (mut apart, mut from, mut kept) = (Vec::new(), 0, 0.0_f64);
-    for (at, more) in ends {
-        if at > from && kept > 1e-6 {
-            let len = (at - from) as f64;
-            apart.push(Loss { span: (from, at), kept: (len * kept.min(1.0)) as u64 });
-        }
-        (from, kept) = (at, kept + more);
-    }
-    apart
 }
 
 /// An interruption takes as long again to be made up for; what comes meanwhile comes on top.
@@ -189,12 +183,19 @@ pub(crate) struct Books {
     /// When the generator was interrupted, and with what that takes to be made up for.
     here: Vec<Gap>,
     shaded: Vec<Gap>,
-    /// What the machine kept of the other core; and what of that because it was slow.
+    /// What the machine kept of the other core, by when it began; and the longest of these.
     there: Vec<Loss>,
-    slow: Vec<Loss>,
+    /// How long the other core was slow, and what that took from us.
+    slow: (u64, u64),
+    longest: u64,
 }
 
 impl Books {
+    /// Nanoseconds for which the other core was slow, and how much of them that cost.
+    pub(crate) const fn slow(&self) -> (u64, u64) {
+        self.slow
+    }
+
     /// Nanoseconds in all and at most at once: of the generator's core, and of the other.
     pub(crate) fn kept(&self) -> [(u64, u64); 2] {
         let sum = |all: &mut dyn Iterator<Item = u64>| {
@@ -204,56 +205,16 @@ impl Books {
         [here, sum(&mut self.there.iter().map(|loss| loss.kept))]
     }
 
-    /// Nanoseconds for which the other core was slow.
-    pub(crate) fn slow(&self) -> u64 {
-        self.slow.iter().map(|loss| loss.span.1 - loss.span.0).sum()
-    }
-
-    /// How much of the time between two moments the generator's core was away, or was still making
-    /// up for it.
-    pub(crate) fn away(&self, from: u64, to: u64) -> u64 {
-        witness::within(&self.shaded, from, to)
-    }
-
-    /// The other core, with nothing to do but what it is given.
-    pub(crate) fn core(&self) -> Core<'_> {
-        Core { ahead: &self.there, now: 0 }
-    }
-}
-
-/// A core that does one thing after the other, as soon as it is there.
-pub(crate) struct Core<'a> {
-    ahead: &'a [Loss],
-    now: u64,
-}
-
-impl Core<'_> {
-    /// It is given work of so many nanoseconds at that time, later than all before. When it is
-    /// done.
-    pub(crate) fn work(&mut self, at: u64, mut need: u64) -> u64 {
-        self.now = self.now.max(at);
-        loop {
-            while let Some((first, rest)) = self.ahead.split_first()
-                && first.span.1 <= self.now
-            {
-                self.ahead = rest;
-            }
-            // Up to the next change everything is ours, or a part.
-            let (until, ours, len) = match self.ahead.first() {
-                Some(next) if next.span.0 <= self.now => {
-                    let len = next.span.1 - next.span.0;
-                    (next.span.1, len - next.kept.min(len), len)
-                }
-                Some(next) => (next.span.0, 1, 1),
-                None => (u64::MAX, 1, 1),
-            };
-            let can = (u128::from(until - self.now) * u128::from(ours) / u128::from(len)) as u64;
-            if need <= can && ours > 0 {
-                self.now += (u128::from(need) * u128::from(len) / u128::from(ours)) as u64;
-                return self.now;
-            }
-            need -= can.min(need);
-            self.now = until;
-        }
+    /// How much of the time between two moments the machine explains: what was kept from us, and as
+    /// long again for making up for it.
+    pub(crate) fn explain(&self, from: u64, to: u64) -> u64 {
+        // When the filler is back, everything has been made up for.
+        let first = self.there.partition_point(|loss| loss.span.0 + self.longest <= from);
+        let there = self.there.iter().skip(first).take_while(|loss| loss.span.0 < to);
+        let there = there.map(|loss| {
+            let (from, to) = (loss.span.0.max(from), loss.span.1.min(to));
+            (2 * loss.kept).min(to.saturating_sub(from))
+        });
+        (witness::within(&self.shaded, from, to) + there.sum::<u64>()).min(to - from)
     }
 }
