@@ -102,9 +102,9 @@ fn watch(core: &str, clock: Clock, mut work: Option<Work>, over: &AtomicBool) ->
         if let Some(work) = &mut work {
             work.once();
             before = clock.now().mono;
-            // Nobody goes before us, so that was not the work.
+            // Nobody goes before us, so that was not the work. The core went when it had woken us.
             if u128::from(before - now) > GONE.as_nanos() {
-                seen.gaps.push((now, before));
+                seen.gaps.push((now.saturating_sub(WAKE.as_nanos() as u64), before));
             }
             seen.paces.push((now, before - now));
         }
