@@ -9,7 +9,7 @@
 use super::active::{Active, Chain, Prepared};
 use super::census::Census;
 use super::frame::{Found, RECORD_MIN, Search, look};
-use super::page::{Header, Mark, PAGE, Page};
+use super::page::{self, Header, Mark, PAGE, Page};
 use super::record::{Record, kind};
 use super::report::{Cut, Refusal, Report, Why};
 use super::storage::{SegmentFile, Storage};
@@ -363,9 +363,10 @@ impl<'a> Replay<'a> {
     }
 
     /// Make the disk agree with what was decided, and write on from there.
-    fn go_on(&mut self, end: End, options: &Options, salts: Rng) -> Result<Journal, Refusal> {
-        self.remove_after(end.index)?;
+    fn go_on(&mut self, mut end: End, options: &Options, salts: Rng) -> Result<Journal, Refusal> {
         let first = end.index - self.ends.len();
+        self.keep_mark(first, &mut end)?;
+        self.remove_after(end.index)?;
         let mut unsynced = SmallVec::new();
         for i in 0..self.ends.len() {
             // Its last records may have been read from memory only: write them back as well.
@@ -423,6 +424,18 @@ impl<'a> Replay<'a> {
             Err(error) => return Err(error.into()),
         }
         Ok(journal)
+    }
+
+    /// Which segment is the first is told by a mark, and that may stand in one that goes now. A
+    /// start that is cut off after the dead ones are gone would leave a log that misses them.
+    fn keep_mark(&mut self, first: usize, end: &mut End) -> Result<(), Refusal> {
+        if best_mark(&self.segments[first..=end.index]).head >= self.mark.head {
+            return Ok(());
+        }
+        let (at, block) = page::mark(self.mark, end.second, end.header.seed());
+        end.second = !end.second;
+        self.storage.open(end.header.no)?.write(at, &block);
+        Ok(self.storage.sync(end.header.no)?)
     }
 
     /// Prepared segments and torn ones: made anew when they are needed, so that no doubt about

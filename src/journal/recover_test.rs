@@ -549,3 +549,26 @@ fn a_salvage_that_is_cut_off_anywhere_can_be_done_again() {
         assert_eq!(values(&opened), want, "cut off at {room} segments");
     }
 }
+
+#[test]
+fn what_says_which_segment_is_first_outlives_the_one_it_stood_in() {
+    let (rig, spots) = written(900);
+    let active = Journal::segment_of(spots[899].lsn);
+    assert!(active > 1, "more than one segment");
+    let mut image = rig.disk.memory.image();
+    // A cut has left of the segment behind the active one only what came after its records: that
+    // the first is dead.
+    let (no, bytes) = image.iter_mut().next_back().expect("there are some");
+    assert!(*no > active, "one that was prepared");
+    let page::Page::Good { header, .. } = page::Page::parse(&bytes[..PAGE as usize]) else {
+        panic!("it was prepared")
+    };
+    let (at, block) = page::mark(Mark { seq: 1, head: 2 }, false, header.seed());
+    bytes[at as usize..][..block.len()].copy_from_slice(&block);
+    let (first, after) = open_with(&image, options());
+    let first = values(&first.expect("opens"));
+    let left = after.disk.memory.image();
+    assert!(!left.contains_key(&1) && !left.contains_key(&(active + 1)), "both are gone");
+    // Nothing more was done: so the next start finds it when the power fails now.
+    assert_eq!(values(&open(&left).expect("opens again")), first);
+}
