@@ -1,5 +1,7 @@
 //! Floor 2. A namespace: the topics, kept values, names and queues that see each other.
 
+use std::collections::VecDeque;
+
 use bytes::Bytes;
 use smallvec::SmallVec;
 
@@ -35,7 +37,7 @@ pub struct Realm {
     /// Filters and the groups that take turns.
     pub shared: FilterTrie<Vec<Group>>,
     /// Filters, and filters of groups, at which nobody is left, and which are still to be cut.
-    pub(crate) bare: (Vec<LeafId>, Vec<LeafId>),
+    pub(crate) bare: (VecDeque<LeafId>, VecDeque<LeafId>),
     /// Last values.
     pub retained: TopicTree<Kept>,
     /// Bytes of them, in memory and on disk.

@@ -151,6 +151,27 @@ fn filters_of_a_session_that_ends_are_cut_bit_by_bit_and_nobody_notices() {
     assert_eq!(filters(&b), (0, 0), "the last one out has put out the light");
 }
 
+#[test]
+fn who_comes_after_a_session_of_many_filters_only_appends_to_its_list() {
+    let mut b = Bench::new(Limits::default());
+    let many = b.client("many", |a| a.durable = false).session;
+    for n in 0..200 {
+        b.subscribe(many, &format!("before/{n}"), 0);
+    }
+    b.leave(many);
+    while b.hub.is_overgrown() {
+        b.hub.prune_some();
+    }
+    let next = b.client("next", |_| ()).session;
+    for n in 0..200 {
+        let text = format!("after/{n}");
+        b.subscribe(next, &text, 0);
+        let topics = &b.hub.realm(crate::base::id::RealmId(0)).expect("a realm").topics;
+        let last = b.hub.session(next).and_then(|s| s.subs.last()).map(|sub| sub.leaf);
+        assert_eq!(topics.find(&filter(&text)), last, "the {n}th moves all that came before");
+    }
+}
+
 fn filter(text: &str) -> Filter {
     let star = Star { levels_max: 16 };
     star.filter(&Bytes::copy_from_slice(text.as_bytes()), Match::Native).expect("a filter")

@@ -6,6 +6,8 @@
 //! text of a filter (dialects spell), and permission (the peer asks first, because the answer is
 //! its protocol's).
 
+use std::collections::VecDeque;
+
 use bytes::Bytes;
 
 use crate::base::id::{RealmId, SessionId};
@@ -286,7 +288,7 @@ impl Hub {
             };
             cut += 1;
             match cut > FEW {
-                true => r.bare.0.push(leaf),
+                true => r.bare.0.push_back(leaf),
                 false => drop(r.topics.remove(leaf)),
             }
         }
@@ -302,7 +304,7 @@ impl Hub {
             };
             cut += 1;
             match cut > FEW {
-                true => r.bare.1.push(leaf),
+                true => r.bare.1.push_back(leaf),
                 false => drop(r.shared.remove(leaf)),
             }
         }
@@ -352,15 +354,17 @@ impl Hub {
 }
 
 /// Cut bare filters while there is time left. Somebody may listen there again by now, or another
-/// filter have the number.
+/// filter have the number. Those that were left first go first, which are those of the highest
+/// numbers: a number that came free last is given out first, and a session whose filters have
+/// rising numbers only ever appends to its list.
 fn prune<L>(
     filters: &mut FilterTrie<L>,
-    bare: &mut Vec<LeafId>,
+    bare: &mut VecDeque<LeafId>,
     is_bare: impl Fn(&L) -> bool,
     left: &mut usize,
 ) {
     while *left > 0
-        && let Some(leaf) = bare.pop()
+        && let Some(leaf) = bare.pop_front()
     {
         let before = filters.weight();
         if filters.leaf(leaf).is_some_and(&is_bare) {
@@ -369,7 +373,7 @@ fn prune<L>(
         *left = left.saturating_sub(1 + before - filters.weight());
     }
     if bare.is_empty() {
-        *bare = Vec::new();
+        *bare = VecDeque::new();
     }
 }
 
