@@ -288,13 +288,16 @@ fn tell(title: &str, run: &Run, books: &Books, seconds: u64) -> u64 {
         ours.len(),
         moments.len()
     ));
+    let alone = ours.iter().filter(|(m, _)| books.timer_missed(m.0, m.1) == 0).count();
+    report::say(&format!("{title}, of these {alone} while the timer beside the loop saw nothing"));
     for (at, (m, left, count)) in moments.iter().take(SHOWN).enumerate() {
         let from = m.0.saturating_sub(run.began) as f64 / 1e9;
         let took = (m.1 - m.0) / 1_000;
         let left = left / 1_000;
+        let missed = books.timer_missed(m.0, m.1) / 1_000;
         report::say(&format!(
             "{title}, unexplained {}: at {from:.4} s, {count} messages, {took} us for the worst, \
-             {left} of them without a reason",
+             {left} of them without a reason; the timer was away for {missed} of them",
             at + 1
         ));
     }

@@ -77,7 +77,10 @@ impl Ledger {
         let mut there = self.filler.join().expect("it only watched");
         // A witness that does not run first takes a thread of ours for the machine, and does not
         // count.
-        let seen = self.witness.tell();
+        let mut seen = self.witness.tell();
+        if !seen.first {
+            seen.gaps.clear();
+        }
         let mut slow = (0, 0);
         if seen.first {
             add_seen(&mut there, &seen.gaps);
@@ -89,7 +92,8 @@ impl Ledger {
             there.sort_unstable_by_key(|loss| loss.span);
         }
         let longest = there.iter().map(|loss| loss.span.1 - loss.span.0).max().unwrap_or(0);
-        Books { shaded: made_up_for(&self.here), here: self.here, there, slow, longest }
+        let (here, witness) = (self.here, seen.gaps);
+        Books { shaded: made_up_for(&here), here, there, slow, longest, witness }
     }
 }
 
@@ -188,9 +192,18 @@ pub(crate) struct Books {
     /// How long the other core was slow, and what that took from us.
     slow: (u64, u64),
     longest: u64,
+    /// When the witness of the other core came too late, whatever it was that kept it.
+    witness: Vec<Gap>,
 }
 
 impl Books {
+    /// For how long between two moments the timer beside the loop was not there either. It goes
+    /// before every thread of ours, so what they do does not keep it; what the kernel does in
+    /// their name may.
+    pub(crate) fn timer_missed(&self, from: u64, to: u64) -> u64 {
+        witness::within(&self.witness, from, to)
+    }
+
     /// Nanoseconds for which the other core was slow, and how much of them that cost.
     pub(crate) const fn slow(&self) -> (u64, u64) {
         self.slow
