@@ -2,7 +2,7 @@
 
 use bytes::Bytes;
 
-use super::{Access, Diff, Terms};
+use super::{Access, Diff, Terms, hash_flaw};
 use crate::base::time::{MS, Now};
 use crate::hub::policy::{self, Address, Admit, Claim, Login, Policy, Principal, Refusal};
 use crate::topic::{Dialect, Star, Topic};
@@ -538,4 +538,13 @@ fn a_dialogue_waits_for_the_failures_under_its_name_and_a_check_has_waited() {
     assert!((1..1_000).contains(&tries), "{tries}");
     assert!(waits(&a.verified(at(0), &talk(), true).unwrap_err()), "though it is right");
     assert!(a.verified(at(0), &check, true).is_ok(), "it was let in line before");
+}
+
+#[test]
+fn a_hash_that_may_be_used_has_no_flaw_and_another_says_which() {
+    assert_eq!((hash_flaw(HASH), hash_flaw(OTHER)), (None, None));
+    let flaw = |text: &str| hash_flaw(text).unwrap_or_default();
+    assert!(flaw("s3cret").contains("form") && flaw("").contains("form"));
+    assert!(flaw(&HASH.replace("$12$", "$15$")).contains("over 14"));
+    assert!(flaw(&HASH.replace("$12$", "$03$")).contains("under 4"));
 }

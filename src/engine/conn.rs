@@ -154,3 +154,42 @@ fn packet_deadline(began: u64, len: usize, packet_ms: u64) -> Deadline {
     let ms = packet_ms.saturating_add((len >> 10) as u64);
     Deadline(began.saturating_add(ms.saturating_mul(MS)))
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const BEGAN: u64 = 7;
+
+    fn conn() -> Conn {
+        let place = Place { listener: 0, address: Address::Local, loopback: true };
+        Conn::new(Peer::Local(Box::default()), Link::Plain, place, Now { mono: 0, wall: 0 })
+    }
+
+    /// Why it ends, with a second for a packet and two for a reader that takes nothing.
+    fn end(conn: &Conn, mono: u64) -> Option<Doom> {
+        conn.overdue(Now { mono, wall: 0 }, 1_000, 2_000)
+    }
+
+    #[test]
+    fn each_of_its_times_ends_it_when_it_is_over_and_not_before() {
+        let begun = |input: &[u8]| {
+            let (partial, input) = (Since::at(BEGAN), BytesMut::from(input));
+            Conn { partial, input, ..conn() }
+        };
+        let eof = Conn { eof: Since::at(BEGAN), ..conn() };
+        let blocked = Conn { blocked: Since::at(BEGAN), ..conn() };
+        for (conn, ms, why) in [
+            (begun(b"x"), 1_000, Doom::PacketTimeout),
+            (begun(&[0; 3 << 10]), 1_003, Doom::PacketTimeout),
+            (eof, EOF_MS, Doom::Eof),
+            (blocked, 2_000, Doom::Stuck),
+        ] {
+            let over = BEGAN + ms * MS;
+            assert_eq!(conn.deadline(1_000, 2_000), Deadline(over), "{why:?}");
+            assert_eq!(end(&conn, over - 1), None, "{why:?}");
+            assert_eq!(end(&conn, over), Some(why));
+        }
+        assert_eq!(end(&conn(), u64::MAX - 1), None, "nothing of it has begun");
+    }
+}

@@ -524,3 +524,49 @@ impl Protocol for Peer {
         size_of::<Self>() + self.said.capacity()
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::base::limits::Limits;
+    use crate::hub::Parts;
+    use crate::hub::policy::{Observer, Open};
+
+    struct Quiet;
+    impl Observer for Quiet {
+        fn see(&mut self, _: Now, _: &Event<'_>) {}
+    }
+
+    #[test]
+    fn only_names_that_no_page_can_take_are_own() {
+        let (policy, observer) = (Box::new(Open), Box::new(Quiet));
+        let realms = vec!["main".into()];
+        let hub = Hub::new(Parts { limits: Limits::default(), seed: 7, realms, policy, observer });
+        for own in ["127.0.0.1", "192.0.2.7", "[::1]", "localhost", "a.localhost"] {
+            assert!(is_own_host(own, &hub), "{own}");
+        }
+        for foreign_name in ["broker.example", "localhost.example", "xlocalhost", "1.2.3", ""] {
+            assert!(!is_own_host(foreign_name, &hub), "{foreign_name}");
+        }
+    }
+
+    #[test]
+    fn a_page_of_another_origin_may_look_and_change_nothing() {
+        let asked = |method: &str, fields: &str| {
+            let head = format!("{method} /a HTTP/1.1\r\nHost: localhost:8080\r\n{fields}\r\n");
+            foreign(&decode::head(head.as_bytes(), 64).expect("a request")).is_some()
+        };
+        let (own, other) = ("Origin: http://localhost:8080\r\n", "Origin: http://evil.example\r\n");
+        let (near, far) = ("Sec-Fetch-Site: same-origin\r\n", "Sec-Fetch-Site: cross-site\r\n");
+        assert!(!asked("GET", &format!("{other}{far}")));
+        for fields in ["", own, "Origin: HTTPS://LOCALHOST:8080\r\n", near] {
+            assert!(!asked("POST", fields), "{fields}");
+        }
+        assert!(!asked("POST", &format!("{own}{near}")));
+        for fields in [other, far, "Origin: null\r\n", "Origin: http://localhost\r\n"] {
+            assert!(asked("POST", fields), "{fields}");
+        }
+        assert!(asked("DELETE", &format!("{own}{far}")), "both must be right");
+        assert!(asked("DELETE", &format!("{other}{near}")), "both must be right");
+    }
+}
