@@ -172,6 +172,13 @@ fn who_comes_after_a_session_of_many_filters_only_appends_to_its_list() {
     }
 }
 
+#[test]
+fn whoever_is_handed_a_session_can_ask_for_it_by_its_number() {
+    let mut b = Bench::new(Limits::default());
+    let all = ["a", "b", "c"].map(|name| b.client(name, |_| ()).session);
+    assert_eq!(all.map(|id| b.hub.session(id).map(|s| s.id)), all.map(Some));
+}
+
 fn filter(text: &str) -> Filter {
     let star = Star { levels_max: 16 };
     star.filter(&Bytes::copy_from_slice(text.as_bytes()), Match::Native).expect("a filter")

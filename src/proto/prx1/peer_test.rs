@@ -2,13 +2,14 @@
 
 use bytes::Bytes;
 
+use crate::base::stats::Counter;
 use crate::base::time::Now;
 use crate::hub::policy::{Access, Address, Admit, Claim, Login, Policy, Principal, Refusal};
 use crate::proto::fault::FaultKind;
 use crate::testing::disk::FakeDisk;
 use crate::testing::rig::{Rig, Setup};
 
-use super::packet::{Connect, Packet};
+use super::packet::{Connect, Packet, Publish};
 
 /// Has no room for another check.
 struct Busy;
@@ -43,4 +44,30 @@ fn who_comes_when_there_is_no_room_is_let_go_without_a_word() {
     let wire = &rig.wires[&conn];
     assert_eq!(wire.ended, Some(FaultKind::Prx1Busy.name()));
     assert!(wire.heard.is_empty());
+}
+
+#[test]
+fn a_marked_copy_of_what_was_acknowledged_is_swallowed_and_nothing_else_is() {
+    let now = Now { mono: 1_000_000_000, wall: 1_700_000_000_000 };
+    let mut rig = Rig::start(&Setup::default(), &FakeDisk::default(), now).expect("it starts");
+    let conn = rig.open(Address::Local).expect("a slot");
+    let mut say = |packet: &Packet| {
+        let said = super::encode_vec(packet).expect("it can be said");
+        let wire = rig.wires.get_mut(&conn).expect("open");
+        wire.heard.clear();
+        wire.inward.extend_from_slice(&said);
+        assert!(rig.rest(100));
+        let answered = !rig.wires[&conn].heard.is_empty();
+        (answered, rig.engine.hub().stats.get(Counter::Swallowed))
+    };
+    let publish = |id, dup| {
+        let (topic, payload) = (Bytes::from_static(b"a"), Bytes::from_static(b"x"));
+        Packet::Publish(Publish { dup, qos: 1, retain: false, id, topic, payload })
+    };
+    let username = Some(Bytes::from_static(b"ann"));
+    assert_eq!(say(&Packet::Connect(Connect { username, ..Connect::default() })), (true, 0));
+    assert_eq!(say(&publish(1, true)), (true, 0), "it is marked, and nobody had it");
+    assert_eq!(say(&publish(1, false)), (true, 0), "it has the number, and no mark");
+    assert_eq!(say(&publish(1, true)), (false, 1));
+    assert_eq!(say(&publish(2, true)), (true, 1), "another was acknowledged");
 }
