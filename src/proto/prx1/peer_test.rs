@@ -1,6 +1,6 @@
 //! Floor 3. What a PRX1 connection does when the policy has no time for it.
 
-use bytes::Bytes;
+use bytes::{Bytes, BytesMut};
 
 use crate::base::stats::Counter;
 use crate::base::time::Now;
@@ -9,7 +9,7 @@ use crate::proto::fault::FaultKind;
 use crate::testing::disk::FakeDisk;
 use crate::testing::rig::{Rig, Setup};
 
-use super::packet::{Connect, Packet, Publish};
+use super::packet::{Connect, Packet, Publish, Subscribe};
 
 /// Has no room for another check.
 struct Busy;
@@ -70,4 +70,37 @@ fn a_marked_copy_of_what_was_acknowledged_is_swallowed_and_nothing_else_is() {
     assert_eq!(say(&publish(1, false)), (true, 0), "it has the number, and no mark");
     assert_eq!(say(&publish(1, true)), (false, 1));
     assert_eq!(say(&publish(2, true)), (true, 1), "another was acknowledged");
+}
+
+#[test]
+fn a_subscription_has_the_quality_that_was_asked_for() {
+    let now = Now { mono: 1_000_000_000, wall: 1_700_000_000_000 };
+    let mut rig = Rig::start(&Setup::default(), &FakeDisk::default(), now).expect("it starts");
+    let conn = rig.open(Address::Local).expect("a slot");
+    let topic = |text: &'static str| Bytes::from_static(text.as_bytes());
+    let ask = |qos, text| Subscribe { dup: false, qos, retain: false, id: 1, topic: topic(text) };
+    let publish = |id, text| {
+        let (topic, payload) = (topic(text), Bytes::from_static(b"x"));
+        Packet::Publish(Publish { dup: false, qos: 1, retain: false, id, topic, payload })
+    };
+    let packets = [
+        Packet::Connect(Connect { username: Some(topic("ann")), ..Connect::default() }),
+        Packet::Subscribe(ask(0, "a")),
+        Packet::Subscribe(ask(1, "b")),
+        publish(2, "a"),
+        publish(3, "b"),
+    ];
+    for packet in packets {
+        let said = super::encode_vec(&packet).expect("it can be said");
+        rig.wires.get_mut(&conn).expect("open").inward.extend_from_slice(&said);
+        assert!(rig.rest(100));
+    }
+    let mut heard = BytesMut::from(&rig.wires[&conn].heard[..]);
+    let mut qualities = Vec::new();
+    while let Some(packet) = super::decode::next(&mut heard, 1 << 20).expect("it is understood") {
+        if let Packet::Publish(p) = packet {
+            qualities.push((p.topic, p.qos));
+        }
+    }
+    assert_eq!(qualities, [(topic("a"), 0), (topic("b"), 1)]);
 }
