@@ -20,7 +20,7 @@ use spindle::journal::storage::{DiskError, SegmentFile, Slate, Storage};
 use spindle::proto::Speak;
 
 use super::overload_rig::{Outcome, Rig, Scratch, ensure, told};
-use super::overload_words::{CONNACK, Hello, PUBACK, PUBLISH, Wire, puback, publish};
+use super::overload_words::{CONNACK, Heard, Hello, PUBACK, PUBLISH, Wire, puback, publish};
 
 /// Which operation fails, and what has happened so far.
 struct Plan {
@@ -186,7 +186,9 @@ fn publish_on(address: &str, plan: &Plan) -> Result<Option<(bool, u64)>, String>
             let mut payload = vec![b'x'; 2_000];
             payload[..8].copy_from_slice(&n.to_be_bytes());
             let said = writer.say(&publish("keep", &payload, 1, n as u16 + 1, false));
-            if said.and_then(|()| writer.hear_a(PUBACK)).is_err() {
+            let heard = said.and_then(|()| writer.hear_a(PUBACK));
+            // A refusal is no promise: the disk may have failed ahead of what is published.
+            if !heard.is_ok_and(|heard| is_promise(&heard)) {
                 break;
             }
             ensure(!had_failed, || format!("{n} is acknowledged after the failure"))?;
@@ -196,15 +198,18 @@ fn publish_on(address: &str, plan: &Plan) -> Result<Option<(bool, u64)>, String>
     Ok(plan.failed.load(SeqCst).then_some((come.is_ok(), acked)))
 }
 
+/// A PUBACK that does not refuse.
+fn is_promise(heard: &Heard) -> bool {
+    heard.kind() == PUBACK && heard.byte(2) < 0x80
+}
+
 /// What somebody hears who wants a promise now.
 fn ask_again(address: &str) -> Result<String, String> {
     let mut late = Wire::named(address, "late")?;
     late.say(&publish("keep", b"late", 1, 7, false))?;
     late.stream.set_read_timeout(Some(Duration::from_millis(500))).map_err(told)?;
     match late.hear() {
-        Ok(heard) if heard.kind() == PUBACK && heard.byte(2) < 0x80 => {
-            Err("a promise after the failure".into())
-        }
+        Ok(heard) if is_promise(&heard) => Err("a promise after the failure".into()),
         Ok(heard) if heard.kind() == PUBACK => Ok(format!("PUBACK {:#x}", heard.byte(2))),
         Ok(heard) => Ok(format!("{:#x} {:#x}", heard.head, heard.byte(0))),
         Err(why) if why.contains("os error 11") => Ok("nothing".into()),
