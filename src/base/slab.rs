@@ -29,7 +29,7 @@ macro_rules! key {
         }
     )*};
 }
-key!(super::id::ConnId, super::id::SessionId, super::id::PairId);
+key!(super::id::ConnId, super::id::SessionId);
 
 /// Slots with lives.
 #[derive(Debug)]
