@@ -9,7 +9,7 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use super::overload_canary::Canary;
-use super::overload_rig::{Outcome, Rig, Scratch, ensure, told};
+use super::overload_rig::{Aside, Outcome, Rig, Scratch, ensure, told};
 use super::overload_words::{CONNACK, Hello, PUBACK, PUBLISH, Wire, puback, publish};
 
 /// Where the quiet pairs and most others come in.
@@ -24,6 +24,8 @@ pub(crate) fn beside_canary(
 ) -> Outcome {
     let dir = Scratch::new(name)?;
     let mut rig = Rig::start(&dir.0.join("data"), listen, flags)?;
+    // From here on: the broker was started by somebody who may run anywhere.
+    let aside = Aside::step()?;
     let canary = Canary::start(rig.address())?;
     let storm = storm(&mut rig);
     if let Some(status) = rig.is_gone() {
@@ -34,6 +36,7 @@ pub(crate) fn beside_canary(
     let (judged, peak) = (canary.judge().map_err(so_far)?, rig.peak().map_err(so_far)?);
     figures.extend([judged, peak]);
     rig.stop()?;
+    drop(aside);
     Ok(figures)
 }
 

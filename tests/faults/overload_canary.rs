@@ -2,9 +2,10 @@
 //!
 //! Messages of QoS 0 at a fixed rate, by a schedule that waits for nobody. The figure is the 99th
 //! percentile of each second, and of all seconds the median: before the overload, and during it.
-//! The second may be three times the first. Senders and readers run before everybody else where
-//! the system allows it, so what makes a sender late for its own schedule is the machine alone:
-//! if that is more in the seconds of the overload than messages took before, it counts instead.
+//! The second may be three times the first. Where there are two cores, whoever overloads leaves the
+//! loop's alone. Senders and readers run before everybody else where the system allows it, so what
+//! makes a sender late for its own schedule is the machine alone: if that is more in the seconds of
+//! the overload than messages took before, it counts instead.
 
 use std::process::{Command, Stdio};
 use std::sync::Arc;

@@ -12,12 +12,41 @@ use std::sync::mpsc::{Receiver, channel};
 use std::time::{Duration, Instant};
 
 use serde_json::Value;
+use spindle::os::sys;
 
 /// What a driver says: its figures, or what went wrong.
 pub(crate) type Outcome = Result<Vec<String>, String>;
 
 /// Longer than anything takes on a busy machine.
 pub(crate) const LONG: Duration = Duration::from_secs(30);
+
+/// Where this program may run.
+pub(crate) fn cores() -> Vec<usize> {
+    sys::affinity().unwrap_or_default()
+}
+
+/// The core of the broker's loop is nobody else's, as where somebody cares for latency: this
+/// thread, and those it starts, leave it alone for as long as this lives. A machine with one core
+/// is shared.
+pub(crate) struct Aside(Vec<usize>);
+
+impl Aside {
+    pub(crate) fn step() -> Result<Self, String> {
+        let all = cores();
+        if let [_, others @ ..] = &all[..]
+            && !others.is_empty()
+        {
+            sys::pin(others).map_err(told)?;
+        }
+        Ok(Self(all))
+    }
+}
+
+impl Drop for Aside {
+    fn drop(&mut self) {
+        let _ = sys::pin(&self.0);
+    }
+}
 
 /// What the broker's memory must stay below, whatever is done to it.
 pub(crate) const CEILING: u64 = 256 << 20;
@@ -59,6 +88,12 @@ impl Rig {
         command.args(["serve", "--admin-listen", "", "--data"]).arg(data);
         for url in listen {
             command.args(["--listen", url]);
+        }
+        if let [own, others @ ..] = &cores()[..]
+            && !others.is_empty()
+        {
+            let others: Vec<String> = others.iter().map(usize::to_string).collect();
+            command.args(["--cpu", &own.to_string(), "--worker-cpus", &others.join(",")]);
         }
         command.args(flags).stdout(Stdio::piped()).stderr(Stdio::piped());
         let mut child = command.spawn().map_err(told)?;

@@ -197,14 +197,15 @@ impl Record {
         places.map(|(n, at)| if n % 3 == 0 { at } else { full(at) }).collect()
     }
 
-    /// Where most was promised while the disk had not said that anything was safe.
+    /// Where most was promised since the disk had last said that something was safe.
     fn rash(&self, cuts: usize) -> Vec<usize> {
-        let written = |at: &usize| {
-            let before = at.checked_sub(1).and_then(|before| self.deeds.get(before));
-            *at > self.from && matches!(before, Some(Deed::Write(..)))
+        let all = self.history.given_at();
+        let since = |at: usize| {
+            let flush = self.deeds[..at].iter().rposition(|deed| matches!(deed, Deed::Flush));
+            all.range(flush.map_or(0, |flush| flush + 1)..=at).map(|(_, count)| *count).sum()
         };
-        let given = self.history.given_at().into_iter().filter(|(at, _)| written(at));
-        let mut given: Vec<(u64, usize)> = given.map(|(at, count)| (count, at)).collect();
+        let places = all.keys().copied().filter(|at| (self.from..=self.deeds.len()).contains(at));
+        let mut given: Vec<(u64, usize)> = places.map(|at| (since(at), at)).collect();
         given.sort_unstable();
         given.into_iter().rev().take(cuts).map(|(_, at)| at).collect()
     }
