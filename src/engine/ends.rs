@@ -18,7 +18,6 @@ impl Engine {
         let Some(listener) = self.listeners.get(usize::from(c.listener)) else { return };
         c.doom = Some(Box::new(doom));
         let reached = limited::reached(&doom, c.stranger);
-        c.input = bytes::BytesMut::new();
         let unfinished = core::mem::take(&mut c.unfinished);
         let mut asks = Vec::new();
         let mut ctx = Ctx {
@@ -97,6 +96,12 @@ impl Engine {
             self.left_from(place, tongue);
         }
         self.conns.remove(conn);
+    }
+
+    /// Somebody is to be buried.
+    #[must_use]
+    pub fn has_doomed(&self) -> bool {
+        !self.doomed.is_empty()
     }
 
     /// Doomed and not buried.

@@ -6,6 +6,8 @@
 //! used up in a turn is remembered (`ready`), and so is readiness that the engine does not want
 //! used (`paused`). Absent on purpose: anything a simulator would need to know about.
 
+mod crowds;
+
 use std::collections::VecDeque;
 use std::io;
 use std::path::PathBuf;
@@ -28,7 +30,6 @@ use super::reload::{Asker, Reloads, Renew, Street, Told};
 use super::signal::{Signal, Signals};
 use super::socket::{Drained, Fill, Socket};
 use super::spin::Spin;
-use super::stream::Stream;
 use super::sys;
 use super::tuning::Tuning;
 use super::workers::{VerifyJob, Workers};
@@ -43,7 +44,6 @@ use crate::hub::sys::Outside;
 use crate::hub::timings::Timing;
 use crate::journal::State;
 use crate::journal::storage::Storage;
-use crate::proto::doom::Doom;
 
 /// What the loop is made of.
 pub struct Parts {
@@ -97,6 +97,8 @@ pub struct Driver {
     sockets: Vec<Option<Socket>>,
     ready: VecDeque<ConnId>,
     paused: Vec<ConnId>,
+    /// Those whose other end says no more, or is gone.
+    leaving: VecDeque<ConnId>,
     /// Those whose sockets did not take everything.
     behind: Vec<ConnId>,
     linger: Linger,
@@ -174,6 +176,7 @@ impl Driver {
             sockets: Vec::new(),
             ready: VecDeque::new(),
             paused: Vec::new(),
+            leaving: VecDeque::new(),
             behind: Vec::new(),
             linger: Linger::default(),
             locals: Locals::new(parts.seed),
@@ -247,11 +250,7 @@ impl Driver {
         if let Some(began) = self.began {
             self.engine.hub_mut().timings.on_turn_over(began, now);
         }
-        let due = if !self.ready.is_empty() || self.has_questions() {
-            Some(Deadline(0))
-        } else {
-            self.due()
-        };
+        let due = if self.has_more() { Some(Deadline(0)) } else { self.due() };
         let stirred = std::mem::take(&mut self.stirred);
         let now = if stirred && due.is_none_or(|due| due.0 > 0) {
             self.look(now, due)?
@@ -304,6 +303,12 @@ impl Driver {
         let dues = [self.engine.poll_deadline(), self.linger.deadline()];
         let doors = self.doors.iter().map(Door::deadline);
         dues.into_iter().chain(own).chain(doors).flatten().min()
+    }
+
+    /// Something was left for this turn by the one before.
+    fn has_more(&self) -> bool {
+        let left = !self.ready.is_empty() || !self.leaving.is_empty();
+        left || self.engine.has_doomed() || self.has_questions()
     }
 
     /// A question was left in the queue and can be taken now.
@@ -365,6 +370,7 @@ impl Driver {
             let Some(conn) = self.ready.pop_front() else { break };
             bytes += self.read(now, conn);
         }
+        self.see_off(now);
     }
 
     fn on_event(&mut self, now: Now, event: Ready) {
@@ -376,16 +382,12 @@ impl Driver {
                 };
                 let conn = socket.conn;
                 socket.half_closed |= event.half_closed;
-                if event.readable || event.half_closed {
+                socket.broken |= event.broken;
+                if event.readable || event.half_closed || event.broken {
                     socket.readable = true;
-                    if !socket.queued && !socket.paused {
-                        socket.queued = true;
-                        self.ready.push_back(conn);
-                    }
+                    self.line_up(conn);
                 }
-                if event.broken {
-                    self.engine.on_closed(now, conn, true);
-                } else if event.writable {
+                if event.writable && !event.broken {
                     self.flush(now, conn);
                 }
             }
@@ -401,36 +403,6 @@ impl Driver {
         }
     }
 
-    fn accept(&mut self, now: Now, at: usize) {
-        for _ in 0..self.engine.limits().accepts_turn {
-            let Some(door) = self.doors.get_mut(at) else { return };
-            let Some((stream, from, port)) = door.accept(now) else { return };
-            let near = from.ip().is_none_or(|ip| ip.to_canonical().is_loopback());
-            let accepted = self.engine.on_accept(now, door.place, from, near);
-            // Whoever gets no slot is let go by dropping the socket; the engine counts it.
-            let Ok(conn) = accepted else { continue };
-            if let Some(port) = port {
-                self.engine.hub_mut().observer.see(now, &Event::Port { conn, port });
-            }
-            self.admit(now, conn, stream);
-        }
-    }
-
-    fn admit(&mut self, now: Now, conn: ConnId, mut stream: Stream) {
-        stream.do_not_wait();
-        let registered = self.poller.register(&mut stream, poller::conn(conn));
-        let slot = conn.index as usize;
-        if self.sockets.len() <= slot {
-            self.sockets.resize_with(slot + 1, || None);
-        }
-        if let Some(place) = self.sockets.get_mut(slot) {
-            *place = Some(Socket::new(conn, stream));
-        }
-        if registered.is_err() {
-            self.engine.on_closed(now, conn, true);
-        }
-    }
-
     fn socket(&mut self, conn: ConnId) -> Option<&mut Socket> {
         let socket = self.sockets.get_mut(conn.index as usize)?.as_mut()?;
         (socket.conn == conn).then_some(socket)
@@ -442,6 +414,10 @@ impl Driver {
         let slot = self.sockets.get_mut(conn.index as usize).and_then(Option::as_mut);
         let Some(socket) = slot.filter(|s| s.conn == conn) else { return 0 };
         socket.queued = false;
+        if socket.broken {
+            self.engine.on_closed(now, conn, true);
+            return 0;
+        }
         if !socket.readable {
             return 0;
         }
@@ -451,10 +427,6 @@ impl Driver {
             return 0;
         }
         let (got, bytes) = socket.fill(&mut self.through);
-        if got == Fill::More {
-            socket.queued = true;
-            self.ready.push_back(conn);
-        }
         let came = bytes.len();
         if came > 0 {
             let mut chunk = self.chunks.take(came);
@@ -463,9 +435,10 @@ impl Driver {
             self.chunks.put_back(chunk);
         }
         match got {
+            Fill::More => self.line_up(conn),
             Fill::Eof => self.engine.on_closed(now, conn, false),
             Fill::Broken => self.engine.on_closed(now, conn, true),
-            Fill::More | Fill::Empty => {}
+            Fill::Empty => {}
         }
         came
     }
@@ -593,36 +566,6 @@ impl Driver {
         self.out.len()
     }
 
-    /// 6. Who is over: last words, then the slot is free; the socket may wait for its peer.
-    fn bury(&mut self, now: Now) {
-        while let Some((conn, doom)) = self.engine.poll_doomed() {
-            if self.engine.is_local(conn) {
-                self.locals.bury(now, &mut self.engine, conn);
-                self.engine.bury(conn);
-                continue;
-            }
-            self.out.clear();
-            self.engine.poll_transmit(now, conn, &mut self.out);
-            self.engine.bury(conn);
-            let slot = self.sockets.get_mut(conn.index as usize);
-            let Some(mut socket) = slot.and_then(|s| s.take_if(|s| s.conn == conn)) else {
-                continue;
-            };
-            if doom == Doom::Reset {
-                continue;
-            }
-            match socket.drain(&self.out) {
-                // The peer has said everything and was told everything: nothing can be lost.
-                Drained::All if doom == Doom::Eof && !socket.is_blocked() => continue,
-                Drained::All => {}
-                Drained::Part(done) => socket.keep(&self.out, done),
-                Drained::Broken => continue,
-            }
-            self.linger.add(now, &self.poller, socket);
-        }
-        self.linger.on_time(now);
-    }
-
     /// Who was not read from because the engine wanted nothing: does it now?
     fn resume(&mut self) {
         let mut i = 0;
@@ -632,8 +575,7 @@ impl Driver {
             let gone = match slot.filter(|s| s.conn == conn) {
                 Some(socket) if wanted => {
                     socket.paused = false;
-                    socket.queued = true;
-                    self.ready.push_back(conn);
+                    self.line_up(conn);
                     true
                 }
                 Some(_) => false,

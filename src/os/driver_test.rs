@@ -26,6 +26,8 @@ use crate::testing::workload::{self, Tongue};
 use crate::topic::Topic;
 
 const TONGUE: Tongue = Tongue::Mqtt3;
+/// More than can go in a turn.
+const CROWD: usize = 200;
 /// PINGREQ and PINGRESP.
 const PING: [u8; 2] = [0xc0, 0];
 const PONG: [u8; 2] = [0xd0, 0];
@@ -44,7 +46,10 @@ struct Turns {
 
 impl Turns {
     fn new() -> Self {
-        let limits = Limits::default();
+        Self::within(Limits::default())
+    }
+
+    fn within(limits: Limits) -> Self {
         let (policy, observer) = (Box::new(Open), Box::new(Nobody));
         let parts =
             hub::Parts { limits, seed: 1, realms: vec!["default".into()], policy, observer };
@@ -166,6 +171,87 @@ fn a_turn_answers_so_many_before_it_hears_the_others() {
         waiting.retain_mut(|stream| stream.read(&mut [0; 2]).is_err());
         assert_eq!(waiting.len(), left, "answered a turn's share at a time, and nobody twice");
     }
+}
+
+/// A crowd goes, by a goodbye or without one, while one who stays says something.
+fn while_a_crowd_leaves(gone: impl Fn(&mut Turns, Vec<TcpStream>)) {
+    let mut turns = Turns::new();
+    let crowd: Vec<TcpStream> = (0..CROWD).map(|i| turns.join(&format!("c{i}"))).collect();
+    let mut stays = turns.join("stays");
+    gone(&mut turns, crowd);
+    stays.write_all(&PING).unwrap();
+    std::thread::sleep(Duration::from_millis(50));
+    turns.driver.turn().unwrap();
+    assert_eq!(stays.read(&mut [0; 2]).unwrap(), 2, "who stays is answered in the same turn");
+    let gone = turns.count(Counter::ConnectionsClosed);
+    assert!((1..CROWD / 2).contains(&gone), "{gone} of {CROWD} are let go in a turn");
+    for _ in 0..CROWD {
+        turns.driver.turn().unwrap();
+        if turns.driver.engine.connections() == 1 {
+            return;
+        }
+    }
+    panic!("{} are still there", turns.driver.engine.connections());
+}
+
+#[test]
+fn those_who_leave_do_not_keep_those_waiting_who_stay() {
+    while_a_crowd_leaves(|_, crowd| drop(crowd));
+}
+
+#[test]
+fn nor_do_those_who_are_cut_off() {
+    while_a_crowd_leaves(|turns, mut crowd| {
+        crowd.iter_mut().for_each(|stream| stream.write_all(&PING).unwrap());
+        while turns.count(Counter::BytesSent) < 6 * CROWD {
+            turns.driver.turn().unwrap();
+        }
+        // Closed while something waits to be read, a socket ends without a goodbye.
+        drop(crowd);
+    });
+}
+
+#[test]
+fn a_turn_lets_in_so_many_and_the_others_in_the_next() {
+    let mut turns = Turns::within(Limits { accepts_turn: CROWD, ..Limits::default() });
+    let mut stays = turns.join("stays");
+    let silent = |_| TcpStream::connect(turns.address).unwrap();
+    let crowd: Vec<TcpStream> = (0..CROWD).map(silent).collect();
+    stays.write_all(&PING).unwrap();
+    turns.driver.turn().unwrap();
+    assert_eq!(stays.read(&mut [0; 2]).unwrap(), 2, "who is in is answered in the same turn");
+    let in_now = turns.driver.engine.connections();
+    assert!((2..CROWD / 2).contains(&in_now), "{in_now} came in");
+    let clock = Clock::start();
+    while turns.driver.engine.connections() <= CROWD {
+        turns.driver.turn().unwrap();
+    }
+    assert!(clock.mono() < 1_000_000_000, "a turn waited");
+    drop(crowd);
+}
+
+#[test]
+fn a_turn_lets_go_of_so_many_whose_time_is_over() {
+    let mut turns = Turns::within(Limits { connect_ms_max: 1_500, ..Limits::default() });
+    let mut stays = turns.join("stays");
+    let silent = |_| TcpStream::connect(turns.address).unwrap();
+    let crowd: Vec<TcpStream> = (0..CROWD).map(silent).collect();
+    while turns.driver.engine.connections() <= CROWD {
+        turns.driver.turn().unwrap();
+    }
+    std::thread::sleep(Duration::from_millis(1_600));
+    turns.driver.turn().unwrap();
+    let left = turns.driver.engine.connections();
+    assert!(left > CROWD / 2 && left <= CROWD, "{left} of {CROWD} are left after a turn");
+    // The next turn does not wait for anything to happen.
+    let clock = Clock::start();
+    while turns.driver.engine.connections() > 1 {
+        turns.driver.turn().unwrap();
+    }
+    assert!(clock.mono() < 1_000_000_000, "a turn waited");
+    stays.write_all(&PING).unwrap();
+    turns.until(&mut stays, 2);
+    drop(crowd);
 }
 
 #[test]

@@ -24,7 +24,9 @@ pub struct Socket {
     pub readable: bool,
     /// The other end has said everything: a short read is not the last one.
     pub half_closed: bool,
-    /// It stands in the list of those that are read from.
+    /// There is nobody at the other end any more.
+    pub broken: bool,
+    /// It stands in one of the lines of those that are read from.
     pub queued: bool,
     /// It stands in the list of those that are not read from, though they could be.
     pub paused: bool,
@@ -68,6 +70,7 @@ impl Socket {
             stream,
             readable: false,
             half_closed: false,
+            broken: false,
             queued: false,
             paused: false,
             behind: false,

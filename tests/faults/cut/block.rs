@@ -49,8 +49,8 @@ pub(crate) fn power_block(options: &Options) -> Verdict {
         let mut os = Sum::default();
         let record = record(options, "os", MESSAGES / 5, 1)?;
         record.cut_at(options, &record.rash(2), true, &mut rng, &mut os)?;
-        let (acked, lost) = (os.acked, os.seen.lost);
-        figures.push(format!("at durability os: of {acked} acknowledged {lost} are lost"));
+        let Seen { due, lost, .. } = os.seen;
+        figures.push(format!("at durability os: of {due} promises looked for {lost} are lost"));
         if lost == 0 || sum.acked < 10_000 {
             figures.push("nothing was put to the test".to_owned());
             wrong = true;
