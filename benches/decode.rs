@@ -1,4 +1,4 @@
-//! Floor 6. PRX1 and MQTT from bytes to packets: one read of 64 KiB, taken apart.
+//! Floor 6. PRX1, MQTT and Foo from bytes to packets: one read of 64 KiB, taken apart.
 //!
 //! Throughput is in packets. What the packets hold is checked once, outside the measured loop.
 
@@ -10,6 +10,7 @@ mod report;
 use bytes::BytesMut;
 use criterion::{BatchSize, BenchmarkId, Criterion, Throughput, criterion_group, criterion_main};
 use reads::mqtt_read;
+use spindle::proto::foo::decode::Scanner;
 use spindle::proto::mqtt::{self, Sender, Version};
 use spindle::proto::prx1::{Packet, next};
 use spindle::testing::workload::{self, Fingerprint};
@@ -127,5 +128,26 @@ fn mqtt_acks(c: &mut Criterion) {
     group.finish();
 }
 
-criterion_group!(benches, publishes, acks, mqtt_publishes, mqtt_acks);
+fn foo_lines(c: &mut Criterion) {
+    let mut group = c.benchmark_group("decode/foo request");
+    for len in workload::PAYLOADS {
+        let line = [&b"REQ 1234567 "[..], &vec![b'x'; len], b"\n"].concat();
+        let count = (65_536 / line.len()).max(1);
+        let read = line.repeat(count);
+        group.throughput(Throughput::Elements(count as u64));
+        group.bench_function(BenchmarkId::from_parameter(len), |b| {
+            b.iter(|| {
+                let (mut scanner, mut rest, mut taken) = (Scanner::default(), &read[..], 0);
+                while let Some((len, verdict)) = scanner.take(black_box(rest), MAX) {
+                    taken += usize::from(verdict.is_ok());
+                    rest = &rest[len..];
+                }
+                assert_eq!(taken, count, "a read is whole lines");
+            });
+        });
+    }
+    group.finish();
+}
+
+criterion_group!(benches, publishes, acks, mqtt_publishes, mqtt_acks, foo_lines);
 criterion_main!(benches);

@@ -49,6 +49,7 @@ mod admin;
 mod configured;
 mod disk;
 mod listen;
+mod relay;
 mod renew;
 #[cfg(feature = "tls")]
 mod tls;
@@ -73,6 +74,18 @@ pub enum Error {
         address: String,
         /// What the system said.
         error: io::Error,
+    },
+    /// What a relay forwards to cannot be made out.
+    Forward {
+        /// Where the relay listens, as given.
+        address: String,
+        /// What is wrong.
+        error: io::Error,
+    },
+    /// A relay begins or changes, and that is no matter of a reload.
+    Relay {
+        /// Where it listens, as given.
+        address: String,
     },
     /// Everybody could come in from anywhere.
     Exposed {
@@ -128,6 +141,10 @@ impl fmt::Display for Error {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Listen { address, error } => write!(f, "cannot listen on {address}: {error}"),
+            Self::Relay { address } => {
+                write!(f, "the relay at {address} is new or another one: that needs a restart")
+            }
+            Self::Forward { address, error } => write!(f, "the relay at {address}: {error}"),
             Self::Exposed { address } => write!(
                 f,
                 "{address} can be reached from other machines and every login would be accepted; \
@@ -355,6 +372,7 @@ impl Builder {
         // First of all, so that a second process is told what is wrong and not a consequence.
         let data = self.journal.as_deref().map(Directory::open).transpose().map_err(Error::Data)?;
         let data = data.map(|data| data.prefault(self.tuning.prefault > 0));
+        let upstreams = listen::upstreams(&self.listen)?;
         let doors = listen::bind(&self.listen, self.passed, open && !self.anonymous)?;
         let workers = self.workers.unwrap_or_else(spare_cores);
         let limits = bounded_by_system(self.limits, workers)?;
@@ -363,10 +381,9 @@ impl Builder {
         let options = Options { segment_bytes: limits.segment_bytes, salt, salvage: self.salvage };
         let realms = vec!["default".to_owned(), bans::KEPT_REALM.to_owned()];
         let mut hub = Hub::new(hub::Parts { limits, seed, realms, policy, observer });
-        let door = self.door;
-        let opened = data.map(|data| open_journal(data, door, options, &mut hub, (seed, &clock)));
-        let opened = opened.transpose()?;
-        let (storage, report) = opened.unzip();
+        self.listen.iter().filter_map(Listen::relay).for_each(|it| hub.relays.add(it.clone()));
+        let open_one = |data| open_journal(data, self.door, options, &mut hub, (seed, &clock));
+        let (storage, report) = data.map(open_one).transpose()?.unzip();
         let level = |own: Option<Durability>| match storage.is_some() {
             true => own.unwrap_or(self.level),
             false => Durability::Memory,
@@ -404,11 +421,13 @@ impl Builder {
             folder: self.journal.filter(|_| storage.is_some()),
             storage,
             workers,
+            upstreams,
             commands: asked,
             controls: reported,
             signals: self.signals,
             notify: self.notify,
             reload: Some(reload),
+            at_end: None,
             seed,
             tuning: self.tuning,
         };

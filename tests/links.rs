@@ -12,6 +12,8 @@ mod mqtt;
 #[expect(dead_code, reason = "another test uses all of it")]
 #[path = "e2e/process.rs"]
 mod process;
+#[path = "links/relay.rs"]
+mod relay;
 
 use std::io::{Read, Write};
 use std::net::TcpStream;

@@ -58,3 +58,21 @@ fn every_seed_keeps_its_promises_and_repeats_itself() {
         "too quiet: {heard} heard, {restarts} restarts"
     );
 }
+
+#[test]
+fn every_relay_passes_what_was_said_and_leaves_nothing_behind() {
+    if let Some(seed) = number("SPINDLE_RELAY_SEED") {
+        spindle::testing::relays::live(seed).unwrap_or_else(|why| panic!("{why}"));
+        panic!("seed {seed} keeps its promises");
+    }
+    // One is lived through quickly, but there are many other tests beside it.
+    let seeds = number("SPINDLE_SEEDS").unwrap_or(60) / 2;
+    let failed: Vec<String> = (0..seeds)
+        .filter_map(|seed| {
+            let why = spindle::testing::relays::live(seed).err()?;
+            Some(format!("{why}\nSPINDLE_RELAY_SEED={seed} lives through this again"))
+        })
+        .take(3)
+        .collect();
+    assert!(failed.is_empty(), "{}", failed.join("\n\n"));
+}

@@ -118,7 +118,8 @@ fn every_scene_can_be_read() {
 }
 
 /// The folders, and how the heads in them begin.
-const SHOWN: [(&str, &str); 7] = [
+const SHOWN: [(&str, &str); 8] = [
+    ("foo", "[foo"),
     ("http", "[http"),
     ("prx1", "[prx1 §"),
     ("mqtt3", "[MQTT-"),

@@ -59,6 +59,7 @@ pub(crate) fn hub(now: Now, level: Durability, limits: Limits, disk: &mut Memory
 /// The listeners of a rig.
 fn listeners(level: Durability) -> Vec<Listener> {
     let listener = |(no, speak)| Listener {
+        relay: None,
         no: ListenerNo(no),
         speak,
         realm: RealmId(0),

@@ -21,6 +21,15 @@ pub struct SessionId {
     pub life: u32,
 }
 
+/// Two connections whose bytes go from one to the other: a slot, and which of its lives is meant.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Debug)]
+pub struct PairId {
+    /// The slot.
+    pub index: u32,
+    /// Which occupant of the slot; counted up each time the slot is freed.
+    pub life: u32,
+}
+
 /// Whoever the journal can owe something: a durable session or a durable queue. Never reused.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Debug)]
 pub struct OwnerNo(pub u32);

@@ -21,7 +21,9 @@ pub mod slab;
 pub mod stats;
 pub mod tail;
 pub mod time;
+pub mod utf8;
 pub mod wheel;
+pub mod window;
 pub mod words;
 
 #[cfg(test)]

@@ -32,6 +32,7 @@ pub struct Outbound {
     scratch: Vec<u8>,
     cuts: Vec<Cut>,
     shared_len: usize,
+    last: bool,
 }
 
 impl Outbound {
@@ -100,6 +101,18 @@ impl Outbound {
         self.scratch.shrink_to(1 << 20);
         self.cuts.clear();
         self.shared_len = 0;
+        self.last = false;
+    }
+
+    /// Nothing follows, now or later: the other side is to be told so, behind these bytes.
+    pub fn end(&mut self) {
+        self.last = true;
+    }
+
+    /// Nothing follows.
+    #[must_use]
+    pub fn is_last(&self) -> bool {
+        self.last
     }
 
     /// The pieces in order, from byte `from` on, for a gathering write of at most `most` pieces.

@@ -29,7 +29,7 @@ macro_rules! key {
         }
     )*};
 }
-key!(super::id::ConnId, super::id::SessionId);
+key!(super::id::ConnId, super::id::SessionId, super::id::PairId);
 
 /// Slots with lives.
 #[derive(Debug)]

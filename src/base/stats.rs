@@ -23,6 +23,8 @@ macro_rules! counters {
 counters! {
     /// Connections accepted.
     ConnectionsOpened, "connections_opened_total";
+    /// Connections to upstreams that the broker has begun to open.
+    ConnectionsDialed, "connections_dialed_total";
     /// Connections ended, whatever the reason.
     ConnectionsClosed, "connections_closed_total";
     /// Connections turned away before a slot was given.

@@ -44,6 +44,8 @@ words! {
         Mqtt5, "mqtt5";
         /// HTTP, for whoever runs the broker.
         Http, "http";
+        /// The Foo protocol, on either side of a relay.
+        Foo, "foo";
         /// The embedding program.
         Local, "local";
         /// Nobody knows yet: it has not identified itself.
@@ -62,6 +64,8 @@ words! {
         Reset, "reset";
         /// The peer said goodbye.
         Left, "left";
+        /// No upstream of its relay is there, or the one it had is gone.
+        Unreachable, "unreachable";
         /// Somebody else logged in under its name.
         TakenOver, "taken_over";
         /// It did not identify itself in time.

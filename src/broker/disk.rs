@@ -35,6 +35,7 @@ pub(super) fn open_journal(
         return Err(Error::Disk("the journal does not come to rest".into()));
     }
     hub.recover(clock.now(), told, journal);
+    hub.recall_relays(clock.now());
     hub.stats.add(Counter::JournalCut, report.cut.as_ref().map_or(0, |cut| cut.records));
     let lost = report.salvaged.as_ref().map_or(0, Salvaged::lost_records);
     hub.stats.add(Counter::JournalLost, lost);

@@ -15,8 +15,11 @@ use super::Error;
 use crate::base::cidr::Cidr;
 use crate::base::id::{ListenerNo, RealmId};
 use crate::hub::message::Durability;
+use crate::hub::relay::Away;
+use crate::hub::relay::Terms as Relay;
 use crate::link::tls::Config;
 use crate::link::{Inside, Spoken, Terms};
+use crate::os::dial::{Upstream, Upstreams};
 use crate::os::listener::{Door, Local};
 use crate::os::passed::Passed;
 use crate::proto::{Listener, Speak};
@@ -34,6 +37,8 @@ pub struct Listen {
     admin: bool,
     dispensable: bool,
     most: u32,
+    /// For a relay: how it goes about it, and where to.
+    relay: Option<Box<(Relay, Vec<Upstream>)>>,
     #[cfg(feature = "tls")]
     own: Option<super::Tls>,
 }
@@ -82,6 +87,7 @@ impl Listen {
             admin: false,
             dispensable: false,
             most: 0,
+            relay: (speak == Speak::Foo).then(Box::default),
             #[cfg(feature = "tls")]
             own: None,
         }
@@ -144,6 +150,12 @@ impl Listen {
         self
     }
 
+    /// Is it a relay's, for its clients or for whoever asks how it is doing? Who comes there is not
+    /// let into the broker.
+    pub(crate) fn is_of_relay(&self) -> bool {
+        matches!(self.speak, Speak::Foo | Speak::Stats)
+    }
+
     /// Is it for administrators?
     pub(crate) fn is_admin(&self) -> bool {
         self.speak == Speak::Http
@@ -173,7 +185,7 @@ impl Listen {
             Speak::Any if self.admin => vec![Spoken::Mqtt, Spoken::Prx1, Spoken::Http],
             Speak::Any => vec![Spoken::Mqtt, Spoken::Prx1],
             Speak::Http => vec![Spoken::Http],
-            Speak::Local => Vec::new(),
+            Speak::Foo | Speak::Stats | Speak::Local => Vec::new(),
         }
     }
 
@@ -241,10 +253,76 @@ impl Listen {
     /// Do both say the same to who comes? Certificates may differ.
     pub(super) fn is_alike(&self, other: &Self) -> bool {
         let terms = |it: &Self| {
-            let Self { at, speak, inside, tls, level, paths, proxy, admin, most, .. } = it.clone();
-            (at, speak, inside, tls, level, paths, proxy, admin, most)
+            let Self { at, speak, inside, tls, level, paths, proxy, admin, most, relay, .. } =
+                it.clone();
+            (at, speak, inside, tls, level, paths, proxy, admin, most, relay)
         };
         terms(self) == terms(other)
+    }
+
+    /// How a relay goes about it; nothing of what is none.
+    pub(crate) fn relay(&self) -> Option<&Relay> {
+        self.relay.as_deref().map(|(terms, _)| terms)
+    }
+
+    /// Forward to this as well, `host:port` or `unix:/path`.
+    pub fn forward(mut self, to: &str) -> Result<Self, &'static str> {
+        let Some((terms, upstreams)) = self.relay.as_deref_mut() else {
+            return Err("only a relay (protocol foo) forwards");
+        };
+        let upstream: Upstream = to.parse()?;
+        terms.name = self.at.to_string();
+        terms.forward.push(upstream.to_string());
+        upstreams.push(upstream);
+        Ok(self)
+    }
+
+    /// How a relay goes about it, but for where to.
+    #[must_use]
+    pub fn relays(mut self, how: impl FnOnce(&mut Relay)) -> Self {
+        if let Some((terms, _)) = self.relay.as_deref_mut() {
+            how(terms);
+        }
+        self
+    }
+
+    /// One more thing to say about a relay. Nothing: it is nothing about a relay.
+    fn relay_option(&mut self, name: &str, value: &str) -> Option<Result<(), &'static str>> {
+        let (terms, _) = self.relay.as_deref_mut()?;
+        let number = || value.parse::<u64>().map_err(|_| "it is a whole number");
+        let set = match (name, value) {
+            ("strict", "on" | "off") => {
+                terms.strict = value == "on";
+                Ok(())
+            }
+            ("strict", _) => Err("strict is on or off"),
+            ("away", "close" | "nak") => {
+                terms.away = if value == "nak" { Away::Nak } else { Away::Close };
+                Ok(())
+            }
+            ("away", _) => Err("away is close or nak"),
+            ("connect_ms", _) => number().map(|ms| terms.connect_ms = ms.max(1)),
+            ("wait_ms", _) => number().map(|ms| terms.wait_ms = ms),
+            ("answer_ms", _) => number().map(|ms| terms.answer_ms = ms),
+            ("idle_ms", _) => number().map(|ms| terms.idle_ms = ms),
+            ("check_ms", _) => number().map(|ms| terms.check_ms = ms),
+            ("rates", "second" | "milli") => {
+                terms.milli = value == "milli";
+                Ok(())
+            }
+            ("rates", _) => Err("rates is second or milli"),
+            ("upstream_connections", _) => {
+                number().map(|n| terms.open_max = u32::try_from(n.max(1)).unwrap_or(u32::MAX))
+            }
+            ("spare_connections", _) => {
+                number().map(|n| terms.spare_max = usize::try_from(n).unwrap_or(usize::MAX))
+            }
+            ("line_bytes", _) => {
+                number().map(|n| terms.line_max = usize::try_from(n.max(16)).unwrap_or(usize::MAX))
+            }
+            _ => return None,
+        };
+        Some(set)
     }
 
     /// Connections at it; 0: no bound of its own.
@@ -253,8 +331,12 @@ impl Listen {
     }
 
     /// One more thing to say about it.
-    pub(crate) fn option(self, name: &str, value: &str) -> Result<Self, &'static str> {
+    pub(crate) fn option(mut self, name: &str, value: &str) -> Result<Self, &'static str> {
+        if let Some(set) = self.relay_option(name, value) {
+            return set.map(|()| self);
+        }
         match (name, value) {
+            ("forward", to) => self.forward(to),
             ("durability", "disk") => Ok(self.level(Durability::Disk)),
             ("durability", "os") => Ok(self.level(Durability::Os)),
             ("durability", "memory") => Ok(self.level(Durability::Memory)),
@@ -274,7 +356,8 @@ impl Listen {
                     "prx1" => Speak::Prx1,
                     "mqtt" => Speak::Mqtt,
                     "any" => Speak::Any,
-                    _ => return Err("speak is prx1, mqtt or any"),
+                    "foo" => Speak::Foo,
+                    _ => return Err("speak is prx1, mqtt, foo or any"),
                 };
                 let (level, proxy) = (self.level, self.proxy);
                 Ok(Self { level, proxy, ..Self::at(self.at, speak) })
@@ -314,8 +397,9 @@ fn bind_one(
     passed: &mut Vec<Passed>,
 ) -> Result<Door, Error> {
     let wrong = |error| Error::Listen { address: it.at.to_string(), error };
-    // Administrators show who they are, whoever else may come in.
-    let closed = loopback_only && !it.is_admin();
+    // Administrators show who they are, whoever else may come in; and who comes to a relay comes to
+    // whatever stands behind it.
+    let closed = loopback_only && !it.is_admin() && !it.is_of_relay();
     if let Some(at) = passed.iter().position(|socket| socket.name == it.scheme()) {
         let door = Door::adopt(passed.remove(at).fd, place).map_err(wrong)?;
         return match &door.local {
@@ -360,8 +444,30 @@ pub(super) fn listeners(
             proxy: it.proxy,
             trusted: trusted.to_vec(),
         },
+        relay: it.relay.is_some().then(|| {
+            let before = all_before(listen, no);
+            before.iter().filter(|other| other.relay.is_some()).count() as u16
+        }),
     })
     .collect()
+}
+
+fn all_before(listen: &[Listen], no: usize) -> &[Listen] {
+    listen.get(..no).unwrap_or(listen)
+}
+
+/// Where the relays among them go to, names looked up; the order gives them their numbers.
+pub(super) fn upstreams(listen: &[Listen]) -> Result<Upstreams, Error> {
+    let mut all = Upstreams::default();
+    for it in listen {
+        let Some((_, upstreams)) = it.relay.as_deref() else { continue };
+        let wrong = |error| Error::Forward { address: it.place(), error };
+        if upstreams.is_empty() {
+            return Err(wrong(io::Error::other("it forwards to nobody (forward=host:port)")));
+        }
+        all.add(upstreams).map_err(wrong)?;
+    }
+    Ok(all)
 }
 
 /// A text that is no listener: which, and why.
@@ -439,7 +545,7 @@ fn net(place: &str) -> Result<Listen, String> {
 /// Scheme, protocol, in a WebSocket, in TLS, port.
 type Scheme = (&'static str, Speak, bool, bool, Option<u16>);
 
-const SCHEMES: [Scheme; 12] = [
+const SCHEMES: [Scheme; 14] = [
     ("prx1", Speak::Prx1, false, false, Some(52_909)),
     ("prx1s", Speak::Prx1, false, true, None),
     ("prx1+ws", Speak::Prx1, true, false, None),
@@ -450,6 +556,8 @@ const SCHEMES: [Scheme; 12] = [
     ("wss", Speak::Mqtt, true, true, Some(8_084)),
     ("http", Speak::Http, false, false, Some(18_083)),
     ("https", Speak::Http, false, true, Some(18_084)),
+    ("foo", Speak::Foo, false, false, Some(8_002)),
+    ("foo+http", Speak::Stats, false, false, Some(8_088)),
     ("any", Speak::Any, false, false, None),
     ("anys", Speak::Any, false, true, None),
 ];
@@ -505,7 +613,7 @@ mod tests {
             ("mqtt://h?mode=600", "no such option"),
             ("unix:relative", "whole path"),
             ("unix:/x?mode=9", "octal"),
-            ("unix:/x?speak=http", "prx1, mqtt or any"),
+            ("unix:/x?speak=http", "prx1, mqtt, foo or any"),
         ] {
             let said = url.parse::<Listen>().unwrap_err().to_string();
             assert!(said.starts_with(url) && said.contains(what), "{said}");

@@ -238,6 +238,9 @@ impl Renewer {
         for ((listen, terms), tls) in plan.listen.iter().zip(all).zip(wraps) {
             let (listen, terms) = (listen.clone(), Box::new(terms));
             let Some(at) = left.iter().position(|old| old.listen.is_like_at(&listen)) else {
+                if listen.relay().is_some() {
+                    return Err(Error::Relay { address: listen.place() });
+                }
                 opened.push((listen, terms));
                 continue;
             };
@@ -246,6 +249,9 @@ impl Renewer {
                 return Err(Error::Exposed { address: listen.place() });
             }
             let same = old.listen.is_alike(&listen) && self.trusted == plan.trusted;
+            if !same && (listen.relay().is_some() || old.listen.relay().is_some()) {
+                return Err(Error::Relay { address: listen.place() });
+            }
             steps.push(match same {
                 true => Step::Keep { old, listen, tls },
                 false => Step::Change { old, listen, terms },

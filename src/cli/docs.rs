@@ -203,6 +203,9 @@ mod tests {
         "context add",
         "context select",
         "context rm",
+        "foo-proxy",
+        "foo-server",
+        "foo-client",
     ];
 
     fn without_json(command: &Command, path: &str, given: bool, found: &mut Vec<String>) {

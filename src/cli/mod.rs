@@ -15,6 +15,7 @@ mod ctl;
 mod docs;
 mod exit;
 mod flags;
+mod foo;
 mod format;
 mod hash;
 mod import;
@@ -141,6 +142,12 @@ enum Verb {
     Log(top::Log),
     /// Put load on a broker of MQTT or PRX1, and say what it did: rates, latencies, its cost
     Bench(Box<bench::Bench>),
+    /// Forward a line protocol to a server, and count what passes
+    FooProxy(foo::proxy::Proxy),
+    /// Answer the requests of that protocol, to try a proxy
+    FooServer(foo::server::Server),
+    /// Send requests of that protocol and check the answers
+    FooClient(foo::client::Client),
     /// Name brokers, so that their addresses and passwords need not be typed
     Context {
         #[command(subcommand)]
@@ -185,7 +192,8 @@ enum Verb {
 /// Do what the command line says.
 #[must_use]
 pub fn run() -> ExitCode {
-    let args = match Args::try_parse() {
+    let given = foo::dashed(std::env::args_os());
+    let args = match Args::try_parse_from(given) {
         Ok(args) => args,
         Err(error) => return misread(&error),
     };
@@ -220,6 +228,9 @@ impl Verb {
             Self::Trace(it) => it.run(),
             Self::Log(it) => it.run(),
             Self::Bench(it) => it.run(),
+            Self::FooProxy(it) => it.run(),
+            Self::FooServer(it) => it.run(),
+            Self::FooClient(it) => it.run(),
             Self::ExitCodes { json } => say(&exit::text(json)),
             Self::Completions { shell } => docs::completions(shell),
             Self::Man { markdown: true, .. } => say(chapter().trim_end()),

@@ -9,6 +9,8 @@ use super::value::Kind::{Flag, Number, Path, Secret, Text, Texts, Word};
 /// Levels of durability.
 const DURABILITY: &[&str] = &["disk", "os", "memory"];
 /// Must clients have a certificate?
+const RATES: &[&str] = &["second", "milli"];
+const AWAY: &[&str] = &["close", "nak"];
 const CLIENT_CERT: &[&str] = &["optional", "required"];
 /// Which name of a certificate is the user's?
 const IDENTITY: &[&str] = &["subject", "san"];
@@ -163,7 +165,8 @@ pub(super) const KEYS: &[Key] = &[
         "protocol",
         Text,
         "",
-        "mqtt, mqtts, ws, wss, prx1, prx1s, prx1+ws, prx1+wss, any or anys; instead of a url.",
+        "mqtt, mqtts, ws, wss, prx1, prx1s, prx1+ws, prx1+wss, any, anys, foo or foo+http; instead \
+         of a url.",
     )
     .like(&["protocol"]),
     Key::new(
@@ -207,6 +210,99 @@ pub(super) const KEYS: &[Key] = &[
         "Connections at this listener; 0: no bound of its own.",
     )
     .like(&["max_connections"]),
+    Key::new(
+        Listener,
+        "forward",
+        Texts,
+        "[]",
+        "Where a relay (protocol foo) goes to: host:port or unix:/path, one or several.",
+    )
+    .restart(),
+    Key::new(
+        Listener,
+        "strict",
+        Flag,
+        "false",
+        "A relay refuses malformed lines itself; otherwise they are passed on and counted.",
+    )
+    .restart(),
+    Key::new(
+        Listener,
+        "away",
+        Word(AWAY),
+        "\"close\"",
+        "What a relay's clients are told while no upstream is there: their connection is closed, \
+         or every request is refused.",
+    )
+    .restart(),
+    Key::new(
+        Listener,
+        "connect_ms",
+        Number,
+        "2000",
+        "An upstream that accepts no connection for so long counts as one that refused.",
+    )
+    .restart(),
+    Key::new(
+        Listener,
+        "wait_ms",
+        Number,
+        "5000",
+        "A relay's client waits so long for an upstream.",
+    )
+    .restart(),
+    Key::new(
+        Listener,
+        "answer_ms",
+        Number,
+        "0",
+        "A request without an answer for so long ends as if its upstream were gone; 0: never.",
+    )
+    .restart(),
+    Key::new(
+        Listener,
+        "idle_ms",
+        Number,
+        "0",
+        "A relay ends connections over which nothing goes for so long; 0: never.",
+    )
+    .restart(),
+    Key::new(
+        Listener,
+        "check_ms",
+        Number,
+        "0",
+        "A relay looks at upstreams that it has not heard of for so long; 0: only at those that \
+         refused.",
+    )
+    .restart(),
+    Key::new(
+        Listener,
+        "upstream_connections",
+        Number,
+        "100000",
+        "Connections of a relay to each upstream.",
+    )
+    .restart(),
+    Key::new(
+        Listener,
+        "spare_connections",
+        Number,
+        "0",
+        "Connections to each upstream that a relay keeps for the next client.",
+    )
+    .restart(),
+    Key::new(
+        Listener,
+        "rates",
+        Word(RATES),
+        "\"second\"",
+        "Whether a relay tells its rates by the second, or by the millisecond as the proxy did \
+         that it replaces.",
+    )
+    .restart(),
+    Key::new(Listener, "line_bytes", Number, "65536", "A line that a relay reads may be so long.")
+        .restart(),
     Key::new(Listener, "cert", Path, "", "Certificate chain of this listener (PEM).")
         .like(&["certfile"]),
     Key::new(Listener, "key", Path, "", "Its private key (PEM).").like(&["keyfile"]),

@@ -154,7 +154,7 @@ impl Settings {
         }
         let tables = given.tables.iter().filter(|table| table.section == Section::Listener);
         for (listener, table) in self.listeners.iter().zip(tables) {
-            if listener.listen.is_reachable() {
+            if listener.listen.is_reachable() && !listener.listen.is_of_relay() {
                 let text = format!(
                     "{} can be reached from other machines and every login would be accepted: \
                      name the users (users = \"FILE\", --users FILE), or open it on purpose \
@@ -171,6 +171,24 @@ impl Settings {
 const PREFAULT_MB_MAX: u64 = 1 << 20;
 /// Where listeners are when none are given: the ports the protocols have always had.
 const LISTEN: [&str; 2] = ["prx1://127.0.0.1:52909", "mqtt://127.0.0.1:1883"];
+
+/// Keys of a listener that its URL may have as options.
+const LISTENER_OPTIONS: [&str; 14] = [
+    "durability",
+    "proxy",
+    "mode",
+    "strict",
+    "away",
+    "connect_ms",
+    "wait_ms",
+    "answer_ms",
+    "idle_ms",
+    "check_ms",
+    "upstream_connections",
+    "spare_connections",
+    "line_bytes",
+    "rates",
+];
 
 struct Reading<'a> {
     given: &'a Given,
@@ -375,7 +393,18 @@ impl Reading<'_> {
         if let Some(Value::Texts(paths)) = said("paths").map(|entry| &entry.value) {
             listen = paths.iter().fold(listen, |listen, path| listen.path(path));
         }
-        for name in ["durability", "proxy", "mode"] {
+        if let Some(Value::Texts(all)) = said("forward").map(|entry| &entry.value) {
+            for to in all {
+                match listen.clone().forward(to) {
+                    Ok(told) => listen = told,
+                    Err(why) => {
+                        let text = format!("listener.forward: {to}: {why}");
+                        self.fault(origin_of(table, "forward"), text);
+                    }
+                }
+            }
+        }
+        for name in LISTENER_OPTIONS {
             let Some(entry) = said(name) else { continue };
             let value = match &entry.value {
                 Value::Flag(on) => if *on { "on" } else { "off" }.to_owned(),
@@ -385,6 +414,10 @@ impl Reading<'_> {
                 Ok(told) => listen = told,
                 Err(why) => self.fault(&entry.origin, format!("listener.{name}: {why}")),
             }
+        }
+        if listen.relay().is_some_and(|relay| relay.forward.is_empty()) {
+            let text = format!("{url} forwards to nobody: forward = [\"host:port\"]");
+            self.fault(&table.origin, text);
         }
         let tls = self.tls(table);
         if tls.is_some() && !listen.wants_tls() {

@@ -53,6 +53,9 @@ impl Engine {
 
     /// The peer closed its end, or the network gave up.
     pub fn on_closed(&mut self, now: Now, conn: ConnId, reset: bool) {
+        if !reset && self.on_end_of_side(now, conn) {
+            return;
+        }
         let Some(c) = self.conns.get_mut(conn) else { return };
         if !reset && c.doom.is_none() && c.owes_words(&self.hub) {
             // It may have closed one half only, and be waiting for an answer.

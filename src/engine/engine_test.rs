@@ -50,6 +50,7 @@ impl Bench {
         let now = Now { mono: 1_000 * MS, wall: 1_700_000_000_000 };
         hub.recover(now, told, journal);
         let listener = |no, speak| Listener {
+            relay: None,
             no: ListenerNo(no),
             speak,
             realm: RealmId(0),

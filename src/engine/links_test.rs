@@ -77,6 +77,7 @@ impl Bench {
             observer: Box::new(Quiet),
         };
         let listener = |no, speak, inside, proxy| Listener {
+            relay: None,
             no: ListenerNo(no),
             speak,
             realm: RealmId(0),

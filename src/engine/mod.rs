@@ -14,6 +14,7 @@ mod ends;
 mod limited;
 mod links;
 mod local;
+mod relays;
 mod renewal;
 mod unfinished;
 mod verify;
@@ -87,6 +88,15 @@ pub enum Effect {
         ticket: Ticket,
         /// What.
         what: Operation,
+    },
+    /// Open a connection.
+    Dial {
+        /// Under which name.
+        conn: ConnId,
+        /// To an upstream of this relay.
+        relay: u16,
+        /// Which of them.
+        at: u16,
     },
 }
 
@@ -183,6 +193,8 @@ pub struct Engine {
     operations: VecDeque<(Ticket, Operation)>,
     /// Nobody new is taken but administrators.
     closed: bool,
+    /// Connections to be opened.
+    dials: VecDeque<Effect>,
 }
 
 impl Engine {
@@ -225,6 +237,7 @@ impl Engine {
             reloaded: (0, true),
             operations: VecDeque::new(),
             closed: false,
+            dials: VecDeque::new(),
         }
     }
 
@@ -302,12 +315,16 @@ impl Engine {
             self.hub.stats.count(Counter::ConnectionsRefused);
             return Err(NoSlot::Link);
         };
-        let peer = Peer::new(l.speak, now, &self.hub);
-        let no = l.no;
+        let peer = match l.relay {
+            Some(relay) => Peer::relayed(relay, now),
+            None => Peer::new(l.speak, now, &self.hub),
+        };
+        let (no, greets) = (l.no, l.speak == Speak::Foo);
         let place = Place { listener, address, loopback };
         let tongue = match l.speak {
-            Speak::Http => Tongue::Http,
+            Speak::Http | Speak::Stats => Tongue::Http,
             Speak::Local => Tongue::Local,
+            Speak::Foo => Tongue::Foo,
             Speak::Prx1 | Speak::Mqtt | Speak::Any => Tongue::Unknown,
         };
         let conn = self.conns.insert_with(|_| Conn::new(peer, link, place, now));
@@ -318,6 +335,9 @@ impl Engine {
         self.came_to(listener, tongue);
         self.hub.stats.count(Counter::ConnectionsOpened);
         self.hub.observer.see(now, &Event::Opened { conn, listener: no, address });
+        if greets {
+            self.greet(now, conn);
+        }
         self.settle(now, conn);
         Ok(conn)
     }
@@ -491,6 +511,8 @@ impl Engine {
             }
             Ask::Leave => self.doom(now, conn, Doom::Left),
             Ask::Operate { ticket, what } => self.operations.push_back((ticket, what)),
+            Ask::Dial { relay, at, pair } => self.dial(now, relay, at, pair),
+            Ask::Forsake(other) => self.doom(now, other, Doom::Unreachable),
         }
     }
 
@@ -550,6 +572,7 @@ impl Engine {
         self.hub.feed_hungry(FEED_TURN);
         self.hub.fire_wills(now);
         self.hub.sweep_retained(now);
+        self.tend_relays(now);
         if !self.stalled.is_empty() && !self.hub.memory_is_short() {
             self.unstall(now);
         }
@@ -622,6 +645,9 @@ impl Engine {
     pub fn poll_effect(&mut self, now: Now) -> Option<Effect> {
         if let Some(effect) = self.poll_verify() {
             return Some(effect);
+        }
+        if let Some(dial) = self.dials.pop_front() {
+            return Some(dial);
         }
         if let Some((ticket, what)) = self.operations.pop_front() {
             return Some(Effect::Operate { ticket, what });
@@ -739,7 +765,8 @@ impl Engine {
             return Some(Deadline(0));
         }
         let journal = self.hub.journal().and_then(crate::journal::Journal::deadline);
-        let soonest = self.wheel.next().into_iter().chain(journal).min();
+        let soonest = self.wheel.next().into_iter().chain(journal).chain(self.relays_deadline());
+        let soonest = soonest.min();
         // Whoever waits for memory is not woken by an event of its own: look again soon.
         if self.stalled.is_empty() && !self.hub.is_hungry() && self.hub.wills_waiting() == 0 {
             return soonest;

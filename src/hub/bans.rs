@@ -169,8 +169,7 @@ impl Hub {
     }
 
     fn kept_realm(&self) -> Option<RealmId> {
-        let at = self.realms.iter().position(|realm| realm.name == KEPT_REALM)?;
-        Some(RealmId(at as u16))
+        self.realm_named(KEPT_REALM)
     }
 
     /// Ban; on record as far as there is a journal. `None`: there are too many.

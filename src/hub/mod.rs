@@ -32,6 +32,7 @@ pub mod queue;
 pub mod realm;
 pub mod recover;
 pub mod registry;
+pub mod relay;
 pub mod retained;
 pub mod session;
 pub mod subscribe;
@@ -170,6 +171,8 @@ pub struct Hub {
     pub tails: Option<Box<dyn Tails>>,
     /// Those who watch live events.
     pub viewers: usize,
+    /// Connections whose bytes go to other connections.
+    pub relays: relay::Relays,
     pub(crate) bans: bans::Bans,
     /// Kept values that were read for whoever asked.
     pub(crate) picked: Vec<(ConnId, Option<Arc<message::Message>>)>,
@@ -259,6 +262,7 @@ impl Hub {
             config: Bytes::new(),
             tails: None,
             viewers: 0,
+            relays: relay::Relays::default(),
             bans: bans::Bans::default(),
             picked: Vec::new(),
             sessions: Slab::default(),
@@ -333,6 +337,13 @@ impl Hub {
     #[must_use]
     pub fn realm(&self, id: RealmId) -> Option<&Realm> {
         self.realms.get(usize::from(id.0))
+    }
+
+    /// The namespace of this name.
+    #[must_use]
+    pub fn realm_named(&self, name: &str) -> Option<RealmId> {
+        let at = self.realms.iter().position(|realm| realm.name == name)?;
+        Some(RealmId(at as u16))
     }
 
     /// The journal, when there is one.
@@ -410,6 +421,11 @@ impl Hub {
             s.marked = true;
             self.awake.push(conn);
         }
+    }
+
+    /// This connection, which has no session, has something to say.
+    pub(crate) fn wake_conn(&mut self, conn: ConnId) {
+        self.awake.push(conn);
     }
 
     /// The connection is being heard; it may be named again.

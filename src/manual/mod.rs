@@ -1,10 +1,10 @@
 //! Floor 6. The manual: chapters in markdown, mounted so that they stand beside the code.
 //!
 //! Reading order: [`architecture`], [`style`], [`adding_a_protocol`], [`journal`], [`guarantees`],
-//! [`operating`], [`configuration`], [`cli`], [`console`], [`service`], [`metrics`], [`rest`],
-//! [`mqtt_clauses`]. A chapter is a file that a pull request changes together with the code it
-//! speaks of; some are compared with it by `tests/tidy.rs`. Absent on purpose: code. Nothing here
-//! runs.
+//! [`operating`], [`configuration`], [`cli`], [`relay`], [`console`], [`service`], [`metrics`],
+//! [`rest`], [`mqtt_clauses`]. A chapter is a file that a pull request changes together with the
+//! code it speaks of; some are compared with it by `tests/tidy.rs`. Absent on purpose: code.
+//! Nothing here runs.
 
 #[doc = include_str!("architecture.md")]
 pub mod architecture {}
@@ -29,6 +29,9 @@ pub mod configuration {}
 
 #[doc = include_str!("cli.md")]
 pub mod cli {}
+
+#[doc = include_str!("relay.md")]
+pub mod relay {}
 
 #[doc = include_str!("console.md")]
 pub mod console {}

@@ -7,6 +7,8 @@
 //! used (`paused`). Absent on purpose: anything a simulator would need to know about.
 
 mod crowds;
+mod dialing;
+mod ending;
 
 use std::collections::VecDeque;
 use std::io;
@@ -18,6 +20,7 @@ use crossbeam_channel::{Receiver, Sender, bounded};
 
 use super::chunks::Chunks;
 use super::clock::Clock;
+use super::dial::Upstreams;
 use super::disk::Disk;
 use super::figures;
 use super::linger::Linger;
@@ -38,12 +41,15 @@ use crate::base::outbound::Outbound;
 use crate::base::stats::Counter;
 use crate::base::time::{Deadline, Now};
 use crate::engine::{Completion, Effect, Engine};
+use crate::hub::Hub;
 use crate::hub::admin::Operation;
 use crate::hub::policy::Event;
 use crate::hub::sys::Outside;
 use crate::hub::timings::Timing;
-use crate::journal::State;
 use crate::journal::storage::Storage;
+
+/// Whoever looks at everything once more when it has ended.
+pub type AtEnd = Box<dyn FnOnce(Now, &Hub) + Send>;
 
 /// What the loop is made of.
 pub struct Parts {
@@ -65,8 +71,12 @@ pub struct Parts {
     pub commands: Receiver<Command>,
     /// What it reports.
     pub controls: Receiver<Control>,
+    /// Where relays go to.
+    pub upstreams: Upstreams,
     /// Caught signals, for a program of our own.
     pub signals: Option<Signals>,
+    /// Who looks at everything once more when it has ended.
+    pub at_end: Option<AtEnd>,
     /// What to do when the files should be read again.
     pub reload: Option<Box<dyn Renew>>,
     /// Who started us and wants to know how we are.
@@ -109,6 +119,7 @@ pub struct Driver {
     disk: Option<Disk>,
     folder: Option<PathBuf>,
     workers: Workers,
+    upstreams: Upstreams,
     signals: Option<Signals>,
     reloads: Reloads,
     out: Outbound,
@@ -136,6 +147,7 @@ pub struct Driver {
     alive_at: Option<Deadline>,
     /// An operator wants the end.
     asked_to_stop: bool,
+    at_end: Option<AtEnd>,
 }
 
 impl Driver {
@@ -186,6 +198,7 @@ impl Driver {
             disk,
             folder: parts.folder,
             workers,
+            upstreams: parts.upstreams,
             signals: parts.signals,
             reloads,
             out: Outbound::default(),
@@ -203,6 +216,7 @@ impl Driver {
             notify: parts.notify,
             alive_at: None,
             asked_to_stop: false,
+            at_end: parts.at_end,
         })
     }
 
@@ -219,6 +233,9 @@ impl Driver {
                 let clean = matches!(end, End::Clean);
                 let now = self.clock.now();
                 self.engine.hub_mut().observer.see(now, &Event::Stopped { clean });
+                if let Some(look) = self.at_end.take() {
+                    look(now, self.engine.hub());
+                }
                 return Ok(end);
             }
         }
@@ -381,6 +398,10 @@ impl Driver {
                     return;
                 };
                 let conn = socket.conn;
+                if socket.dialing && !self.answer_dial(now, conn, event) {
+                    return;
+                }
+                let Some(socket) = self.socket(conn) else { return };
                 socket.half_closed |= event.half_closed;
                 socket.broken |= event.broken;
                 if event.readable || event.half_closed || event.broken {
@@ -501,6 +522,7 @@ impl Driver {
                         disk.submit(job);
                     }
                 }
+                Effect::Dial { conn, relay, at } => self.dial(now, conn, relay, at),
                 Effect::Operate { ticket, what } => {
                     if let Some(result) = self.operate(now, ticket, &what) {
                         self.engine.on_completion(now, Completion::Operated { ticket, result });
@@ -548,10 +570,12 @@ impl Driver {
         self.out.clear();
         let more = self.engine.poll_transmit(now, conn, &mut self.out);
         let slot = self.sockets.get_mut(conn.index as usize).and_then(Option::as_mut);
-        let Some(socket) = slot.filter(|s| s.conn == conn && !self.out.is_empty()) else {
+        let said = !self.out.is_empty() || self.out.is_last();
+        let Some(socket) = slot.filter(|s| s.conn == conn && said) else {
             return 0;
         };
         match socket.drain(&self.out) {
+            Drained::All if self.out.is_last() => socket.end(),
             Drained::All if more => self.more.push_back(conn),
             Drained::All => {}
             Drained::Part(done) => {
@@ -603,7 +627,7 @@ impl Driver {
                 Signal::Reload => self.read_again(now, Asker::Nobody),
                 Signal::Reopen if logging::reopen() => {}
                 Signal::Reopen => log::info!("there is no log file to be opened again"),
-                Signal::Print => figures::print(&self.engine),
+                Signal::Print => figures::print(&self.engine, now),
             }
         }
     }
@@ -660,51 +684,6 @@ impl Driver {
                 logging::set_level_named(target, level, *for_s)
             }
         })
-    }
-
-    /// Nobody new, and no more questions; what was asked is still answered.
-    fn stop(&mut self, now: Now) {
-        if self.stopping.is_some() {
-            return;
-        }
-        if let Some(notify) = &self.notify {
-            notify.stopping();
-        }
-        self.stopping = Some(now.after_ms(STOP_MS));
-        self.draining = Some(now.after_ms(DRAIN_MS));
-        self.doors.clear();
-        self.engine.fall_silent();
-    }
-
-    /// Once everybody has an answer: last words for everybody, and the journal to the disk.
-    fn drain(&mut self, now: Now) {
-        let Some(until) = self.draining else { return };
-        if self.engine.owes_answers() && !now.reached(until) {
-            return;
-        }
-        self.draining = None;
-        self.engine.stop(now);
-        if let Some(journal) = &mut self.engine.hub_mut().journal {
-            journal.close();
-        }
-    }
-
-    /// Is it over?
-    fn end(&self) -> Option<End> {
-        let until = self.stopping?;
-        if self.draining.is_some() && !self.at_once {
-            return None;
-        }
-        let journal = self.engine.hub().journal();
-        if let Some(State::Failed(error)) = journal.map(crate::journal::Journal::state) {
-            return Some(End::DiskFailed(error.to_string()));
-        }
-        let settled = journal.is_none_or(crate::journal::Journal::is_settled);
-        if settled && self.linger.is_empty() {
-            return Some(End::Clean);
-        }
-        let late = self.at_once || self.clock.now().reached(until);
-        late.then_some(if settled { End::Clean } else { End::Unsynced })
     }
 }
 

@@ -54,6 +54,7 @@ impl Turns {
         let parts =
             hub::Parts { limits, seed: 1, realms: vec!["default".into()], policy, observer };
         let listener = Listener {
+            relay: None,
             no: ListenerNo(0),
             speak: Speak::Mqtt,
             realm: RealmId(0),
@@ -63,6 +64,8 @@ impl Turns {
         let door = Door::bind((Ipv4Addr::LOCALHOST, 0).into(), 0).unwrap();
         let Local::Net(address) = door.local else { unreachable!("it was bound there") };
         let driver = Driver::start(Parts {
+            upstreams: crate::os::dial::Upstreams::default(),
+            at_end: None,
             engine: Engine::new(Hub::new(parts), vec![listener], 1),
             clock: Clock::start(),
             poller: Poller::new().unwrap(),

@@ -5,11 +5,20 @@
 use std::io::{self, Write as _};
 
 use crate::base::json::Writer;
+use crate::base::time::Now;
 use crate::engine::Engine;
+use crate::proto::{Listener, Speak};
 
-/// Counters and durations on standard output.
-pub(super) fn print(engine: &Engine) {
-    let mut line = json(engine);
+/// Counters and durations on standard output; of a program that is only a relay, what its
+/// original tells.
+pub(super) fn print(engine: &Engine, now: Now) {
+    let hub = engine.hub();
+    let other = |l: &Listener| !matches!(l.speak, Speak::Foo | Speak::Stats | Speak::Local);
+    let relays = !engine.listeners().iter().any(other);
+    let mut line = match relays {
+        true => crate::proto::http::relays::told(hub, now).into_bytes(),
+        false => json(engine),
+    };
     line.push(b'\n');
     // A closed standard output is nobody's reason to stop.
     let _ = io::stdout().write_all(&line);

@@ -9,6 +9,7 @@
 
 pub mod chunks;
 pub mod clock;
+pub mod dial;
 pub mod disk;
 pub mod driver;
 pub mod figures;

@@ -32,6 +32,10 @@ pub struct Socket {
     pub paused: bool,
     /// It stands in the list of those that have, or had, something left over.
     pub behind: bool,
+    /// It was dialed, and the other end has not answered yet.
+    pub dialing: bool,
+    /// Nothing follows what is left over: then its sending half is closed.
+    last: bool,
     /// What a short write left over.
     rest: Seldom<Bytes>,
 }
@@ -74,6 +78,8 @@ impl Socket {
             queued: false,
             paused: false,
             behind: false,
+            dialing: false,
+            last: false,
             rest: Seldom::default(),
         }
     }
@@ -123,6 +129,13 @@ impl Socket {
     /// Keep what follows byte `from` of `out`.
     pub fn keep(&mut self, out: &Outbound, from: usize) {
         out.leftover(from, self.rest.open());
+        self.last |= out.is_last();
+    }
+
+    /// Everything was taken, and nothing follows: say so.
+    pub fn end(&self) {
+        // Whoever is gone hears nothing of it, and needs not to.
+        let _ = self.stream.shutdown();
     }
 
     /// Something is left over.
@@ -153,6 +166,9 @@ impl Socket {
             }
         }
         self.rest.close();
+        if core::mem::take(&mut self.last) {
+            self.end();
+        }
         Drained::All
     }
 

@@ -45,6 +45,22 @@ impl Stream {
         }
     }
 
+    /// What became of dialing: nothing as long as nobody knows.
+    pub fn dialed(&self) -> io::Result<Option<()>> {
+        if let Some(error) = either!(self, stream => stream.take_error())? {
+            return Err(error);
+        }
+        let known = match self {
+            Self::Tcp(stream) => stream.peer_addr().map(|_| ()),
+            Self::Unix(stream) => stream.peer_addr().map(|_| ()),
+        };
+        match known {
+            Ok(()) => Ok(Some(())),
+            Err(e) if e.kind() == io::ErrorKind::NotConnected => Ok(None),
+            Err(e) => Err(e),
+        }
+    }
+
     /// Say that nothing follows.
     pub fn shutdown(&self) -> io::Result<()> {
         either!(self, stream => stream.shutdown(Shutdown::Write))

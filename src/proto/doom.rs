@@ -14,6 +14,8 @@ pub enum Doom {
     Reset,
     /// The peer said goodbye.
     Left,
+    /// No upstream of its relay is there, or the one it had is gone.
+    Unreachable,
     /// Somebody else logged in under its name.
     TakenOver,
     /// It did not identify itself in time.
@@ -50,6 +52,7 @@ impl Doom {
             Self::Eof => Ending::Eof,
             Self::Reset => Ending::Reset,
             Self::Left => Ending::Left,
+            Self::Unreachable => Ending::Unreachable,
             Self::TakenOver => Ending::TakenOver,
             Self::ConnectTimeout => Ending::ConnectTimeout,
             Self::IdleTimeout => Ending::IdleTimeout,

@@ -7,6 +7,7 @@
 
 pub mod doom;
 pub mod fault;
+pub mod foo;
 pub mod http;
 pub mod local;
 pub mod mqtt;
@@ -18,7 +19,7 @@ use std::sync::Arc;
 
 use bytes::BytesMut;
 
-use crate::base::id::{ConnId, ListenerNo, Lsn, RealmId, SessionId, Ticket};
+use crate::base::id::{ConnId, ListenerNo, Lsn, PairId, RealmId, SessionId, Ticket};
 use crate::base::outbound::Outbound;
 use crate::base::time::{Deadline, Now};
 use crate::hub::Hub;
@@ -43,6 +44,8 @@ pub struct Listener {
     pub level: Durability,
     /// What its connections are wrapped in.
     pub link: Terms,
+    /// The relay that its connections go through, where it is one's.
+    pub relay: Option<u16>,
 }
 
 /// A protocol, as configuration names it.
@@ -56,6 +59,10 @@ pub enum Speak {
     Any,
     /// HTTP, for whoever runs the broker.
     Http,
+    /// The Foo protocol, for a relay.
+    Foo,
+    /// HTTP, for whoever asks how relays are doing.
+    Stats,
     /// The embedding program.
     Local,
 }
@@ -79,6 +86,8 @@ impl Speak {
             Self::Mqtt => "mqtt",
             Self::Any => "any",
             Self::Http => "http",
+            Self::Foo => "foo",
+            Self::Stats => "foo+http",
             Self::Local => "local",
         }
     }
@@ -108,6 +117,17 @@ pub enum Ask {
     Again,
     /// The peer said goodbye.
     Leave,
+    /// Open a connection to this upstream of this relay.
+    Dial {
+        /// Which relay.
+        relay: u16,
+        /// Which of its upstreams.
+        at: u16,
+        /// For whom, or only to see whether it is there.
+        pair: Option<PairId>,
+    },
+    /// That connection is as good as gone: end it.
+    Forsake(ConnId),
     /// Whoever drives the machine is to do this.
     Operate {
         /// Whose wish.
@@ -179,6 +199,8 @@ pub enum Peer {
     Mqtt(Box<mqtt::peer::Peer>),
     /// HTTP.
     Http(Box<http::peer::Peer>),
+    /// One side of a relay.
+    Foo(Box<foo::peer::Peer>),
     /// Nobody knows yet.
     Unknown(unknown::Unknown),
     /// The embedding program.
@@ -191,6 +213,7 @@ macro_rules! dispatch {
             Peer::Prx1($peer) => $do,
             Peer::Mqtt($peer) => $do,
             Peer::Http($peer) => $do,
+            Peer::Foo($peer) => $do,
             Peer::Unknown($peer) => $do,
             Peer::Local($peer) => $do,
         }
@@ -205,9 +228,18 @@ impl Peer {
             Speak::Prx1 => Self::Prx1(Box::new(prx1::peer::Peer::new(now, hub))),
             Speak::Mqtt => Self::Mqtt(Box::new(mqtt::peer::Peer::new(now, hub))),
             Speak::Http => Self::Http(Box::new(http::peer::Peer::new(now, hub))),
+            Speak::Stats => Self::Http(Box::new(http::peer::Peer::of_relays(now, hub))),
+            // Of which relay, only the listener knows: see `relayed`.
+            Speak::Foo => Self::relayed(0, now),
             Speak::Any => Self::Unknown(unknown::Unknown::new(now, hub)),
             Speak::Local => Self::Local(Box::default()),
         }
+    }
+
+    /// A client of the relay of this number.
+    #[must_use]
+    pub fn relayed(relay: u16, now: Now) -> Self {
+        Self::Foo(Box::new(foo::peer::Peer::client(relay, now)))
     }
 }
 

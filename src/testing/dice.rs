@@ -194,7 +194,7 @@ pub fn draw_setup(dice: &mut Dice, habits: &Habits) -> Setup {
         ..Limits::default()
     };
     let seed = dice.below(u64::MAX);
-    Setup { limits, level, users: users(habits), seed }
+    Setup { limits, level, users: users(habits), seed, ..Setup::default() }
 }
 
 /// Passwords of MQTT clients are numbered from here.

@@ -18,6 +18,7 @@ pub mod heard_mqtt;
 mod heed;
 pub mod model;
 pub mod net;
+pub mod relays;
 pub mod rig;
 mod rooms;
 pub mod script;

@@ -23,6 +23,7 @@ use crate::hub::gate::{Admin, Admins, Role};
 use crate::hub::message::Durability;
 use crate::hub::policy::{Address, Event, Observer, Open, Policy};
 use crate::hub::recover::Recovery;
+use crate::hub::relay;
 use crate::hub::{Hub, Parts};
 use crate::journal::job::{DiskDone, DiskJob};
 use crate::journal::record::Record;
@@ -45,6 +46,10 @@ pub const ANY: u16 = 4;
 
 /// The listener that speaks HTTP.
 pub const HTTP: u16 = 5;
+/// The listener of a relay.
+pub const RELAY: u16 = 6;
+/// The listener that tells about it.
+pub const STATS: u16 = 7;
 
 /// What a broker is made of, each time it starts.
 #[derive(Clone, Debug)]
@@ -57,12 +62,16 @@ pub struct Setup {
     pub users: Option<String>,
     /// Keys maps and salts segments.
     pub seed: u64,
+    /// What the relay does.
+    pub relay: relay::Terms,
 }
 
 impl Default for Setup {
     fn default() -> Self {
         let limits = Limits { segment_bytes: 64 << 10, ..Limits::default() };
-        Self { limits, level: Durability::Disk, users: None, seed: 1 }
+        let forward = vec!["upstream0:1".into()];
+        let relay = relay::Terms { name: "relay".into(), forward, ..Default::default() };
+        Self { limits, level: Durability::Disk, users: None, seed: 1, relay }
     }
 }
 
@@ -101,6 +110,10 @@ pub struct Wire {
     pub room: usize,
     /// Why the broker ended it.
     pub ended: Option<&'static str>,
+    /// The broker has said that nothing follows.
+    pub said_all: bool,
+    /// What did not fit is the last.
+    last: bool,
     /// A reset was seen by the broker.
     dead: bool,
 }
@@ -217,6 +230,8 @@ pub struct Rig {
     pub disk_jobs: usize,
     /// How much of a wire is read in a turn, at most.
     pub read_most: usize,
+    /// Connections that the broker wants to upstreams, oldest first: of which relay, and which.
+    pub dials: VecDeque<(ConnId, u16, u16)>,
     /// Verdicts to be told in the next turn.
     pub verdicts: Vec<(Ticket, bool)>,
     /// Writes of the disk when the work of the last turn was handed out: what is said later in a
@@ -247,9 +262,11 @@ impl Rig {
             policy: policy(setup)?,
             observer: Box::new(witness.clone()),
         });
+        hub.relays.add(setup.relay.clone());
         if setup.level != Durability::Memory {
             recover(&mut hub, setup, disk, now)?;
         }
+        hub.recall_relays(now);
         let listener = |no, speak, inside| Listener {
             no: ListenerNo(no),
             speak,
@@ -260,6 +277,7 @@ impl Rig {
                 speaks: vec![Spoken::Mqtt, Spoken::Prx1],
                 ..link::Terms::default()
             },
+            relay: (speak == Speak::Foo).then_some(0),
         };
         let listeners = vec![
             listener(0, Speak::Prx1, Inside::Bare),
@@ -268,6 +286,8 @@ impl Rig {
             listener(WS, Speak::Any, Inside::Ws),
             listener(ANY, Speak::Any, Inside::Any),
             listener(HTTP, Speak::Http, Inside::Bare),
+            listener(RELAY, Speak::Foo, Inside::Bare),
+            listener(STATS, Speak::Stats, Inside::Bare),
         ];
         let mut engine = Engine::new(hub, listeners, setup.seed);
         engine.set_admins(admins("$2b$nobody"));
@@ -280,6 +300,7 @@ impl Rig {
             checks: Vec::new(),
             disk_jobs: usize::MAX,
             read_most: setup.limits.read_bytes_turn,
+            dials: VecDeque::new(),
             verdicts: Vec::new(),
             written: 0,
             witness,
@@ -310,6 +331,18 @@ impl Rig {
         let conn = self.engine.on_accept(self.now, listener, from, false)?;
         self.wires.insert(conn, Wire { room: usize::MAX, ..Wire::default() });
         Ok(conn)
+    }
+
+    /// Somebody accepts the connection that was dialed first, or refuses it.
+    pub fn answer_dial(&mut self, accept: bool) -> Option<ConnId> {
+        let (conn, ..) = self.dials.pop_front()?;
+        if accept {
+            self.wires.insert(conn, Wire { room: usize::MAX, ..Wire::default() });
+            self.engine.on_connected(self.now, conn);
+        } else {
+            self.engine.on_unreachable(self.now, conn);
+        }
+        Some(conn)
     }
 
     /// One turn. True: something happened in it.
@@ -381,6 +414,7 @@ impl Rig {
             }
             if !wire.rest.is_empty() && wire.fill() > 0 {
                 busy = true;
+                wire.said_all |= wire.last && wire.rest.is_empty();
                 match wire.rest.is_empty() {
                     true => self.engine.on_drained(self.now, conn),
                     false => self.engine.on_progress(self.now, conn),
@@ -408,6 +442,7 @@ impl Rig {
             busy = true;
             match effect {
                 Effect::Disk(job) => self.jobs.push_back(job),
+                Effect::Dial { conn, relay, at } => self.dials.push_back((conn, relay, at)),
                 Effect::Operate { ticket, .. } => {
                     let result = Err("a simulated world has nobody who could".to_owned());
                     self.engine.on_completion(self.now, Completion::Operated { ticket, result });
@@ -437,6 +472,8 @@ impl Rig {
         let fits = if wire.rest.is_empty() { said.len().min(wire.room) } else { 0 };
         wire.heard.extend_from_slice(&said[..fits]);
         wire.room -= fits;
+        wire.said_all |= self.out.is_last() && wire.rest.is_empty() && fits == said.len();
+        wire.last |= self.out.is_last();
         if fits < said.len() {
             wire.rest.push_back(Bytes::copy_from_slice(&said[fits..]));
             self.engine.on_blocked(self.now, conn);

@@ -22,7 +22,7 @@ const ANN: &str = "mode = \"strict\"\n[groups.User]\ntype = \"exclusive\"\nrules
 
 fn rig_of(limits: Limits, users: Option<&str>) -> Rig {
     let users = users.map(str::to_owned);
-    let setup = Setup { limits, users, level: Durability::Memory, seed: 1 };
+    let setup = Setup { limits, users, level: Durability::Memory, ..Setup::default() };
     let now = Now { mono: 1_000_000_000, wall: 1_700_000_000_000 };
     Rig::start(&setup, &FakeDisk::default(), now).expect("it starts")
 }

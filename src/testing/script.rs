@@ -12,7 +12,8 @@
 //! level: disk | os | memory
 //!
 //! speak: mqtt 5                              what peers speak: prx1 (default), mqtt 3, 4 or 5,
-//!                                            http
+//!                                            http, foo
+//! relay: strict away=nak wait_ms=500 forward=2   what the relay does, and upstreams it has
 //!
 //! a: open [prx1 | mqtt 4] [at ws | any | any-ws] [from 10.0.0.7] | close | reset | deaf | hear
 //! a> 20 01 'text' "text"*1000 00*5           bytes in: hex and text, or a packet in words:
@@ -43,6 +44,10 @@
 //! a> get /livez ; a> post /publish as ann "Name: value" 'body' ; a> raw 'GET / HTTP/1.1|...||'
 //! a< 200 Name=value !Name 'in the body' ; a< 200 bare
 //!
+//! In Foo bytes are text with `|` for a line's end. The relay dials, and an upstream answers:
+//! u: dialed | u: refused                     who was dialed first is there, or not to be had
+//! a> 'REQ 1 Hey|' ; a< end                   the other side has said that nothing follows
+//!
 //! clock +5s | clock +250ms
 //! disk hold | sync | go | full | room | fail | break
 //! verify yes | no | hold | first yes         first: only the one that waits longest
@@ -60,6 +65,7 @@ use super::words::{SAMPLES, bytes_of};
 use super::words_http;
 use super::words_ws::{Heard, frame, upgrade};
 use crate::hub::message::Durability;
+use crate::hub::relay::{Away, Terms};
 
 /// Who there is.
 #[derive(Clone, PartialEq, Eq, Debug, Default)]
@@ -108,6 +114,10 @@ pub enum Tongue {
     Mqtt(u8),
     /// HTTP, for whoever administers.
     Http,
+    /// The Foo protocol, at a relay.
+    Foo,
+    /// HTTP, for whoever asks how the relay is doing.
+    Stats,
 }
 
 /// Where a peer comes in.
@@ -149,6 +159,10 @@ pub enum Step {
     Http(String, words_http::Answer),
     /// Hung up on, for this reason.
     End(String, String),
+    /// It is told that nothing follows.
+    HearEnd(String),
+    /// The connection that the broker dialed first is there, under this name, or not to be had.
+    Dialed(String, bool),
     /// Only the fake world can.
     Fake(Fake),
 }
@@ -246,6 +260,9 @@ impl Script {
     pub fn runs_anywhere(&self) -> bool {
         let anywhere = |step: &Step| match step {
             Step::Fake(_) | Step::Deaf(..) | Step::Close(_, true) => false,
+            Step::Dialed(..)
+            | Step::HearEnd(_)
+            | Step::Open(_, Tongue::Foo | Tongue::Stats, ..) => false,
             Step::Open(.., from) => from.is_none(),
             _ => true,
         };
@@ -299,6 +316,7 @@ impl Script {
     fn manner_of(&self, who: &str) -> (Tongue, Door) {
         let said = self.steps.iter().rev().find_map(|(_, step)| match step {
             Step::Open(name, tongue, door, _) if name == who => Some((*tongue, *door)),
+            Step::Dialed(name, _) if name == who => Some((Tongue::Foo, Door::Own)),
             _ => None,
         });
         said.unwrap_or((self.tongue, Door::Own))
@@ -317,6 +335,10 @@ impl Script {
                 };
             }
             "speak" => self.tongue = tongue(value.trim())?,
+            "relay" => {
+                self.tuned = true;
+                relay(&mut self.setup.relay, value)?;
+            }
             "limit" => {
                 self.tuned = true;
                 for pair in value.split_whitespace() {
@@ -385,8 +407,13 @@ impl Script {
             Ok::<Phrase, String>(Phrase { framed, ..phrase })
         };
         match (sign, rest, tongue) {
-            (">", _, Tongue::Http) => Ok(Step::Say(who, words_http::request(rest)?)),
-            ("<", words, Tongue::Http) if !matches!(words, "" | "...") => {
+            (">", _, Tongue::Foo) => Ok(Step::Say(who, foo_bytes(rest)?)),
+            ("<", "end", Tongue::Foo) => Ok(Step::HearEnd(who)),
+            ("<", _, Tongue::Foo) if rest != "..." => Ok(Step::Hear(who, foo_bytes(rest)?)),
+            (">", _, Tongue::Http | Tongue::Stats) => {
+                Ok(Step::Say(who, words_http::request(rest)?))
+            }
+            ("<", words, Tongue::Http | Tongue::Stats) if !matches!(words, "" | "...") => {
                 Ok(Step::Http(who, words_http::Answer::parse(words)?))
             }
             (">", _, Tongue::Mqtt(_)) => Ok(Step::Tell(who, phrase()?)),
@@ -403,6 +430,8 @@ impl Script {
             (":", "reset") => Step::Close(who, true),
             (":", "deaf") => Step::Deaf(who, true),
             (":", "hear") => Step::Deaf(who, false),
+            (":", "dialed") => Step::Dialed(who, true),
+            (":", "refused") => Step::Dialed(who, false),
             (":", rest) => self.open(who, rest)?,
             (">", rest) => Step::Say(who, bytes_of(rest)?),
             ("<", "...") => Step::HearAny(who),
@@ -455,10 +484,43 @@ fn ws_step(sign: &str, who: &str, rest: &str, level: u8) -> Result<Option<Step>,
     })
 }
 
+/// Text in which `|` is the end of a line, or bytes as anywhere.
+fn foo_bytes(text: &str) -> Result<Vec<u8>, String> {
+    let bytes = bytes_of(text)?;
+    Ok(bytes.into_iter().map(|byte| if byte == b'|' { b'\n' } else { byte }).collect())
+}
+
+/// What is said about the relay.
+fn relay(terms: &mut Terms, words: &str) -> Result<(), String> {
+    for word in words.split_whitespace() {
+        let (name, value) = word.split_once('=').unwrap_or((word, ""));
+        let number = || value.parse::<u64>().map_err(|_| format!("`{word}` has no number"));
+        match (name, value) {
+            ("strict", "") => terms.strict = true,
+            ("away", "nak") => terms.away = Away::Nak,
+            ("forward", _) => {
+                terms.forward = (0..number()?).map(|no| format!("upstream{no}:1")).collect();
+            }
+            ("connect_ms", _) => terms.connect_ms = number()?,
+            ("wait_ms", _) => terms.wait_ms = number()?,
+            ("answer_ms", _) => terms.answer_ms = number()?,
+            ("idle_ms", _) => terms.idle_ms = number()?,
+            ("check_ms", _) => terms.check_ms = number()?,
+            ("open", _) => terms.open_max = number()? as u32,
+            ("spare", _) => terms.spare_max = number()? as usize,
+            ("line", _) => terms.line_max = number()? as usize,
+            _ => return Err(format!("`{word}` is nothing about a relay")),
+        }
+    }
+    Ok(())
+}
+
 fn tongue(text: &str) -> Result<Tongue, String> {
     match text {
         "prx1" => Ok(Tongue::Prx1),
         "http" => Ok(Tongue::Http),
+        "foo" => Ok(Tongue::Foo),
+        "stats" => Ok(Tongue::Stats),
         "mqtt 3" => Ok(Tongue::Mqtt(3)),
         "mqtt 4" => Ok(Tongue::Mqtt(4)),
         "mqtt 5" => Ok(Tongue::Mqtt(5)),
@@ -520,7 +582,9 @@ impl Step {
                 false => world.hear(who, 0).map(drop),
             },
             Self::End(who, reason) => end(world, who, reason),
-            Self::Deaf(..) | Self::Fake(_) => world.fake(self),
+            Self::Deaf(..) | Self::Dialed(..) | Self::HearEnd(_) | Self::Fake(_) => {
+                world.fake(self)
+            }
         }
     }
 }

@@ -163,6 +163,8 @@ impl World for Stage {
     ) -> Result<(), String> {
         let listener = match (door, tongue) {
             (Door::Own, Tongue::Http) => rig::HTTP,
+            (Door::Own, Tongue::Foo) => rig::RELAY,
+            (Door::Own, Tongue::Stats) => rig::STATS,
             (Door::Own, Tongue::Prx1) => 0,
             (Door::Own, Tongue::Mqtt(_)) => rig::MQTT,
             (Door::Ws, _) => rig::WS,
@@ -209,6 +211,20 @@ impl World for Stage {
                 let wire = self.rig()?.wires.get_mut(&conn).ok_or("it is gone")?;
                 wire.room = if *deaf { 0 } else { usize::MAX };
                 self.settle()
+            }
+            Step::Dialed(who, accept) => {
+                let answered = self.rig()?.answer_dial(*accept);
+                let conn = answered.ok_or("the broker dials nobody")?;
+                self.names.insert(who.clone(), conn);
+                self.settle()
+            }
+            Step::HearEnd(who) => {
+                let conn = self.conn(who)?;
+                let wire = self.rig()?.wires.get_mut(&conn).ok_or("it is gone")?;
+                match wire.said_all && wire.heard.is_empty() {
+                    true => Ok(()),
+                    false => Err(format!("{who} is not told that nothing follows")),
+                }
             }
             Step::Fake(Fake::Clock(ms)) => self.pass(*ms),
             Step::Fake(Fake::Disk(word)) => self.disk_word(word),

@@ -148,6 +148,7 @@ impl World for Sockets {
             (Door::Own, Tongue::Prx1) => 0,
             (Door::Own, Tongue::Mqtt(_)) => 1,
             (Door::Own, Tongue::Http) => 4,
+            (Door::Own, Tongue::Foo | Tongue::Stats) => return Err("no relay here".into()),
             (Door::Ws, _) => 2,
             (Door::Any | Door::AnyWs, _) => 3,
         }];

@@ -30,6 +30,7 @@ fn engine() -> Engine {
     let (policy, observer) = (Box::new(Open), Box::new(Quiet));
     let hub = Hub::new(Parts { limits, seed: 7, realms: vec!["main".into()], policy, observer });
     let listener = Listener {
+        relay: None,
         no: ListenerNo(0),
         speak: Speak::Prx1,
         realm: RealmId(0),

@@ -233,6 +233,11 @@ const CONNECTIONS: &[Family] = &[
     )
     .varz(&["strangers"]),
     one("connections_opened_total", Counter::ConnectionsOpened, "Connections accepted."),
+    one(
+        "connections_dialed_total",
+        Counter::ConnectionsDialed,
+        "Connections to upstreams that the broker has begun to open.",
+    ),
     with(
         "connections_closed_total",
         &["reason"],

@@ -33,6 +33,7 @@ pub mod params;
 pub mod peer;
 pub mod plain;
 pub mod problem;
+pub mod relays;
 pub mod routes;
 pub mod task;
 pub mod v1;

@@ -27,7 +27,7 @@ use super::events::Stream;
 use super::packet::{Length, Request, Response, Shown};
 use super::routes::Route;
 use super::work::{Task, Work};
-use super::{fault, problem, routes};
+use super::{fault, problem, relays, routes};
 
 /// A password check is waited for this long; then whoever asks is let go.
 const VERDICT_MS: u64 = 60_000;
@@ -87,6 +87,8 @@ pub struct Peer {
     pub(super) seen: usize,
     pub(super) idle_ms: u64,
     pub(super) request_ms: u64,
+    /// Here only relays are asked about.
+    relays: bool,
 }
 
 impl Peer {
@@ -108,7 +110,14 @@ impl Peer {
             seen: 0,
             idle_ms: hub.limits.http_idle_ms_max,
             request_ms: hub.limits.http_request_ms_max,
+            relays: false,
         }
+    }
+
+    /// The same, where only relays are asked about.
+    #[must_use]
+    pub fn of_relays(now: Now, hub: &Hub) -> Self {
+        Self { relays: true, ..Self::new(now, hub) }
     }
 
     /// Everything is said, and nothing follows: the connection may be closed.
@@ -119,6 +128,11 @@ impl Peer {
 
     fn on_head(&mut self, request: Request, ctx: &mut Ctx<'_>) -> Result<(), Fault> {
         self.since = ctx.now.mono;
+        if self.relays {
+            self.known = true;
+            let response = relays::answer(&request, ctx.hub, ctx.now);
+            return self.turn_down(ctx, &request, response);
+        }
         let unix = ctx.address == Address::Local;
         if !unix && !is_own_host(&request.host, ctx.hub) {
             let text = "the Host of the request is none of this broker's names; admin.hosts has \

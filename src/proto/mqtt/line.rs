@@ -236,7 +236,7 @@ impl Line {
 /// The reason code of 5.0 for an end, and its text; none where nobody listens.
 fn reason_of(doom: &Doom) -> Option<(u8, &'static str)> {
     Some(match doom {
-        Doom::Eof | Doom::Reset | Doom::Left | Doom::Stuck => return None,
+        Doom::Eof | Doom::Reset | Doom::Left | Doom::Stuck | Doom::Unreachable => return None,
         Doom::TakenOver => (code::TAKEN_OVER, "another connection uses this client id"),
         Doom::ConnectTimeout => (code::UNSPECIFIED, "the login took too long"),
         Doom::IdleTimeout => (code::KEEP_ALIVE, "silent for 1.5 times the keep alive"),

@@ -1,0 +1,331 @@
+//! Floor 6. The Foo relay over real sockets: the library between two ends of ours, and the program
+//! between the test server and the test client of its own command line.
+//!
+//! Absent on purpose: what happens in which order (`tests/wire/foo`, on the fake world).
+
+use std::io::{BufRead, BufReader, Read, Write};
+use std::net::{Shutdown, SocketAddr, TcpListener, TcpStream};
+use std::path::PathBuf;
+use std::process::{Child, ChildStdout, Command, Stdio};
+use std::thread::JoinHandle;
+use std::time::{Duration, Instant};
+
+use spindle::{Broker, Handle, Listen, Speak};
+
+const SPINDLE: &str = env!("CARGO_BIN_EXE_spindle");
+const LONG: Duration = Duration::from_secs(20);
+
+/// A relay in this process, with its figures.
+struct Relay {
+    handle: Handle,
+    at: SocketAddr,
+    figures: SocketAddr,
+    running: Option<JoinHandle<()>>,
+}
+
+impl Relay {
+    fn new(to: &[String], options: &str) -> Self {
+        let forward: Vec<String> = to.iter().map(|to| format!("forward={to}")).collect();
+        let url = format!("foo://127.0.0.1:0?{}&{options}", forward.join("&"));
+        let listen: Listen = url.parse().unwrap();
+        let broker = Broker::builder().listen_to(listen).listen("127.0.0.1:0", Speak::Stats);
+        let broker = broker.memory().build().unwrap();
+        let (at, figures) = (broker.local_addr(0).unwrap(), broker.local_addr(1).unwrap());
+        let handle = broker.handle();
+        let running = Some(std::thread::spawn(move || broker.run().unwrap()));
+        Self { handle, at, figures, running }
+    }
+
+    fn connect(&self) -> TcpStream {
+        let stream = TcpStream::connect(self.at).unwrap();
+        stream.set_read_timeout(Some(LONG)).unwrap();
+        stream.set_nodelay(true).unwrap();
+        stream
+    }
+
+    fn get(&self, path: &str) -> String {
+        get(self.figures, path)
+    }
+}
+
+impl Drop for Relay {
+    fn drop(&mut self) {
+        self.handle.stop();
+        self.running.take().unwrap().join().unwrap();
+    }
+}
+
+/// The body of an answer.
+fn get(at: SocketAddr, path: &str) -> String {
+    let mut stream = TcpStream::connect(at).unwrap();
+    stream.set_read_timeout(Some(LONG)).unwrap();
+    let head = format!("GET {path} HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n");
+    stream.write_all(head.as_bytes()).unwrap();
+    let mut all = String::new();
+    stream.read_to_string(&mut all).unwrap();
+    all.split_once("\r\n\r\n").unwrap().1.to_owned()
+}
+
+fn upstream() -> (TcpListener, String) {
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let at = listener.local_addr().unwrap().to_string();
+    (listener, at)
+}
+
+fn accepted(listener: &TcpListener) -> TcpStream {
+    let (stream, _) = listener.accept().unwrap();
+    stream.set_read_timeout(Some(LONG)).unwrap();
+    stream
+}
+
+fn exactly(mut stream: &TcpStream, len: usize) -> Vec<u8> {
+    let mut bytes = vec![0; len];
+    stream.read_exact(&mut bytes).unwrap();
+    bytes
+}
+
+fn to_the_end(mut stream: &TcpStream) -> Vec<u8> {
+    let mut bytes = Vec::new();
+    stream.read_to_end(&mut bytes).unwrap();
+    bytes
+}
+
+/// So many bytes, or fewer before the end.
+fn to_the_end_or(stream: &TcpStream, len: usize) -> Vec<u8> {
+    let mut bytes = Vec::new();
+    stream.take(len as u64).read_to_end(&mut bytes).unwrap();
+    bytes
+}
+
+#[test]
+fn a_conversation_passes_byte_for_byte_and_is_counted() {
+    let (listener, to) = upstream();
+    let relay = Relay::new(&[to], "");
+    let mut client = relay.connect();
+    let mut server = accepted(&listener);
+    let (mut asked, mut answered) = (Vec::new(), Vec::new());
+    for seq in 1..=10 {
+        let line = format!("REQ {seq} Hey, number {seq}\n");
+        client.write_all(line.as_bytes()).unwrap();
+        asked.extend(exactly(&server, line.len()));
+        let word = if seq % 5 == 0 { "NAK" } else { "ACK" };
+        let line = format!("{word} {seq} 0f3a\n");
+        server.write_all(line.as_bytes()).unwrap();
+        answered.extend(exactly(&client, line.len()));
+    }
+    assert_eq!(String::from_utf8(asked).unwrap().lines().count(), 10);
+    assert!(answered.starts_with(b"ACK 1 0f3a\n") && answered.ends_with(b"NAK 10 0f3a\n"));
+    let told = relay.get("/stats");
+    let wanted =
+        "{\"msg_total\":20,\"msg_req\":10,\"msg_ack\":8,\"msg_nak\":2,\"request_rate_1s\":";
+    assert!(told.starts_with(wanted), "{told}");
+    assert!(told.contains("\"request_rate_10s\":1,"), "{told}");
+    assert_eq!(relay.get("/health"), "{\"status\":\"OK!\"}");
+    // The client ends, and the server hears of it and still has the word.
+    client.shutdown(Shutdown::Write).unwrap();
+    assert_eq!(to_the_end(&server), b"");
+    server.write_all(b"ACK 11 late\n").unwrap();
+    server.shutdown(Shutdown::Write).unwrap();
+    assert_eq!(to_the_end(&client), b"ACK 11 late\n");
+}
+
+#[test]
+fn large_amounts_pass_both_ways_at_once_while_one_side_is_slow() {
+    let (listener, to) = upstream();
+    let relay = Relay::new(&[to], "");
+    let client = relay.connect();
+    let server = accepted(&listener);
+    let body = |seed: u32| -> Vec<u8> {
+        (0..8_000_000_u32).map(|n| (n.wrapping_mul(seed) >> 7) as u8).collect()
+    };
+    let (up, down) = (body(7), body(11));
+    std::thread::scope(|scope| {
+        for (stream, bytes) in [(&client, &up), (&server, &down)] {
+            scope.spawn(move || {
+                let mut stream = stream;
+                stream.write_all(bytes).unwrap();
+                stream.shutdown(Shutdown::Write).unwrap();
+            });
+        }
+        let slow = scope.spawn(|| {
+            // What is not read is not lost, and nobody takes it into memory meanwhile.
+            std::thread::sleep(Duration::from_millis(300));
+            to_the_end(&client)
+        });
+        assert!(to_the_end(&server) == up);
+        assert!(slow.join().unwrap() == down);
+    });
+}
+
+#[test]
+fn an_upstream_in_the_file_system_will_do() {
+    let path = std::env::temp_dir().join(format!("spindle-relay-{}.sock", std::process::id()));
+    let _ = std::fs::remove_file(&path);
+    let listener = std::os::unix::net::UnixListener::bind(&path).unwrap();
+    let relay = Relay::new(&[format!("unix:{}", path.display())], "");
+    let mut client = relay.connect();
+    let (mut server, _) = listener.accept().unwrap();
+    client.write_all(b"REQ 1\n").unwrap();
+    let mut heard = [0; 6];
+    server.read_exact(&mut heard).unwrap();
+    server.write_all(b"ACK 1\n").unwrap();
+    assert_eq!((&heard, &exactly(&client, 6)[..]), (b"REQ 1\n", &b"ACK 1\n"[..]));
+    std::fs::remove_file(&path).unwrap();
+}
+
+#[test]
+fn nobody_there_closes_one_client_after_its_time_and_no_more() {
+    let (listener, to) = upstream();
+    drop(listener);
+    let relay = Relay::new(&[to.clone()], "wait_ms=300");
+    let began = Instant::now();
+    let client = relay.connect();
+    assert_eq!(to_the_end(&client), b"");
+    assert!(began.elapsed() >= Duration::from_millis(300), "it was waited for");
+    assert_eq!(relay.get("/health"), "{\"status\":\"no upstream\"}");
+    // The upstream comes back, and the relay is still there to see it.
+    let listener = TcpListener::bind(&to).unwrap();
+    let mut client = relay.connect();
+    client.write_all(b"REQ 1\n").unwrap();
+    // The relay itself looks whether it is back, and says nothing then.
+    let heard = || to_the_end_or(&accepted(&listener), 6);
+    let asked = std::iter::repeat_with(heard).find(|heard| !heard.is_empty());
+    assert_eq!(asked.unwrap(), b"REQ 1\n");
+}
+
+#[test]
+fn an_upstream_that_is_killed_leaves_no_request_without_an_answer() {
+    let (listener, to) = upstream();
+    let relay = Relay::new(&[to], "away=nak&wait_ms=100");
+    let mut client = relay.connect();
+    let server = accepted(&listener);
+    client.write_all(b"REQ 1\nREQ 2\n").unwrap();
+    assert_eq!(exactly(&server, 12), b"REQ 1\nREQ 2\n");
+    drop(listener);
+    drop(server);
+    assert_eq!(exactly(&client, 36), b"NAK 1 ERRUPSTREAM\nNAK 2 ERRUPSTREAM\n");
+}
+
+/// A program of ours that says where it listens in its first lines.
+struct Program {
+    child: Child,
+    out: BufReader<ChildStdout>,
+    at: Vec<String>,
+}
+
+impl Program {
+    fn start(args: &[&str], lines: usize) -> Self {
+        let mut command = Command::new(SPINDLE);
+        command.args(args).stdout(Stdio::piped()).stderr(Stdio::null());
+        let mut child = command.spawn().unwrap();
+        let mut out = BufReader::new(child.stdout.take().unwrap());
+        let mut at = Vec::new();
+        for _ in 0..lines {
+            let mut line = String::new();
+            out.read_line(&mut line).unwrap();
+            at.push(line.trim_end().rsplit(' ').next().unwrap().to_owned());
+        }
+        Self { child, out, at }
+    }
+
+    fn signal(&self, name: &str) {
+        let sent = Command::new("kill").args([name, &self.child.id().to_string()]).status();
+        assert!(sent.unwrap().success());
+    }
+
+    fn end(mut self, signal: &str) -> String {
+        self.signal(signal);
+        self.child.wait().unwrap();
+        let mut rest = String::new();
+        self.out.read_to_string(&mut rest).unwrap();
+        rest
+    }
+}
+
+impl Drop for Program {
+    fn drop(&mut self) {
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
+
+fn local(at: &str) -> String {
+    format!("127.0.0.1:{}", at.rsplit(':').next().unwrap())
+}
+
+#[test]
+fn the_program_stands_between_the_test_server_and_its_client_and_forgets_nothing() {
+    let folder = std::env::temp_dir().join(format!("spindle-foo-{}", std::process::id()));
+    let _ = std::fs::remove_dir_all(&folder);
+    // Folders that are not there are made, both of them.
+    let recovery: PathBuf = folder.join("a/recovery.json");
+    let server = Program::start(&["foo-server", "-listen", "127.0.0.1:0"], 1);
+    let path = recovery.to_str().unwrap();
+    let args = |listen: &str, http: &str| {
+        [
+            "foo-proxy",
+            "-forward",
+            &server.at[0],
+            "--listen",
+            listen,
+            &format!("-http={http}"),
+            "-recovery-path",
+            path,
+        ]
+        .map(str::to_owned)
+    };
+    let start = |listen: &str, http: &str| {
+        let args = args(listen, http);
+        Program::start(&args.each_ref().map(String::as_str), 2)
+    };
+    // By where it listens it is found again, so the places are the same after every start.
+    let free = || TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().to_string();
+    let (at, figures) = (free(), free());
+    let proxy = start(&at, &figures);
+    assert_eq!((local(&proxy.at[0]), local(&proxy.at[1])), (at.clone(), figures.clone()));
+    let ask = || {
+        let out = Command::new(SPINDLE).args(["foo-client", "-connect", &at]).output().unwrap();
+        (String::from_utf8(out.stdout).unwrap(), out.status.success())
+    };
+    assert_eq!(ask(), ("..........OK!\n".to_owned(), true));
+    let told = get(figures.parse().unwrap(), "/stats");
+    assert!(told.starts_with("{\"msg_total\":200,\"msg_req\":100,\"msg_ack\":"), "{told}");
+    proxy.signal("-USR2");
+    let deadline = Instant::now() + LONG;
+    // What was counted is kept once in a second.
+    while get(figures.parse().unwrap(), "/stats/full").contains("\"kept\":false") {
+        assert!(Instant::now() < deadline, "the figures are not kept");
+        std::thread::sleep(Duration::from_millis(50));
+    }
+    let said = proxy.end("-KILL");
+    assert!(said.contains("{\"msg_total\":200,\"msg_req\":100,"), "{said}");
+    assert!(!recovery.exists(), "it was killed");
+
+    let proxy = start(&at, &figures);
+    let told = get(figures.parse().unwrap(), "/stats");
+    assert!(told.starts_with("{\"msg_total\":200,\"msg_req\":100,"), "{told}");
+    assert!(!told.contains("\"request_rate_10s\":0,"), "a restart is quick: {told}");
+    assert_eq!(ask().1, true);
+    proxy.end("-TERM");
+    let file = std::fs::read_to_string(&recovery).unwrap();
+    assert!(file.starts_with("{\"index\":0,\"time_stamp\":"), "{file}");
+    assert!(file.contains("\"requests_10s\":[") && file.contains("\"responses_10s\":["), "{file}");
+
+    // The original's file is taken up where nothing else is known.
+    std::fs::remove_dir_all(folder.join("a/journal")).unwrap();
+    let proxy = start(&at, &figures);
+    let told = get(figures.parse().unwrap(), "/stats");
+    assert!(told.starts_with("{\"msg_total\":0,"), "{told}");
+    assert!(!told.contains("\"request_rate_10s\":0,"), "its ten seconds are known: {told}");
+    proxy.end("-TERM");
+    server.end("-TERM");
+    std::fs::remove_dir_all(&folder).unwrap();
+}
+
+#[test]
+fn a_flag_that_does_not_exist_is_told_with_the_nearest_one() {
+    let out = Command::new(SPINDLE).args(["foo-proxy", "-forwrad", ":1"]).output().unwrap();
+    assert_eq!(out.status.code(), Some(2));
+    let said = String::from_utf8(out.stderr).unwrap();
+    assert!(said.contains("--forward"), "{said}");
+}
