@@ -45,7 +45,6 @@ pub(super) fn everywhere(address: &str) -> String {
 
 #[cfg(test)]
 mod tests {
-    use super::*;
 
     #[test]
     fn one_dash_does_as_well_as_two_and_only_here() {
