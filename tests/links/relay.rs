@@ -3,7 +3,7 @@
 //!
 //! Absent on purpose: what happens in which order (`tests/wire/foo`, on the fake world).
 
-use std::io::{BufRead, BufReader, Read, Write};
+use std::io::{BufRead, BufReader, ErrorKind, Read, Write};
 use std::net::{Shutdown, SocketAddr, TcpListener, TcpStream};
 use std::path::PathBuf;
 use std::process::{Child, ChildStdout, Command, Stdio};
@@ -73,8 +73,19 @@ fn upstream() -> (TcpListener, String) {
     (listener, at)
 }
 
+/// Who comes next; nobody is waited for without end.
 fn accepted(listener: &TcpListener) -> TcpStream {
-    let (stream, _) = listener.accept().unwrap();
+    listener.set_nonblocking(true).unwrap();
+    let clock = Clock::start();
+    let stream = loop {
+        match listener.accept() {
+            Ok((stream, _)) => break stream,
+            Err(error) => assert_eq!(error.kind(), ErrorKind::WouldBlock, "{error}"),
+        }
+        assert!(clock.now().mono < LONG.as_nanos() as u64, "nobody came");
+        std::thread::sleep(Duration::from_millis(1));
+    };
+    stream.set_nonblocking(false).unwrap();
     stream.set_read_timeout(Some(LONG)).unwrap();
     stream
 }
@@ -185,11 +196,16 @@ fn nobody_there_closes_one_client_after_its_time_and_no_more() {
     assert_eq!(to_the_end(&client), b"");
     assert!(clock.now().mono - began >= 300_000_000, "it was waited for");
     assert_eq!(relay.get("/health"), "{\"status\":\"no upstream\"}");
-    // The upstream comes back, and the relay is still there to see it.
+    // The upstream comes back, and the relay is still there to see it: it looks by itself, later and
+    // later, and a client that came before it looked would be closed after its time.
     let listener = TcpListener::bind(&to).unwrap();
+    while relay.get("/health") != "{\"status\":\"OK!\"}" {
+        assert!(clock.now().mono - began < LONG.as_nanos() as u64, "nobody looked again");
+        std::thread::sleep(Duration::from_millis(20));
+    }
     let mut client = relay.connect();
     client.write_all(b"REQ 1\n").unwrap();
-    // The relay itself looks whether it is back, and says nothing then.
+    // Whoever only looks says nothing.
     let heard = || to_the_end_or(&accepted(&listener), 6);
     let asked = std::iter::repeat_with(heard).find(|heard| !heard.is_empty());
     assert_eq!(asked.unwrap(), b"REQ 1\n");
