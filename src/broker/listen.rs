@@ -12,17 +12,24 @@ use std::path::PathBuf;
 use std::str::FromStr;
 
 use super::Error;
+use super::relay::Relaying;
 use crate::base::cidr::Cidr;
 use crate::base::id::{ListenerNo, RealmId};
 use crate::hub::message::Durability;
-use crate::hub::relay::Away;
 use crate::hub::relay::Terms as Relay;
-use crate::link::tls::Config;
+use crate::link::tls::{Config, Toward};
 use crate::link::{Inside, Spoken, Terms};
 use crate::os::dial::{Upstream, Upstreams};
 use crate::os::listener::{Door, Local};
 use crate::os::passed::Passed;
 use crate::proto::{Listener, Speak};
+
+/// What a listener does TLS by: with those who come, and with each of those it goes to.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Wrap {
+    pub(super) tls: Option<Config>,
+    pub(super) toward: Vec<Option<Toward>>,
+}
 
 /// A listener, as it is to be.
 #[derive(Clone, PartialEq, Eq, Debug)]
@@ -38,7 +45,7 @@ pub struct Listen {
     dispensable: bool,
     most: u32,
     /// For a relay: how it goes about it, and where to.
-    relay: Option<Box<(Relay, Vec<Upstream>)>>,
+    relay: Option<Box<Relaying>>,
     #[cfg(feature = "tls")]
     own: Option<super::Tls>,
 }
@@ -189,8 +196,14 @@ impl Listen {
         }
     }
 
-    /// What it does TLS by.
-    pub(super) fn wrap(&self, shared: Option<&Config>) -> Result<Option<Config>, Error> {
+    /// What it does TLS by, with those who come and with those it goes to.
+    pub(super) fn wrap(&self, shared: Option<&Config>) -> Result<Wrap, Error> {
+        let place = || self.place();
+        let toward = self.relay.as_deref().map(|relay| relay.toward(place)).transpose()?;
+        Ok(Wrap { tls: self.served_by(shared)?, toward: toward.unwrap_or_default() })
+    }
+
+    fn served_by(&self, shared: Option<&Config>) -> Result<Option<Config>, Error> {
         #[cfg(feature = "tls")]
         if let Some(own) = &self.own {
             return own.load().map(Some);
@@ -262,67 +275,28 @@ impl Listen {
 
     /// How a relay goes about it; nothing of what is none.
     pub(crate) fn relay(&self) -> Option<&Relay> {
-        self.relay.as_deref().map(|(terms, _)| terms)
+        self.relay.as_deref().map(|relay| &relay.terms)
     }
 
-    /// Forward to this as well, `host:port` or `unix:/path`.
+    /// Forward to this as well, `host:port`, `tls:host:port` or `unix:/path`.
     pub fn forward(mut self, to: &str) -> Result<Self, &'static str> {
-        let Some((terms, upstreams)) = self.relay.as_deref_mut() else {
+        let Some(relay) = self.relay.as_deref_mut() else {
             return Err("only a relay (protocol foo) forwards");
         };
         let upstream: Upstream = to.parse()?;
-        terms.name = self.at.to_string();
-        terms.forward.push(upstream.to_string());
-        upstreams.push(upstream);
+        relay.terms.name = self.at.to_string();
+        relay.terms.forward.push(upstream.to_string());
+        relay.upstreams.push(upstream);
         Ok(self)
     }
 
     /// How a relay goes about it, but for where to.
     #[must_use]
     pub fn relays(mut self, how: impl FnOnce(&mut Relay)) -> Self {
-        if let Some((terms, _)) = self.relay.as_deref_mut() {
-            how(terms);
+        if let Some(relay) = self.relay.as_deref_mut() {
+            how(&mut relay.terms);
         }
         self
-    }
-
-    /// One more thing to say about a relay. Nothing: it is nothing about a relay.
-    fn relay_option(&mut self, name: &str, value: &str) -> Option<Result<(), &'static str>> {
-        let (terms, _) = self.relay.as_deref_mut()?;
-        let number = || value.parse::<u64>().map_err(|_| "it is a whole number");
-        let set = match (name, value) {
-            ("strict", "on" | "off") => {
-                terms.strict = value == "on";
-                Ok(())
-            }
-            ("strict", _) => Err("strict is on or off"),
-            ("away", "close" | "nak") => {
-                terms.away = if value == "nak" { Away::Nak } else { Away::Close };
-                Ok(())
-            }
-            ("away", _) => Err("away is close or nak"),
-            ("connect_ms", _) => number().map(|ms| terms.connect_ms = ms.max(1)),
-            ("wait_ms", _) => number().map(|ms| terms.wait_ms = ms),
-            ("answer_ms", _) => number().map(|ms| terms.answer_ms = ms),
-            ("idle_ms", _) => number().map(|ms| terms.idle_ms = ms),
-            ("check_ms", _) => number().map(|ms| terms.check_ms = ms),
-            ("rates", "second" | "milli") => {
-                terms.milli = value == "milli";
-                Ok(())
-            }
-            ("rates", _) => Err("rates is second or milli"),
-            ("upstream_connections", _) => {
-                number().map(|n| terms.open_max = u32::try_from(n.max(1)).unwrap_or(u32::MAX))
-            }
-            ("spare_connections", _) => {
-                number().map(|n| terms.spare_max = usize::try_from(n).unwrap_or(usize::MAX))
-            }
-            ("line_bytes", _) => {
-                number().map(|n| terms.line_max = usize::try_from(n.max(16)).unwrap_or(usize::MAX))
-            }
-            _ => return None,
-        };
-        Some(set)
     }
 
     /// Connections at it; 0: no bound of its own.
@@ -332,7 +306,7 @@ impl Listen {
 
     /// One more thing to say about it.
     pub(crate) fn option(mut self, name: &str, value: &str) -> Result<Self, &'static str> {
-        if let Some(set) = self.relay_option(name, value) {
+        if let Some(set) = self.relay.as_deref_mut().and_then(|it| it.option(name, value)) {
             return set.map(|()| self);
         }
         match (name, value) {
@@ -426,7 +400,7 @@ fn bind_one(
 pub(super) fn listeners(
     listen: &[Listen],
     level: impl Fn(Option<Durability>) -> Durability,
-    wraps: &[Option<Config>],
+    wraps: &[Wrap],
     trusted: &[Cidr],
 ) -> Vec<Listener> {
     let locally = Listen::new("", Speak::Local);
@@ -437,12 +411,13 @@ pub(super) fn listeners(
         realm: RealmId::default(),
         level: level(it.level),
         link: Terms {
-            tls: wraps.get(no).cloned().flatten(),
+            tls: wraps.get(no).and_then(|wrap| wrap.tls.clone()),
             inside: it.inside,
             speaks: it.speaks(),
             paths: it.paths.clone(),
             proxy: it.proxy,
             trusted: trusted.to_vec(),
+            toward: wraps.get(no).map(|wrap| wrap.toward.clone()).unwrap_or_default(),
         },
         relay: it.relay.is_some().then(|| {
             let before = all_before(listen, no);
@@ -460,7 +435,7 @@ fn all_before(listen: &[Listen], no: usize) -> &[Listen] {
 pub(super) fn upstreams(listen: &[Listen]) -> Result<Upstreams, Error> {
     let mut all = Upstreams::default();
     for it in listen {
-        let Some((_, upstreams)) = it.relay.as_deref() else { continue };
+        let Some(Relaying { upstreams, .. }) = it.relay.as_deref() else { continue };
         let wrong = |error| Error::Forward { address: it.place(), error };
         if upstreams.is_empty() {
             return Err(wrong(io::Error::other("it forwards to nobody (forward=host:port)")));
@@ -545,7 +520,7 @@ fn net(place: &str) -> Result<Listen, String> {
 /// Scheme, protocol, in a WebSocket, in TLS, port.
 type Scheme = (&'static str, Speak, bool, bool, Option<u16>);
 
-const SCHEMES: [Scheme; 14] = [
+const SCHEMES: [Scheme; 16] = [
     ("prx1", Speak::Prx1, false, false, Some(52_909)),
     ("prx1s", Speak::Prx1, false, true, None),
     ("prx1+ws", Speak::Prx1, true, false, None),
@@ -557,7 +532,9 @@ const SCHEMES: [Scheme; 14] = [
     ("http", Speak::Http, false, false, Some(18_083)),
     ("https", Speak::Http, false, true, Some(18_084)),
     ("foo", Speak::Foo, false, false, Some(8_002)),
+    ("foos", Speak::Foo, false, true, None),
     ("foo+http", Speak::Stats, false, false, Some(8_088)),
+    ("foo+https", Speak::Stats, false, true, None),
     ("any", Speak::Any, false, false, None),
     ("anys", Speak::Any, false, true, None),
 ];

@@ -13,7 +13,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use bytes::Bytes;
 use log::LevelFilter;
 
-use super::listen::{self, Listen};
+use super::listen::{self, Listen, Wrap};
 use super::users;
 use super::{Error, bounded_by_system};
 use crate::base::cidr::Cidr;
@@ -58,7 +58,7 @@ pub struct Renewed {
 
 impl Renewed {
     /// What each listener does TLS by: its own, or what all share.
-    pub(super) fn wraps(&self) -> Result<Vec<Option<Config>>, Error> {
+    pub(super) fn wraps(&self) -> Result<Vec<Wrap>, Error> {
         #[cfg(feature = "tls")]
         let shared = self.tls.as_ref().map(super::Tls::load).transpose()?;
         #[cfg(not(feature = "tls"))]
@@ -127,7 +127,7 @@ pub(super) struct Ready {
 /// What is done about one listener of the new order.
 enum Step {
     /// It stays as it is, but for its certificate.
-    Keep { old: Standing, listen: Listen, tls: Option<Config> },
+    Keep { old: Standing, listen: Listen, wrap: Wrap },
     /// Its door stays; who comes from now on comes under these terms.
     Change { old: Standing, listen: Listen, terms: Box<Listener> },
     /// It is new.
@@ -224,7 +224,7 @@ impl Renewer {
     fn steps(
         &self,
         plan: &Renewed,
-        wraps: Vec<Option<Config>>,
+        wraps: Vec<Wrap>,
         loopback_only: bool,
     ) -> Result<(Vec<Step>, Vec<Standing>), Error> {
         let mut left = self.standing.clone();
@@ -235,7 +235,7 @@ impl Renewer {
         let all = listen::listeners(&plan.listen, level, &wraps, &plan.trusted);
         let mut steps = Vec::with_capacity(plan.listen.len());
         let mut opened = Vec::new();
-        for ((listen, terms), tls) in plan.listen.iter().zip(all).zip(wraps) {
+        for ((listen, terms), wrap) in plan.listen.iter().zip(all).zip(wraps) {
             let (listen, terms) = (listen.clone(), Box::new(terms));
             let Some(at) = left.iter().position(|old| old.listen.is_like_at(&listen)) else {
                 if listen.relay().is_some() {
@@ -253,7 +253,7 @@ impl Renewer {
                 return Err(Error::Relay { address: listen.place() });
             }
             steps.push(match same {
-                true => Step::Keep { old, listen, tls },
+                true => Step::Keep { old, listen, wrap },
                 false => Step::Change { old, listen, terms },
             });
         }
@@ -313,10 +313,11 @@ fn enter(
 /// A listener whose door stays.
 fn stay(step: Step, engine: &mut crate::engine::Engine, doors: &mut [Door]) -> Option<Standing> {
     match step {
-        Step::Keep { old, listen, tls } => {
+        Step::Keep { old, listen, wrap: Wrap { tls, toward } } => {
             if let Some(tls) = tls {
                 engine.rewrap(old.place, tls);
             }
+            engine.face(old.place, toward);
             Some(Standing { listen, ..old })
         }
         Step::Change { old, listen, terms } => {

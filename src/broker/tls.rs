@@ -66,7 +66,7 @@ impl Tls {
         });
         made.map_err(|why| {
             let path = match &why {
-                Unusable::Certificate(_) => &self.certificate,
+                Unusable::Certificate(_) | Unusable::Name => &self.certificate,
                 Unusable::Key(_) | Unusable::Mismatch => &self.key,
                 Unusable::Ca(_) | Unusable::NoCa => self.ca.as_ref().unwrap_or(&self.certificate),
                 Unusable::Crl(_) => self.crl.as_ref().unwrap_or(&self.certificate),
@@ -76,7 +76,7 @@ impl Tls {
     }
 }
 
-fn read(path: &Path) -> Result<Vec<u8>, Error> {
+pub(super) fn read(path: &Path) -> Result<Vec<u8>, Error> {
     let wrong = |error| Error::TlsFile { path: path.to_owned(), error };
     std::fs::read(path).map_err(wrong)
 }

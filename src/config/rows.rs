@@ -215,7 +215,34 @@ pub(super) const KEYS: &[Key] = &[
         "forward",
         Texts,
         "[]",
-        "Where a relay (protocol foo) goes to: host:port or unix:/path, one or several.",
+        "Where a relay (protocol foo) goes to: host:port, tls:host:port or unix:/path, one or \
+         several.",
+    )
+    .restart(),
+    Key::new(
+        Listener,
+        "forward_ca",
+        Path,
+        "",
+        "Issuers of the certificates of a relay's upstreams within TLS (PEM); without it those \
+         that the machine trusts.",
+    )
+    .restart(),
+    Key::new(
+        Listener,
+        "forward_cert",
+        Path,
+        "",
+        "Certificate chain that a relay shows to upstreams which ask for one (PEM).",
+    )
+    .restart(),
+    Key::new(Listener, "forward_key", Path, "", "Its private key (PEM).").restart(),
+    Key::new(
+        Listener,
+        "forward_name",
+        Text,
+        "",
+        "What a relay's upstreams are called in their certificates, if not by their host.",
     )
     .restart(),
     Key::new(

@@ -173,7 +173,7 @@ const PREFAULT_MB_MAX: u64 = 1 << 20;
 const LISTEN: [&str; 2] = ["prx1://127.0.0.1:52909", "mqtt://127.0.0.1:1883"];
 
 /// Keys of a listener that its URL may have as options.
-const LISTENER_OPTIONS: [&str; 14] = [
+const LISTENER_OPTIONS: [&str; 18] = [
     "durability",
     "proxy",
     "mode",
@@ -188,6 +188,10 @@ const LISTENER_OPTIONS: [&str; 14] = [
     "spare_connections",
     "line_bytes",
     "rates",
+    "forward_ca",
+    "forward_cert",
+    "forward_key",
+    "forward_name",
 ];
 
 struct Reading<'a> {

@@ -50,6 +50,9 @@ impl Engine {
             self.hub.observer.see(now, &Event::Forwarded { conn, address });
             self.on_forwarded(now, conn, address);
         }
+        if heard.opened {
+            self.on_opened(now, conn);
+        }
         heard
     }
 
@@ -76,6 +79,13 @@ impl Engine {
             // What is encrypted already is part of the share: it is counted by what comes out.
             peer.poll_transmit(now, hub, out, share)
         })
+    }
+
+    /// From now on, upstreams of this listener's relay are spoken to so.
+    pub fn face(&mut self, place: u16, toward: Vec<Option<crate::link::tls::Toward>>) {
+        if let Some(listener) = self.listeners.get_mut(usize::from(place)) {
+            listener.link.toward = toward;
+        }
     }
 
     /// From now on, connections of this listener are wrapped so; open ones stay as they are.

@@ -355,6 +355,11 @@ fn rules_of_tls_have_names_and_somebody_to_blame() {
         (Flaw::TlsDistrusted, FaultKind::TlsDistrusted, Blame::Peer),
         (Flaw::TlsAlert, FaultKind::TlsAlert, Blame::Peer),
         (Flaw::TlsBroken, FaultKind::TlsBroken, Blame::Peer),
+        (Flaw::TlsServerUntrusted, FaultKind::TlsServerUntrusted, Blame::Policy),
+        (Flaw::TlsServerName, FaultKind::TlsServerName, Blame::Policy),
+        (Flaw::TlsServerCertificate, FaultKind::TlsServerCertificate, Blame::Policy),
+        (Flaw::TlsServerAlert, FaultKind::TlsServerAlert, Blame::Policy),
+        (Flaw::TlsServerBroken, FaultKind::TlsServerBroken, Blame::Peer),
     ] {
         assert_eq!((FaultKind::from(flaw), kind.fault().blame), (kind, blame));
     }

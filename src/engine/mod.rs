@@ -316,10 +316,10 @@ impl Engine {
             return Err(NoSlot::Link);
         };
         let peer = match l.relay {
-            Some(relay) => Peer::relayed(relay, now),
+            Some(relay) => Peer::relayed(relay, now, &self.hub),
             None => Peer::new(l.speak, now, &self.hub),
         };
-        let (no, greets) = (l.no, l.speak == Speak::Foo);
+        let (no, greets) = (l.no, l.speak == Speak::Foo && link.is_open());
         let place = Place { listener, address, loopback };
         let tongue = match l.speak {
             Speak::Http | Speak::Stats => Tongue::Http,

@@ -38,7 +38,11 @@ impl Engine {
         let by = now.after_ms(connect_ms);
         let peer = Peer::Foo(Box::new(foo::peer::Peer::upstream(relay, at, pair, by)));
         let place = Place { listener, address: Address::Local, loopback: false };
-        let conn = self.conns.insert_with(|_| Conn::new(peer, Link::Plain, place, now));
+        let link = self.listeners.get(usize::from(listener));
+        let link = link.map_or(Ok(Link::Plain), |l| Link::toward(&l.link, at));
+        // Without TLS where it is asked for nothing is said at all.
+        let (link, speakable) = link.map_or((Link::Plain, false), |link| (link, true));
+        let conn = self.conns.insert_with(|_| Conn::new(peer, link, place, now));
         if let Some(c) = self.conns.get_mut(conn) {
             (c.stranger, c.tongue) = (false, Tongue::Foo);
         }
@@ -51,7 +55,7 @@ impl Engine {
             pair.upstream = Some(conn);
         }
         let full = self.conns.len() > self.hub.limits.connections_max as usize;
-        if full || self.stopping {
+        if full || self.stopping || !speakable {
             return self.doom(now, conn, Doom::Unreachable);
         }
         self.dials.push_back(Effect::Dial { conn, relay, at });
@@ -60,6 +64,26 @@ impl Engine {
 
     /// The connection that was dialed is there.
     pub fn on_connected(&mut self, now: Now, conn: ConnId) {
+        let Some(c) = self.conns.get_mut(conn) else { return };
+        if c.link.is_open() {
+            return self.on_opened(now, conn);
+        }
+        // TLS has the first word.
+        self.dirty.mark(conn, &mut c.marked);
+        let met = self.call_foo(now, conn, |peer, _| {
+            peer.on_reached();
+            Ok(())
+        });
+        self.end_or_settle(now, conn, met);
+    }
+
+    /// All that lies between a socket and its peer is agreed upon.
+    pub(super) fn on_opened(&mut self, now: Now, conn: ConnId) {
+        let side = self.conns.get(conn).filter(|c| c.doom.is_none()).map(|c| &c.peer);
+        let Some(Peer::Foo(side)) = side else { return };
+        if let foo::peer::Peer::Client(_) = **side {
+            return self.greet(now, conn);
+        }
         let met = self.call_foo(now, conn, foo::peer::Peer::on_connected);
         self.end_or_settle(now, conn, met);
     }

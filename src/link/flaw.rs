@@ -79,6 +79,16 @@ pub enum Flaw {
     TlsAlert,
     /// Anything else that TLS forbids.
     TlsBroken,
+    /// A server's certificate of an issuer we do not trust.
+    TlsServerUntrusted,
+    /// A server's certificate for another name than the one it was called by.
+    TlsServerName,
+    /// A server's certificate before or after its time, or that cannot be read.
+    TlsServerCertificate,
+    /// The server gave up, as when it does not accept our certificate.
+    TlsServerAlert,
+    /// What a server says is no TLS, or nothing that both sides can do.
+    TlsServerBroken,
 }
 
 impl Flaw {

@@ -4,7 +4,7 @@
 //! wraps what the peer says; a plain one does neither and costs one comparison. Layers lie in one
 //! order: proxy header, TLS, then either bare bytes or a WebSocket, and the first bytes inside
 //! tell which when a listener leaves it open. A layer that is done with is taken away. Reading
-//! order: `sniff`, `proxy`, `ws_handshake`, `ws_frame`, `tls`, `certificate`, `flaw`. Absent on
+//! order: `sniff`, `proxy`, `ws_handshake`, `ws_frame`, `tls`, `toward`, `certificate`, `flaw`. Absent on
 //! purpose: sockets, the protocols inside, deadlines (a connection has one from its first moment,
 //! and a handshake only uses it up), and what happens to whoever breaks a rule.
 
@@ -18,6 +18,8 @@ pub mod proxy;
 pub mod sniff;
 #[cfg(feature = "tls")]
 pub mod tls;
+#[cfg(feature = "tls")]
+mod toward;
 pub mod ws_frame;
 pub mod ws_handshake;
 
@@ -31,6 +33,8 @@ mod proxy_test;
 mod sniff_test;
 #[cfg(all(test, feature = "tls"))]
 mod tls_test;
+#[cfg(all(test, feature = "tls"))]
+mod toward_test;
 #[cfg(test)]
 mod ws_frame_test;
 #[cfg(test)]
@@ -69,6 +73,8 @@ pub struct Terms {
     pub proxy: bool,
     /// Whose word about addresses is taken.
     pub trusted: Vec<Cidr>,
+    /// For a relay: how each of its upstreams is spoken to, where that is within TLS.
+    pub toward: Vec<Option<tls::Toward>>,
 }
 
 /// What is found inside of TLS, or at once without it.
@@ -154,6 +160,8 @@ pub struct Heard {
     pub address: Option<IpAddr>,
     /// The peer speaks this.
     pub spoken: Option<Spoken>,
+    /// Every layer is agreed upon; from now on the peer is heard.
+    pub opened: bool,
     /// The peer has said everything.
     pub ended: bool,
     /// A rule was broken, behind what is for the peer.
@@ -188,6 +196,23 @@ impl Link {
         Ok(Self::Wrapped(Box::new(Wrapped { from, proxy, tls, inside, held })))
     }
 
+    /// The link of a connection that we open, to this upstream of the listener's relay.
+    pub fn toward(terms: &Terms, at: u16) -> Result<Self, Flaw> {
+        let toward = terms.toward.get(usize::from(at)).and_then(Option::as_ref);
+        let Some(tls) = toward.map(Tls::toward).transpose()? else { return Ok(Self::Plain) };
+        let (inside, held) = (Layer::Bare, BytesMut::new());
+        let tls = Some(tls);
+        Ok(Self::Wrapped(Box::new(Wrapped { from: None, proxy: false, tls, inside, held })))
+    }
+
+    /// Every layer is agreed upon.
+    #[must_use]
+    pub fn is_open(&self) -> bool {
+        let Self::Wrapped(it) = self else { return true };
+        let inside = matches!(it.inside, Layer::Bare | Layer::Ws(_));
+        inside && !it.proxy && it.tls.as_ref().is_none_or(Tls::is_open)
+    }
+
     /// Take what is the link's out of `chunk`; what is left in it is for the peer. `spare` is
     /// memory to work in, empty before and after.
     pub fn on_bytes(
@@ -198,12 +223,14 @@ impl Link {
         terms: &Terms,
         limits: &Limits,
     ) -> Heard {
+        let was_open = self.is_open();
         let Self::Wrapped(it) = self else { return Heard::default() };
         let mut heard = Heard::default();
         heard.flaw = it.unwrap(now, chunk, spare, terms, limits, &mut heard).err();
         if !it.proxy && it.tls.is_none() && matches!(it.inside, Layer::Bare) {
             *self = Self::Plain;
         }
+        heard.opened = !was_open && self.is_open();
         heard
     }
 
@@ -370,6 +397,11 @@ impl Wrapped {
                 spare.clear();
                 more = self.inside.speak(spare, last, say);
                 tls.seal(spare, share);
+                if spare.is_last() {
+                    // One half of the conversation is over: TLS says so, and then the socket.
+                    tls.close();
+                    out.end();
+                }
                 spare.clear();
             }
         }

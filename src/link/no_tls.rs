@@ -24,11 +24,19 @@ impl Config {
     }
 }
 
+/// How another end would be spoken to.
+#[derive(Clone, Debug)]
+pub enum Toward {}
+
 /// One connection's TLS.
 #[derive(Debug)]
 pub enum Tls {}
 
 impl Tls {
+    /// Never called.
+    pub fn toward(toward: &Toward) -> Result<Self, Flaw> {
+        match *toward {}
+    }
     /// Never called.
     pub fn new(config: &Config) -> Result<Self, Flaw> {
         match *config {}

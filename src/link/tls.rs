@@ -20,14 +20,15 @@ use rustls::pki_types::{CertificateDer, CertificateRevocationListDer, PrivateKey
 use rustls::server::{VerifierBuilderError, WebPkiClientVerifier};
 use rustls::time_provider::TimeProvider;
 use rustls::{
-    AlertDescription, CertificateError, Error, InconsistentKeys, PeerIncompatible, RootCertStore,
-    ServerConfig, ServerConnection,
+    AlertDescription, CertificateError, ClientConnection, Connection, Error, InconsistentKeys,
+    PeerIncompatible, RootCertStore, ServerConfig, ServerConnection,
 };
 
 use sha2::{Digest, Sha256};
 
 use super::Flaw;
 use super::certificate::{self, Named};
+pub use super::toward::{Toward, Trusted};
 use crate::base::outbound::Outbound;
 use crate::base::time::Now;
 
@@ -86,6 +87,8 @@ pub enum Unusable {
     Mismatch,
     /// A client certificate is required, and no issuer of one is named.
     NoCa,
+    /// What the other end is called is none of the names that certificates have.
+    Name,
 }
 
 /// What a listener does TLS by.
@@ -159,13 +162,14 @@ impl fmt::Display for Unusable {
             Self::NoCa => f.write_str(
                 "client certificates are required, and no issuer of them is named (--tls-ca FILE)",
             ),
+            Self::Name => f.write_str("its name is none of those that certificates have"),
         }
     }
 }
 
 impl std::error::Error for Unusable {}
 
-fn certificates(text: &[u8]) -> Result<Vec<CertificateDer<'static>>, String> {
+pub(super) fn certificates(text: &[u8]) -> Result<Vec<CertificateDer<'static>>, String> {
     let all: Result<Vec<_>, pem::Error> = CertificateDer::pem_slice_iter(text).collect();
     let all = all.map_err(|e| e.to_string())?;
     if all.is_empty() {
@@ -174,7 +178,7 @@ fn certificates(text: &[u8]) -> Result<Vec<CertificateDer<'static>>, String> {
     Ok(all)
 }
 
-fn key(text: &[u8]) -> Result<PrivateKeyDer<'static>, String> {
+pub(super) fn key(text: &[u8]) -> Result<PrivateKeyDer<'static>, String> {
     let locked = b"ENCRYPTED";
     match PrivateKeyDer::from_pem_slice(text) {
         Ok(key) => Ok(key),
@@ -222,7 +226,7 @@ fn verifier(
 
 /// The time of the last turn, for whoever asks in the midst of a handshake.
 #[derive(Debug, Default)]
-struct Wall(AtomicU64);
+pub(super) struct Wall(AtomicU64);
 
 impl TimeProvider for Wall {
     fn current_time(&self) -> Option<UnixTime> {
@@ -233,9 +237,10 @@ impl TimeProvider for Wall {
 
 /// One connection's TLS.
 pub struct Tls {
-    conn: ServerConnection,
+    conn: Connection,
     wall: Arc<Wall>,
-    named: Named,
+    /// Which name of a client's certificate is the user's; a server's is checked by its name.
+    named: Option<Named>,
     name: Option<String>,
     /// Plain bytes that wait to become records.
     backlog: VecDeque<Bytes>,
@@ -251,16 +256,28 @@ impl Tls {
         let mut conn = conn.map_err(|_| Flaw::TlsBroken)?;
         // What is written is taken away at once, so nothing piles up in there.
         conn.set_buffer_limit(None);
-        Ok(Self {
+        Ok(Self::with(Connection::Server(conn), &config.wall, Some(config.named)))
+    }
+
+    /// The client's side of a new connection.
+    pub fn toward(toward: &Toward) -> Result<Self, Flaw> {
+        let conn = ClientConnection::new(Arc::clone(&toward.client), toward.name.clone());
+        let mut conn = conn.map_err(|_| Flaw::TlsServerBroken)?;
+        conn.set_buffer_limit(None);
+        Ok(Self::with(Connection::Client(conn), &toward.wall, None))
+    }
+
+    fn with(conn: Connection, wall: &Arc<Wall>, named: Option<Named>) -> Self {
+        Self {
             conn,
-            wall: Arc::clone(&config.wall),
-            named: config.named,
+            wall: Arc::clone(wall),
+            named,
             name: None,
             backlog: VecDeque::new(),
             open: false,
             ended: false,
             broken: false,
-        })
+        }
     }
 
     /// Records came; what they hold is appended to `clear`, also when a flaw comes behind it.
@@ -272,7 +289,7 @@ impl Tls {
             self.uncover(clear);
             match (read, state) {
                 (Ok(_), Ok(state)) => self.ended = state.peer_has_closed(),
-                (Ok(_), Err(e)) => return Err(self.give_up(flaw(&e, self.open))),
+                (Ok(_), Err(e)) => return Err(self.give_up(self.flaw(&e))),
                 (Err(_), _) => return Err(self.give_up(Flaw::TlsBroken)),
             }
             if !self.open && !self.conn.is_handshaking() {
@@ -299,9 +316,18 @@ impl Tls {
         flaw
     }
 
+    /// What an error means to who has to do something about it.
+    fn flaw(&self, error: &Error) -> Flaw {
+        match self.named {
+            Some(_) => flaw(error, self.open),
+            None => flaw_of_server(error),
+        }
+    }
+
     fn learn_name(&mut self) -> Result<(), Flaw> {
+        let Some(named) = self.named else { return Ok(()) };
         let Some([own, ..]) = self.conn.peer_certificates() else { return Ok(()) };
-        match certificate::name(own, self.named) {
+        match certificate::name(own, named) {
             Ok(name) => self.name = name,
             Err(certificate::NoName) => return Err(Flaw::TlsName),
         }
@@ -396,7 +422,7 @@ impl fmt::Debug for Tls {
 
 /// Encrypt the first `most` bytes; how many were taken. Everything goes in one call, because every
 /// call ends a record.
-fn encrypt(conn: &mut ServerConnection, pieces: &[IoSlice<'_>], most: usize) -> usize {
+fn encrypt(conn: &mut Connection, pieces: &[IoSlice<'_>], most: usize) -> usize {
     let mut left = most;
     let mut taken = Vec::with_capacity(pieces.len());
     for piece in pieces {
@@ -462,5 +488,22 @@ fn flaw(error: &Error, open: bool) -> Flaw {
         ) => Flaw::TlsDistrusted,
         Error::AlertReceived(_) => Flaw::TlsAlert,
         _ => Flaw::TlsBroken,
+    }
+}
+
+/// The same about a server's.
+fn flaw_of_server(error: &Error) -> Flaw {
+    match error {
+        Error::InvalidCertificate(why) => match why {
+            CertificateError::UnknownIssuer | CertificateError::BadSignature => {
+                Flaw::TlsServerUntrusted
+            }
+            CertificateError::NotValidForName | CertificateError::NotValidForNameContext { .. } => {
+                Flaw::TlsServerName
+            }
+            _ => Flaw::TlsServerCertificate,
+        },
+        Error::AlertReceived(_) => Flaw::TlsServerAlert,
+        _ => Flaw::TlsServerBroken,
     }
 }

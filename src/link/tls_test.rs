@@ -20,22 +20,22 @@ use crate::base::outbound::Outbound;
 use crate::base::time::Now;
 
 /// 14 November 2023.
-const NOW: Now = Now { mono: 1, wall: 1_700_000_000_000 };
+pub(super) const NOW: Now = Now { mono: 1, wall: 1_700_000_000_000 };
 
 /// Somebody who signs.
-struct Authority {
+pub(super) struct Authority {
     issuer: Issuer<'static, KeyPair>,
-    pem: String,
+    pub(super) pem: String,
 }
 
 /// A certificate and its key, PEM.
-struct Leaf {
-    certificate: String,
-    key: String,
+pub(super) struct Leaf {
+    pub(super) certificate: String,
+    pub(super) key: String,
 }
 
 impl Authority {
-    fn new(name: &str) -> Self {
+    pub(super) fn new(name: &str) -> Self {
         let mut params = CertificateParams::default();
         params.distinguished_name.push(DnType::CommonName, name);
         params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
@@ -45,7 +45,7 @@ impl Authority {
         Self { issuer: Issuer::new(params, key), pem }
     }
 
-    fn sign(&self, common: &str, serial: u64, until: i32) -> Leaf {
+    pub(super) fn sign(&self, common: &str, serial: u64, until: i32) -> Leaf {
         let mut params = CertificateParams::new(vec!["localhost".to_owned()]).unwrap();
         params.distinguished_name.push(DnType::CommonName, common);
         params.serial_number = Some(SerialNumber::from(serial));
@@ -76,19 +76,19 @@ impl Authority {
 }
 
 /// Who there is.
-struct Cast {
-    house: Authority,
-    broker: Leaf,
+pub(super) struct Cast {
+    pub(super) house: Authority,
+    pub(super) broker: Leaf,
 }
 
 impl Cast {
-    fn new() -> Self {
+    pub(super) fn new() -> Self {
         let house = Authority::new("house");
         let broker = house.sign("broker", 1, 2033);
         Self { house, broker }
     }
 
-    fn materials(&self) -> Materials<'_> {
+    pub(super) fn materials(&self) -> Materials<'_> {
         Materials {
             certificate: self.broker.certificate.as_bytes(),
             key: self.broker.key.as_bytes(),
@@ -100,7 +100,7 @@ impl Cast {
     }
 
     /// Asking clients for certificates of the house.
-    fn asking(&self, client: ClientCert) -> Materials<'_> {
+    pub(super) fn asking(&self, client: ClientCert) -> Materials<'_> {
         Materials { ca: Some(self.house.pem.as_bytes()), client, ..self.materials() }
     }
 

@@ -19,6 +19,8 @@ use super::stream::Stream;
 pub enum Upstream {
     /// In the network: a name with its port.
     Net(String),
+    /// The same, within TLS.
+    Tls(String),
     /// In the file system.
     File(PathBuf),
 }
@@ -27,6 +29,7 @@ impl fmt::Display for Upstream {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Net(name) => f.write_str(name),
+            Self::Tls(name) => write!(f, "tls:{name}"),
             Self::File(path) => write!(f, "unix:{}", path.display()),
         }
     }
@@ -35,8 +38,11 @@ impl fmt::Display for Upstream {
 impl FromStr for Upstream {
     type Err = &'static str;
 
-    /// `host:port`, `:port` for this machine, or `unix:/path`.
+    /// `host:port`, `:port` for this machine, `tls:host:port`, or `unix:/path`.
     fn from_str(text: &str) -> Result<Self, Self::Err> {
+        if let Some(name) = text.strip_prefix("tls:") {
+            return net(name.strip_prefix("//").unwrap_or(name)).map(Self::Tls);
+        }
         if let Some(path) = text.strip_prefix("unix:") {
             let path = path.strip_prefix("//").unwrap_or(path);
             return match path.starts_with('/') {
@@ -44,19 +50,35 @@ impl FromStr for Upstream {
                 false => Err("unix: is followed by a whole path, as in unix:/run/x.sock"),
             };
         }
-        let (host, port) = text.rsplit_once(':').ok_or("it is not host:port, or unix:/path")?;
-        if port.parse::<u16>().is_err() || port == "0" {
-            return Err("the port is a number from 1 to 65535");
-        }
-        let bare = host.contains(':') && !host.starts_with('[');
-        if bare {
-            return Err("an IPv6 address stands in brackets, as in [::1]:8001");
-        }
-        Ok(Self::Net(if host.is_empty() { format!("127.0.0.1:{port}") } else { text.into() }))
+        net(text).map(Self::Net)
     }
 }
 
-/// What a name stands for, and which of it is next.
+impl Upstream {
+    /// What it is called, where it is asked to show that it is so called.
+    #[must_use]
+    pub fn host(&self) -> Option<&str> {
+        let Self::Tls(name) = self else { return None };
+        let host = name.rsplit_once(':').map_or(name.as_str(), |(host, _)| host);
+        Some(host.trim_start_matches('[').trim_end_matches(']'))
+    }
+}
+
+/// A place in the network.
+fn net(text: &str) -> Result<String, &'static str> {
+    let other = "it is not host:port, tls:host:port or unix:/path";
+    let (host, port) = text.rsplit_once(':').ok_or(other)?;
+    if port.parse::<u16>().is_err() || port == "0" {
+        return Err("the port is a number from 1 to 65535");
+    }
+    let bare = host.contains(':') && !host.starts_with('[');
+    if bare {
+        return Err("an IPv6 address stands in brackets, as in [::1]:8001");
+    }
+    Ok(if host.is_empty() { format!("127.0.0.1:{port}") } else { text.into() })
+}
+
+/// What a name stands for, and which of it answered last.
 #[derive(Debug)]
 enum Known {
     Net(Vec<SocketAddr>, usize),
@@ -72,7 +94,7 @@ impl Upstreams {
     pub fn add(&mut self, all: &[Upstream]) -> io::Result<()> {
         let known = |one: &Upstream| match one {
             Upstream::File(path) => Ok(Known::File(path.clone())),
-            Upstream::Net(name) => {
+            Upstream::Net(name) | Upstream::Tls(name) => {
                 let wrong = |e: io::Error| io::Error::new(e.kind(), format!("{name}: {e}"));
                 let found: Vec<_> = name.to_socket_addrs().map_err(wrong)?.collect();
                 match found.is_empty() {
@@ -85,18 +107,60 @@ impl Upstreams {
         Ok(())
     }
 
-    /// Begin to connect.
-    pub fn dial(&mut self, relay: u16, at: u16) -> io::Result<Stream> {
-        let known = self.0.get_mut(usize::from(relay)).and_then(|r| r.get_mut(usize::from(at)));
-        match known {
-            Some(Known::Net(found, next)) => {
-                *next = (*next + 1) % found.len().max(1);
-                let address = found.get(*next).ok_or(io::ErrorKind::NotFound)?;
-                TcpStream::connect(*address).map(Stream::from)
+    /// Begin to connect, to the address that answered last and then to the others of its name.
+    pub fn dial(&mut self, dialed: &mut Dialed) -> io::Result<Stream> {
+        match self.known(dialed) {
+            Some(Known::Net(found, first)) => loop {
+                if usize::from(dialed.tried) >= found.len() {
+                    return Err(io::ErrorKind::ConnectionRefused.into());
+                }
+                let at = (*first + usize::from(dialed.tried)) % found.len();
+                let address = found.get(at).ok_or(io::ErrorKind::NotFound)?;
+                (dialed.address, dialed.tried) = (*address, dialed.tried.saturating_add(1));
+                // One without a way there, as of a family that this machine has not, fails here.
+                if let Ok(stream) = TcpStream::connect(*address) {
+                    return Ok(stream.into());
+                }
+            },
+            Some(Known::File(_)) if dialed.tried > 0 => {
+                Err(io::ErrorKind::ConnectionRefused.into())
             }
-            Some(Known::File(path)) => UnixStream::connect(path).map(Stream::from),
+            Some(Known::File(path)) => {
+                dialed.tried = 1;
+                UnixStream::connect(path).map(Stream::from)
+            }
             None => Err(io::ErrorKind::NotFound.into()),
         }
+    }
+
+    /// Somebody is there.
+    pub fn on_there(&mut self, dialed: &Dialed) {
+        if let Some(Known::Net(found, first)) = self.known(dialed) {
+            *first = found.iter().position(|at| *at == dialed.address).unwrap_or(*first);
+        }
+    }
+
+    fn known(&mut self, dialed: &Dialed) -> Option<&mut Known> {
+        self.0.get_mut(usize::from(dialed.relay))?.get_mut(usize::from(dialed.at))
+    }
+}
+
+/// A connection that is being opened.
+#[derive(Clone, Copy, Debug)]
+pub struct Dialed {
+    relay: u16,
+    at: u16,
+    /// Addresses that were tried, and the last of them.
+    tried: u16,
+    address: SocketAddr,
+}
+
+impl Dialed {
+    /// To this upstream of this relay; nothing was tried yet.
+    #[must_use]
+    pub fn new(relay: u16, at: u16) -> Self {
+        let address = SocketAddr::new(std::net::Ipv4Addr::UNSPECIFIED.into(), 0);
+        Self { relay, at, tried: 0, address }
     }
 }
 
@@ -112,8 +176,34 @@ mod tests {
         assert_eq!("[::1]:8001".parse(), net("[::1]:8001"));
         assert_eq!("unix:/run/x".parse(), Ok(Upstream::File("/run/x".into())));
         assert_eq!("unix:///run/x".parse(), Ok(Upstream::File("/run/x".into())));
-        for text in ["", "h", "h:", "h:0", "h:70000", "h:x", "::1:8001", "unix:x"] {
+        assert_eq!("tls:h:1".parse(), Ok(Upstream::Tls("h:1".into())));
+        assert_eq!("tls://[::1]:1".parse(), Ok(Upstream::Tls("[::1]:1".into())));
+        let host = |text: &str| text.parse::<Upstream>().unwrap().host().map(str::to_owned);
+        assert_eq!(host("tls:[::1]:1"), Some("::1".into()));
+        assert_eq!((host("tls:h:1"), host("h:1")), (Some("h".into()), None));
+        for text in ["", "h", "h:", "h:0", "h:70000", "h:x", "::1:8001", "unix:x", "tls:", "tls:h"]
+        {
             assert!(text.parse::<Upstream>().is_err(), "{text}");
         }
+    }
+
+    #[test]
+    fn every_address_of_a_name_is_tried_and_the_one_that_answered_comes_first() {
+        let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+        let here = listener.local_addr().unwrap();
+        let gone = SocketAddr::new(here.ip(), 1);
+        let mut all = Upstreams(vec![vec![Known::Net(vec![gone, here], 0)]]);
+        let mut dialed = Dialed::new(0, 0);
+        for address in [gone, here] {
+            all.dial(&mut dialed).unwrap();
+            assert_eq!(dialed.address, address);
+        }
+        assert!(all.dial(&mut dialed).is_err(), "there is no third");
+        all.on_there(&dialed);
+        let mut dialed = Dialed::new(0, 0);
+        all.dial(&mut dialed).unwrap();
+        assert_eq!(dialed.address, here);
+        all.dial(&mut dialed).unwrap();
+        assert_eq!(dialed.address, gone, "and then the others");
     }
 }

@@ -398,7 +398,7 @@ impl Driver {
                     return;
                 };
                 let conn = socket.conn;
-                if socket.dialing && !self.answer_dial(now, conn, event) {
+                if socket.dialing.is_some() && !self.answer_dial(now, conn, event) {
                     return;
                 }
                 let Some(socket) = self.socket(conn) else { return };

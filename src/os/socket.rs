@@ -11,6 +11,7 @@ use crate::base::outbound::Outbound;
 use crate::base::seldom::Seldom;
 use bytes::{Buf, Bytes};
 
+use super::dial::Dialed;
 use super::stream::Stream;
 
 /// A socket and what is remembered about it.
@@ -33,7 +34,7 @@ pub struct Socket {
     /// It stands in the list of those that have, or had, something left over.
     pub behind: bool,
     /// It was dialed, and the other end has not answered yet.
-    pub dialing: bool,
+    pub dialing: Option<Box<Dialed>>,
     /// Nothing follows what is left over: then its sending half is closed.
     last: bool,
     /// What a short write left over.
@@ -78,7 +79,7 @@ impl Socket {
             queued: false,
             paused: false,
             behind: false,
-            dialing: false,
+            dialing: None,
             last: false,
             rest: Seldom::default(),
         }

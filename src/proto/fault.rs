@@ -193,6 +193,15 @@ faults! {
         its issuer, and the host name must be in it";
     TlsAlert, Peer, "rfc8446 6.2", "the client gave up in the midst of TLS";
     TlsBroken, Peer, "rfc8446 6.2", "bytes that TLS forbids here";
+    TlsServerUntrusted, Policy, "rfc8446 4.4.2", "an upstream's certificate of an issuer that \
+        forward_ca does not name";
+    TlsServerName, Policy, "rfc9525 6", "an upstream's certificate for another name: say \
+        forward_name if that is what it should be called";
+    TlsServerCertificate, Policy, "rfc5280 4", "an upstream's certificate that is broken, or \
+        before or after its time";
+    TlsServerAlert, Policy, "rfc8446 6.2", "an upstream refused our TLS: it may want another \
+        certificate (forward_cert)";
+    TlsServerBroken, Peer, "rfc8446 5.1", "what an upstream says is no TLS, or none we can do";
 }
 
 impl From<FaultKind> for Fault {
@@ -240,6 +249,11 @@ impl From<Flaw> for FaultKind {
             Flaw::TlsDistrusted => Self::TlsDistrusted,
             Flaw::TlsAlert => Self::TlsAlert,
             Flaw::TlsBroken => Self::TlsBroken,
+            Flaw::TlsServerUntrusted => Self::TlsServerUntrusted,
+            Flaw::TlsServerName => Self::TlsServerName,
+            Flaw::TlsServerCertificate => Self::TlsServerCertificate,
+            Flaw::TlsServerAlert => Self::TlsServerAlert,
+            Flaw::TlsServerBroken => Self::TlsServerBroken,
         }
     }
 }

@@ -230,7 +230,7 @@ impl Peer {
             Speak::Http => Self::Http(Box::new(http::peer::Peer::new(now, hub))),
             Speak::Stats => Self::Http(Box::new(http::peer::Peer::of_relays(now, hub))),
             // Of which relay, only the listener knows: see `relayed`.
-            Speak::Foo => Self::relayed(0, now),
+            Speak::Foo => Self::relayed(0, now, hub),
             Speak::Any => Self::Unknown(unknown::Unknown::new(now, hub)),
             Speak::Local => Self::Local(Box::default()),
         }
@@ -238,8 +238,9 @@ impl Peer {
 
     /// A client of the relay of this number.
     #[must_use]
-    pub fn relayed(relay: u16, now: Now) -> Self {
-        Self::Foo(Box::new(foo::peer::Peer::client(relay, now)))
+    pub fn relayed(relay: u16, now: Now, hub: &Hub) -> Self {
+        let by = now.after_ms(hub.limits.connect_ms_max);
+        Self::Foo(Box::new(foo::peer::Peer::client(relay, by)))
     }
 }
 

@@ -10,8 +10,13 @@ use std::process::{Child, ChildStdout, Command, Stdio};
 use std::thread::JoinHandle;
 use std::time::Duration;
 
+use spindle::base::limits::Limits;
+use spindle::broker::Tls;
 use spindle::os::clock::Clock;
 use spindle::{Broker, Handle, Listen, Speak};
+
+use crate::cast::Authority;
+use crate::process::Scratch;
 
 const SPINDLE: &str = env!("CARGO_BIN_EXE_spindle");
 const LONG: Duration = Duration::from_secs(20);
@@ -28,9 +33,16 @@ impl Relay {
     fn new(to: &[String], options: &str) -> Self {
         let forward: Vec<String> = to.iter().map(|to| format!("forward={to}")).collect();
         let url = format!("foo://127.0.0.1:0?{}&{options}", forward.join("&"));
-        let listen: Listen = url.parse().unwrap();
+        Self::serve(url.parse().unwrap())
+    }
+
+    fn serve(listen: Listen) -> Self {
+        Self::within(listen, Limits::default())
+    }
+
+    fn within(listen: Listen, limits: Limits) -> Self {
         let broker = Broker::builder().listen_to(listen).listen("127.0.0.1:0", Speak::Stats);
-        let broker = broker.memory().build().unwrap();
+        let broker = broker.limits(limits).memory().build().unwrap();
         let (at, figures) = (broker.local_addr(0).unwrap(), broker.local_addr(1).unwrap());
         let handle = broker.handle();
         let running = Some(std::thread::spawn(move || broker.run().unwrap()));
@@ -183,6 +195,78 @@ fn an_upstream_in_the_file_system_will_do() {
     server.write_all(b"ACK 1\n").unwrap();
     assert_eq!((&heard, &exactly(&client, 6)[..]), (b"REQ 1\n", &b"ACK 1\n"[..]));
     std::fs::remove_file(&path).unwrap();
+}
+
+/// A client, a relay to a relay within TLS, and a server: both sides of TLS, each for itself.
+#[test]
+fn a_conversation_passes_within_tls_and_each_half_ends_by_itself() {
+    let dir = Scratch::new("relay-tls");
+    let house = Authority::new("house");
+    let leaf = house.sign("inner", 1);
+    let file = |name: &str, text: &str| {
+        let path = dir.join(name);
+        std::fs::write(&path, text).unwrap();
+        path.display().to_string()
+    };
+    let (ca, stranger) = (file("ca", &house.pem), file("other", &Authority::new("other").pem));
+    let (certificate, key) = (file("cert", &leaf.certificate), file("key", &leaf.key));
+    let (listener, to) = upstream();
+    let inner: Listen = format!("foos://127.0.0.1:0?forward={to}").parse().unwrap();
+    let inner = Relay::serve(inner.tls_by(Tls::new(certificate, key)));
+    let port = inner.at.port();
+    // The name stands for two addresses, and nobody listens at one of them.
+    let outer = Relay::new(&[format!("tls:localhost:{port}")], &format!("forward_ca={ca}"));
+    let mut client = outer.connect();
+    client.write_all(b"REQ 1 within\n").unwrap();
+    let mut server = accepted(&listener);
+    assert_eq!(exactly(&server, 13), b"REQ 1 within\n");
+    client.shutdown(Shutdown::Write).unwrap();
+    assert_eq!(to_the_end(&server), b"");
+    let long: Vec<u8> = (0..3_000_000_u32).map(|n| (n.wrapping_mul(7) >> 9) as u8).collect();
+    let said = long.clone();
+    let saying = std::thread::spawn(move || {
+        server.write_all(&said).unwrap();
+        server.shutdown(Shutdown::Write).unwrap();
+    });
+    assert!(to_the_end(&client) == long);
+    saying.join().unwrap();
+    assert_eq!(outer.get("/health"), "{\"status\":\"OK!\"}");
+
+    // Whoever cannot be believed is as good as not there, and hears nothing.
+    let wrong = [format!("forward_ca={stranger}"), format!("forward_ca={ca}&forward_name=other")];
+    for options in wrong {
+        let to = [format!("tls:localhost:{port}")];
+        let doubting = Relay::new(&to, &format!("{options}&wait_ms=300"));
+        let mut client = doubting.connect();
+        client.write_all(b"REQ 2 to nobody\n").unwrap();
+        assert_eq!(to_the_end(&client), b"");
+        assert_eq!(doubting.get("/health"), "{\"status\":\"no upstream\"}");
+    }
+    let told = inner.get("/stats");
+    assert!(told.starts_with("{\"msg_total\":1,"), "{told}");
+}
+
+/// One who never finishes its TLS has no upstream, and its time ends as anybody's.
+#[test]
+fn a_client_that_does_not_shake_hands_costs_its_upstream_nothing() {
+    let dir = Scratch::new("relay-slow-tls");
+    let leaf = Authority::new("house").sign("inner", 1);
+    let [certificate, key] = ["cert", "key"].map(|name| dir.join(name));
+    std::fs::write(&certificate, &leaf.certificate).unwrap();
+    std::fs::write(&key, &leaf.key).unwrap();
+    let (listener, to) = upstream();
+    let listen: Listen = format!("foos://127.0.0.1:0?forward={to}").parse().unwrap();
+    let limits = Limits { connect_ms_max: 500, ..Limits::default() };
+    let relay = Relay::within(listen.tls_by(Tls::new(certificate, key)), limits);
+    let clock = Clock::start();
+    let began = clock.now().mono;
+    let client = relay.connect();
+    listener.set_nonblocking(true).unwrap();
+    std::thread::sleep(Duration::from_millis(200));
+    assert_eq!(listener.accept().unwrap_err().kind(), ErrorKind::WouldBlock);
+    // [RFC 8446, 6.1] All it is told is that nothing follows.
+    assert_eq!(to_the_end(&client), b"\x15\x03\x03\0\x02\x01\0");
+    assert!(clock.now().mono - began >= 500_000_000, "it has its time");
 }
 
 #[test]

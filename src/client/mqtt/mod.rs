@@ -42,6 +42,8 @@ mod ws;
 use no_tls as tls;
 
 // Who drives many connections at once drives their layers itself.
+#[cfg(feature = "tls")]
+pub(crate) use tls::machines_issuers;
 pub(crate) use tls::{Broken, Session, Trust};
 pub(crate) use ws::Ws;
 

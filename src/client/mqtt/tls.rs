@@ -160,7 +160,7 @@ fn roots(tls: &Tls) -> Result<RootCertStore, Error> {
         add_folder(&mut roots, folder)?;
     }
     if tls.system || tls.ca_file.is_none() && tls.ca_path.is_none() {
-        let list = SYSTEM.iter().map(Path::new).find(|path| path.exists());
+        let list = machines_issuers();
         let list = list.ok_or_else(|| broken("this machine has no list of issuers"))?;
         // One that cannot be understood takes nothing from the others.
         roots.add_parsable_certificates(certificates(list)?);
@@ -242,6 +242,11 @@ impl ServerCertVerifier for AnyName {
     fn supported_verify_schemes(&self) -> Vec<SignatureScheme> {
         self.0.supported_verify_schemes()
     }
+}
+
+/// Where this machine keeps the issuers it trusts.
+pub(crate) fn machines_issuers() -> Option<&'static Path> {
+    SYSTEM.iter().map(Path::new).find(|path| path.exists())
 }
 
 /// Where machines keep the issuers they trust: Debian, Fedora, SUSE, BSD.

@@ -9,7 +9,7 @@
 use bytes::BytesMut;
 
 use crate::base::id::PairId;
-use crate::base::time::{Deadline, MS, Now};
+use crate::base::time::{Deadline, MS};
 use crate::hub::relay::meter::{Flaw, Kind, Tally};
 use crate::hub::relay::pipe::{End, Pipe};
 use crate::hub::relay::upstreams::Choice;
@@ -52,15 +52,15 @@ struct Ways {
 }
 
 impl Client {
-    pub(super) fn new(relay: u16, now: Now) -> Self {
+    pub(super) fn new(relay: u16, by: Deadline) -> Self {
         Self {
             relay,
             pair: None,
             scanner: Scanner::default(),
             held: BytesMut::new(),
             overlong: false,
-            look_at: Deadline::NEVER,
-            patience: Deadline(now.mono),
+            look_at: by,
+            patience: by,
             told: false,
             joined: false,
             lost: false,
@@ -298,8 +298,10 @@ impl Client {
     }
 
     pub(super) fn on_deadline(&mut self, ctx: &mut Ctx<'_>) -> Result<(), Doom> {
-        let Some(id) = self.pair else { return Ok(()) };
         let now = ctx.now;
+        let Some(id) = self.pair else {
+            return if now.reached(self.look_at) { Err(Doom::ConnectTimeout) } else { Ok(()) };
+        };
         let Some((pair, relay)) = ctx.hub.relays.both(id) else { return Err(Doom::Left) };
         let over = |since: u64, ms: u64| ms > 0 && now.reached(Deadline(since + ms * MS));
         if over(pair.moved, relay.terms.idle_ms) {

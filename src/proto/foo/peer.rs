@@ -29,10 +29,10 @@ pub enum Peer {
 }
 
 impl Peer {
-    /// A client of the relay of this number.
+    /// A client of the relay of this number; what lies between us is agreed upon by then.
     #[must_use]
-    pub fn client(relay: u16, now: Now) -> Self {
-        Self::Client(Client::new(relay, now))
+    pub fn client(relay: u16, by: Deadline) -> Self {
+        Self::Client(Client::new(relay, by))
     }
 
     /// An upstream that is being dialed, for a pair or only to see whether it is there.
@@ -48,7 +48,14 @@ impl Peer {
         }
     }
 
-    /// The connection that was dialed is there.
+    /// The connection that was dialed is there, and what lies between us is to be agreed upon.
+    pub fn on_reached(&mut self) {
+        if let Self::Upstream(upstream) = self {
+            upstream.on_reached();
+        }
+    }
+
+    /// The connection that was dialed can be used.
     pub fn on_connected(&mut self, ctx: &mut Ctx<'_>) -> Result<(), Doom> {
         match self {
             Self::Upstream(upstream) => upstream.on_connected(ctx),
@@ -126,9 +133,10 @@ impl Protocol for Peer {
 
     fn wants_bytes(&self, hub: &Hub) -> bool {
         match (self, self.pair()) {
-            (Self::Client(_), pair) => pair.is_some_and(|id| hub.relays.takes_up(id)),
+            // Before it has a pair, what comes is for what lies between us.
+            (Self::Client(_), pair) => pair.is_none_or(|id| hub.relays.takes_up(id)),
             (Self::Upstream(upstream), pair) => {
-                upstream.is_open() && pair.is_none_or(|id| hub.relays.takes_down(id))
+                upstream.is_reached() && pair.is_none_or(|id| hub.relays.takes_down(id))
             }
         }
     }

@@ -24,6 +24,8 @@ const SPARE_MS: u64 = 60_000;
 enum State {
     /// It is there by then, or counts as one that refused.
     Dialing(Deadline),
+    /// It is there, and what lies between us is agreed upon by then.
+    Reached(Deadline),
     /// It is there.
     Open,
     /// It is there and nobody uses it, until then.
@@ -46,12 +48,22 @@ impl Upstream {
     }
 
     pub(super) fn is_open(&self) -> bool {
+        matches!(self.state, State::Open | State::Spare(_))
+    }
+
+    pub(super) fn is_reached(&self) -> bool {
         !matches!(self.state, State::Dialing(_))
+    }
+
+    pub(super) fn on_reached(&mut self) {
+        if let State::Dialing(by) = self.state {
+            self.state = State::Reached(by);
+        }
     }
 
     pub(super) fn look_at(&self) -> Deadline {
         match self.state {
-            State::Dialing(by) | State::Spare(by) => by,
+            State::Dialing(by) | State::Reached(by) | State::Spare(by) => by,
             State::Open => Deadline::NEVER,
         }
     }
@@ -160,7 +172,9 @@ impl Upstream {
 
     pub(super) fn on_deadline(&self, ctx: &Ctx<'_>) -> Result<(), Doom> {
         match self.state {
-            State::Dialing(by) if ctx.now.reached(by) => Err(Doom::ConnectTimeout),
+            State::Dialing(by) | State::Reached(by) if ctx.now.reached(by) => {
+                Err(Doom::ConnectTimeout)
+            }
             State::Spare(by) if ctx.now.reached(by) => Err(Doom::IdleTimeout),
             _ => Ok(()),
         }
@@ -171,13 +185,15 @@ impl Upstream {
         let relays = &mut ctx.hub.relays;
         let Some(relay) = relays.get_mut(self.relay) else { return };
         match self.state {
-            State::Dialing(_) if *doom != Doom::Stopping => {
+            State::Dialing(_) | State::Reached(_) if *doom != Doom::Stopping => {
                 if relay.upstreams.on_refused(self.at, now) {
                     log_away(&relay.terms.forward, self.at, doom);
                 }
             }
             State::Spare(_) => relay.upstreams.on_idle_gone(self.at, conn),
-            State::Dialing(_) | State::Open => relay.upstreams.on_gone(self.at),
+            State::Dialing(_) | State::Reached(_) | State::Open => {
+                relay.upstreams.on_gone(self.at);
+            }
         }
         let Some(id) = self.pair.take() else { return };
         if let Some((pair, relay)) = relays.both(id)
