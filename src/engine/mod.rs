@@ -353,7 +353,10 @@ impl Engine {
         let shut = self.closed && !is_inner(listener.speak);
         let (why, limit) = if self.stopping || shut {
             return Err(NoSlot::Stopping);
-        } else if self.conns.len() >= limits.connections_max as usize {
+        } else if self.conns.len() + usize::from(listener.speak == Speak::Foo)
+            >= limits.connections_max as usize
+        {
+            // A relay's client needs a connection of its own to an upstream besides.
             (NoSlot::Connections, Limit::connections_max)
         } else if self.strangers >= limits.strangers_max {
             (NoSlot::Strangers, Limit::strangers_max)

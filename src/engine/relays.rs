@@ -35,6 +35,10 @@ impl Engine {
         let terms = self.hub.relays.get(relay).map(|relay| relay.terms.connect_ms);
         let (Some(listener), Some(connect_ms)) = (place, terms) else { return };
         let listener = listener as u16;
+        if self.conns.len() >= self.hub.limits.connections_max as usize {
+            // That is our lack and not the upstream's.
+            return self.hub.relays.on_full(now, relay, at, pair);
+        }
         let by = now.after_ms(connect_ms);
         let peer = Peer::Foo(Box::new(foo::peer::Peer::upstream(relay, at, pair, by)));
         let place = Place { listener, address: Address::Local, loopback: false };
@@ -54,8 +58,7 @@ impl Engine {
         if let Some((pair, _)) = pair.and_then(|id| self.hub.relays.both(id)) {
             pair.upstream = Some(conn);
         }
-        let full = self.conns.len() > self.hub.limits.connections_max as usize;
-        if full || self.stopping || !speakable {
+        if self.stopping || !speakable {
             return self.doom(now, conn, Doom::Unreachable);
         }
         self.dials.push_back(Effect::Dial { conn, relay, at });

@@ -145,6 +145,10 @@ fn a_conversation_passes_byte_for_byte_and_is_counted() {
     assert!(told.starts_with(wanted), "{told}");
     assert!(told.contains("\"request_rate_10s\":1,"), "{told}");
     assert_eq!(relay.get("/health"), "{\"status\":\"OK!\"}");
+    let told = relay.get("/pairs?limit=1");
+    let own = "\"msg_total\":20,\"msg_req\":10,\"msg_ack\":8,\"msg_nak\":2,\"waiting\":0,";
+    assert!(told.contains(own) && told.contains("\"client\":\"127.0.0.1\""), "{told}");
+    assert!(told.starts_with("{\"pairs\":1,") && !told.contains("\"next\""), "{told}");
     // The client ends, and the server hears of it and still has the word.
     client.shutdown(Shutdown::Write).unwrap();
     assert_eq!(to_the_end(&server), b"");
@@ -293,6 +297,30 @@ fn nobody_there_closes_one_client_after_its_time_and_no_more() {
     let heard = || to_the_end_or(&accepted(&listener), 6);
     let asked = std::iter::repeat_with(heard).find(|heard| !heard.is_empty());
     assert_eq!(asked.unwrap(), b"REQ 1\n");
+}
+
+/// A client takes two connections: where only one is left it is not let in, and that is nobody
+/// else's fault.
+#[test]
+fn a_client_for_whose_upstream_there_is_no_room_is_not_let_in() {
+    let (listener, to) = upstream();
+    let listen: Listen = format!("foo://127.0.0.1:0?forward={to}").parse().unwrap();
+    let relay = Relay::within(listen, Limits { connections_max: 7, ..Limits::default() });
+    let mut clients: Vec<TcpStream> = (0..3).map(|_| relay.connect()).collect();
+    let servers = [(); 3].map(|()| accepted(&listener));
+    for (client, server) in clients.iter_mut().zip(&servers) {
+        client.write_all(b"REQ 1\n").unwrap();
+        exactly(server, 6);
+    }
+    let clock = Clock::start();
+    let mut refused = relay.connect();
+    assert_eq!(refused.read(&mut [0]).unwrap_or(0), 0, "there is room for one, not for two");
+    assert!(clock.mono() < 2_000_000_000, "and it is told at once");
+    assert_eq!(relay.get("/health"), "{\"status\":\"OK!\"}");
+    drop(clients.pop());
+    assert_eq!(to_the_end(&servers[2]), b"");
+    let told = relay.get("/stats/full");
+    assert!(told.contains("\"refused\":0"), "{told}");
 }
 
 #[test]

@@ -17,6 +17,7 @@ use crate::base::id::{ConnId, PairId};
 use crate::base::outbound::Outbound;
 use crate::base::slab::Slab;
 use crate::base::time::{Deadline, MS, Now};
+use crate::hub::policy::Address;
 
 use meter::{Meter, Own};
 use pipe::{End, Pipe, Stock};
@@ -119,6 +120,10 @@ pub enum Stage {
 pub struct Pair {
     /// Whose.
     pub relay: u16,
+    /// Where the client comes from.
+    pub from: Address,
+    /// Since when it is there.
+    pub since: u64,
     /// The client, as long as it is there.
     pub client: Option<ConnId>,
     /// Its upstream, as long as it is there.
@@ -179,6 +184,12 @@ impl Relays {
         self.pairs.len()
     }
 
+    /// All of them, by their places, from this place on.
+    pub fn pairs_from(&self, first: u32) -> impl Iterator<Item = (u32, &Pair)> {
+        let all = self.pairs.iter().map(|(id, pair)| (id.index, pair));
+        all.skip_while(move |(place, _)| *place < first)
+    }
+
     /// A pair.
     #[must_use]
     pub fn pair(&self, id: PairId) -> Option<&Pair> {
@@ -193,9 +204,11 @@ impl Relays {
     }
 
     /// A client came.
-    pub fn open(&mut self, now: Now, relay: u16, client: ConnId) -> PairId {
+    pub fn open(&mut self, now: Now, relay: u16, client: ConnId, from: Address) -> PairId {
         self.pairs.insert_with(|_| Pair {
             relay,
+            from,
+            since: now.mono,
             client: Some(client),
             upstream: None,
             stage: Stage::Alone(now.mono),
@@ -224,6 +237,17 @@ impl Relays {
             Choice::Full => pair.stage = Stage::Alone(now.mono + FULL_MS * MS),
         }
         Some(choice)
+    }
+
+    /// There is no room for a connection to this upstream; look again soon.
+    pub fn on_full(&mut self, now: Now, relay: u16, at: u16, pair: Option<PairId>) {
+        if let Some(relay) = self.get_mut(relay) {
+            relay.upstreams.on_full(at, now.mono);
+        }
+        let Some((id, (pair, _))) = pair.and_then(|id| Some((id, self.both(id)?))) else { return };
+        pair.stage = Stage::Alone(now.mono + FULL_MS * MS);
+        let client = pair.client;
+        self.nudge(client.map(|client| (client, id)));
     }
 
     /// Somebody must act upon what happened to its pair.

@@ -186,6 +186,15 @@ impl Upstreams {
         was == Health::Up
     }
 
+    /// Nothing could be tried for want of room; that is not its fault.
+    pub fn on_full(&mut self, at: u16, now: u64) {
+        self.on_gone(at);
+        let one = self.all.get_mut(usize::from(at));
+        if let Some(Upstream { health: Health::Down { again, trying, .. }, .. }) = one {
+            (*again, *trying) = (now.saturating_add(ALONE_MS * MS), false);
+        }
+    }
+
     /// A connection to it is over, or waits for nobody any more.
     pub fn on_gone(&mut self, at: u16) {
         if let Some(one) = self.all.get_mut(usize::from(at)) {
@@ -316,5 +325,20 @@ mod tests {
         assert_eq!(all.to_probe(1_000 * MS, 1_000 * MS), Some(1 - at));
         assert_eq!(all.to_probe(1_000 * MS, 1_000 * MS), None);
         assert_eq!(all.to_probe(1_100 * MS, 1_000 * MS), Some(at));
+    }
+
+    #[test]
+    fn whom_we_have_no_room_to_try_is_as_before() {
+        let mut all = some(&["a"]);
+        assert_eq!(all.choose(0, 9), Choice::Dial(0));
+        all.on_full(0, 0);
+        assert_eq!((all.any_up(), all.iter().map(Upstream::open).sum()), (true, 0));
+        assert_eq!(all.choose(0, 9), Choice::Dial(0));
+        all.on_refused(0, 0);
+        assert_eq!(all.to_probe(100 * MS, 0), Some(0));
+        all.on_full(0, 100 * MS);
+        assert_eq!(all.to_probe(199 * MS, 0), None);
+        assert_eq!(all.to_probe(200 * MS, 0), Some(0), "somebody may try again");
+        assert_eq!(all.iter().map(|one| one.refused).sum::<u64>(), 1);
     }
 }

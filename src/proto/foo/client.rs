@@ -68,7 +68,8 @@ impl Client {
     }
 
     pub(super) fn on_accepted(&mut self, ctx: &mut Ctx<'_>) {
-        self.pair = Some(ctx.hub.relays.open(ctx.now, self.relay, ctx.conn));
+        let pair = ctx.hub.relays.open(ctx.now, self.relay, ctx.conn, ctx.address);
+        self.pair = Some(pair);
         if let Some(relay) = ctx.hub.relays.get_mut(self.relay) {
             relay.meter.add(Tally::Clients, 1);
         }
@@ -259,7 +260,11 @@ impl Client {
             }
             Stage::Joined(_) if !self.lost => self.on_lost(id, ctx),
             Stage::Joined(_) => Ok(()),
-            Stage::Alone(_) => Ok(()),
+            Stage::Alone(_) => {
+                // There was no room for one.
+                self.look_again(ctx);
+                Ok(())
+            }
         }
     }
 

@@ -19,12 +19,19 @@ use crate::proto::Ctx;
 use super::call::Call;
 use super::families::{FAMILIES, Family, Source, View};
 use super::packet::{METRICS, Response};
+use super::relays;
 use super::task::Step;
 
 /// Prometheus' text.
 pub fn metrics(_: &Call, _: &mut Ctx<'_>) -> Step {
-    Step::Ask(Question::Stats, |_, answer, hub, _| match answer {
-        Answer::Stats(snapshot) => Response::new(200, METRICS, text(&snapshot, hub)),
+    Step::Ask(Question::Stats, |_, answer, hub, now| match answer {
+        Answer::Stats(snapshot) => {
+            let mut all = text(&snapshot, hub);
+            if hub.relays.iter().next().is_some() {
+                all += &relays::text("spindle_foo", hub, now);
+            }
+            Response::new(200, METRICS, all)
+        }
         _ => Response::text(500, ""),
     })
 }

@@ -8,16 +8,25 @@
 use std::fmt::Write as _;
 
 use crate::base::json::Writer;
-use crate::base::time::Now;
+use crate::base::time::{MS, Now};
 use crate::hub::Hub;
-use crate::hub::relay::Relay;
 use crate::hub::relay::meter::{Flaw, Kind, Rates, Tally};
+use crate::hub::relay::{Pair, Relay, Stage};
 
 use super::packet::{METRICS, Method, Request, Response};
 
 /// The paths, for whoever lists them.
-pub const PATHS: [&str; 8] =
-    ["/stats", "/metrics", "/stats/full", "/health", "/heartbeat", "/status", "/live", "/ready"];
+pub const PATHS: [&str; 9] = [
+    "/stats",
+    "/metrics",
+    "/stats/full",
+    "/pairs",
+    "/health",
+    "/heartbeat",
+    "/status",
+    "/live",
+    "/ready",
+];
 
 const OK: &[u8] = br#"{"status":"OK!"}"#;
 const AWAY: &[u8] = br#"{"status":"no upstream"}"#;
@@ -34,9 +43,13 @@ pub fn answer(request: &Request, hub: &Hub, now: Now) -> Response {
     }
     let there = hub.relays.iter().all(|relay| relay.upstreams.any_up());
     let response = match &*path {
-        "/metrics" if wants_text(request) => Response::new(200, METRICS, text(hub, now)),
+        "/metrics" if wants_text(request) => Response::new(200, METRICS, text("foo", hub, now)),
         "/stats" | "/metrics" => Response::json(200, told(hub, now).into_bytes()),
         "/stats/full" => Response::json(200, all(hub, now)),
+        "/pairs" => match page(&request.query) {
+            Some((first, most)) => Response::json(200, pairs(hub, now, first, most)),
+            None => Response::text(400, "400 limit is 1 to 1000, after is a number"),
+        },
         "/health" | "/ready" if !there => Response::json(503, AWAY.to_vec()),
         _ => Response::json(200, OK.to_vec()),
     };
@@ -160,13 +173,73 @@ fn one(relay: &Relay, now: Now, json: &mut Writer) {
     });
 }
 
-/// As Prometheus reads it.
-fn text(hub: &Hub, now: Now) -> String {
+/// Where a page of pairs begins, and how many it has at most.
+fn page(query: &[u8]) -> Option<(u32, usize)> {
+    let (mut first, mut most) = (0, 100);
+    let query = core::str::from_utf8(query).ok()?;
+    for part in query.split('&').filter(|part| !part.is_empty()) {
+        match part.split_once('=') {
+            Some(("after", text)) => first = text.parse().ok()?,
+            Some(("limit", text)) => {
+                most = text.parse().ok().filter(|n| (1..=1_000).contains(n))?;
+            }
+            _ => {}
+        }
+    }
+    Some((first, most))
+}
+
+/// Clients one by one, each with what it said and heard; `next` is where the next page begins.
+fn pairs(hub: &Hub, now: Now, first: u32, most: usize) -> Vec<u8> {
+    let mut json = Writer::new();
+    let mut left = hub.relays.pairs_from(first);
+    json.open().field("pairs", hub.relays.pairs() as u64);
+    json.list("rows", |json| {
+        for (place, pair) in left.by_ref().take(most) {
+            json.open();
+            row(hub, now, (place, pair), json);
+            json.close();
+        }
+    });
+    if let Some((place, _)) = left.next() {
+        json.field("next", u64::from(place));
+    }
+    json.close();
+    json.take()
+}
+
+fn row(hub: &Hub, now: Now, (place, pair): (u32, &Pair), json: &mut Writer) {
+    let (stage, at) = match pair.stage {
+        Stage::Alone(_) => ("alone", None),
+        Stage::Dialing(at) => ("dialing", Some(at)),
+        Stage::Joined(at) => ("joined", Some(at)),
+    };
+    let relay = hub.relays.get(pair.relay);
+    let to = relay.zip(at).and_then(|(relay, at)| relay.terms.forward.get(usize::from(at)));
+    let own = &pair.own;
+    json.field("no", u64::from(place)).field("client", &pair.from.to_string()[..]);
+    json.field("relay", relay.map_or("", |relay| &relay.terms.name));
+    json.field("upstream", to.map_or("", String::as_str)).field("stage", stage);
+    json.field("age_ms", now.mono.saturating_sub(pair.since) / MS);
+    json.field("msg_total", Kind::ALL.iter().map(|(kind, _)| own.of(*kind)).sum::<u64>());
+    for (name, kind) in [("msg_req", Kind::Req), ("msg_ack", Kind::Ack), ("msg_nak", Kind::Nak)] {
+        json.field(name, own.of(kind));
+    }
+    json.field("waiting", own.waiting() as u64);
+    let rates = own.rates(now);
+    json.field("request_rate_1s", rates.asked_1s).field("request_rate_10s", rates.asked_10s);
+    json.field("response_rate_1s", rates.answered_1s);
+    json.field("response_rate_10s", rates.answered_10s);
+    json.field("held_bytes", (pair.up.len() + pair.down.len()) as u64);
+}
+
+/// As Prometheus reads it, every name behind this word.
+pub(super) fn text(prefix: &str, hub: &Hub, now: Now) -> String {
     let mut text = String::new();
     let mut family = |name: &str, kind: &str, doc: &str, samples: &[(String, f64)]| {
-        let _ = writeln!(text, "# HELP foo_{name} {doc}\n# TYPE foo_{name} {kind}");
+        let _ = writeln!(text, "# HELP {prefix}_{name} {doc}\n# TYPE {prefix}_{name} {kind}");
         for (labels, value) in samples {
-            let _ = writeln!(text, "foo_{name}{labels} {value}");
+            let _ = writeln!(text, "{prefix}_{name}{labels} {value}");
         }
     };
     let sum = |of: &dyn Fn(&Relay) -> u64| hub.relays.iter().map(of).sum::<u64>() as f64;
@@ -212,14 +285,14 @@ fn text(hub: &Hub, now: Now) -> String {
     let mut latency = crate::base::hist::Hist::default();
     hub.relays.iter().for_each(|relay| latency.merge(relay.meter.latency.all()));
     let doc = "From a request to its answer.";
-    let _ =
-        writeln!(text, "# HELP foo_latency_seconds {doc}\n# TYPE foo_latency_seconds histogram");
+    let name = format!("{prefix}_latency_seconds");
+    let _ = writeln!(text, "# HELP {name} {doc}\n# TYPE {name} histogram");
     for (end, below) in latency.buckets() {
         let end = end.map_or_else(|| "+Inf".to_owned(), |us| format!("{}", us as f64 / 1e6));
-        let _ = writeln!(text, "foo_latency_seconds_bucket{{le=\"{end}\"}} {below}");
+        let _ = writeln!(text, "{name}_bucket{{le=\"{end}\"}} {below}");
     }
-    let _ = writeln!(text, "foo_latency_seconds_sum {}", latency.sum() as f64 / 1e6);
-    let _ = writeln!(text, "foo_latency_seconds_count {}", latency.count());
+    let _ = writeln!(text, "{name}_sum {}", latency.sum() as f64 / 1e6);
+    let _ = writeln!(text, "{name}_count {}", latency.count());
     text
 }
 
@@ -241,6 +314,16 @@ const TALLIES: [&str; Tally::ALL.len()] = [
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_page_of_pairs_has_its_bounds() {
+        assert_eq!(page(b""), Some((0, 100)));
+        assert_eq!(page(b"limit=1000&after=7&x"), Some((7, 1_000)));
+        for wrong in ["limit=0", "limit=1001", "limit=x", "after=-1", "after="] {
+            assert_eq!(page(wrong.as_bytes()), None, "{wrong}");
+        }
+        assert_eq!(page(b"\xff"), None);
+    }
 
     #[test]
     fn the_figures_are_spelled_as_the_original_has_them() {
