@@ -2,9 +2,9 @@
 //!
 //! A link turns arriving bytes into those the peer is to hear, in the buffer they came in, and
 //! wraps what the peer says; a plain one does neither and costs one comparison. Layers lie in one
-//! order: proxy header, TLS, then either bare bytes or a WebSocket, and the first bytes inside
-//! tell which when a listener leaves it open. A layer that is done with is taken away. Reading
-//! order: `sniff`, `proxy`, `ws_handshake`, `ws_frame`, `tls`, `toward`, `certificate`, `flaw`. Absent on
+//! order: proxy header, TLS, then either bare bytes or a WebSocket, and the first bytes inside tell
+//! which when a listener leaves it open. A layer that is done with is taken away. Reading order:
+//! `sniff`, `proxy`, `ws_handshake`, `ws_frame`, `tls`, `toward`, `certificate`, `flaw`. Absent on
 //! purpose: sockets, the protocols inside, deadlines (a connection has one from its first moment,
 //! and a handshake only uses it up), and what happens to whoever breaks a rule.
 

@@ -284,7 +284,7 @@ fn nobody_there_closes_one_client_after_its_time_and_no_more() {
     assert_eq!(to_the_end(&client), b"");
     assert!(clock.now().mono - began >= 300_000_000, "it was waited for");
     assert_eq!(relay.get("/health"), "{\"status\":\"no upstream\"}");
-    // The upstream comes back, and the relay is still there to see it: it looks by itself, later and
+    // The upstream comes back, and the relay is still there to see it: it looks by itself, ever
     // later, and a client that came before it looked would be closed after its time.
     let listener = TcpListener::bind(&to).unwrap();
     while relay.get("/health") != "{\"status\":\"OK!\"}" {
@@ -299,7 +299,7 @@ fn nobody_there_closes_one_client_after_its_time_and_no_more() {
     assert_eq!(asked.unwrap(), b"REQ 1\n");
 }
 
-/// A client takes two connections: where only one is left it is not let in, and that is nobody
+/// A client takes two connections: where only one is left it is not let in, which is nobody
 /// else's fault.
 #[test]
 fn a_client_for_whose_upstream_there_is_no_room_is_not_let_in() {
