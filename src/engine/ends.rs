@@ -107,6 +107,12 @@ impl Engine {
         !self.doomed.is_empty()
     }
 
+    /// It has not said yet who it is.
+    #[must_use]
+    pub fn is_stranger(&self, conn: ConnId) -> bool {
+        self.conns.get(conn).is_some_and(|c| c.stranger)
+    }
+
     /// Doomed and not buried.
     #[must_use]
     pub fn is_doomed(&self, conn: ConnId) -> bool {

@@ -107,8 +107,8 @@ pub struct Driver {
     sockets: Vec<Option<Socket>>,
     ready: VecDeque<ConnId>,
     paused: Vec<ConnId>,
-    /// Those whose other end says no more, or is gone.
-    leaving: VecDeque<ConnId>,
+    /// Those who are not in yet, and those whose other end says no more or is gone.
+    threshold: VecDeque<ConnId>,
     /// Those whose sockets did not take everything.
     behind: Vec<ConnId>,
     linger: Linger,
@@ -188,7 +188,7 @@ impl Driver {
             sockets: Vec::new(),
             ready: VecDeque::new(),
             paused: Vec::new(),
-            leaving: VecDeque::new(),
+            threshold: VecDeque::new(),
             behind: Vec::new(),
             linger: Linger::default(),
             locals: Locals::new(parts.seed),
@@ -324,7 +324,7 @@ impl Driver {
 
     /// Something was left for this turn by the one before.
     fn has_more(&self) -> bool {
-        let left = !self.ready.is_empty() || !self.leaving.is_empty();
+        let left = !self.ready.is_empty() || !self.threshold.is_empty();
         left || self.engine.has_doomed() || self.has_questions()
     }
 
@@ -387,7 +387,7 @@ impl Driver {
             let Some(conn) = self.ready.pop_front() else { break };
             bytes += self.read(now, conn);
         }
-        self.see_off(now);
+        self.mind_threshold(now);
     }
 
     fn on_event(&mut self, now: Now, event: Ready) {

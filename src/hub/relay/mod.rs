@@ -173,6 +173,12 @@ impl Relays {
         self.all.get_mut(usize::from(relay))
     }
 
+    /// There are none.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.all.is_empty()
+    }
+
     /// All of them.
     pub fn iter(&self) -> impl Iterator<Item = &Relay> {
         self.all.iter()

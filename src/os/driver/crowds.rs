@@ -1,10 +1,11 @@
 //! Floor 5. Those who come and those who leave: crowds of them keep nobody waiting who is in.
 //!
 //! Letting somebody in or out takes many times as long as hearing somebody, and both happen to
-//! thousands at once: after a pause of the network, or when a machine with all its clients goes.
-//! So each has a bounded time of a turn, by the clock. Absent on purpose: what is said meanwhile.
+//! thousands at once: after a pause of the network, or when a machine with all its clients goes,
+//! or where passwords are guessed. So they stand in a line of their own behind those who are in,
+//! and each has a bounded time of a turn, by the clock. Absent on purpose: what is said meanwhile.
 
-use super::Driver;
+use super::{Driver, READS_TURN};
 use crate::base::id::ConnId;
 use crate::base::time::Now;
 use crate::hub::policy::Event;
@@ -52,24 +53,26 @@ impl Driver {
     /// It has its turn, if there is one for it: it may stand in one of the lines already, or be
     /// one from whom nothing is wanted for now, which is no matter once it is gone.
     pub(super) fn line_up(&mut self, conn: ConnId) {
+        let is_in = !self.engine.is_stranger(conn);
         let slot = self.sockets.get_mut(conn.index as usize).and_then(Option::as_mut);
         let Some(socket) = slot.filter(|s| s.conn == conn) else { return };
         if socket.queued || socket.paused && !socket.broken {
             return;
         }
         socket.queued = true;
-        if socket.broken || socket.half_closed {
-            self.leaving.push_back(conn);
+        if socket.broken || socket.half_closed || !is_in {
+            self.threshold.push_back(conn);
         } else {
             self.ready.push_back(conn);
         }
     }
 
-    /// Those who leave, after those who stay and for a bounded time: letting somebody go takes
-    /// longer than hearing somebody, and a crowd that goes at once keeps nobody else waiting.
-    pub(super) fn see_off(&mut self, now: Now) {
-        let until = self.clock.mono() + LEAVING_TURN;
-        while let Some(conn) = self.leaving.pop_front() {
+    /// Those who want in and those who leave, after those who are in: so many, and for a bounded
+    /// time.
+    pub(super) fn mind_threshold(&mut self, now: Now) {
+        let until = self.clock.mono() + THRESHOLD_TURN;
+        for _ in 0..READS_TURN {
+            let Some(conn) = self.threshold.pop_front() else { return };
             self.read(now, conn);
             if self.clock.mono() >= until {
                 return;
@@ -80,7 +83,7 @@ impl Driver {
     /// 6. Who is over: last words, then the slot is free; the socket may wait for its peer. It
     ///    takes a bounded time, but for the end of everything.
     pub(super) fn bury(&mut self, now: Now) {
-        let until = self.clock.mono() + LEAVING_TURN;
+        let until = self.clock.mono() + BURIALS_TURN;
         while self.stopping.is_some() || self.clock.mono() < until {
             let Some((conn, doom)) = self.engine.poll_doomed() else { break };
             if self.engine.is_local(conn) {
@@ -111,7 +114,9 @@ impl Driver {
     }
 }
 
-/// Nanoseconds of a turn for those who come to a listener.
+/// Nanoseconds of a turn for accepting who comes to a listener.
 const ARRIVING_TURN: u64 = 100_000;
-/// Nanoseconds of a turn for those who leave, and as many again for letting them go.
-const LEAVING_TURN: u64 = 100_000;
+/// Nanoseconds of a turn for hearing those who are not in yet, and those who leave.
+const THRESHOLD_TURN: u64 = 100_000;
+/// Nanoseconds of a turn for letting go of those who are over.
+const BURIALS_TURN: u64 = 100_000;

@@ -27,7 +27,7 @@ pub fn metrics(_: &Call, _: &mut Ctx<'_>) -> Step {
     Step::Ask(Question::Stats, |_, answer, hub, now| match answer {
         Answer::Stats(snapshot) => {
             let mut all = text(&snapshot, hub);
-            if hub.relays.iter().next().is_some() {
+            if !hub.relays.is_empty() {
                 all += &relays::text("spindle_foo", hub, now);
             }
             Response::new(200, METRICS, all)
