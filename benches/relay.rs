@@ -7,8 +7,9 @@
 //! that is wrong or does not come is a failure. `--connections N`, `--rate R` (requests a second of
 //! all clients), `--rounds K`, `--seconds S` of each phase, `--peer NAME=COMMAND` with `{listen}`,
 //! `{forward}` and `{dir}` in it, and `--few NAME=COMMAND` for a relay that starts a process for
-//! each client: those have a table of their own. Absent on purpose: TLS, servers that die
-//! (`tests/links/relay.rs`), and a promise about other machines.
+//! each client: those have a table of their own. `--awake` keeps both cores from falling asleep.
+//! Absent on purpose: TLS, servers that die (`tests/links/relay.rs`), and a promise about other
+//! machines.
 #![expect(clippy::disallowed_methods, reason = "a program with a command line")]
 
 #[path = "support/answers.rs"]
@@ -16,7 +17,7 @@ mod answers;
 #[path = "support/asking.rs"]
 mod asking;
 #[path = "support/place.rs"]
-#[expect(dead_code, reason = "nobody goes first or gives way here")]
+#[expect(dead_code, reason = "nobody goes first here")]
 mod place;
 #[path = "support/relays.rs"]
 mod relays;
@@ -47,6 +48,7 @@ struct Plan {
     rate: u64,
     rounds: usize,
     nanos: u64,
+    awake: bool,
     peers: Vec<Subject>,
     few: Vec<Subject>,
 }
@@ -87,6 +89,9 @@ fn main() -> ExitCode {
         }
     };
     place::stay_on("1");
+    if plan.awake {
+        ["0", "1"].into_iter().for_each(keep_awake);
+    }
     let scratch = Path::new(env!("CARGO_TARGET_TMPDIR"));
     let scratch = Scratch(scratch.join(format!("relay-{}", std::process::id())));
     let mut subjects = vec![Subject::direct(), Subject::spindle()];
@@ -100,15 +105,29 @@ fn main() -> ExitCode {
     if well { ExitCode::SUCCESS } else { ExitCode::FAILURE }
 }
 
+/// Until this program ends. Waking a core that sleeps takes far longer than what a relay does, most
+/// of all on a virtual machine, and is the same for all that sleep: so it hides what they do.
+fn keep_awake(core: &'static str) {
+    let filler = thread::Builder::new().spawn(move || {
+        place::stay_on(core);
+        // Where it would not, everybody is better off without it.
+        while place::give_way() {
+            (0..1_000_000_000_u64).for_each(|_| core::hint::spin_loop());
+        }
+    });
+    drop(filler.expect("a thread"));
+}
+
 /// What the command line says. What it does not know is for others: cargo's own words, and names of
 /// tests.
 fn plan() -> Result<Plan, String> {
     let (connections, rounds, nanos) =
         if SMALL { (10, 1, 200_000_000) } else { (10_000, 5, 5_000_000_000) };
     let (peers, few) = (Vec::new(), Vec::new());
-    let mut plan = Plan { connections, rate: 2_000, rounds, nanos, peers, few };
+    let mut plan = Plan { connections, rate: 2_000, rounds, nanos, awake: false, peers, few };
     let mut args = std::env::args().skip(1);
     while let Some(arg) = args.next() {
+        plan.awake |= arg == "--awake";
         if !["--connections", "--rate", "--rounds", "--seconds", "--peer", "--few"]
             .contains(&arg.as_str())
         {

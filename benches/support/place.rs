@@ -22,9 +22,9 @@ pub(crate) fn stay_on(core: &str) {
     schedule("taskset", &["--cpu-list", "--pid", core]);
 }
 
-/// From now on this thread runs when nobody else wants to.
-pub(crate) fn give_way() {
-    schedule("chrt", &["--idle", "--pid", "0"]);
+/// From now on this thread runs when nobody else wants to; false where that may not be.
+pub(crate) fn give_way() -> bool {
+    schedule("chrt", &["--idle", "--pid", "0"])
 }
 
 /// From now on this thread runs before all others of its core; false where that may not be.
