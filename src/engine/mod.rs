@@ -575,7 +575,9 @@ impl Engine {
         self.hub.feed_hungry(FEED_TURN);
         self.hub.fire_wills(now);
         self.hub.sweep_retained(now);
-        self.tend_relays(now);
+        if !self.hub.relays.is_empty() {
+            self.tend_relays(now);
+        }
         if !self.stalled.is_empty() && !self.hub.memory_is_short() {
             self.unstall(now);
         }
@@ -768,8 +770,11 @@ impl Engine {
             return Some(Deadline(0));
         }
         let journal = self.hub.journal().and_then(crate::journal::Journal::deadline);
-        let soonest = self.wheel.next().into_iter().chain(journal).chain(self.relays_deadline());
-        let soonest = soonest.min();
+        let soonest = self.wheel.next().into_iter().chain(journal).min();
+        let soonest = match self.hub.relays.is_empty() {
+            true => soonest,
+            false => soonest.into_iter().chain(self.relays_deadline()).min(),
+        };
         // Whoever waits for memory is not woken by an event of its own: look again soon.
         if self.stalled.is_empty() && !self.hub.is_hungry() && self.hub.wills_waiting() == 0 {
             return soonest;

@@ -108,10 +108,8 @@ impl Engine {
     }
 
     /// What one side of a pair wants of the other; and who is to be looked at without a client.
+    #[inline(never)]
     pub(super) fn tend_relays(&mut self, now: Now) {
-        if self.hub.relays.is_empty() {
-            return;
-        }
         // One may nudge the other and back; what still goes on then goes on in the next turn.
         for _ in 0..NUDGES_TURN {
             let Some((conn, pair)) = self.hub.relays.poll_nudged() else { break };
@@ -129,10 +127,8 @@ impl Engine {
     }
 
     /// When `tend_relays` has something to do although nothing happens.
+    #[inline(never)]
     pub(super) fn relays_deadline(&self) -> Option<Deadline> {
-        if self.hub.relays.is_empty() {
-            return None;
-        }
         match self.hub.relays.has_nudged() {
             true => Some(Deadline(0)),
             false => {
