@@ -106,6 +106,10 @@ pub struct Driver {
     doors: Vec<Door>,
     sockets: Vec<Option<Socket>>,
     ready: VecDeque<ConnId>,
+    /// Those who were heard and have more to say.
+    bulk: VecDeque<ConnId>,
+    /// Turns in a row in which none of them was.
+    passed_over: u8,
     paused: Vec<ConnId>,
     /// Those who are not in yet, and those whose other end says no more or is gone.
     threshold: VecDeque<ConnId>,
@@ -187,6 +191,8 @@ impl Driver {
             doors,
             sockets: Vec::new(),
             ready: VecDeque::new(),
+            bulk: VecDeque::new(),
+            passed_over: 0,
             paused: Vec::new(),
             threshold: VecDeque::new(),
             behind: Vec::new(),
@@ -324,7 +330,8 @@ impl Driver {
 
     /// Something was left for this turn by the one before.
     fn has_more(&self) -> bool {
-        let left = !self.ready.is_empty() || !self.threshold.is_empty();
+        let lines = [&self.ready, &self.bulk, &self.threshold];
+        let left = lines.iter().any(|line| !line.is_empty());
         left || self.engine.has_doomed() || self.has_questions()
     }
 
@@ -378,15 +385,7 @@ impl Driver {
         for at in 0..self.doors.len() {
             self.accept(now, at);
         }
-        let mut bytes = 0;
-        for _ in 0..self.ready.len().min(READS_TURN) {
-            // Those behind are first in the next turn.
-            if bytes >= READ_TURN {
-                break;
-            }
-            let Some(conn) = self.ready.pop_front() else { break };
-            bytes += self.read(now, conn);
-        }
+        self.hear(now);
         self.mind_threshold(now);
     }
 
@@ -406,7 +405,7 @@ impl Driver {
                 socket.broken |= event.broken;
                 if event.readable || event.half_closed || event.broken {
                     socket.readable = true;
-                    self.line_up(conn);
+                    self.line_up(conn, false);
                 }
                 if event.writable && !event.broken {
                     self.flush(now, conn);
@@ -456,7 +455,7 @@ impl Driver {
             self.chunks.put_back(chunk);
         }
         match got {
-            Fill::More => self.line_up(conn),
+            Fill::More => self.line_up(conn, true),
             Fill::Eof => self.engine.on_closed(now, conn, false),
             Fill::Broken => self.engine.on_closed(now, conn, true),
             Fill::Empty => {}
@@ -599,7 +598,7 @@ impl Driver {
             let gone = match slot.filter(|s| s.conn == conn) {
                 Some(socket) if wanted => {
                     socket.paused = false;
-                    self.line_up(conn);
+                    self.line_up(conn, false);
                     true
                 }
                 Some(_) => false,

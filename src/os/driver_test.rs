@@ -160,6 +160,48 @@ fn a_turn_reads_so_much_and_whoever_is_behind_is_first_in_the_next() {
 }
 
 #[test]
+fn who_says_little_does_not_wait_until_many_have_said_much() {
+    let mut turns = Turns::new();
+    let mut loud: Vec<TcpStream> = (0..16).map(|i| turns.join(&format!("loud{i}"))).collect();
+    let mut quiet = turns.join("quiet");
+    loud.iter_mut().for_each(flood);
+    // Each was heard once, and has more.
+    for _ in 0..16 {
+        turns.driver.turn().unwrap();
+    }
+    quiet.write_all(&PING).unwrap();
+    let before = turns.count(Counter::BytesReceived);
+    turns.driver.turn().unwrap();
+    assert_eq!(quiet.read(&mut [0; 2]).unwrap(), 2, "answered in the same turn");
+    let heard = turns.count(Counter::BytesReceived) - before;
+    assert!(heard > 2, "and the others go on");
+}
+
+#[test]
+fn who_has_more_to_say_is_not_passed_over_for_ever() {
+    let mut turns = Turns::new();
+    let publish =
+        |len: usize| TONGUE.publish(&workload::topic(1), &Bytes::from(vec![7; len]), 0, 0, false);
+    let third = publish(READ_TURN / 3);
+    let mut busy = [0, 1, 2].map(|i| turns.join(&format!("busy{i}")));
+    let mut long = turns.join("long");
+    long.write_all(&publish(READ_TURN)).unwrap();
+    long.write_all(&PING).unwrap();
+    long.set_nonblocking(true).unwrap();
+    // A turn that is its own ends just before it has said all.
+    turns.driver.turn().unwrap();
+    for _ in 0..40 {
+        // Those who are heard anew fill every turn.
+        busy.iter_mut().for_each(|stream| stream.write_all(&third).unwrap());
+        turns.driver.turn().unwrap();
+        if long.read(&mut [0; 2]).is_ok() {
+            return;
+        }
+    }
+    panic!("it was passed over");
+}
+
+#[test]
 fn a_turn_answers_so_many_before_it_hears_the_others() {
     let mut turns = Turns::new();
     let most = READS_TURN;

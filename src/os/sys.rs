@@ -4,7 +4,6 @@
 //! purpose: anything that holds a pointer (the mapped journal has its own file).
 
 use std::ffi::CString;
-#[cfg(target_os = "linux")]
 use std::fs::File;
 use std::io;
 use std::mem::MaybeUninit;
@@ -96,6 +95,25 @@ pub fn raise_descriptors() -> io::Result<u64> {
         }
     }
     Ok(limit.rlim_cur)
+}
+
+/// Have room for so many descriptors before they are needed. Where threads share them, the kernel
+/// makes the room larger only after every core has been through it, and whoever opens one more waits
+/// for that: up to 20 ms were seen, at every doubling.
+pub fn have_descriptors(count: u64) -> io::Result<()> {
+    let any = File::open("/dev/null")?;
+    let last = libc::c_int::try_from(count.saturating_sub(1)).unwrap_or(libc::c_int::MAX);
+    // SAFETY: a number goes in and a new descriptor comes out, which is owned from here on and
+    // closed at once; the other one is open meanwhile.
+    #[expect(unsafe_code, reason = "std duplicates a descriptor to the lowest number only")]
+    unsafe {
+        let far = libc::fcntl(any.as_raw_fd(), libc::F_DUPFD_CLOEXEC, last);
+        if far < 0 {
+            return Err(io::Error::last_os_error());
+        }
+        drop(OwnedFd::from_raw_fd(far));
+    }
+    Ok(())
 }
 
 /// More cores than any machine this runs on has.

@@ -58,6 +58,17 @@ fn round(wire: &mut Wire) {
     wire.message();
 }
 
+/// Whoever opens a descriptor beyond the room for them waits until the kernel has made it larger,
+/// and that would be the loop, in the midst of a crowd that comes.
+#[test]
+fn there_is_room_for_all_descriptors_from_the_start() {
+    let watched = Watched::start(&["--limit", "connections_max=3000"]);
+    let status = std::fs::read_to_string(format!("/proc/{}/status", watched.broker.id())).unwrap();
+    let line = status.lines().find_map(|line| line.strip_prefix("FDSize:")).unwrap();
+    let room: u64 = line.trim().parse().unwrap();
+    assert!(room >= 3_000, "there is room for {room}");
+}
+
 #[test]
 fn the_loop_looks_for_what_comes_at_once_and_sleeps_when_nothing_does() {
     let mut it = Watched::start(&["--spin-us", "2000"]);

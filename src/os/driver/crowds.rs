@@ -5,7 +5,7 @@
 //! or where passwords are guessed. So they stand in a line of their own behind those who are in,
 //! and each has a bounded time of a turn, by the clock. Absent on purpose: what is said meanwhile.
 
-use super::{Driver, READS_TURN};
+use super::{Driver, READ_TURN, READS_TURN};
 use crate::base::id::ConnId;
 use crate::base::time::Now;
 use crate::hub::policy::Event;
@@ -51,8 +51,9 @@ impl Driver {
     }
 
     /// It has its turn, if there is one for it: it may stand in one of the lines already, or be
-    /// one from whom nothing is wanted for now, which is no matter once it is gone.
-    pub(super) fn line_up(&mut self, conn: ConnId) {
+    /// one from whom nothing is wanted for now, which is no matter once it is gone. `again`: it was
+    /// heard just now, and there is more.
+    pub(super) fn line_up(&mut self, conn: ConnId, again: bool) {
         let is_in = !self.engine.is_stranger(conn);
         let slot = self.sockets.get_mut(conn.index as usize).and_then(Option::as_mut);
         let Some(socket) = slot.filter(|s| s.conn == conn) else { return };
@@ -62,9 +63,45 @@ impl Driver {
         socket.queued = true;
         if socket.broken || socket.half_closed || !is_in {
             self.threshold.push_back(conn);
+        } else if again {
+            self.bulk.push_back(conn);
         } else {
             self.ready.push_back(conn);
         }
+    }
+
+    /// Those who have something to say, before those who have more: who says little does not wait
+    /// until many have said much. These have what is left of a turn, and now and then a turn first.
+    pub(super) fn hear(&mut self, now: Now) {
+        let mut bytes = 0;
+        if self.passed_over >= PASSED_OVER_MAX {
+            bytes += self.hear_more(now, 1, READ_TURN);
+        }
+        for _ in 0..self.ready.len().min(READS_TURN) {
+            // Those behind are first in the next turn.
+            if bytes >= READ_TURN {
+                break;
+            }
+            let Some(conn) = self.ready.pop_front() else { break };
+            bytes += self.read(now, conn);
+        }
+        let waiting = self.bulk.len();
+        self.hear_more(now, waiting.min(READS_TURN), READ_TURN.saturating_sub(bytes));
+    }
+
+    /// Of those who have more, so many, while so much was not heard.
+    fn hear_more(&mut self, now: Now, most: usize, room: usize) -> usize {
+        let mut bytes = 0;
+        for _ in 0..most {
+            if bytes >= room {
+                break;
+            }
+            let Some(conn) = self.bulk.pop_front() else { break };
+            bytes += self.read(now, conn);
+            self.passed_over = 0;
+        }
+        self.passed_over += u8::from(bytes == 0 && !self.bulk.is_empty());
+        bytes
     }
 
     /// Those who want in and those who leave, after those who are in: so many, and for a bounded
@@ -120,3 +157,5 @@ const ARRIVING_TURN: u64 = 100_000;
 const THRESHOLD_TURN: u64 = 100_000;
 /// Nanoseconds of a turn for letting go of those who are over.
 const BURIALS_TURN: u64 = 100_000;
+/// Turns in a row in which those who have more may be passed over.
+const PASSED_OVER_MAX: u8 = 16;
