@@ -109,7 +109,7 @@ pub struct Driver {
     /// Those who were heard and have more to say.
     bulk: VecDeque<ConnId>,
     /// Turns in a row in which none of them was.
-    passed_over: u8,
+    pub(super) passed_over: u8,
     paused: Vec<ConnId>,
     /// Those who are not in yet, and those whose other end says no more or is gone.
     threshold: VecDeque<ConnId>,

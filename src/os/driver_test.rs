@@ -182,7 +182,8 @@ fn who_has_more_to_say_is_not_passed_over_for_ever() {
     let mut turns = Turns::new();
     let publish =
         |len: usize| TONGUE.publish(&workload::topic(1), &Bytes::from(vec![7; len]), 0, 0, false);
-    let third = publish(READ_TURN / 3);
+    // All that one read takes, and less than would be told from more.
+    let most = publish(turns.share() - 100);
     let mut busy = [0, 1, 2].map(|i| turns.join(&format!("busy{i}")));
     let mut long = turns.join("long");
     long.write_all(&publish(READ_TURN)).unwrap();
@@ -190,15 +191,14 @@ fn who_has_more_to_say_is_not_passed_over_for_ever() {
     long.set_nonblocking(true).unwrap();
     // A turn that is its own ends just before it has said all.
     turns.driver.turn().unwrap();
-    for _ in 0..40 {
-        // Those who are heard anew fill every turn.
-        busy.iter_mut().for_each(|stream| stream.write_all(&third).unwrap());
+    // Those who are heard anew fill the next two.
+    for (passed_over, heard) in [(0, false), (u8::MAX, true)] {
+        busy.iter_mut().for_each(|stream| stream.write_all(&most).unwrap());
+        std::thread::sleep(Duration::from_millis(20));
+        turns.driver.passed_over = passed_over;
         turns.driver.turn().unwrap();
-        if long.read(&mut [0; 2]).is_ok() {
-            return;
-        }
+        assert_eq!(long.read(&mut [0; 2]).is_ok(), heard, "passed over {passed_over} times");
     }
-    panic!("it was passed over");
 }
 
 #[test]

@@ -100,7 +100,8 @@ impl Driver {
             bytes += self.read(now, conn);
             self.passed_over = 0;
         }
-        self.passed_over += u8::from(bytes == 0 && !self.bulk.is_empty());
+        let passed_over = bytes == 0 && !self.bulk.is_empty();
+        self.passed_over = self.passed_over.saturating_add(u8::from(passed_over));
         bytes
     }
 
