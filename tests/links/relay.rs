@@ -336,6 +336,35 @@ fn an_upstream_that_is_killed_leaves_no_request_without_an_answer() {
     assert_eq!(exactly(&client, 36), b"NAK 1 ERRUPSTREAM\nNAK 2 ERRUPSTREAM\n");
 }
 
+/// One that takes a request and never answers is as good as gone after its time, and one that is
+/// slow within its time is not.
+#[test]
+fn an_upstream_that_hangs_has_its_time_and_one_that_is_slow_is_waited_for() {
+    for (away, told) in [("nak", &b"NAK 2 ERRUPSTREAM\n"[..]), ("close", b"")] {
+        let (listener, to) = upstream();
+        let relay = Relay::new(&[to], &format!("away={away}&answer_ms=600&wait_ms=5000"));
+        let mut client = relay.connect();
+        let mut server = accepted(&listener);
+        client.write_all(b"REQ 1\n").unwrap();
+        assert_eq!(exactly(&server, 6), b"REQ 1\n");
+        std::thread::sleep(Duration::from_millis(200));
+        server.write_all(b"ACK 1\n").unwrap();
+        assert_eq!(exactly(&client, 6), b"ACK 1\n");
+        let clock = Clock::start();
+        client.write_all(b"REQ 2\n").unwrap();
+        assert_eq!(to_the_end(&server), b"REQ 2\n", "and then it is let go");
+        match away {
+            "nak" => assert_eq!(exactly(&client, told.len()), told),
+            _ => assert_eq!(to_the_end(&client), told),
+        }
+        let took = clock.mono() / 1_000_000;
+        assert!((600..3_000).contains(&took), "{away} after {took} ms");
+        let figures = relay.get("/stats/full");
+        assert!(figures.contains("\"late\":1"), "{figures}");
+        assert!(figures.contains(if away == "nak" { "\"pairs\":1" } else { "\"pairs\":0" }));
+    }
+}
+
 /// A program of ours that says where it listens in its first lines.
 struct Program {
     child: Child,
