@@ -377,9 +377,6 @@ impl Builder {
         let workers = self.workers.unwrap_or_else(spare_cores);
         let limits = bounded_by_system(self.limits, workers)?;
         let bounds = limits.clone();
-        if let Err(e) = sys::have_descriptors(u64::from(limits.connections_max) + KEPT) {
-            log::debug!("descriptors come when they are needed: {e}");
-        }
         let observer = self.observer.unwrap_or_else(|| Box::new(LogObserver::new(seed)));
         let options = Options { segment_bytes: limits.segment_bytes, salt, salvage: self.salvage };
         let realms = vec!["default".to_owned(), bans::KEPT_REALM.to_owned()];
@@ -774,6 +771,8 @@ fn bounded_by_system(mut limits: Limits, workers: usize) -> Result<Limits, Error
     }
     limits.connections_max = limits.connections_max.min(connections.max(1));
     log::info!(descriptors, connections_max = limits.connections_max; "bounds of the system");
+    // Room that is refused now is made when it is needed.
+    let _ = sys::have_descriptors(u64::from(limits.connections_max) + KEPT);
     limits.verify_at_once = workers;
     Ok(limits)
 }

@@ -98,8 +98,8 @@ pub fn raise_descriptors() -> io::Result<u64> {
 }
 
 /// Have room for so many descriptors before they are needed. Where threads share them, the kernel
-/// makes the room larger only after every core has been through it, and whoever opens one more waits
-/// for that: up to 20 ms were seen, at every doubling.
+/// makes the room larger only after every core has been through it, and whoever opens one more
+/// waits for that: up to 20 ms were seen, at every doubling.
 pub fn have_descriptors(count: u64) -> io::Result<()> {
     let any = File::open("/dev/null")?;
     let last = libc::c_int::try_from(count.saturating_sub(1)).unwrap_or(libc::c_int::MAX);
