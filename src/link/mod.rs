@@ -230,7 +230,7 @@ impl Link {
         if !it.proxy && it.tls.is_none() && matches!(it.inside, Layer::Bare) {
             *self = Self::Plain;
         }
-        heard.opened = !was_open && self.is_open();
+        heard.opened = heard.flaw.is_none() && !was_open && self.is_open();
         heard
     }
 

@@ -294,7 +294,8 @@ impl Tls {
             }
             if !self.open && !self.conn.is_handshaking() {
                 self.open = true;
-                self.learn_name()?;
+                // Whoever has no name has said nothing.
+                self.learn_name().inspect_err(|_| clear.clear())?;
             }
         }
         Ok(())

@@ -111,10 +111,13 @@ impl Upstreams {
     pub fn dial(&mut self, dialed: &mut Dialed) -> io::Result<Stream> {
         match self.known(dialed) {
             Some(Known::Net(found, first)) => loop {
-                if usize::from(dialed.tried) >= found.len() {
+                let tried = usize::from(dialed.tried);
+                if tried >= found.len() {
                     return Err(io::ErrorKind::ConnectionRefused.into());
                 }
-                let at = (*first + usize::from(dialed.tried)) % found.len();
+                // Meanwhile another one may have found somebody elsewhere.
+                let begun = *dialed.first.get_or_insert(*first);
+                let at = (begun + tried) % found.len();
                 let address = found.get(at).ok_or(io::ErrorKind::NotFound)?;
                 (dialed.address, dialed.tried) = (*address, dialed.tried.saturating_add(1));
                 // One without a way there, as of a family that this machine has not, fails here.
@@ -140,6 +143,15 @@ impl Upstreams {
         }
     }
 
+    /// Nobody answered in time: the next one begins behind that address.
+    pub fn on_silent(&mut self, dialed: &Dialed) {
+        if let Some(Known::Net(found, first)) = self.known(dialed)
+            && let Some(at) = found.iter().position(|at| *at == dialed.address)
+        {
+            *first = (at + 1) % found.len();
+        }
+    }
+
     fn known(&mut self, dialed: &Dialed) -> Option<&mut Known> {
         self.0.get_mut(usize::from(dialed.relay))?.get_mut(usize::from(dialed.at))
     }
@@ -150,6 +162,8 @@ impl Upstreams {
 pub struct Dialed {
     relay: u16,
     at: u16,
+    /// Which address was tried first.
+    first: Option<usize>,
     /// Addresses that were tried, and the last of them.
     tried: u16,
     address: SocketAddr,
@@ -160,7 +174,7 @@ impl Dialed {
     #[must_use]
     pub fn new(relay: u16, at: u16) -> Self {
         let address = SocketAddr::new(std::net::Ipv4Addr::UNSPECIFIED.into(), 0);
-        Self { relay, at, tried: 0, address }
+        Self { relay, at, first: None, tried: 0, address }
     }
 }
 
@@ -205,5 +219,19 @@ mod tests {
         assert_eq!(dialed.address, here);
         all.dial(&mut dialed).unwrap();
         assert_eq!(dialed.address, gone, "and then the others");
+        // One that began before the others found somebody tries each of them once.
+        let mut all = Upstreams(vec![vec![Known::Net(vec![gone, here], 0)]]);
+        let [mut early, mut late] = [Dialed::new(0, 0); 2];
+        all.dial(&mut late).unwrap();
+        all.dial(&mut early).unwrap();
+        all.dial(&mut early).unwrap();
+        all.on_there(&early);
+        all.dial(&mut late).unwrap();
+        assert_eq!(late.address, here);
+        // One that says nothing is not the first again.
+        all.on_silent(&late);
+        let mut dialed = Dialed::new(0, 0);
+        all.dial(&mut dialed).unwrap();
+        assert_eq!(dialed.address, gone);
     }
 }

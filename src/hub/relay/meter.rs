@@ -353,12 +353,14 @@ pub struct Own {
     kinds: [u64; Kind::ALL.len()],
     lately: Both<OWN_SLOTS>,
     waiting: VecDeque<(i64, u64)>,
+    unsure: bool,
 }
 
 impl Default for Own {
     fn default() -> Self {
         let waiting = VecDeque::new();
-        Self { kinds: [0; Kind::ALL.len()], lately: Both::new(OWN_SLOT), waiting }
+        let kinds = [0; Kind::ALL.len()];
+        Self { kinds, lately: Both::new(OWN_SLOT), waiting, unsure: false }
     }
 }
 
@@ -396,12 +398,25 @@ impl Own {
     pub fn on_client(&mut self, now: Now, meter: &mut Meter, kind: Kind, seq: i64) {
         self.count(now, meter, kind);
         if kind != Kind::Req {
+            self.unsure = true;
             meter.add(Tally::WrongWay, 1);
         } else if self.waiting.len() < ASKED_MAX {
             self.waiting.push_back((seq, now.mono));
         } else {
+            self.unsure = true;
             meter.add(Tally::Unpaired, 1);
         }
+    }
+
+    /// Something went up of which nobody knows whether it is answered.
+    pub fn lose_track(&mut self) {
+        self.unsure = true;
+    }
+
+    /// Nothing is owed to it, as far as is known, and everything is known.
+    #[must_use]
+    pub fn is_settled(&self) -> bool {
+        self.waiting.is_empty() && !self.unsure
     }
 
     /// The upstream said this.

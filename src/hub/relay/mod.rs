@@ -130,6 +130,8 @@ pub struct Pair {
     pub upstream: Option<ConnId>,
     /// Where it is.
     pub stage: Stage,
+    /// Since when it has the upstream that it has.
+    pub joined: u64,
     /// To the upstream.
     pub up: Pipe,
     /// To the client.
@@ -218,6 +220,7 @@ impl Relays {
             client: Some(client),
             upstream: None,
             stage: Stage::Alone(now.mono),
+            joined: 0,
             up: Pipe::default(),
             down: Pipe::default(),
             between: true,
@@ -234,6 +237,7 @@ impl Relays {
         match choice {
             Choice::Use(at, conn) => {
                 (pair.upstream, pair.stage) = (Some(conn), Stage::Joined(at));
+                pair.joined = now.mono;
                 let client = pair.client;
                 self.nudged.push((conn, id));
                 self.nudged.extend(client.map(|client| (client, id)));
@@ -301,7 +305,7 @@ impl Relays {
     /// When `to_probe` may have somebody.
     #[must_use]
     pub fn probe_at(&self) -> Option<Deadline> {
-        let at = |relay: &Relay| relay.upstreams.probe_at(relay.terms.check_ms * MS);
+        let at = |relay: &Relay| relay.upstreams.probe_at(relay.terms.check_ms.saturating_mul(MS));
         self.all.iter().filter_map(at).min().map(Deadline)
     }
 
@@ -407,13 +411,21 @@ impl Pair {
         self.up.end() == End::Passed && self.down.end() == End::Passed
     }
 
+    /// Since when the upstream that it has owes an answer; it was asked no earlier than it came.
+    #[must_use]
+    pub fn asked_since(&self) -> Option<u64> {
+        let joined = matches!(self.stage, Stage::Joined(_)) && self.upstream.is_some();
+        self.own.waits_since().filter(|_| joined).map(|asked| asked.max(self.joined))
+    }
+
     /// Its upstream has been asked nothing that it did not answer, and stands between two lines:
     /// the next client may have it.
     #[must_use]
     pub fn is_clean(&self) -> bool {
         let joined = matches!(self.stage, Stage::Joined(_));
         let still = self.up.is_empty() && self.down.is_empty() && self.between;
-        joined && still && self.own.waiting() == 0 && self.down.end() == End::Open
+        let open = self.up.end() == End::Open && self.down.end() == End::Open;
+        joined && still && open && self.own.is_settled()
     }
 }
 

@@ -136,6 +136,11 @@ impl Driver {
             let Some(mut socket) = slot.and_then(|s| s.take_if(|s| s.conn == conn)) else {
                 continue;
             };
+            if let Some(dialed) = socket.dialing.as_deref()
+                && doom == Doom::ConnectTimeout
+            {
+                self.upstreams.on_silent(dialed);
+            }
             if doom == Doom::Reset {
                 continue;
             }

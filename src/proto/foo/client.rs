@@ -105,7 +105,7 @@ impl Client {
             Stage::Dialing(_) if self.told => Deadline::NEVER,
             Stage::Dialing(_) => self.patience,
         };
-        let asked = pair.own.waits_since();
+        let asked = pair.asked_since();
         let answer = asked.map_or(Deadline::NEVER, |since| after(since, relay.terms.answer_ms));
         let idle = after(pair.moved, relay.terms.idle_ms);
         self.look_at = waits.min(answer).min(idle);
@@ -141,7 +141,10 @@ impl Client {
                     Ok(Line { kind, seq }) => {
                         pair.own.on_client(ctx.now, &mut relay.meter, kind, seq);
                     }
-                    Err(flaw) => relay.meter.flaw(flaw),
+                    Err(flaw) => {
+                        pair.own.lose_track();
+                        relay.meter.flaw(flaw);
+                    }
                 }
             }
         }
@@ -164,6 +167,9 @@ impl Client {
             self.overlong = true;
             if !ways.strict && !self.told {
                 ctx.hub.relays.put_up(id, &self.held);
+                if let Some((pair, _)) = ctx.hub.relays.both(id) {
+                    pair.own.lose_track();
+                }
             }
             self.held.clear();
         }
@@ -179,7 +185,11 @@ impl Client {
             Err(flaw) => {
                 relay.meter.flaw(flaw);
                 let said = || if ways.strict { fault::malformed() } else { fault::away(None) };
-                (ways.strict || self.told).then(said)
+                let refused = ways.strict || self.told;
+                if !refused {
+                    pair.own.lose_track();
+                }
+                refused.then(said)
             }
             Ok(Line { kind: Kind::Req, seq }) if self.told => {
                 relay.meter.line(ctx.now, Kind::Req);
@@ -213,13 +223,20 @@ impl Client {
         let strict = self.ways(ctx).is_some_and(|ways| ways.strict);
         let relays = &mut ctx.hub.relays;
         let Some((pair, relay)) = relays.both(id) else { return Err(Doom::Eof) };
-        let between = self.scanner.is_between();
         if self.scanner.end().is_some() {
+            pair.own.lose_track();
             relay.meter.flaw(Flaw::Unfinished);
         }
-        if between && relay.terms.spare_max > 0 && pair.is_clean() {
+        if relay.terms.spare_max > 0 && pair.is_clean() {
             // The upstream has nothing to say to it and hears nothing of it.
             return Err(Doom::Eof);
+        }
+        if self.told && !pair.down.is_empty() {
+            // It hears its refusals first.
+            pair.up = Pipe::ended();
+            pair.down.close();
+            ctx.hub.wake_conn(ctx.conn);
+            return Ok(());
         }
         if self.told || !self.joined && pair.up.is_empty() && self.held.is_empty() {
             // Nobody is there to whom it could matter, and nothing is on its way to anybody.
@@ -308,11 +325,13 @@ impl Client {
             return if now.reached(self.look_at) { Err(Doom::ConnectTimeout) } else { Ok(()) };
         };
         let Some((pair, relay)) = ctx.hub.relays.both(id) else { return Err(Doom::Left) };
-        let over = |since: u64, ms: u64| ms > 0 && now.reached(Deadline(since + ms * MS));
+        let over = |since: u64, ms: u64| {
+            ms > 0 && now.reached(Deadline(since.saturating_add(ms.saturating_mul(MS))))
+        };
         if over(pair.moved, relay.terms.idle_ms) {
             return Err(Doom::IdleTimeout);
         }
-        if pair.own.waits_since().is_some_and(|since| over(since, relay.terms.answer_ms)) {
+        if pair.asked_since().is_some_and(|since| over(since, relay.terms.answer_ms)) {
             relay.meter.add(Tally::Late, 1);
             // Whoever does not answer is as good as gone.
             if let Some(upstream) = pair.upstream {
@@ -360,6 +379,7 @@ impl Client {
         let relays = &mut ctx.hub.relays;
         let Some((pair, relay)) = relays.both(id) else { return };
         if self.scanner.end().is_some() {
+            pair.own.lose_track();
             relay.meter.flaw(Flaw::Unfinished);
         }
         pair.client = None;

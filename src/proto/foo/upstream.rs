@@ -76,7 +76,7 @@ impl Upstream {
         }
         let Some(id) = self.pair else { return Err(Doom::Left) };
         let Some((pair, _)) = ctx.hub.relays.both(id) else { return Err(Doom::Left) };
-        pair.stage = Stage::Joined(self.at);
+        (pair.stage, pair.joined) = (Stage::Joined(self.at), ctx.now.mono);
         let client = pair.client;
         if client.is_none() {
             return self.on_nudge(id, ctx);
@@ -117,6 +117,10 @@ impl Upstream {
 
     /// It says nothing more.
     pub(super) fn on_end(&mut self, ctx: &mut Ctx<'_>) -> Result<(), Doom> {
+        if !self.is_open() {
+            // It was not there yet: as good as refused.
+            return Err(Doom::Eof);
+        }
         let both = self.pair.and_then(|id| ctx.hub.relays.both(id));
         let Some((pair, relay)) = both else { return Err(Doom::Eof) };
         if self.scanner.end().is_some() {
@@ -185,6 +189,10 @@ impl Upstream {
         let relays = &mut ctx.hub.relays;
         let Some(relay) = relays.get_mut(self.relay) else { return };
         match self.state {
+            // Its client did not wait, which says nothing about it.
+            State::Dialing(_) | State::Reached(_) if *doom == Doom::Left => {
+                relay.upstreams.on_full(self.at, now);
+            }
             State::Dialing(_) | State::Reached(_) if *doom != Doom::Stopping => {
                 if relay.upstreams.on_refused(self.at, now) {
                     log_away(&relay.terms.forward, self.at, doom);
