@@ -744,6 +744,9 @@ impl Engine {
             c.blocked = Since::NEVER;
             self.dirty.mark(conn, &mut c.marked);
         }
+        if !self.hub.relays.is_empty() {
+            self.catch_up(conn);
+        }
     }
 
     /// May bytes be read for it? Derived anew each time.

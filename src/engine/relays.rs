@@ -15,7 +15,7 @@ use crate::proto::doom::Doom;
 use crate::proto::foo;
 use crate::proto::{Ctx, Peer};
 
-use super::conn::{Conn, Place};
+use super::conn::{Conn, Place, Since};
 use super::{Effect, Engine};
 
 impl Engine {
@@ -117,12 +117,27 @@ impl Engine {
                 self.hub.relays.on_undelivered(conn, pair);
                 continue;
             }
+            if self.conns.get(conn).is_some_and(|c| c.blocked != Since::NEVER) {
+                // Its socket has not taken all it was told: it hears of this when it has.
+                continue;
+            }
             let told = self.call_foo(now, conn, |peer, ctx| peer.on_nudge(pair, ctx));
             self.end_or_settle(now, conn, told);
         }
         self.hub.keep_relays(now);
         while let Some((relay, at)) = self.hub.relays.to_probe(now) {
             self.dial(now, relay, at, None);
+        }
+    }
+
+    /// A side of a relay was told all that its socket had not taken: now it may hear what became of
+    /// its pair meanwhile. Ended before that, it would not be told the rest.
+    pub(super) fn catch_up(&mut self, conn: ConnId) {
+        let side = self.conns.get(conn).map(|c| &c.peer);
+        if let Some(Peer::Foo(side)) = side
+            && let Some(pair) = side.pair()
+        {
+            self.hub.relays.nudge(Some((conn, pair)));
         }
     }
 

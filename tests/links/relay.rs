@@ -43,7 +43,9 @@ impl Relay {
     fn within(listen: Listen, limits: Limits) -> Self {
         let broker = Broker::builder().listen_to(listen).listen("127.0.0.1:0", Speak::Stats);
         let broker = broker.limits(limits).memory().build().unwrap();
-        let (at, figures) = (broker.local_addr(0).unwrap(), broker.local_addr(1).unwrap());
+        let nowhere = SocketAddr::from(([127, 0, 0, 1], 0));
+        let (at, figures) =
+            (broker.local_addr(0).unwrap_or(nowhere), broker.local_addr(1).unwrap());
         let handle = broker.handle();
         let running = Some(std::thread::spawn(move || broker.run().unwrap()));
         Self { handle, at, figures, running }
@@ -183,6 +185,33 @@ fn large_amounts_pass_both_ways_at_once_while_one_side_is_slow() {
         assert!(to_the_end(&server) == up);
         assert!(slow.join().unwrap() == down);
     });
+}
+
+/// Whoever reads slowly is told everything, also when the server has long gone.
+#[test]
+fn a_slow_reader_is_told_the_last_of_it() {
+    let place = std::env::temp_dir().join(format!("spindle-slow-{}.sock", std::process::id()));
+    let (listener, to) = upstream();
+    let url = format!("unix:{}?speak=foo&forward={to}", place.display());
+    let _relay = Relay::serve(url.parse().unwrap());
+    // What a socket takes of the last of it differs: some of these end within it.
+    let sizes = (0..16).map(|n| 150_000 + n * 16_000);
+    let mut talks = Vec::new();
+    for size in sizes {
+        let client = std::os::unix::net::UnixStream::connect(&place).unwrap();
+        let mut server = accepted(&listener);
+        client.shutdown(Shutdown::Write).unwrap();
+        let said = std::thread::spawn(move || server.write_all(&vec![b'x'; size]).unwrap());
+        talks.push((size, client, said));
+    }
+    std::thread::sleep(Duration::from_millis(2_500));
+    for (size, mut client, said) in talks {
+        let mut heard = Vec::new();
+        client.read_to_end(&mut heard).unwrap();
+        said.join().unwrap();
+        assert_eq!(heard.len(), size);
+    }
+    let _ = std::fs::remove_file(&place);
 }
 
 #[test]

@@ -79,7 +79,9 @@ impl Peer {
         }
     }
 
-    fn pair(&self) -> Option<PairId> {
+    /// Which pair it is of.
+    #[must_use]
+    pub fn pair(&self) -> Option<PairId> {
         match self {
             Self::Client(client) => client.pair,
             Self::Upstream(upstream) => upstream.pair,
