@@ -114,8 +114,8 @@ pub struct Wire {
     pub said_all: bool,
     /// What did not fit is the last.
     last: bool,
-    /// A reset was seen by the broker.
-    dead: bool,
+    /// How much of `fin` the broker has seen.
+    seen: Option<bool>,
 }
 
 impl Wire {
@@ -409,7 +409,7 @@ impl Rig {
         let conns: Vec<ConnId> = self.wires.keys().copied().collect();
         for conn in conns {
             let Some(wire) = self.wires.get_mut(&conn) else { continue };
-            if wire.ended.is_some() || wire.dead {
+            if wire.ended.is_some() || wire.seen == Some(true) {
                 continue;
             }
             if !wire.rest.is_empty() && wire.fill() > 0 {
@@ -421,14 +421,14 @@ impl Rig {
                 }
             }
             let most = wire.inward.len().min(self.read_most);
-            if most > 0 && self.engine.wants_bytes(conn) {
+            if most > 0 && wire.seen.is_none() && self.engine.wants_bytes(conn) {
                 let mut chunk = wire.inward.split_to(most);
                 self.engine.on_bytes(self.now, conn, &mut chunk);
                 busy = true;
             }
-            let Some(reset) = wire.fin else { continue };
+            let Some(reset) = wire.fin.filter(|_| wire.fin != wire.seen) else { continue };
             if reset || wire.inward.is_empty() && self.engine.wants_bytes(conn) {
-                wire.dead = true;
+                wire.seen = wire.fin;
                 self.engine.on_closed(self.now, conn, reset);
                 busy = true;
             }

@@ -37,8 +37,6 @@ pub struct Client {
     patience: Deadline,
     /// It was told that nobody is there.
     told: bool,
-    /// It has had an upstream.
-    joined: bool,
     /// The upstream that it had is gone, and it is told the rest.
     lost: bool,
 }
@@ -62,7 +60,6 @@ impl Client {
             look_at: by,
             patience: by,
             told: false,
-            joined: false,
             lost: false,
         }
     }
@@ -231,16 +228,8 @@ impl Client {
             // The upstream has nothing to say to it and hears nothing of it.
             return Err(Doom::Eof);
         }
-        if self.told && !pair.down.is_empty() {
-            // It hears its refusals first.
-            pair.up = Pipe::ended();
-            pair.down.close();
-            ctx.hub.wake_conn(ctx.conn);
-            return Ok(());
-        }
-        if self.told || !self.joined && pair.up.is_empty() && self.held.is_empty() {
-            // Nobody is there to whom it could matter, and nothing is on its way to anybody.
-            return Err(Doom::Eof);
+        if self.told {
+            return self.last_words(id, ctx);
         }
         let held = core::mem::take(&mut self.held);
         if !strict {
@@ -264,7 +253,7 @@ impl Client {
         }
         if pair.upstream.is_some() {
             if let Stage::Joined(_) = pair.stage {
-                (self.joined, self.told) = (true, false);
+                self.told = false;
             }
             self.look_again(ctx);
             return Ok(());
@@ -290,12 +279,21 @@ impl Client {
         let relays = &mut ctx.hub.relays;
         let dead = relays.drop_up(id);
         let Some((pair, relay)) = relays.both(id) else { return Err(Doom::Unreachable) };
-        let keeps = relay.terms.away == Away::Nak && pair.between && pair.up.end() == End::Open;
+        let nak = relay.terms.away == Away::Nak && pair.between;
+        let keeps = nak && pair.up.end() == End::Open;
+        if !keeps && (dead > 0 || pair.own.waiting() > 0) {
+            relay.meter.add(Tally::Away, 1);
+        }
+        // A request is answered once: by the upstream that is gone, or now.
+        let mut refusals = Vec::new();
+        while nak && let Some(seq) = pair.own.give_up() {
+            relay.meter.add(Tally::Refused, 1);
+            refusals.extend(fault::away(Some(seq)));
+        }
+        relays.put_aside(id, &refusals);
+        let Some((pair, _)) = relays.both(id) else { return Err(Doom::Unreachable) };
         if !keeps {
             // What the upstream has said still goes to the client, and then its end.
-            if dead > 0 || pair.own.waiting() > 0 {
-                relay.meter.add(Tally::Away, 1);
-            }
             pair.down.close();
             if pair.down.end() == End::Passed {
                 return Err(Doom::Unreachable);
@@ -305,14 +303,7 @@ impl Client {
             ctx.hub.wake_conn(ctx.conn);
             return Ok(());
         }
-        // A request is answered once: by the upstream that is gone, or now.
-        let mut refusals = Vec::new();
-        while let Some(seq) = pair.own.give_up() {
-            relay.meter.add(Tally::Refused, 1);
-            refusals.extend(fault::away(Some(seq)));
-        }
         pair.stage = Stage::Alone(ctx.now.mono);
-        relays.put_aside(id, &refusals);
         ctx.hub.wake_conn(ctx.conn);
         self.begin_waiting(ctx);
         self.seek(ctx);
@@ -358,10 +349,11 @@ impl Client {
         let relays = &mut ctx.hub.relays;
         let Some((pair, relay)) = relays.both(id) else { return Err(Doom::Unreachable) };
         relay.meter.add(Tally::Away, 1);
-        if relay.terms.away == Away::Close || pair.up.end() != End::Open {
+        if relay.terms.away == Away::Close {
             return Err(Doom::Unreachable);
         }
         self.told = true;
+        let ends = pair.up.end() != End::Open;
         let mut refusals = Vec::new();
         while let Some(seq) = pair.own.give_up() {
             relay.meter.add(Tally::Refused, 1);
@@ -370,6 +362,22 @@ impl Client {
         // What it asked so far went in as whole lines, so nobody has a part of it.
         relays.drop_up(id);
         relays.put_aside(id, &refusals);
+        match ends {
+            true if refusals.is_empty() => Err(Doom::Unreachable),
+            true => self.last_words(id, ctx),
+            false => {
+                ctx.hub.wake_conn(ctx.conn);
+                Ok(())
+            }
+        }
+    }
+
+    /// Nobody is there and it asks nothing more: it hears its refusals, and then its end.
+    fn last_words(&self, id: PairId, ctx: &mut Ctx<'_>) -> Result<(), Doom> {
+        let Some((pair, _)) = ctx.hub.relays.both(id) else { return Err(Doom::Unreachable) };
+        // It may not have taken up what it was told before either: that, too, is behind us then.
+        pair.up = Pipe::ended();
+        pair.down.close();
         ctx.hub.wake_conn(ctx.conn);
         Ok(())
     }
