@@ -26,7 +26,7 @@ pub(crate) fn beside_canary(
     let mut rig = Rig::start(&dir.0.join("data"), listen, flags)?;
     // From here on: the broker was started by somebody who may run anywhere.
     let aside = Aside::step()?;
-    let canary = Canary::start(rig.address())?;
+    let canary = Canary::start(rig.address(), aside.kept())?;
     let storm = storm(&mut rig);
     if let Some(status) = rig.is_gone() {
         return Err(format!("the broker ended with {status}: {storm:?}"));

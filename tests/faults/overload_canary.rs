@@ -4,16 +4,22 @@
 //! percentile of each second, and of all seconds the median: before the overload, and during it.
 //! The second may be three times the first. Where there are two cores, whoever overloads leaves the
 //! loop's alone. Senders and readers run before everybody else where the system allows it, so what
-//! makes a sender late for its own schedule is the machine alone: if that is more in the seconds of
-//! the overload than messages took before, it counts instead.
+//! makes a sender late for its own schedule is the machine alone. A witness on the loop's core, who
+//! goes before the loop, hears the same sender without a broker between: what it waits is the way
+//! and the machine alone. If either is more in the seconds of the overload than messages took
+//! before, it counts instead.
 
+use std::io::{Read, Write};
+use std::net::{TcpListener, TcpStream};
 use std::process::{Command, Stdio};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering::Relaxed};
 use std::thread::{self, JoinHandle};
 use std::time::{Duration, Instant};
 
-use super::overload_rig::ensure;
+use spindle::os::sys;
+
+use super::overload_rig::{ensure, told};
 use super::overload_words::{PUBLISH, Wire, publish};
 
 /// Pairs, and how often each of them says something.
@@ -38,11 +44,12 @@ pub(crate) struct Canary {
     sent: Arc<AtomicU64>,
     sender: JoinHandle<Result<Vec<Sample>, String>>,
     readers: Vec<JoinHandle<Vec<Sample>>>,
+    witness: JoinHandle<Vec<Sample>>,
 }
 
 impl Canary {
-    /// Send them in, and watch them while nothing happens.
-    pub(crate) fn start(address: &str) -> Result<Self, String> {
+    /// Send them in, and watch them while nothing happens; the loop is on this core.
+    pub(crate) fn start(address: &str, core: Option<usize>) -> Result<Self, String> {
         let (start, over) = (Instant::now(), Arc::new(AtomicBool::new(false)));
         let sent = Arc::new(AtomicU64::new(0));
         let (mut senders, mut readers) = (Vec::new(), Vec::new());
@@ -52,10 +59,12 @@ impl Canary {
             readers.push(thread::spawn(move || listen(reader, start)));
             senders.push(Wire::named(address, &format!("canary-{n}-out"))?);
         }
+        let (aside, beside) = bare()?;
+        let witness = thread::spawn(move || watch(beside, core, start));
         let (flag, count) = (Arc::clone(&over), Arc::clone(&sent));
-        let sender = thread::spawn(move || sing(senders, start, &flag, &count));
+        let sender = thread::spawn(move || sing(senders, aside, start, &flag, &count));
         thread::sleep(BEFORE);
-        Ok(Self { start, calm_until: start.elapsed(), over, sent, sender, readers })
+        Ok(Self { start, calm_until: start.elapsed(), over, sent, sender, readers, witness })
     }
 
     /// The overload is over: what it did to them. An error if it was too much.
@@ -68,18 +77,21 @@ impl Canary {
         for reader in self.readers {
             samples.extend(reader.join().map_err(|_| "a canary fell")?);
         }
+        let bare = self.witness.join().map_err(|_| "the witness fell")?;
         let (sent, got) = (self.sent.load(Relaxed), samples.len() as u64);
         let before = median(&seconds(&samples, Duration::ZERO, self.calm_until));
         let loud = seconds(&samples, self.calm_until, end);
         let during = median(&loud);
-        let machine = median(&seconds(&late, self.calm_until, end));
+        let late = median(&seconds(&late, self.calm_until, end));
+        let bare = median(&seconds(&bare, self.calm_until, end));
+        let machine = late.max(bare);
         let mut limit = before.max(machine) * TIMES;
         if cfg!(debug_assertions) {
             limit = limit.max(UNOPTIMISED);
         }
         let text = format!(
             "canary: {got} of {sent}; p99 {before:.0?} before, {during:.0?} during ({} seconds; \
-             the machine alone {machine:.0?}), may be {limit:.0?}",
+             the machine alone {late:.0?} and {bare:.0?}), may be {limit:.0?}",
             loud.len()
         );
         ensure(got == sent, || format!("{text}: messages are missing"))?;
@@ -101,6 +113,7 @@ fn go_first() {
 /// Say the time, again and again; how late we came to it.
 fn sing(
     mut senders: Vec<Wire>,
+    mut aside: TcpStream,
     start: Instant,
     over: &AtomicBool,
     sent: &AtomicU64,
@@ -116,12 +129,37 @@ fn sing(
             sender.say(&publish(&format!("canary/{n}"), &now, 0, 0, false))?;
             sent.fetch_add(1, Relaxed);
         }
+        let now = (start.elapsed().as_nanos() as u64).to_be_bytes();
+        aside.write_all(&now).map_err(told)?;
     }
     // The last word, after which nobody listens.
     for (n, sender) in senders.iter_mut().enumerate() {
         sender.say(&publish(&format!("canary/{n}"), b"", 0, 0, false))?;
     }
     Ok(late)
+}
+
+/// Two ends of a connection without a broker.
+fn bare() -> Result<(TcpStream, TcpStream), String> {
+    let door = TcpListener::bind("127.0.0.1:0").map_err(told)?;
+    let one = TcpStream::connect(door.local_addr().map_err(told)?).map_err(told)?;
+    let (other, _) = door.accept().map_err(told)?;
+    one.set_nodelay(true).map_err(told)?;
+    Ok((one, other))
+}
+
+/// Hear the sender on this core, until it ends.
+fn watch(mut from: TcpStream, core: Option<usize>, start: Instant) -> Vec<Sample> {
+    if let Some(core) = core {
+        let _ = sys::pin(&[core]);
+    }
+    go_first();
+    let (mut samples, mut at) = (Vec::new(), [0; 8]);
+    while from.read_exact(&mut at).is_ok() {
+        let at = Duration::from_nanos(u64::from_be_bytes(at));
+        samples.push((at, start.elapsed().saturating_sub(at)));
+    }
+    samples
 }
 
 fn listen(mut reader: Wire, start: Instant) -> Vec<Sample> {

@@ -40,6 +40,11 @@ impl Aside {
         }
         Ok(Self(all))
     }
+
+    /// The core that the loop has to itself.
+    pub(crate) fn kept(&self) -> Option<usize> {
+        self.0.first().copied().filter(|_| self.0.len() > 1)
+    }
 }
 
 impl Drop for Aside {
