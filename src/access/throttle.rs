@@ -6,8 +6,8 @@
 //! success is free, however often. Nobody can be locked out of a name by strangers: the name's
 //! bucket counts only against networks that have themselves failed under it, and a network that
 //! knew the password within a day is held to the pair's bucket alone. Absent on purpose:
-//! delaying answers (whoever must wait is refused at once and told nothing), and any memory of
-//! who the failures were.
+//! delaying answers (whoever must wait is refused and told nothing; when it hears so, the engine
+//! decides), and any memory of who the failures were.
 
 use crate::base::time::{Deadline, MS, Now};
 use crate::hub::policy::Address;

@@ -48,6 +48,8 @@ pub(super) struct Conn {
     pub(crate) stranger: bool,
     /// Counted among those that come from its address.
     pub(crate) counted: bool,
+    /// It is refused, and hears so a moment later.
+    pub(crate) late: bool,
     /// What it speaks, as it is counted at its listener.
     pub(crate) tongue: Tongue,
     /// Told that its first reply waits for the journal.
@@ -105,6 +107,7 @@ impl Conn {
             armed: Deadline::NEVER,
             stranger: true,
             counted: false,
+            late: false,
             tongue: Tongue::Unknown,
             waiting: false,
         }

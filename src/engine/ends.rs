@@ -14,6 +14,13 @@ use super::{Engine, limited};
 impl Engine {
     /// End a connection, for this reason. The first reason counts.
     pub fn doom(&mut self, now: Now, conn: ConnId, doom: Doom) {
+        if !self.put_off(now, conn, doom) {
+            self.doom_now(now, conn, doom);
+        }
+    }
+
+    /// The same, said at once.
+    pub(super) fn doom_now(&mut self, now: Now, conn: ConnId, doom: Doom) {
         let Some(c) = self.conns.get_mut(conn).filter(|c| c.doom.is_none()) else { return };
         let Some(listener) = self.listeners.get(usize::from(c.listener)) else { return };
         c.doom = Some(Box::new(doom));

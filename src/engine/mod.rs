@@ -11,6 +11,7 @@ mod audit;
 mod conn;
 mod crowd;
 mod ends;
+mod later;
 mod limited;
 mod links;
 mod local;
@@ -166,6 +167,7 @@ pub struct Engine {
     stalled: VecDeque<ConnId>,
     waiting: VecDeque<(Lsn, ConnId)>,
     doomed: VecDeque<ConnId>,
+    later: later::Later,
     line: Line<verify::Check>,
     twins: Twins,
     crowd: Crowd,
@@ -220,6 +222,7 @@ impl Engine {
             stalled: VecDeque::new(),
             waiting: VecDeque::new(),
             doomed: VecDeque::new(),
+            later: later::Later::default(),
             line,
             twins,
             crowd,
@@ -449,9 +452,8 @@ impl Engine {
 
     /// Packets are left and the peer takes them: it is served again before new bytes are.
     fn note_ready(&mut self, conn: ConnId) {
-        let Some(c) = self.conns.get_mut(conn).filter(|c| c.doom.is_none() && !c.ready) else {
-            return;
-        };
+        let open = |c: &&mut Conn| c.doom.is_none() && !c.late && !c.ready;
+        let Some(c) = self.conns.get_mut(conn).filter(open) else { return };
         if c.peer.wants_bytes(&self.hub) && c.peer.has_packet(&c.input, &self.hub) {
             c.ready = true;
             self.ready.push_back(conn);
@@ -561,6 +563,7 @@ impl Engine {
             self.note_rest(now, conn);
             self.settle(now, conn);
         }
+        self.say_later(now);
         let mut fired = core::mem::take(&mut self.fired);
         self.wheel.advance(now, &mut fired);
         for timer in fired.drain(..) {
@@ -756,6 +759,7 @@ impl Engine {
         self.conns.get(conn).is_some_and(|c| {
             !self.stopping
                 && c.doom.is_none()
+                && !c.late
                 && c.eof == Since::NEVER
                 && c.input.len() < limit + 5
                 && !c.ready
@@ -773,7 +777,7 @@ impl Engine {
             return Some(Deadline(0));
         }
         let journal = self.hub.journal().and_then(crate::journal::Journal::deadline);
-        let soonest = self.wheel.next().into_iter().chain(journal).min();
+        let soonest = self.wheel.next().into_iter().chain(journal).chain(self.later.at()).min();
         let soonest = match self.hub.relays.is_empty() {
             true => soonest,
             false => soonest.into_iter().chain(self.relays_deadline()).min(),
