@@ -13,6 +13,8 @@ use std::borrow::Cow;
 
 mod cbor;
 mod cut;
+#[cfg(any(test, feature = "testing"))]
+pub mod fuzzing;
 mod json;
 mod msgpack;
 mod transcode;
@@ -26,7 +28,17 @@ pub use walk::Walk;
 pub use writer::Writer;
 
 #[cfg(test)]
-mod value_test;
+mod cbor_test;
+#[cfg(test)]
+mod json_test;
+#[cfg(test)]
+mod msgpack_test;
+#[cfg(test)]
+mod transcode_test;
+#[cfg(test)]
+mod tree_test;
+#[cfg(test)]
+mod walk_test;
 
 /// How a value stands in bytes.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]

@@ -109,6 +109,12 @@ impl<'a> Walk<'a> {
         self.here.kind == Kind::Root && self.here.left == 0
     }
 
+    /// Bytes behind the last item.
+    #[cfg(any(test, feature = "testing"))]
+    pub(super) fn left(&self) -> usize {
+        self.rest.len()
+    }
+
     /// What comes next is a key (or the end of a map).
     pub(super) fn wants_key(&self) -> bool {
         self.here.kind == Kind::Map && !self.here.keyed

@@ -1,19 +1,32 @@
 //! Floor 3. WAMP 2: publish and subscribe, calls and registrations, in one list per message.
 //!
-//! | code | message | after the code | said by |
-//! |---|---|---|---|
-//! | 1, 2 | HELLO, WELCOME | realm, details; session, details | client; router |
-//! | 3, 6 | ABORT, GOODBYE | details, reason | both |
-//! | 4, 5 | CHALLENGE, AUTHENTICATE | method, extra; signature, extra | router; client |
-//! | 8 | ERROR | kind, request, details, error, payload | both (clients: of 68 only) |
-//! | 16, 17 | PUBLISH, PUBLISHED | request, options, topic, payload; request, publication | client; router |
-//! | 32, 33 | SUBSCRIBE, SUBSCRIBED | request, options, topic; request, subscription | client; router |
-//! | 34, 35 | UNSUBSCRIBE, UNSUBSCRIBED | request, subscription; request | client; router |
-//! | 36 | EVENT | subscription, publication, details, payload | router |
-//! | 48, 49, 50 | CALL, CANCEL, RESULT | request, options (CALL: procedure, payload; RESULT: payload) | client; client; router |
-//! | 64 to 67 | REGISTER, UNREGISTER and their answers | as 32 to 35 | client; router |
-//! | 68, 69, 70 | INVOCATION, INTERRUPT, YIELD | request, registration, details, payload; request, options; request, options, payload | router; router; client |
-//! | 337 | EVENT_RECEIVED | publication | client |
+//! ```text
+//! 1 HELLO          realm, details                              client
+//! 2 WELCOME        session, details                            router
+//! 3 ABORT          details, reason, payload                    both
+//! 4 CHALLENGE      method, extra                               router
+//! 5 AUTHENTICATE   signature, extra                            client
+//! 6 GOODBYE        details, reason                             both
+//! 8 ERROR          kind, request, details, error, payload      both; clients about 68 only
+//! 16 PUBLISH       request, options, topic, payload            client
+//! 17 PUBLISHED     request, publication                        router
+//! 32 SUBSCRIBE     request, options, topic                     client
+//! 33 SUBSCRIBED    request, subscription                       router
+//! 34 UNSUBSCRIBE   request, subscription                       client
+//! 35 UNSUBSCRIBED  request; or 0, details                      router
+//! 36 EVENT         subscription, publication, details, payload router
+//! 48 CALL          request, options, procedure, payload        client
+//! 49 CANCEL        request, options                            client
+//! 50 RESULT        request, details, payload                   router
+//! 64 REGISTER      request, options, procedure                 client
+//! 65 REGISTERED    request, registration                       router
+//! 66 UNREGISTER    request, registration                       client
+//! 67 UNREGISTERED  request; or 0, details                      router
+//! 68 INVOCATION    request, registration, details, payload     router
+//! 69 INTERRUPT     request, options                            router
+//! 70 YIELD         request, options, payload                   client
+//! 337 EVENT_RECEIVED  publication                              client
+//! ```
 //!
 //! A message is one list in JSON, MessagePack or CBOR (`value`). Options that are understood, each
 //! with the feature it belongs to, stand in `options`; features in `roles`. Meant to be spoken:
