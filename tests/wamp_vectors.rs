@@ -6,6 +6,8 @@
 //! by name with the reason, and the list is exact. Absent on purpose: the sequences through a
 //! router, UBJSON and FlatBuffers.
 
+#![expect(clippy::print_stderr, reason = "that nothing was tested must be said")]
+
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 

@@ -154,10 +154,10 @@ impl<'a> Field<'a> {
     }
 
     /// The next value by itself.
-    fn inner(&mut self) -> Result<Field<'a>, Refused> {
+    fn inner(&mut self) -> Result<Self, Refused> {
         let span = self.walk.span().map_err(|flaw| unreadable(flaw, self.place))?;
         let Self { form, whole, most, place, .. } = *self;
-        Ok(Field { walk: Walk::new(form, span, most.walk), form, whole, span, most, place })
+        Ok(Self { walk: Walk::new(form, span, most.walk), form, whole, span, most, place })
     }
 
     /// A map, by its table. What the table does not know is passed over.

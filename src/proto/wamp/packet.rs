@@ -79,7 +79,6 @@ macro_rules! messages {
 
         /// Any message.
         #[derive(Clone, PartialEq, Eq, Debug)]
-        #[expect(clippy::large_enum_variant, reason = "most are the long ones, and moved once")]
         pub enum Message { $($(#[doc = $doc])+ $kind($kind),)* }
 
         /// Every message: code, name, and who may say it.
