@@ -130,7 +130,7 @@ impl Dialect for Spelling {
             Tail::Starts(_) => return false,
             Tail::End | Tail::Rest => None,
         };
-        if !filter.segs.iter().all(clean) || filter.segs.is_empty() && tail.is_none() {
+        if !filter.segs.iter().all(clean) {
             return false;
         }
         let start = into.len();

@@ -73,6 +73,10 @@ fn what_has_no_good_uri_is_not_spelled() {
     assert_eq!(out, b"A.b");
     let own = Topic::split(Bytes::from_static(b"a.b"), b'.');
     assert_eq!(spelling(Rule::Strict).as_spelled(&own), Some(&Bytes::from_static(b"a.b")));
+    for text in [&b"a..b"[..], b"a b", b"a.#", b"\xff"] {
+        let own = Topic::split(Bytes::from_static(text), b'.');
+        assert_eq!(spelling(Rule::Loose).as_spelled(&own), None, "{}", text.escape_ascii());
+    }
     for (segs, tail) in [
         (vec![Seg::One], Tail::Starts(Bytes::new())),
         (vec![], Tail::Rest),
@@ -106,6 +110,9 @@ fn texts_are_bounded_and_judged() {
     let mut out = Vec::new();
     assert!(!wide.spell(&Topic::split(deep.clone(), b'.'), &mut out));
     assert_eq!(wide.as_spelled(&Topic::split(deep, b'.')), None);
+    let long = Topic::split(Bytes::from_static(b"abcdefgh"), b'.');
+    assert!(!wide.spell(&long, &mut out) && out.is_empty());
+    assert_eq!(wide.as_spelled(&long), None);
     let bytes = Bytes::from_static(b"a\xff");
     assert_eq!(wide.topic(&bytes).map(drop), Err(TopicFault::Malformed));
 }
