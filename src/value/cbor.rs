@@ -139,7 +139,7 @@ fn from_half(half: u16) -> f64 {
 /// The least that two bytes hold is one of these.
 const HALF_UNITS: f64 = 16_777_216.0;
 
-/// The double in two bytes, if they hold it.
+/// The double in two bytes, if they hold it; it must be a number.
 fn to_half(number: f64) -> Option<u16> {
     let bits = number.to_bits();
     let sign = (bits >> 48) as u16 & 0x8000;
@@ -147,7 +147,7 @@ fn to_half(number: f64) -> Option<u16> {
     let (fraction, lost) = ((bits >> 42 & 0x3FF) as u16, bits << 22);
     let units = number.abs() * HALF_UNITS;
     match exponent {
-        1024 if lost == 0 => Some(sign | 0x7C00 | fraction),
+        1024 => Some(sign | 0x7C00),
         -14..=15 if lost == 0 => Some(sign | ((exponent + 15) as u16) << 10 | fraction),
         ..-14 if units.fract() == 0.0 => Some(sign | units as u16),
         _ => None,

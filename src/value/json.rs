@@ -153,10 +153,34 @@ fn text<'a>(rest: &mut &'a [u8], keep: bool) -> Result<Cow<'a, str>, Flaw> {
 
 /// What stands before the next quote or backslash, of which there must be one.
 fn run<'a>(rest: &mut &'a [u8]) -> Result<&'a str, Flaw> {
-    let special = |byte: &u8| matches!(byte, b'"' | b'\\' | 0..0x20);
-    let len = rest.iter().position(special).ok_or(Flaw::Short)?;
-    let run = cut::text(rest, len as u64)?;
+    let run = cut::text(rest, special(rest).ok_or(Flaw::Short)? as u64)?;
     if matches!(rest.first(), Some(0..0x20)) { Err(Flaw::Malformed) } else { Ok(run) }
+}
+
+/// Where the first quote, backslash or control character stands. Eight bytes are looked at at once.
+fn special(text: &[u8]) -> Option<usize> {
+    let (words, tail) = text.as_chunks::<8>();
+    for (n, word) in words.iter().enumerate() {
+        let marks = marks(u64::from_le_bytes(*word));
+        if marks != 0 {
+            return Some(8 * n + marks.trailing_zeros() as usize / 8);
+        }
+    }
+    let rest = tail.iter().position(|byte| matches!(byte, b'"' | b'\\' | 0..0x20));
+    rest.map(|at| 8 * words.len() + at)
+}
+
+/// The high bit of each byte that is special; above the lowest of them, of others perhaps too.
+///
+/// Taking a number from a byte below it leaves the high bit set, and borrows from the next byte;
+/// so the lowest mark is right. What had the bit before is no ASCII, and not meant.
+const fn marks(word: u64) -> u64 {
+    const ALL: u64 = 0x0101_0101_0101_0101;
+    let quote = word ^ (ALL * b'"' as u64);
+    let slash = word ^ (ALL * b'\\' as u64);
+    let below = word.wrapping_sub(ALL * 0x20) & !word;
+    let equal = quote.wrapping_sub(ALL) & !quote | slash.wrapping_sub(ALL) & !slash;
+    (below | equal) & (ALL * 0x80)
 }
 
 /// The character behind a backslash.
@@ -232,11 +256,10 @@ pub(super) fn put_float(out: &mut Vec<u8>, number: f64) {
 pub(super) fn put_text(out: &mut Vec<u8>, text: &str) {
     out.push(b'"');
     let mut rest = text.as_bytes();
-    while let Some(len) = rest.iter().position(|byte| matches!(byte, b'"' | b'\\' | 0..0x20)) {
-        let (run, behind) = rest.split_at(len);
+    while let Some((run, behind)) = special(rest).and_then(|at| rest.split_at_checked(at)) {
         out.extend_from_slice(run);
-        let Some((special, behind)) = behind.split_first() else { break };
-        put_escaped(out, *special);
+        let Some((first, behind)) = behind.split_first() else { break };
+        put_escaped(out, *first);
         rest = behind;
     }
     out.extend_from_slice(rest);

@@ -2,7 +2,7 @@
 
 use super::fuzzing::{items, tree};
 use super::transcode_test::written;
-use super::{Bounds, Flaw, Form, Value, Walk, Writer};
+use super::{Bounds, Flaw, Form, Item, Value, Walk, Writer};
 use crate::base::rng::Rng;
 
 fn read(text: &str) -> Result<Value, Flaw> {
@@ -124,6 +124,23 @@ fn what_the_rfc_leaves_out_is_refused() {
         [&b"\"\xff\""[..], b"\"\xc3\"", b"\"\xc3\\n\"", b"\"\xed\xa0\x80\"", b"\"\xc0\x80\""]
     {
         assert_eq!(tree(Form::Json, bytes), Err(Flaw::Utf8), "{bytes:x?}");
+    }
+}
+
+#[test]
+fn a_string_ends_at_its_quote_wherever_that_stands() {
+    let all: Vec<char> = (1..=0xFF_u8).map(char::from).chain(['\u{20ac}', '\u{1f600}']).collect();
+    for len in 0..20 {
+        for other in &all {
+            let said: String = "a".repeat(len) + &other.to_string() + "b!\u{80}\u{a2}#]z";
+            let json = written(&text(&said), Form::Json);
+            let escaped = u32::from(*other) < 0x20 || matches!(other, '"' | '\\');
+            assert_eq!(json.contains(&b'\\'), escaped, "{said:?}");
+            let behind = [&json[..], b" \"\\x"].concat();
+            let mut walk = Walk::new(Form::Json, &behind, Bounds::default());
+            assert_eq!(walk.clone().next(), Ok(Item::Text(said.into())));
+            assert_eq!(walk.span(), Ok(&json[..]));
+        }
     }
 }
 

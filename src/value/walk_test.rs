@@ -66,6 +66,18 @@ fn a_walk_is_over_when_its_value_is() {
 }
 
 #[test]
+fn an_end_that_is_not_there_is_missed_at_once() {
+    for (form, bytes) in [(Form::Json, &b"[1 "[..]), (Form::Json, b"{"), (Form::Cbor, b"\x9f\x01")]
+    {
+        let mut walk = walk(form, bytes);
+        assert!(matches!(walk.next(), Ok(Item::List | Item::Map)));
+        // The one value of those that have one.
+        let _ = walk.skip();
+        assert_eq!(walk.at_end(), Err(Flaw::Short), "{bytes:x?}");
+    }
+}
+
+#[test]
 fn what_needs_no_change_is_borrowed() {
     for (form, bytes) in NESTED {
         for item in items(walk(form, bytes)).0 {
