@@ -33,7 +33,7 @@
 //! | 4 | [`engine`] | the broker as a value: bytes and time in, bytes and work out |
 //! | 3 | [`proto`], [`access`] | one folder per protocol; who may do what |
 //! | 2 | [`hub`] | sessions, debts, subscriptions, queues, kept values; no wire format |
-//! | 1 | [`topic`], [`journal`], [`link`] | names; what survives; TLS and WebSocket |
+//! | 1 | [`topic`], [`journal`], [`value`], [`link`] | names; what survives; values; TLS |
 //! | 0 | [`base`] | what any program could reuse |
 //!
 //! [`manual`] has the chapters: architecture, style, adding a protocol, the journal's format, and
@@ -61,6 +61,7 @@ pub mod proto;
 #[cfg(feature = "testing")]
 pub mod testing;
 pub mod topic;
+pub mod value;
 
 #[cfg(feature = "os")]
 pub use broker::{Broker, Handle, Listen, Message, Receipt, Subscription};

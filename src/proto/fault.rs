@@ -147,6 +147,24 @@ faults! {
     MqttAuthProtocol, Peer, "mqtt5 4.12.0-6", "a step of authentication that was not its turn";
     MqttSessionExpiry, Peer, "mqtt5 3.14.2.2.2",
         "a goodbye that makes a session live on which was to end";
+    WampUndecodable, Peer, "wamp serializations", "a message that is not written in its form";
+    WampDeep, Capacity, "wamp serializations",
+        "a message deeper, or of more items, than this broker takes";
+    WampLong, Capacity, "wamp uris", "a text longer than this broker takes";
+    WampNotList, Peer, "wamp messages", "a message that is no list, or an empty one";
+    WampCode, Peer, "wamp messages", "a message code that does not exist";
+    WampDirection, Peer, "wamp messages", "a message that only the other side may send";
+    WampArity, Peer, "wamp messages", "a message of too few or too many elements";
+    WampType, Peer, "wamp messages", "a value of the wrong type";
+    WampId, Peer, "wamp ids", "an id that is not from 1 to 2^53";
+    WampOption, Peer, "wamp messages", "an option with a value it may not have";
+    WampErrorType, Peer, "wamp calls", "an error about something else than an invocation";
+    WampBatch, Peer, "wamp batched", "a batch that is empty, or cut short";
+    RawMagic, Peer, "wamp rawsocket", "the first bytes are no RawSocket handshake";
+    RawSerializer, Peer, "wamp rawsocket", "a serializer that is not spoken here";
+    RawReserved, Peer, "wamp rawsocket", "reserved bits of a RawSocket handshake are set";
+    RawFrame, Peer, "wamp rawsocket", "a RawSocket frame of no kind there is";
+    RawOverMax, Capacity, "wamp rawsocket", "a RawSocket frame longer than this broker takes";
     FirstBytes, Peer, "first bytes", "the first bytes are of no protocol that is spoken here";
     TlsHere, Peer, "first bytes", "TLS on a listener without it: use one for mqtts or wss";
     ProxyMissing, Peer, "PROXY 2", "a trusted proxy sent no PROXY header: turn it on there";

@@ -14,6 +14,7 @@ pub mod mqtt;
 pub mod prx1;
 pub mod replies;
 pub mod unknown;
+pub mod wamp;
 
 use std::sync::Arc;
 
