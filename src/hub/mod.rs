@@ -3,14 +3,16 @@
 //! Reading order: `message`, `outbox`, `session`, `realm`, then the verbs: `registry` (attach,
 //! detach), `subscribe`, `group` (turns), `fanout` (publish), `backlog` (next, settle, read back),
 //! `ladder` (QoS 2), `will`, `retained`, `queue`, and what the journal needs: `recover` and
-//! `compact`. `policy` has the two traits that others implement; `timings` and `sys` are what the
-//! hub knows about itself. Nothing here encodes, reads a clock or touches the world: time comes in
-//! as an argument, disk work goes out as jobs. Absent on purpose: any wire format.
+//! `compact`. `calls` asks one on behalf of another, and stands by itself. `policy` has the two
+//! traits that others implement; `timings` and `sys` are what the hub knows about itself. Nothing
+//! here encodes, reads a clock or touches the world: time comes in as an argument, disk work goes
+//! out as jobs. Absent on purpose: any wire format.
 
 pub mod admin;
 pub mod ages;
 pub mod backlog;
 pub mod bans;
+pub mod calls;
 pub mod compact;
 pub mod edition;
 pub mod effort;
