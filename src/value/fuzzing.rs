@@ -4,6 +4,7 @@
 //! about where each value ends and about what is wrong with it; and what was read comes back from
 //! every other form, but for what JSON cannot say. A broken law is a panic, on purpose.
 
+use super::transcode::GROWTH_MAX;
 use super::{Bounds, Flaw, Form, Item, Value, Walk, Writer, transcode};
 use crate::base::base64;
 
@@ -96,6 +97,7 @@ fn comes_back(form: Form, bytes: &[u8], bounds: Bounds) {
         let done = transcode(form, bytes, to, &mut out, bounds);
         assert_eq!(done.is_ok(), well, "what is walked well is transcoded, and nothing else");
         assert_eq!(out == b"x", !well, "with a flaw nothing is appended");
+        assert!(out.len() <= 1 + GROWTH_MAX * bytes.len(), "it grows with the input");
         let (Ok(value), Some(there)) = (&read, out.get(1..)) else { continue };
         let carried = carried(value, to);
         assert_eq!(said(&tree(to, there)), said(&Ok::<_, Flaw>(&carried)), "{form:?} to {to:?}");

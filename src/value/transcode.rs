@@ -8,7 +8,13 @@ use smallvec::SmallVec;
 
 use super::{Bounds, Flaw, Form, Item, Walk, Writer};
 
-/// Append the one value that stands in `bytes`. With a flaw nothing is appended.
+/// Bytes that are written for each that is read, at most: a CBOR of no bytes is one byte, and in
+/// JSON `"\u0000",`.
+#[cfg(any(test, feature = "testing"))]
+pub(super) const GROWTH_MAX: usize = 9;
+
+/// Append the one value that stands in `bytes`: at most nine bytes for each of them. With a flaw
+/// nothing is appended.
 pub fn transcode(
     from: Form,
     bytes: &[u8],

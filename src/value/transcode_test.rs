@@ -1,6 +1,7 @@
 //! Floor 1. Tests of `transcode`, and of what all three forms have in common.
 
 use super::fuzzing::{any, carried, items, tree};
+use super::transcode::GROWTH_MAX;
 use super::{Bounds, Flaw, Form, Value, Walk, Writer, transcode};
 use crate::base::rng::Rng;
 
@@ -169,6 +170,23 @@ fn what_does_not_say_its_length_is_counted_first() {
         turned(Form::MsgPack, &packed, Form::Json).unwrap(),
         br#"[[],{"a":[1,2],"b":{}},"x"]"#
     );
+}
+
+#[test]
+fn what_is_written_grows_with_the_input_and_no_more() {
+    let most = [&[0x9A, 0, 0, 0x27, 0x10][..], &[0x40; 10_000]].concat();
+    let out = turned(Form::Cbor, &most, Form::Json).unwrap();
+    assert_eq!(out.len(), 10_000 * GROWTH_MAX + 1);
+    // Text, small doubles, numbers with an exponent.
+    let control = [&[0xDA, 1, 0][..], &[1; 256]].concat();
+    let halves = [&[0x98, 200][..], &[0xF9, 0x80, 0x01].repeat(200)].concat();
+    let powers = format!("[{}1e15]", "-1e15,".repeat(200)).into_bytes();
+    for (form, bytes) in [(Form::MsgPack, control), (Form::Cbor, halves), (Form::Json, powers)] {
+        for to in Form::ALL {
+            let len = turned(form, &bytes, to).unwrap().len();
+            assert!(len <= GROWTH_MAX * bytes.len(), "{form:?} to {to:?}: {len}");
+        }
+    }
 }
 
 #[test]

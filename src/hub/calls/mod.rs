@@ -5,12 +5,13 @@
 //! call that is taken gets exactly one final outcome ([`Act::Fail`], or an [`Act::Result`] without
 //! `more`) unless its caller leaves first, and pieces come only before it. So whoever answers late,
 //! after a cancel or a timeout, is heard and not passed on. Reading order: `words` (what is said),
-//! `patterns` and `registrations` (who is asked), `pending` (what is on its way), and here the
-//! verbs. Absent on purpose: any wire, clock and queue, rights, names that are reserved, and
-//! whether whoever is not disclosed may be disclosed after all.
+//! `patterns`, `prefixes` and `registrations` (who is asked), `pending` (what is on its way), and
+//! here the verbs. Absent on purpose: any wire, clock and queue, rights, names that are reserved,
+//! and whether whoever is not disclosed may be disclosed after all.
 
 mod patterns;
 mod pending;
+mod prefixes;
 mod registrations;
 mod words;
 
@@ -22,6 +23,8 @@ mod cancel_test;
 mod model_test;
 #[cfg(test)]
 mod patterns_test;
+#[cfg(test)]
+mod prefixes_test;
 #[cfg(test)]
 mod registrations_test;
 

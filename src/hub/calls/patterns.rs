@@ -1,21 +1,19 @@
 //! Floor 2. Names and patterns of one realm, and which of them is the best for a called name.
 //!
-//! Exact names stand in a map. Prefixes stand in order: the last one not behind the name either is
-//! a prefix of it, or tells how much of the name a prefix can have in common with it at most, so
-//! no prefix is looked at that could not be one. Patterns with wildcards stand by their shape,
-//! which says where the wildcards are; of the shapes with as many components as the name, the one
-//! whose first difference is a literal goes first, which is the longest run of literals, then the
-//! longest next run, and so on. A shape and a name make one text, and that is looked up. So no step
-//! is for one pattern among many, and there are as many as shapes, or as nested prefixes. Absent
-//! on purpose: what is registered there, and what a good name is.
+//! Exact names stand in a map, prefixes in a tree of bytes. Patterns with wildcards stand by their
+//! shape, which says where the wildcards are; of the shapes with as many components as the name,
+//! the one whose first difference is a literal goes first, which is the longest run of literals,
+//! then the longest next run, and so on. A shape and a name make one text, and that is looked up.
+//! So a match takes as many steps as the name has bytes and as there are shapes, not as there are
+//! patterns. Absent on purpose: what is registered there, and what a good name is.
 
 use std::collections::BTreeMap;
-use std::ops::Bound::{Included, Unbounded};
 
 use bytes::Bytes;
 
 use crate::base::map::{Map, Seed};
 
+use super::prefixes::Prefixes;
 use super::words::Kind;
 
 /// Ends a component of a name.
@@ -26,7 +24,7 @@ const SEPARATOR: u8 = b'.';
 pub(super) struct Patterns {
     seed: Seed,
     exact: Map<Bytes, u64>,
-    prefix: BTreeMap<Bytes, u64>,
+    prefix: Prefixes,
     wildcard: BTreeMap<Shape, Map<Bytes, u64>>,
     /// Of those with wildcards.
     len: usize,
@@ -71,14 +69,14 @@ impl Patterns {
     /// None yet.
     pub(super) fn new(seed: Seed) -> Self {
         let exact = Map::with_hasher(seed.clone());
-        Self { seed, exact, prefix: BTreeMap::new(), wildcard: BTreeMap::new(), len: 0 }
+        Self { seed, exact, prefix: Prefixes::new(), wildcard: BTreeMap::new(), len: 0 }
     }
 
     /// The number of this very pattern.
     pub(super) fn find(&self, kind: Kind, text: &[u8]) -> Option<u64> {
         match kind {
             Kind::Exact => self.exact.get(text).copied(),
-            Kind::Prefix => self.prefix.get(text).copied(),
+            Kind::Prefix => self.prefix.find(text),
             Kind::Wildcard => self.wildcard.get(&Shape::of(text))?.get(text).copied(),
         }
     }
@@ -86,21 +84,7 @@ impl Patterns {
     /// The number of the best pattern for this name.
     pub(super) fn best(&self, name: &[u8]) -> Option<u64> {
         let exact = self.exact.get(name).copied();
-        exact.or_else(|| self.longest_prefix(name)).or_else(|| self.best_wildcard(name))
-    }
-
-    fn longest_prefix(&self, name: &[u8]) -> Option<u64> {
-        let mut name = name;
-        loop {
-            let upto = (Unbounded, Included(name));
-            let (text, id) = self.prefix.range::<[u8], _>(upto).next_back()?;
-            let common = text.iter().zip(name).take_while(|(a, b)| a == b).count();
-            if common == text.len() {
-                return Some(*id);
-            }
-            // Whatever prefix there is stands before this text, and is a prefix of it as well.
-            name = name.get(..common)?;
-        }
+        exact.or_else(|| self.prefix.longest(name)).or_else(|| self.best_wildcard(name))
     }
 
     fn best_wildcard(&self, name: &[u8]) -> Option<u64> {
@@ -130,7 +114,7 @@ impl Patterns {
     pub(super) fn insert(&mut self, kind: Kind, text: Bytes, id: u64) {
         match kind {
             Kind::Exact => _ = self.exact.insert(text, id),
-            Kind::Prefix => _ = self.prefix.insert(text, id),
+            Kind::Prefix => self.prefix.insert(&text, id),
             Kind::Wildcard => {
                 let patterns = self.wildcard.entry(Shape::of(&text));
                 let patterns = patterns.or_insert_with(|| Map::with_hasher(self.seed.clone()));
@@ -144,7 +128,7 @@ impl Patterns {
     pub(super) fn remove(&mut self, kind: Kind, text: &[u8]) {
         match kind {
             Kind::Exact => _ = self.exact.remove(text),
-            Kind::Prefix => _ = self.prefix.remove(text),
+            Kind::Prefix => self.prefix.remove(text),
             Kind::Wildcard => {
                 let shape = Shape::of(text);
                 let Some(patterns) = self.wildcard.get_mut(&shape) else { return };

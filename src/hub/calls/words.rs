@@ -368,7 +368,8 @@ pub struct CallLimits {
     pub registrations_per_session_max: usize,
     /// Callees of one registration: choosing among them may look at each.
     pub callees_per_registration_max: usize,
-    /// Bytes of a name or a pattern: a match by prefix takes at most as many steps.
+    /// Bytes of a name or a pattern: a match by prefix takes at most as many steps, and a
+    /// registration is weighed by it.
     pub pattern_len_max: usize,
     /// Ways to place wildcards among the components of a pattern that a realm may use at once: a
     /// match by wildcard takes at most as many steps.
