@@ -272,9 +272,13 @@ fn who_leaves_the_line_of_passwords_makes_room() {
         conn
     };
     let (_, waiting, refused) = (ask(&mut rig), ask(&mut rig), ask(&mut rig));
+    rig.pass(100);
+    assert!(rig.rest(64));
     assert_eq!(rig.wires[&refused].ended, Some("busy"));
     rig.wires.get_mut(&waiting).expect("a wire").fin = Some(true);
     assert!(rig.rest(64));
     let next = ask(&mut rig);
+    rig.pass(100);
+    assert!(rig.rest(64));
     assert_eq!(rig.wires[&next].ended, None);
 }

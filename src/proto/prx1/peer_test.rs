@@ -41,6 +41,9 @@ fn who_comes_when_there_is_no_room_is_let_go_without_a_word() {
     let hello = super::encode_vec(&Packet::Connect(Connect::default())).expect("it can be said");
     rig.wires.get_mut(&conn).expect("open").inward.extend_from_slice(&hello);
     assert!(rig.rest(100));
+    assert_eq!(rig.wires[&conn].ended, None, "a moment later");
+    rig.pass(100);
+    assert!(rig.rest(100));
     let wire = &rig.wires[&conn];
     assert_eq!(wire.ended, Some(FaultKind::Prx1Busy.name()));
     assert!(wire.heard.is_empty());
