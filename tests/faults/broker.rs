@@ -66,7 +66,7 @@ impl Place {
 
     /// The program that was built with this test.
     pub(crate) fn ours(home: &Path, flags: &[&str]) -> Result<Self, String> {
-        let (mqtt, prx1) = (free_port()?, free_port()?);
+        let [mqtt, prx1] = free_ports()?;
         let mut words = vec![env!("CARGO_BIN_EXE_spindle").to_owned(), "serve".to_owned()];
         words.push("--data".to_owned());
         words.push(home.join("data").display().to_string());
@@ -80,7 +80,7 @@ impl Place {
     /// Another: `{port}`, `{dir}` and `{conf}` in its command are filled in. A lone `mosquitto`
     /// is known, and is told to persist.
     fn other(command: &str, config: Option<&str>, home: &Path) -> Result<Self, String> {
-        let port = free_port()?;
+        let [port] = free_ports()?;
         let (command, config) = match (command.trim(), config) {
             ("mosquitto", None) => ("mosquitto -c {conf}", Some(MOSQUITTO.to_owned())),
             ("mosquitto", own) => ("mosquitto -c {conf}", own.map(str::to_owned)),
@@ -216,9 +216,16 @@ impl Drop for Running {
     }
 }
 
-fn free_port() -> Result<u16, String> {
-    let listener = TcpListener::bind("127.0.0.1:0").map_err(|e| e.to_string())?;
-    listener.local_addr().map(|a| a.port()).map_err(|e| e.to_string())
+fn free_ports<const N: usize>() -> Result<[u16; N], String> {
+    // All are held until the last one is chosen, or two of them may be the same.
+    let mut held = Vec::with_capacity(N);
+    let mut ports = [0; N];
+    for port in &mut ports {
+        let door = TcpListener::bind("127.0.0.1:0").map_err(|e| e.to_string())?;
+        *port = door.local_addr().map_err(|e| e.to_string())?.port();
+        held.push(door);
+    }
+    Ok(ports)
 }
 
 /// Where a program is that may stand where only administrators look.
