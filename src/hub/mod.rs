@@ -4,9 +4,10 @@
 //! detach), `subscribe`, `group` (turns), `fanout` (publish), `backlog` (next, settle, read back),
 //! `ladder` (QoS 2), `will`, `retained`, `queue`, and what the journal needs: `recover` and
 //! `compact`. `calls` asks one on behalf of another, and stands by itself. `policy` has the two
-//! traits that others implement; `timings` and `sys` are what the hub knows about itself. Nothing
-//! here encodes, reads a clock or touches the world: time comes in as an argument, disk work goes
-//! out as jobs. Absent on purpose: any wire format.
+//! traits that others implement, and `riddle` what a login by one challenge is made of; `timings`
+//! and `sys` are what the hub knows about itself. Nothing here encodes, reads a clock or touches
+//! the world: time comes in as an argument, disk work goes out as jobs. Absent on purpose: any wire
+//! format.
 
 pub mod admin;
 pub mod ages;
@@ -36,6 +37,7 @@ pub mod recover;
 pub mod registry;
 pub mod relay;
 pub mod retained;
+pub mod riddle;
 pub mod session;
 pub mod subscribe;
 pub mod sys;
