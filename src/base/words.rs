@@ -46,6 +46,8 @@ words! {
         Http, "http";
         /// The Foo protocol, on either side of a relay.
         Foo, "foo";
+        /// WAMP.
+        Wamp, "wamp";
         /// The embedding program.
         Local, "local";
         /// Nobody knows yet: it has not identified itself.
