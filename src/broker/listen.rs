@@ -192,7 +192,7 @@ impl Listen {
             Speak::Any if self.admin => vec![Spoken::Mqtt, Spoken::Prx1, Spoken::Http],
             Speak::Any => vec![Spoken::Mqtt, Spoken::Prx1],
             Speak::Http => vec![Spoken::Http],
-            Speak::Foo | Speak::Stats | Speak::Local => Vec::new(),
+            Speak::Foo | Speak::Stats | Speak::Local | Speak::Wamp => Vec::new(),
         }
     }
 

@@ -328,7 +328,7 @@ impl Engine {
             Speak::Http | Speak::Stats => Tongue::Http,
             Speak::Local => Tongue::Local,
             Speak::Foo => Tongue::Foo,
-            Speak::Prx1 | Speak::Mqtt | Speak::Any => Tongue::Unknown,
+            Speak::Prx1 | Speak::Mqtt | Speak::Wamp | Speak::Any => Tongue::Unknown,
         };
         let conn = self.conns.insert_with(|_| Conn::new(peer, link, place, now));
         if let Some(c) = self.conns.get_mut(conn) {
@@ -755,7 +755,8 @@ impl Engine {
     /// May bytes be read for it? Derived anew each time.
     #[must_use]
     pub fn wants_bytes(&self, conn: ConnId) -> bool {
-        let limit = self.hub.limits.packet_bytes_max.max(self.hub.limits.login_bytes_max);
+        let limits = &self.hub.limits;
+        let limit = limits.packet_bytes_max.max(limits.login_bytes_max).max(limits.wamp_bytes_max);
         self.conns.get(conn).is_some_and(|c| {
             !self.stopping
                 && c.doom.is_none()

@@ -338,6 +338,16 @@ impl Hub {
         }
     }
 
+    /// Memory to write in, empty; and the rest of the hub beside it.
+    pub fn with_scratch<T>(&mut self, f: impl FnOnce(&mut Self, &mut Vec<u8>) -> T) -> T {
+        let mut scratch = core::mem::take(&mut self.scratch);
+        scratch.clear();
+        let done = f(self, &mut scratch);
+        scratch.shrink_to(1 << 16);
+        self.scratch = scratch;
+        done
+    }
+
     /// A session, if it still is one.
     #[must_use]
     pub fn session(&self, id: SessionId) -> Option<&Session> {
