@@ -8,8 +8,10 @@
 
 mod admin;
 mod audit;
+mod calls;
 mod conn;
 mod crowd;
+mod deadline;
 mod ends;
 mod later;
 mod limited;
@@ -21,6 +23,8 @@ mod unfinished;
 mod verify;
 mod waits;
 
+#[cfg(test)]
+mod calls_test;
 #[cfg(test)]
 mod engine_test;
 #[cfg(test)]
@@ -581,6 +585,7 @@ impl Engine {
         if !self.hub.relays.is_empty() {
             self.tend_relays(now);
         }
+        self.tend_calls(now);
         if !self.stalled.is_empty() && !self.hub.memory_is_short() {
             self.unstall(now);
         }
@@ -766,32 +771,5 @@ impl Engine {
                 && !c.ready
                 && c.peer.wants_bytes(&self.hub)
         })
-    }
-
-    /// When to come back, at the latest.
-    #[must_use]
-    pub fn poll_deadline(&self) -> Option<Deadline> {
-        // Encoding may have asked for reads, after the work of this turn had gone out.
-        let work = self.hub.journal().is_some_and(crate::journal::Journal::has_work);
-        let work = work || self.draining || self.hub.is_overgrown();
-        if work || !self.dirty.is_empty() || !self.ready.is_empty() {
-            return Some(Deadline(0));
-        }
-        let journal = self.hub.journal().and_then(crate::journal::Journal::deadline);
-        let soonest = self.wheel.next().into_iter().chain(journal).chain(self.later.at()).min();
-        let soonest = match self.hub.relays.is_empty() {
-            true => soonest,
-            false => soonest.into_iter().chain(self.relays_deadline()).min(),
-        };
-        // Whoever waits for memory is not woken by an event of its own: look again soon.
-        if self.stalled.is_empty() && !self.hub.is_hungry() && self.hub.wills_waiting() == 0 {
-            return soonest;
-        }
-        let soon = Deadline(self.wheel_now().saturating_add(10 * crate::base::time::MS));
-        Some(soonest.map_or(soon, |at| at.min(soon)))
-    }
-
-    fn wheel_now(&self) -> u64 {
-        self.wheel.now_ms().saturating_mul(crate::base::time::MS)
     }
 }

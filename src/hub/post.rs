@@ -77,6 +77,12 @@ impl Hub {
     pub fn poll_overrun(&mut self) -> Option<ConnId> {
         self.overrun.pop()
     }
+
+    /// There are some.
+    #[must_use]
+    pub fn has_overrun(&self) -> bool {
+        !self.overrun.is_empty()
+    }
 }
 
 /// In place of what was taken out.
