@@ -619,13 +619,8 @@ impl Engine {
     /// among those with something to say, and collect whom the hub wants heard.
     fn settle(&mut self, now: Now, conn: ConnId) {
         self.consult(now, conn);
-        let limits = &self.hub.limits;
+        self.arm(conn);
         if let Some(c) = self.conns.get_mut(conn) {
-            let at = c.deadline(limits.packet_ms_max, limits.stuck_ms_max);
-            if at < c.armed {
-                c.armed = at;
-                self.wheel.arm(at, Timer::Conn(conn));
-            }
             if let Some(lsn) = c.peer.waits_for() {
                 if lsn <= self.hub.synced() {
                     self.dirty.mark(conn, &mut c.marked);
@@ -635,6 +630,17 @@ impl Engine {
             }
         }
         self.gather_awake();
+    }
+
+    /// Its deadline, if it moved earlier.
+    fn arm(&mut self, conn: ConnId) {
+        let limits = &self.hub.limits;
+        let Some(c) = self.conns.get_mut(conn) else { return };
+        let at = c.deadline(limits.packet_ms_max, limits.stuck_ms_max);
+        if at < c.armed {
+            c.armed = at;
+            self.wheel.arm(at, Timer::Conn(conn));
+        }
     }
 
     fn gather_awake(&mut self) {
@@ -720,6 +726,10 @@ impl Engine {
         }
         // Replies went out: a peer that took nothing because of them may go on.
         self.note_ready(conn);
+        if self.conns.get(conn).is_some_and(|c| matches!(c.peer, Peer::Wamp(_))) {
+            // Whoever was told to go is given a moment.
+            self.arm(conn);
+        }
         self.end_if_said(now, conn);
         self.end_if_over(now, conn);
         self.gather_awake();

@@ -384,6 +384,13 @@ impl Hub {
         Some(RealmId(at as u16))
     }
 
+    /// From now on a namespace does this.
+    pub fn tell_realm(&mut self, id: RealmId, terms: realm::Terms) {
+        if let Some(realm) = self.realms.get_mut(usize::from(id.0)) {
+            realm.terms = terms;
+        }
+    }
+
     /// The journal, when there is one.
     #[must_use]
     pub fn journal(&self) -> Option<&Journal> {

@@ -42,6 +42,23 @@ impl Default for Terms {
     }
 }
 
+impl Terms {
+    /// What whoever configures says. An error is a sentence.
+    pub fn set(&mut self, key: &str, value: &str) -> Result<(), String> {
+        let is_on = |value| match value {
+            "on" => Ok(true),
+            "off" => Ok(false),
+            _ => Err(format!("{key} is on or off")),
+        };
+        match key {
+            "strict" => self.strict = is_on(value)?,
+            "disclose" => self.disclose = is_on(value)?,
+            _ => return Err(format!("{key} is nothing a realm can be told")),
+        }
+        Ok(())
+    }
+}
+
 /// A namespace.
 #[derive(Debug)]
 pub struct Realm {

@@ -42,9 +42,9 @@ const RESERVED: &str = "wamp.";
 
 /// A session.
 #[derive(Debug)]
-pub struct Online {
+pub(super) struct Online {
     /// In the hub.
-    pub session: SessionId,
+    pub(super) session: SessionId,
     /// As others know it.
     pub(super) id: u64,
     /// Where it is.
@@ -145,7 +145,7 @@ impl Online {
             inbound: None,
         };
         let from = (self.session, &*self.who);
-        let level = ctx.listener.level;
+        let level = level(self.realm, ctx);
         let mut done = ctx.hub.accept_for(ctx.now, from, level, &mut publication, audience.clone());
         if done == Err(Held::Failed) && !it.options.acknowledge {
             // Nothing was promised, so a sick disk need not stop it.
@@ -353,6 +353,12 @@ impl Online {
             meta::on_leave(&party, ctx);
         }
     }
+}
+
+/// Only what is published where other protocols are is written down: the numbers of other realms
+/// may be others' after a restart.
+fn level(realm: RealmId, ctx: &Ctx<'_>) -> Durability {
+    if realm == ctx.listener.realm { ctx.listener.level } else { Durability::Memory }
 }
 
 /// What a realm has been told to do.
