@@ -18,7 +18,7 @@ use crate::base::id::{ListenerNo, RealmId};
 use crate::hub::message::Durability;
 use crate::hub::relay::Terms as Relay;
 use crate::link::tls::{Config, Toward};
-use crate::link::{Inside, Spoken, Terms};
+use crate::link::{Carrier, Inside, Spoken, Terms};
 use crate::os::dial::{Upstream, Upstreams};
 use crate::os::listener::{Door, Local};
 use crate::os::passed::Passed;
@@ -192,6 +192,7 @@ impl Listen {
             Speak::Any if self.admin => vec![Spoken::Mqtt, Spoken::Prx1, Spoken::Http],
             Speak::Any => vec![Spoken::Mqtt, Spoken::Prx1],
             Speak::Http => vec![Spoken::Http],
+            Speak::Wamp => vec![Spoken::Wamp(Carrier::Raw)],
             Speak::Foo | Speak::Stats | Speak::Local => Vec::new(),
         }
     }

@@ -27,7 +27,7 @@ use crate::hub::Hub;
 use crate::hub::admin::{About, Operation};
 use crate::hub::message::Durability;
 use crate::hub::policy::{Address, Secret};
-use crate::link::{Spoken, Terms};
+use crate::link::{Carrier, Spoken, Terms};
 
 use doom::Doom;
 use fault::Fault;
@@ -64,6 +64,8 @@ pub enum Speak {
     Foo,
     /// HTTP, for whoever asks how relays are doing.
     Stats,
+    /// WAMP, in every form.
+    Wamp,
     /// The embedding program.
     Local,
 }
@@ -74,6 +76,7 @@ impl From<Spoken> for Speak {
             Spoken::Prx1 => Self::Prx1,
             Spoken::Mqtt => Self::Mqtt,
             Spoken::Http => Self::Http,
+            Spoken::Wamp(_) => Self::Wamp,
         }
     }
 }
@@ -89,6 +92,7 @@ impl Speak {
             Self::Http => "http",
             Self::Foo => "foo",
             Self::Stats => "foo+http",
+            Self::Wamp => "wamp",
             Self::Local => "local",
         }
     }
@@ -233,7 +237,18 @@ impl Peer {
             // Of which relay, only the listener knows: see `relayed`.
             Speak::Foo => Self::relayed(0, now, hub),
             Speak::Any => Self::Unknown(unknown::Unknown::new(now, hub)),
+            Speak::Wamp => Self::spoken(Spoken::Wamp(Carrier::Raw), now, hub),
             Speak::Local => Self::Local(Box::default()),
+        }
+    }
+
+    /// A new peer, of whom first bytes or a subprotocol have told what it speaks.
+    #[must_use]
+    pub fn spoken(spoken: Spoken, now: Now, hub: &Hub) -> Self {
+        match spoken {
+            // Nobody is spoken to in WAMP before it has a peer: its first byte is one too many.
+            Spoken::Wamp(_) => Self::Unknown(unknown::Unknown::new(now, hub)),
+            Spoken::Prx1 | Spoken::Mqtt | Spoken::Http => Self::new(Speak::from(spoken), now, hub),
         }
     }
 
