@@ -390,9 +390,12 @@ impl Engine {
         if let Link::Plain = c.link {
             return self.on_clear(now, conn, chunk);
         }
+        let held = c.link.held();
         let heard = self.unwrap(now, conn, chunk);
         if !chunk.is_empty() {
             self.on_clear(now, conn, chunk);
+        } else if self.conns.get(conn).is_some_and(|c| c.link.held() != held) {
+            self.note_rest(now, conn);
         }
         self.after_bytes(now, conn, heard);
         self.settle(now, conn);
@@ -444,7 +447,8 @@ impl Engine {
     fn note_rest(&mut self, now: Now, conn: ConnId) {
         let Some(c) = self.conns.get_mut(conn) else { return };
         let ours = c.peer.has_packet(&c.input, &self.hub) || !c.peer.wants_bytes(&self.hub);
-        if c.input.is_empty() || ours || c.doom.is_some() {
+        let nothing = c.input.is_empty() && c.link.held() == 0;
+        if nothing || ours || c.doom.is_some() {
             // What waits for us is not the peer's delay.
             c.partial = Since::NEVER;
         } else {
