@@ -215,6 +215,8 @@ limits! {
         http_viewers_max: usize = 8;
         /// A WebSocket frame; never less than a packet after login may have.
         ws_frame_bytes_max: usize = 16_777_216, at least 16;
+        /// A WAMP message after login, either way; what the router says that it takes.
+        wamp_bytes_max: usize = 16_777_216, at least 512;
         /// Bytes read from one connection before the next one's turn.
         read_bytes_turn: usize = 65_536, at least 1;
         /// Packets taken from one connection before the next one's turn.

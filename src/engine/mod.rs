@@ -335,7 +335,7 @@ impl Engine {
             Speak::Http | Speak::Stats => Tongue::Http,
             Speak::Local => Tongue::Local,
             Speak::Foo => Tongue::Foo,
-            Speak::Prx1 | Speak::Mqtt | Speak::Any => Tongue::Unknown,
+            Speak::Prx1 | Speak::Mqtt | Speak::Wamp | Speak::Any => Tongue::Unknown,
         };
         let conn = self.conns.insert_with(|_| Conn::new(peer, link, place, now));
         if let Some(c) = self.conns.get_mut(conn) {
@@ -622,13 +622,8 @@ impl Engine {
     /// among those with something to say, and collect whom the hub wants heard.
     fn settle(&mut self, now: Now, conn: ConnId) {
         self.consult(now, conn);
-        let limits = &self.hub.limits;
+        self.arm(conn);
         if let Some(c) = self.conns.get_mut(conn) {
-            let at = c.deadline(limits.packet_ms_max, limits.stuck_ms_max);
-            if at < c.armed {
-                c.armed = at;
-                self.wheel.arm(at, Timer::Conn(conn));
-            }
             if let Some(lsn) = c.peer.waits_for() {
                 if lsn <= self.hub.synced() {
                     self.dirty.mark(conn, &mut c.marked);
@@ -638,6 +633,17 @@ impl Engine {
             }
         }
         self.gather_awake();
+    }
+
+    /// Its deadline, if it moved earlier.
+    fn arm(&mut self, conn: ConnId) {
+        let limits = &self.hub.limits;
+        let Some(c) = self.conns.get_mut(conn) else { return };
+        let at = c.deadline(limits.packet_ms_max, limits.stuck_ms_max);
+        if at < c.armed {
+            c.armed = at;
+            self.wheel.arm(at, Timer::Conn(conn));
+        }
     }
 
     fn gather_awake(&mut self) {
@@ -723,6 +729,10 @@ impl Engine {
         }
         // Replies went out: a peer that took nothing because of them may go on.
         self.note_ready(conn);
+        if self.conns.get(conn).is_some_and(|c| matches!(c.peer, Peer::Wamp(_))) {
+            // Whoever was told to go is given a moment.
+            self.arm(conn);
+        }
         self.end_if_said(now, conn);
         self.end_if_over(now, conn);
         self.gather_awake();
@@ -763,7 +773,8 @@ impl Engine {
     /// May bytes be read for it? Derived anew each time.
     #[must_use]
     pub fn wants_bytes(&self, conn: ConnId) -> bool {
-        let limit = self.hub.limits.packet_bytes_max.max(self.hub.limits.login_bytes_max);
+        let limits = &self.hub.limits;
+        let limit = limits.packet_bytes_max.max(limits.login_bytes_max).max(limits.wamp_bytes_max);
         self.conns.get(conn).is_some_and(|c| {
             !self.stopping
                 && c.doom.is_none()

@@ -83,6 +83,12 @@ impl Audience {
         its
     }
 
+    /// May this session have it, as far as the lists tell?
+    #[must_use]
+    pub fn is_for(&self, session: SessionId, hub: &super::Hub) -> bool {
+        hub.session(session).is_some_and(|s| self.names(s, &hub.parties))
+    }
+
     /// Do the lists agree to it?
     fn names(&self, s: &Session, parties: &Parties) -> bool {
         let party = parties.get(s.id);

@@ -338,6 +338,16 @@ impl Hub {
         }
     }
 
+    /// Memory to write in, empty; and the rest of the hub beside it.
+    pub fn with_scratch<T>(&mut self, f: impl FnOnce(&mut Self, &mut Vec<u8>) -> T) -> T {
+        let mut scratch = core::mem::take(&mut self.scratch);
+        scratch.clear();
+        let done = f(self, &mut scratch);
+        scratch.shrink_to(1 << 16);
+        self.scratch = scratch;
+        done
+    }
+
     /// A session, if it still is one.
     #[must_use]
     pub fn session(&self, id: SessionId) -> Option<&Session> {
@@ -372,6 +382,13 @@ impl Hub {
     pub fn realm_named(&self, name: &str) -> Option<RealmId> {
         let at = self.realms.iter().position(|realm| realm.name == name)?;
         Some(RealmId(at as u16))
+    }
+
+    /// From now on a namespace does this.
+    pub fn tell_realm(&mut self, id: RealmId, terms: realm::Terms) {
+        if let Some(realm) = self.realms.get_mut(usize::from(id.0)) {
+            realm.terms = terms;
+        }
     }
 
     /// The journal, when there is one.

@@ -67,6 +67,8 @@ pub enum Speak {
     Http,
     /// The Foo protocol, for a relay.
     Foo,
+    /// WAMP.
+    Wamp,
     /// HTTP, for whoever asks how relays are doing.
     Stats,
     /// The embedding program.
@@ -93,6 +95,7 @@ impl Speak {
             Self::Any => "any",
             Self::Http => "http",
             Self::Foo => "foo",
+            Self::Wamp => "wamp",
             Self::Stats => "foo+http",
             Self::Local => "local",
         }
@@ -207,6 +210,8 @@ pub enum Peer {
     Http(Box<http::peer::Peer>),
     /// One side of a relay.
     Foo(Box<foo::peer::Peer>),
+    /// WAMP.
+    Wamp(Box<wamp::peer::Peer>),
     /// Nobody knows yet.
     Unknown(unknown::Unknown),
     /// The embedding program.
@@ -220,6 +225,7 @@ macro_rules! dispatch {
             Peer::Mqtt($peer) => $do,
             Peer::Http($peer) => $do,
             Peer::Foo($peer) => $do,
+            Peer::Wamp($peer) => $do,
             Peer::Unknown($peer) => $do,
             Peer::Local($peer) => $do,
         }
@@ -237,6 +243,7 @@ impl Peer {
             Speak::Stats => Self::Http(Box::new(http::peer::Peer::of_relays(now, hub))),
             // Of which relay, only the listener knows: see `relayed`.
             Speak::Foo => Self::relayed(0, now, hub),
+            Speak::Wamp => Self::Wamp(Box::new(wamp::peer::Peer::new(now, hub))),
             Speak::Any => Self::Unknown(unknown::Unknown::new(now, hub)),
             Speak::Local => Self::Local(Box::default()),
         }
