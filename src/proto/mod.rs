@@ -6,9 +6,13 @@
 //! another's folder.
 
 pub mod carried;
+#[cfg(test)]
+mod carried_test;
 pub mod doom;
 pub mod fault;
 pub mod foo;
+#[cfg(any(test, feature = "testing"))]
+pub mod fuzzing;
 pub mod http;
 pub mod local;
 pub mod mqtt;
