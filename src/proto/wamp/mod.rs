@@ -35,7 +35,7 @@
 //! of who may have an event, retention and history of events, testaments, payloads passed through,
 //! the meta procedures. Reading order: `packet`, `options`, `roles`, `parts`, `decode`, `encode`,
 //! `uri`, `dialect`, `fault`; then how messages travel: `rawsocket`, `batch`; then who comes in:
-//! `exam`.
+//! `exam`; then what the router itself answers and tells: `meta`.
 //! Absent on purpose: UBJSON and FlatBuffers, and the older way of packing payloads (`enc_algo`).
 
 pub mod batch;
