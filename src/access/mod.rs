@@ -22,7 +22,7 @@ use crate::hub::policy::{
 
 mod cost;
 mod dialogue;
-mod keyed;
+pub(crate) mod keyed;
 mod mac;
 mod rules;
 mod throttle;
