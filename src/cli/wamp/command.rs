@@ -16,11 +16,7 @@ use crate::value::Value;
 use super::values;
 
 /// Run a command for a call.
-pub(super) fn run(
-    command: &str,
-    lines: bool,
-    invocation: &Invocation,
-) -> Result<Payload, Failure> {
+pub(super) fn run(command: &str, lines: bool, invocation: &Invocation) -> Result<Payload, Failure> {
     let failed = |why: String| failure(&why);
     let mut child = Command::new("sh")
         .args(["-c", command])
@@ -49,11 +45,7 @@ fn question(invocation: &Invocation) -> Vec<u8> {
 }
 
 /// Feed it and read it, each on a thread of its own: it may print before it has read.
-fn wire(
-    child: &mut Child,
-    question: Vec<u8>,
-    lines: bool,
-) -> std::io::Result<Receiver<Vec<u8>>> {
+fn wire(child: &mut Child, question: Vec<u8>, lines: bool) -> std::io::Result<Receiver<Vec<u8>>> {
     let (stdin, stdout) = (child.stdin.take(), child.stdout.take());
     std::thread::Builder::new().spawn(move || {
         if let Some(mut stdin) = stdin {

@@ -135,6 +135,7 @@ impl Link {
     fn builder(&self) -> Result<Builder, String> {
         let mut builder = Client::builder(&self.url, &self.realm)
             .batched(self.batched)
+            .dial_timeout(DIAL)
             .timeout(Duration::from_millis(self.patience))
             .tls(Tls {
                 ca_file: self.cafile.clone(),
@@ -176,7 +177,8 @@ impl Link {
     /// The router behind the flags, or the code to end with.
     fn connect(&self) -> Result<Client, u8> {
         let builder = self.builder().map_err(|why| self.wrong(&why))?;
-        builder.connect().map_err(|error| self.failed(&error))
+        let lost = |code| if code == exit::LOST { exit::CLIENT } else { code };
+        builder.connect().map_err(|error| lost(self.failed(&error)))
     }
 
     fn complain(&self, text: &str) {
@@ -249,3 +251,6 @@ fn is_lost(error: &Error) -> bool {
 fn is_away(error: &Error) -> bool {
     matches!(error, Error::Dial(_) | Error::Lookup(_) | Error::TimedOut) || is_lost(error)
 }
+
+/// For dialling and logging in.
+const DIAL: Duration = Duration::from_secs(10);

@@ -135,7 +135,8 @@ impl Call {
     /// The router minds the time if it said that it can; then it is waited for a little longer.
     fn deadline(&self) -> Option<Instant> {
         let ms = self.options.timeout.map(|amount| amount.0).filter(|ms| *ms > 0)?;
-        let grace = if self.shared.minds_timeouts() { self.shared.patience } else { Duration::ZERO };
+        let grace =
+            if self.shared.minds_timeouts() { self.shared.patience } else { Duration::ZERO };
         Instant::now().checked_add(Duration::from_millis(ms).saturating_add(grace))
     }
 }

@@ -231,9 +231,7 @@ impl Desk {
     pub(super) fn unsubscribe(&mut self, id: u64, key: u64) -> bool {
         let Some(outlet) = close(&mut self.subscriptions, id, key) else { return false };
         let same = |about: &About| match about {
-            About::Subscribe(other) => {
-                other.uri == outlet.uri && other.matching == outlet.matching
-            }
+            About::Subscribe(other) => other.uri == outlet.uri && other.matching == outlet.matching,
             _ => false,
         };
         // One that is under way would be granted under the same id, and ended with this one.
@@ -252,7 +250,11 @@ impl Desk {
 
     /// May this invocation still be answered? After the last answer it may not.
     pub(super) fn answers(&mut self, number: u64, last: bool) -> bool {
-        if last { self.running.remove(&number).is_some() } else { self.running.contains_key(&number) }
+        if last {
+            self.running.remove(&number).is_some()
+        } else {
+            self.running.contains_key(&number)
+        }
     }
 
     /// The result that found no room finds some, or has waited enough.

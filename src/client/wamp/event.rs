@@ -99,9 +99,10 @@ impl Subscription {
         self.over = true;
         let (id, key) = (self.id, self.key);
         let shared = Arc::clone(&self.shared);
-        shared.give_up(|desk| desk.unsubscribe(id, key), |request| {
-            Unsubscribe { request, subscription: id }.into()
-        })
+        shared.give_up(
+            |desk| desk.unsubscribe(id, key),
+            |request| Unsubscribe { request, subscription: id }.into(),
+        )
     }
 
     /// The id that the router gave it.
@@ -128,9 +129,10 @@ impl Drop for Subscription {
     fn drop(&mut self) {
         if !self.over {
             let (id, key) = (self.id, self.key);
-            self.shared.tell(|desk| desk.unsubscribe(id, key), |request| {
-                Unsubscribe { request, subscription: id }.into()
-            });
+            self.shared.tell(
+                |desk| desk.unsubscribe(id, key),
+                |request| Unsubscribe { request, subscription: id }.into(),
+            );
         }
     }
 }

@@ -189,11 +189,7 @@ impl Handle {
     }
 
     /// Subscribe, and wait until the router has granted it.
-    pub fn subscribe(
-        &self,
-        topic: &str,
-        options: SubscribeOptions,
-    ) -> Result<Subscription, Error> {
+    pub fn subscribe(&self, topic: &str, options: SubscribeOptions) -> Result<Subscription, Error> {
         let shared = &self.shared;
         let (send, queue) = bounded(shared.queues.events);
         let (missed, revoked) = (Arc::new(AtomicU64::new(0)), Arc::new(OnceLock::new()));

@@ -160,10 +160,7 @@ impl Registration {
 
     /// Answer every invocation with what this says, one after the other, until there are no more:
     /// why. The handler may send progressive results, and ask whether it was interrupted.
-    pub fn each(
-        &self,
-        mut handle: impl FnMut(&Invocation) -> Result<Payload, Failure>,
-    ) -> Error {
+    pub fn each(&self, mut handle: impl FnMut(&Invocation) -> Result<Payload, Failure>) -> Error {
         loop {
             let invocation = match self.wait(None) {
                 Ok(Some(invocation)) => invocation,
@@ -183,9 +180,10 @@ impl Registration {
         self.over = true;
         let (id, key) = (self.id, self.key);
         let shared = Arc::clone(&self.shared);
-        let done = shared.give_up(|desk| desk.unregister(id, key), |request| {
-            Unregister { request, registration: id }.into()
-        });
+        let done = shared.give_up(
+            |desk| desk.unregister(id, key),
+            |request| Unregister { request, registration: id }.into(),
+        );
         self.refuse();
         done
     }
@@ -210,9 +208,10 @@ impl Drop for Registration {
     fn drop(&mut self) {
         if !self.over {
             let (id, key) = (self.id, self.key);
-            self.shared.tell(|desk| desk.unregister(id, key), |request| {
-                Unregister { request, registration: id }.into()
-            });
+            self.shared.tell(
+                |desk| desk.unregister(id, key),
+                |request| Unregister { request, registration: id }.into(),
+            );
             self.refuse();
         }
     }
