@@ -1,10 +1,11 @@
 //! Floor 6. A command that answers calls: what it is given, what it prints, and its end.
 //!
-//! The call is its standard input, as one JSON document; what it prints is the result, JSON or text.
-//! A call that is cancelled kills it. What is read of it has a bound. Absent on purpose: a command
-//! that runs on and answers one call after the other.
+//! The call is its standard input, as one JSON document; what it prints is the result, JSON or
+//! text. A call that is cancelled kills it. What is read of it has a bound. Absent on purpose: a
+//! command that runs on and answers one call after the other.
 
 use std::io::{BufRead, BufReader, Read, Write};
+use std::os::unix::process::CommandExt;
 use std::process::{Child, Command, Stdio};
 use std::time::Duration;
 
@@ -23,17 +24,25 @@ pub(super) fn run(command: &str, lines: bool, invocation: &Invocation) -> Result
         .env("SPINDLE_PROCEDURE", &invocation.procedure)
         .stdin(Stdio::piped())
         .stdout(Stdio::piped())
+        .process_group(0)
         .spawn()
         .map_err(|e| failed(e.to_string()))?;
     let pieces = wire(&mut child, question(invocation), lines).map_err(|e| failed(e.to_string()));
     let said = pieces.and_then(|pieces| follow(&pieces, lines, invocation));
     if said.is_err() {
-        // It may have ended by itself.
-        let _ = child.kill();
+        end(&mut child);
     }
     let status = child.wait().map_err(|e| failed(e.to_string()))?;
     let said = said?;
     if status.success() { Ok(said) } else { Err(failed(status.to_string())) }
+}
+
+/// End it and all that it has begun, or what is left of it would hold our threads.
+fn end(child: &mut Child) {
+    let group = format!("kill -s KILL -- -{}", child.id());
+    // It may have ended by itself.
+    let _ = Command::new("sh").args(["-c", &group]).stderr(Stdio::null()).status();
+    let _ = child.kill();
 }
 
 fn question(invocation: &Invocation) -> Vec<u8> {

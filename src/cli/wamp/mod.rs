@@ -1,4 +1,4 @@
-//! Floor 6. `spindle wamp`: publish and subscribe, call and be called, and ask a router about itself.
+//! Floor 6. `spindle wamp`: publish and subscribe, call and be called, ask a router about itself.
 //!
 //! The flags that say where the router is and who asks are the same for all five. Exit codes are
 //! those of the other clients. Absent on purpose: contexts, whose URLs are of brokers of MQTT, and
@@ -47,7 +47,7 @@ pub(super) struct Link {
     url: String,
     /// The realm
     #[arg(short, long, value_name = "URI", global = true, env = "SPINDLE_WAMP_REALM")]
-    #[arg(default_value = "realm1")]
+    #[arg(default_value = "default")]
     realm: String,
     /// User name (authid)
     #[arg(short, long, value_name = "NAME", global = true, env = "SPINDLE_USER")]

@@ -1,7 +1,7 @@
 //! Floor 6. `spindle wamp pub`: one event.
 //!
-//! Without `--ack` a router says nothing, also not when it refuses the event: then an exit code of 0
-//! means that it was sent. Absent on purpose: a line of input for each event.
+//! Without `--ack` a router says nothing, also not when it refuses the event: then an exit code of
+//! 0 means that it was sent. Absent on purpose: a line of input for each event.
 
 use clap::Args;
 

@@ -1,8 +1,8 @@
 //! Floor 6. `spindle wamp register`: a procedure that answers with a value, an echo, or a command.
 //!
 //! A lost connection is dialled again. Several calls can be answered at once; those that come while
-//! all are busy wait in the client's queue, and beyond that are refused. Absent on purpose: calls in
-//! parts, and several procedures in one process.
+//! all are busy wait in the client's queue, and beyond that are refused. Absent on purpose: calls
+//! in parts, and several procedures in one process.
 
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;

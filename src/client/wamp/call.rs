@@ -1,7 +1,7 @@
 //! Floor 5. A call that was begun: its results, more parts of it, and the end of it.
 //!
-//! Results wait in a queue of the call. When it is full nothing is read any more, so a fast callee is
-//! held back by the network, until the router would be waited for no longer; then the call is
+//! Results wait in a queue of the call. When it is full nothing is read any more, so a fast callee
+//! is held back by the network, until the router would be waited for no longer; then the call is
 //! cancelled and has failed. Absent on purpose: threads.
 
 #![expect(clippy::disallowed_types, reason = "a client on its owner's thread reads its own clock")]
@@ -11,6 +11,7 @@ use std::time::{Duration, Instant};
 
 use crossbeam_channel::{Receiver, RecvTimeoutError};
 
+use crate::proto::wamp::fault::Reason;
 use crate::proto::wamp::options::{CallOptions, CancelMode, CancelOptions, Ppt};
 use crate::proto::wamp::packet::{self, Cancel};
 use crate::proto::wamp::{Message, Text};
@@ -86,7 +87,14 @@ impl Call {
         let mut cancelled = false;
         loop {
             let left = deadline.map(|at| at.saturating_duration_since(Instant::now()));
-            match self.wait(left)? {
+            let result = match self.wait(left) {
+                // The answer to our own cancelling.
+                Err(error) if cancelled && error.uri() == Some(Reason::Canceled.uri()) => {
+                    return Err(Error::TimedOut);
+                }
+                result => result?,
+            };
+            match result {
                 Some(outcome) if outcome.last => return Ok(outcome),
                 Some(outcome) => {
                     progress(outcome);

@@ -409,3 +409,25 @@ fn who_says_too_much_is_to_wait_and_the_thread_that_reads_stops_later() {
     (0..5).for_each(|_| drop(rig.0.poll_message()));
     assert!(!rig.0.is_full() && !rig.0.is_choked());
 }
+
+#[test]
+fn no_more_requests_calls_and_invocations_are_kept_than_there_are_places() {
+    const PLACES: usize = 65_536;
+    let mut rig = Rig::new();
+    let ping = |desk: &mut Desk| desk.ask(About::Plain, |_| Goodbye::default().into()).map(drop);
+    let call = |desk: &mut Desk| desk.call(1, |_| Goodbye::default().into()).map(drop);
+    for _ in 0..PLACES {
+        ping(&mut rig.0).unwrap();
+        call(&mut rig.0).unwrap();
+    }
+    assert!(matches!(ping(&mut rig.0), Err(Error::Full)));
+    assert!(matches!(call(&mut rig.0), Err(Error::Full)));
+    let mut rig = Rig::new();
+    let (_, calls) = rig.register(8, PLACES + 8);
+    rig.said();
+    (1..=PLACES as u64).for_each(|request| rig.invoke(request, 8, false));
+    assert!(rig.said().is_empty());
+    rig.invoke(70_000, 8, false);
+    assert_eq!(rig.refusal().0, 70_000);
+    assert_eq!(calls.queue.len(), PLACES);
+}

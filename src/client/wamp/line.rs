@@ -1,8 +1,8 @@
 //! Floor 5. The thread of a WAMP client: it reads, hands out, and writes what callers have left.
 //!
-//! It never waits for whoever takes what it hands out (`desk.rs` says what happens instead), so pings
-//! are answered and other answers arrive whatever a handler does. Absent on purpose: dialling again;
-//! a session is over with its connection, and its subscriptions are.
+//! It never waits for whoever takes what it hands out (`desk.rs` says what happens instead), so
+//! pings are answered and other answers arrive whatever a handler does. Absent on purpose: dialling
+//! again; a session is over with its connection, and its subscriptions are.
 
 #![expect(clippy::disallowed_types, reason = "a client on its own thread reads its own clock")]
 

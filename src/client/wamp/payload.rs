@@ -1,7 +1,7 @@
 //! Floor 5. What messages carry, as values: written in the form of the connection, read from it.
 //!
-//! A payload of others is well formed when it comes here, the codec has walked it; what can still be
-//! wrong is a number that nothing holds or a key that stands twice. Absent on purpose: packing
+//! A payload of others is well formed when it comes here, the codec has walked it; what can still
+//! be wrong is a number that nothing holds or a key that stands twice. Absent on purpose: packing
 //! (`ppt_scheme`): who passes payloads through packs them into one value of bytes.
 
 use bytes::Bytes;

@@ -2,8 +2,8 @@
 //!
 //! Invocations wait in a queue of their registration until somebody takes them; those for which
 //! there is no room are refused with `wamp.error.unavailable`. Every one that was taken is answered
-//! once: also when it is dropped without an answer, so no caller waits for ever. Several threads may
-//! take invocations of one registration. Absent on purpose: threads for handlers.
+//! once: also when it is dropped without an answer, so no caller waits for ever. Several threads
+//! may take invocations of one registration. Absent on purpose: threads for handlers.
 
 use std::sync::{Arc, Condvar, Mutex, OnceLock};
 use std::time::Duration;

@@ -1,8 +1,8 @@
 //! Floor 5. Where a router is, as a URL: `ws://`, `wss://`, `tcp://` or `rs://`, `rss://` or
 //! `tcps://`, `unix:/path`.
 //!
-//! `http` and `https` mean `ws` and `wss`. A name and a password before the host are percent-decoded
-//! and are for whoever asks for them. Absent on purpose: queries, fragments.
+//! `http` and `https` mean `ws` and `wss`. A name and a password before the host are
+//! percent-decoded and are for whoever asks for them. Absent on purpose: queries, fragments.
 
 use std::path::PathBuf;
 
