@@ -27,7 +27,7 @@ mod challenge;
 mod cost;
 mod dialogue;
 mod face;
-mod keyed;
+pub(crate) mod keyed;
 mod keyring;
 mod mac;
 mod rules;
