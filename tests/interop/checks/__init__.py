@@ -11,4 +11,9 @@ from . import (  # noqa: F401 - they fill the list
     tools,
     crossing,
     restart,
+    wamp_each,
+    wamp_session,
+    wamp_transports,
+    wamp_pubsub,
+    wamp_rpc,
 )
