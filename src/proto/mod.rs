@@ -5,6 +5,7 @@
 //! `peer`, `dialect`, `fault`. Absent on purpose: sockets, threads and one protocol's words in
 //! another's folder.
 
+pub mod carried;
 pub mod doom;
 pub mod fault;
 pub mod foo;
@@ -62,6 +63,8 @@ pub enum Speak {
     Http,
     /// The Foo protocol, for a relay.
     Foo,
+    /// WAMP.
+    Wamp,
     /// HTTP, for whoever asks how relays are doing.
     Stats,
     /// The embedding program.
@@ -88,6 +91,7 @@ impl Speak {
             Self::Any => "any",
             Self::Http => "http",
             Self::Foo => "foo",
+            Self::Wamp => "wamp",
             Self::Stats => "foo+http",
             Self::Local => "local",
         }
@@ -202,6 +206,8 @@ pub enum Peer {
     Http(Box<http::peer::Peer>),
     /// One side of a relay.
     Foo(Box<foo::peer::Peer>),
+    /// WAMP.
+    Wamp(Box<wamp::peer::Peer>),
     /// Nobody knows yet.
     Unknown(unknown::Unknown),
     /// The embedding program.
@@ -215,6 +221,7 @@ macro_rules! dispatch {
             Peer::Mqtt($peer) => $do,
             Peer::Http($peer) => $do,
             Peer::Foo($peer) => $do,
+            Peer::Wamp($peer) => $do,
             Peer::Unknown($peer) => $do,
             Peer::Local($peer) => $do,
         }
@@ -232,6 +239,7 @@ impl Peer {
             Speak::Stats => Self::Http(Box::new(http::peer::Peer::of_relays(now, hub))),
             // Of which relay, only the listener knows: see `relayed`.
             Speak::Foo => Self::relayed(0, now, hub),
+            Speak::Wamp => Self::Wamp(Box::new(wamp::peer::Peer::new(now, hub))),
             Speak::Any => Self::Unknown(unknown::Unknown::new(now, hub)),
             Speak::Local => Self::Local(Box::default()),
         }
