@@ -16,4 +16,6 @@ from . import (  # noqa: F401 - they fill the list
     wamp_transports,
     wamp_pubsub,
     wamp_rpc,
+    wamp_meta,
+    wamp_payload,
 )

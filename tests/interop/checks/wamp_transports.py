@@ -162,14 +162,14 @@ def ping_client(t, transport):
     wamp.client(t, "xconn", transport, "cbor").ask("ping")
 
 
-@check("wamp.rawsocket_frame_type", over=(3, 4, 5, 6, 7, 8, 0x40, 0x80))
+@check("wamp.rawsocket_frame_type", over=("3", "4", "5", "6", "7", "8", "64", "128"))
 def rawsocket_frame_type(t, first):
     """A frame of a reserved type fails its connection, and no other (nexus dies of it)."""
     for joined in (False, True):
         one = Raw(t)
         if joined:
             one.join()
-        one.frame(first, b"\0\0\0\0")
+        one.frame(int(first), b"\0\0\0\0")
         one.ended()
     wamp.client(t).value("wamp.session.count")
 

@@ -235,6 +235,8 @@ class Autobahn:
 
     async def call(self, ask):
         def progress(*args, **kwargs):
+            if len(args) == 1 and isinstance(args[0], types.CallResult):
+                args, kwargs = args[0].results or (), args[0].kwresults or {}
             say(c=self.name, ev="progress", call=ask["n"], args=out(args), kwargs=out(kwargs))
 
         more = dict(ask["options"])
