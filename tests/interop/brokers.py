@@ -185,7 +185,7 @@ class Spindle(Broker):
     WAMP_PLACES = {"ws": "any", "tcp": "any", "wss": "anys", "tls": "anys"}
 
     #: One port for all protocols, the same over TLS, and one behind a proxy that is trusted.
-    more_ports = ("prx1", "any", "anys", "proxied")
+    more_ports = ("prx1", "any", "anys", "proxied", "wamp", "wamps")
     SCHEMES = {"tcp": "mqtt", "tls": "mqtts", "proxied": "mqtt"}
     LIMITS = {
         "server_keepalive": "server_keepalive_s",

@@ -18,4 +18,6 @@ from . import (  # noqa: F401 - they fill the list
     wamp_rpc,
     wamp_meta,
     wamp_payload,
+    wamp_auth,
+    wamp_crossing,
 )

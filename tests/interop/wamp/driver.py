@@ -235,23 +235,24 @@ class Autobahn:
 
     async def call(self, ask):
         def progress(*args, **kwargs):
-            if len(args) == 1 and isinstance(args[0], types.CallResult):
-                args, kwargs = args[0].results or (), args[0].kwresults or {}
             say(c=self.name, ev="progress", call=ask["n"], args=out(args), kwargs=out(kwargs))
 
         more = dict(ask["options"])
         if more.pop("receive_progress", False):
             more["on_progress"] = progress
+        # Told the details, too, it chokes on progress without named arguments.
+        more["details"] = "on_progress" not in more
         made = self.session.call(ask["procedure"], *back(ask["args"]),
-                                 options=types.CallOptions(details=True, **more),
-                                 **back(ask["kwargs"]))
+                                 options=types.CallOptions(**more), **back(ask["kwargs"]))
         self.calls[ask["n"]] = made
         try:
             got = await made
         except asyncio.CancelledError:
             # The library ends a call that it cancelled without waiting for the router.
             raise ApplicationError("wamp.error.canceled") from None
-        return {"args": out(got.results), "kwargs": out(got.kwresults)}
+        if isinstance(got, types.CallResult):
+            return {"args": out(got.results), "kwargs": out(got.kwresults)}
+        return {"args": [] if got is None else [out(got)], "kwargs": {}}
 
     async def cancel(self, ask):
         self.calls.pop(ask["call"]).cancel()
