@@ -118,7 +118,7 @@ fn every_scene_can_be_read() {
 }
 
 /// The folders, and how the heads in them begin.
-const SHOWN: [(&str, &str); 8] = [
+const SHOWN: [(&str, &str); 9] = [
     ("foo", "[foo"),
     ("http", "[http"),
     ("prx1", "[prx1 §"),
@@ -126,6 +126,7 @@ const SHOWN: [(&str, &str); 8] = [
     ("mqtt5", "[MQTT5-"),
     ("mqtt-bad", "[bad "),
     ("cross", "[cross"),
+    ("wamp", "[wamp"),
     ("durability", "[durability"),
 ];
 

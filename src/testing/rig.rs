@@ -50,6 +50,8 @@ pub const HTTP: u16 = 5;
 pub const RELAY: u16 = 6;
 /// The listener that tells about it.
 pub const STATS: u16 = 7;
+/// Where WAMP is spoken over RawSocket.
+pub const WAMP: u16 = 8;
 
 /// What a broker is made of, each time it starts.
 #[derive(Clone, Debug)]
@@ -258,7 +260,7 @@ impl Rig {
         let mut hub = Hub::new(Parts {
             limits: setup.limits.clone(),
             seed: setup.seed,
-            realms: vec!["main".to_owned(), bans::KEPT_REALM.to_owned()],
+            realms: vec!["default".to_owned(), bans::KEPT_REALM.to_owned()],
             policy: policy(setup)?,
             observer: Box::new(witness.clone()),
         });
@@ -288,6 +290,7 @@ impl Rig {
             listener(HTTP, Speak::Http, Inside::Bare),
             listener(RELAY, Speak::Foo, Inside::Bare),
             listener(STATS, Speak::Stats, Inside::Bare),
+            listener(WAMP, Speak::Wamp, Inside::Bare),
         ];
         let mut engine = Engine::new(hub, listeners, setup.seed);
         engine.set_admins(admins("$2b$nobody"));

@@ -234,7 +234,7 @@ impl Online {
         let node = it.options.nkey.as_ref().map(|node| node.detached().bytes().clone());
         let (hub, now) = (&mut *ctx.hub, ctx.now);
         let noted = hub.interests.subscribe(now, self.realm, self.session, (pattern, text), node);
-        let opts = SubOpts { id: noted.id, as_published: true, ..SubOpts::default() };
+        let opts = SubOpts { id: noted.id, ..SubOpts::default() };
         let replays = if it.options.get_retained { Replays::Always } else { Replays::Never };
         let done = hub.subscribe(now, self.session, &filter, None, opts, replays);
         if noted.joined && !matches!(done, Ok(Subscribed::Yes(_))) {
