@@ -6,7 +6,6 @@ Only what was started here is ended here, by its id.
 """
 
 import base64
-import binascii
 import hashlib
 import hmac
 import json
@@ -43,6 +42,25 @@ class Setup:
     #: What a user of `users` proves itself with in WAMP if not with its password:
     #: {"cryptosign": public key} or {"salt": text}, by name.
     proofs: dict = field(default_factory=dict)
+
+
+ARGON_ROUNDS, ARGON_KIB = 1, 512
+
+
+def argon2id(name, password):
+    """A salt, and what a broker keeps of a password for SCRAM over Argon2id: the pair of keys of
+    the standard, and that of autobahn, which takes the text of the hash for the hash."""
+    from argon2.low_level import Type, hash_secret
+
+    salt = hashlib.sha256(name.encode()).digest()[:16]
+    made = hash_secret(password.encode(), salt, ARGON_ROUNDS, ARGON_KIB, 1, 32, Type.ID, 0x13)
+    text = made.split(b"$")[-1]
+    pairs = []
+    for salted in (base64.b64decode(text + b"="), text):
+        client = hmac.digest(salted, b"Client Key", "sha256")
+        server = hmac.digest(salted, b"Server Key", "sha256")
+        pairs.append((hashlib.sha256(client).digest(), server))
+    return salt, *pairs
 
 
 class Ports:
@@ -179,7 +197,8 @@ class Spindle(Broker):
     """The broker this is all about.
 
     What it is expected to be told for WAMP stands here and nowhere else: the listeners that tell
-    protocols apart take WAMP in, `--realm` adds a realm, a user's group is its role.
+    protocols apart take WAMP in, `--realm` adds a realm, a user's group is its role, and keys stand
+    in the users file.
     """
 
     WAMP_PLACES = {"ws": "any", "tcp": "any", "wss": "anys", "tls": "anys"}
@@ -201,27 +220,44 @@ class Spindle(Broker):
             return self.folder / "any"
         return self.ports[self.WAMP_PLACES[transport]]
 
-    def _proof(self, name, password):
-        """The line of the users file that says how this user proves to be that user."""
+    def _proof(self, name, password, wamp):
+        """The lines of the users file that say how this user proves to be that user."""
         own = self.setup.proofs.get(name, {})
         if "cryptosign" in own:
-            return f'cryptosign = ["{own["cryptosign"]}"]'
+            return [f'cryptosign = "{own["cryptosign"]}"']
         if "salt" in own:
-            derived = hashlib.pbkdf2_hmac("sha256", password.encode(), own["salt"].encode(),
-                                          1000, 32)
-            key = base64.b64encode(derived).decode()
-            return f'wampcra = "pbkdf2$1000$32${own["salt"]}${key}"'
-        return "certificate = true" if password is None else f'shared_secret = "{password}"'
+            made = hashlib.pbkdf2_hmac("sha256", password.encode(), own["salt"].encode(), 1000, 32)
+            key = base64.b64encode(made).decode()
+            return [f'wampcra = "WAMP-CRA$1000:{own["salt"]}${key}"']
+        if password is None:
+            return ["certificate = true"]
+        lines = [f'shared_secret = "{password}"']
+        if wamp:
+            salt, *pairs = argon2id(name, password)
+            pairs = "$".join(":".join(base64.b64encode(k).decode() for k in p) for p in pairs)
+            salt = base64.b64encode(salt).decode()
+            cost = f"{ARGON_ROUNDS},{ARGON_KIB}"
+            lines += [f'scram_argon2id = "SCRAM-ARGON2ID${cost}:{salt}${pairs}"']
+        return lines
+
+    def _rules(self, rules, wamp):
+        """To call is to request, to offer is to listen; what the router offers is for all."""
+        words = {"call": "request", "register": "subscribe"}
+        out = [" ".join(words.get(word, word) for word in rule.split(" ")) for rule in rules]
+        meta = ["can request wamp/*", "can subscribe wamp/*"] if wamp else []
+        return list(dict.fromkeys([*out, *meta]))
 
     def write_files(self):
         if not self.setup.users:
             return
         lines = ['mode = "strict"']
+        wamp = any("can call " in rule for _, _, rules in self.setup.users for rule in rules)
         for name, _, rules in self.setup.users:
-            lines += [f"[groups.of_{name}]", f"rules = {list(rules)!r}".replace("'", '"')]
+            rules = self._rules(rules, wamp)
+            lines += [f"[groups.of_{name}]", f"rules = {rules!r}".replace("'", '"')]
         for name, password, _ in self.setup.users:
             lines += ["[[users]]", f'name = "{name}"', f'group = "of_{name}"']
-            lines += [self._proof(name, password)]
+            lines += self._proof(name, password, wamp)
         (self.folder / "users.toml").write_text("\n".join(lines) + "\n")
 
     def command(self):
@@ -385,16 +421,9 @@ class Crossbar(Broker):
 
     @staticmethod
     def _scram(name, password):
-        from argon2.low_level import Type, hash_secret
-
-        salt = hashlib.sha256(name.encode()).digest()[:16]
-        text = hash_secret(password.encode(), salt, 1, 512, 1, 32, Type.ID, 0x13)
-        salted = text.split(b"$")[-1]
-        client = hmac.digest(salted, b"Client Key", "sha256")
-        return {"kdf": "argon2id-13", "iterations": 1, "memory": 512,
-                "salt": binascii.hexlify(salt).decode(),
-                "stored-key": hashlib.sha256(client).hexdigest(),
-                "server-key": hmac.digest(salted, b"Server Key", "sha256").hex()}
+        salt, _, (stored, server) = argon2id(name, password)
+        return {"kdf": "argon2id-13", "iterations": ARGON_ROUNDS, "memory": ARGON_KIB,
+                "salt": salt.hex(), "stored-key": stored.hex(), "server-key": server.hex()}
 
     def _transport(self, name):
         raw = name in ("tcp", "tls", "unix")

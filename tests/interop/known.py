@@ -58,7 +58,7 @@ CROSSBAR = {
                                        "says invalid_argument",
     "wamp.batch_separator.rs": "JSON in batches is separated by 0x1e; crossbar has 0x18",
     "wamp.batch_of_three": "JSON in batches is separated by 0x1e; crossbar has 0x18",
-    "wamp.eligible_nobody": "a list that is there counts, empty or not; crossbar takes it as absent",
+    "wamp.eligible_nobody": "a list that is there counts, also empty; crossbar takes it as absent",
     "wamp.disclose_me": DISCLOSURE,
     "wamp.disclosed_to_who_knows": DISCLOSURE,
     "wamp.caller_disclosed": DISCLOSURE,
@@ -69,7 +69,7 @@ CROSSBAR = {
     "wamp.call_bad_procedure": BAD_URIS,
     "wamp.retained_white_list": "what was kept for some is for them only; crossbar does not even "
                                 "acknowledge it",
-    "wamp.invoke_other_policy": "the error is wamp.error.procedure_already_exists; crossbar has one "
+    "wamp.invoke_other_policy": "the error is procedure_already_exists; crossbar has one "
                                 "of its own",
     "wamp.invocation_ids": "ids of requests count from 1 in each session; those of crossbar are "
                            "of the whole router",

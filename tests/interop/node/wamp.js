@@ -40,7 +40,8 @@ function out (value) {
   }
   if (value instanceof ArrayBuffer) value = new Uint8Array(value)
   if (ArrayBuffer.isView(value)) {
-    return { $bytes: Buffer.from(value.buffer, value.byteOffset, value.byteLength).toString('base64') }
+    const octets = Buffer.from(value.buffer, value.byteOffset, value.byteLength)
+    return { $bytes: octets.toString('base64') }
   }
   if (Array.isArray(value)) return value.map(out)
   if (value && typeof value === 'object') {
@@ -66,7 +67,7 @@ function invoked (client, r, args, kwargs, details, progress) {
   const i = ++invocationsSoFar
   return new Promise((resolve, reject) => {
     invocations.set(i, { resolve, reject, progress })
-    say({ c: client, ev: 'invocation', i, r, args: out(args), kwargs: out(kwargs), details: out(details) })
+    say({ c: client, ev: 'invocation', i, r, args, kwargs, details })
   })
 }
 
@@ -130,7 +131,9 @@ class Autobahn {
       this.event({ ev: 'joined', session: session.id, details: out(known(details)) })
     }
     this.connection.onclose = (reason, details) => {
-      if (details.reason) this.event({ ev: 'left', reason: details.reason, message: details.message })
+      if (details.reason) {
+        this.event({ ev: 'left', reason: details.reason, message: details.message })
+      }
       this.event({ ev: 'closed', reason: null, message: reason })
       return true
     }
@@ -161,7 +164,8 @@ class Autobahn {
   }
 
   async publish (ask) {
-    const made = await this.session.publish(ask.topic, back(ask.args), back(ask.kwargs), ask.options)
+    const made = await this.session.publish(
+      ask.topic, back(ask.args), back(ask.kwargs), ask.options)
     return { id: made ? made.id : null }
   }
 
@@ -280,7 +284,7 @@ class WampyClient {
 
   async subscribe (ask) {
     const handler = (e) => this.event({
-      ev: 'event', s: ask.s, args: out(e.argsList || []), kwargs: out(e.argsDict || {}), details: out(e.details),
+      ev: 'event', s: ask.s, args: e.argsList || [], kwargs: e.argsDict || {}, details: e.details,
     })
     // With options, even none, it does not find the subscription again when it is to be given up.
     const options = Object.keys(ask.options).length ? ask.options : undefined

@@ -115,9 +115,7 @@ async fn serve(client: Client<'static>, shared: &Shared, asks: mpsc::UnboundedRe
 async fn act(client: &Client<'static>, shared: &Shared, ask: &Value) -> Result<Value, WampError> {
     match ask["do"].as_str() {
         Some("subscribe") => subscribe(client, ask).await,
-        Some("unsubscribe") => {
-            client.unsubscribe(id_of(&ask["id"])?).await.map(|()| json!({}))
-        }
+        Some("unsubscribe") => client.unsubscribe(id_of(&ask["id"])?).await.map(|()| json!({})),
         Some("publish") => {
             let acknowledge = ask["options"]["acknowledge"] == true;
             let (args, kwargs) = carried(ask);
