@@ -125,6 +125,7 @@ const SHOWN: [(&str, &str); 9] = [
     ("mqtt3", "[MQTT-"),
     ("mqtt5", "[MQTT5-"),
     ("mqtt-bad", "[bad "),
+    ("ws", "[ws "),
     ("cross", "[cross"),
     ("wamp", "[wamp"),
     ("durability", "[durability"),

@@ -158,6 +158,8 @@ words! {
         Large, "larger than its reader takes";
         /// The reader's protocol has no spelling for the topic; said once for each topic.
         Spelling, "no spelling for its topic";
+        /// It came with arguments that make no body for its reader, or was kept for some only.
+        Form, "no body for its reader";
         /// The reader is away, and it is not among those for whom this is kept; counted only.
         Away, "reader away";
     }
@@ -171,7 +173,7 @@ impl Loss {
             Self::Outbox | Self::Offline | Self::Owed => Counter::DroppedFull,
             Self::Expired => Counter::DroppedExpired,
             Self::Large => Counter::DroppedLarge,
-            Self::Spelling => Counter::Unspellable,
+            Self::Spelling | Self::Form => Counter::Unspellable,
             Self::Away => Counter::DroppedAway,
         }
     }

@@ -26,6 +26,8 @@ mod waits;
 #[cfg(test)]
 mod calls_test;
 #[cfg(test)]
+mod crossing_test;
+#[cfg(test)]
 mod engine_test;
 #[cfg(test)]
 mod links_test;
@@ -212,6 +214,7 @@ impl Engine {
             hub.observer.remember(hub.limits.history_clients_max);
         }
         hub.recall_bans();
+        hub.observer.show = Some(crate::proto::carried::shown);
         hub.gate = Box::new(AdminGate::new([seed, seed.rotate_left(32) ^ GATE]));
         let twins = Twins::new(hub.limits.verify_per_address_max, Seed::with_seed(seed));
         let crowd = Crowd::new(&hub.limits, Seed::with_seed(seed));
@@ -390,9 +393,12 @@ impl Engine {
         if let Link::Plain = c.link {
             return self.on_clear(now, conn, chunk);
         }
+        let held = c.link.held();
         let heard = self.unwrap(now, conn, chunk);
         if !chunk.is_empty() {
             self.on_clear(now, conn, chunk);
+        } else if self.conns.get(conn).is_some_and(|c| c.link.held() != held) {
+            self.note_rest(now, conn);
         }
         self.after_bytes(now, conn, heard);
         self.settle(now, conn);
@@ -444,7 +450,8 @@ impl Engine {
     fn note_rest(&mut self, now: Now, conn: ConnId) {
         let Some(c) = self.conns.get_mut(conn) else { return };
         let ours = c.peer.has_packet(&c.input, &self.hub) || !c.peer.wants_bytes(&self.hub);
-        if c.input.is_empty() || ours || c.doom.is_some() {
+        let nothing = c.input.is_empty() && c.link.held() == 0;
+        if nothing || ours || c.doom.is_some() {
             // What waits for us is not the peer's delay.
             c.partial = Since::NEVER;
         } else {

@@ -148,7 +148,7 @@ impl Hub {
         if let Some(who) = who {
             let (topic, len, qos, retain) = (&p.topic, p.body.len(), p.qos, p.retain);
             self.observer.see(now, &Event::Published { who, topic, len, qos, retain });
-            self.observer.payload(topic, &p.body);
+            self.observer.payload(topic, &p.props, &p.body);
         }
         self.stats.add(Counter::PayloadReceived, p.body.len() as u64);
         self.owe_all(now, p, spots);

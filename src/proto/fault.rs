@@ -205,6 +205,8 @@ faults! {
     WsLength, Peer, "rfc6455 5.2", "a frame length over 63 bits, or not the shortest";
     WsTooLong, Capacity, "rfc6455 7.4.1", "a WebSocket frame longer than this broker takes";
     WsText, Peer, "mqtt 6.0.0-1", "a WebSocket text frame";
+    WsBinary, Peer, "rfc6455 7.4.1", "a binary WebSocket frame where JSON was agreed on";
+    WsUtf8, Peer, "rfc6455 8.1", "a WebSocket text message that is no UTF-8";
     WsClose, Peer, "rfc6455 7.4", "a Close with a code nobody may send";
     WsReason, Peer, "rfc6455 5.5.1", "a Close with a reason that is no UTF-8";
     TlsPlain, Peer, "rfc8446 5.1", "not TLS, on a listener that takes nothing else";
@@ -262,6 +264,8 @@ impl From<Flaw> for FaultKind {
             Flaw::WsLength => Self::WsLength,
             Flaw::WsTooLong => Self::WsTooLong,
             Flaw::WsText => Self::WsText,
+            Flaw::WsBinary => Self::WsBinary,
+            Flaw::WsUtf8 => Self::WsUtf8,
             Flaw::WsClose => Self::WsClose,
             Flaw::WsReason => Self::WsReason,
             Flaw::TlsPlain => Self::TlsPlain,

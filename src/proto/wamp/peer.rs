@@ -20,6 +20,7 @@ use crate::hub::parties::Joining;
 use crate::hub::policy::{Event, Terms};
 use crate::hub::registry::{Attach, Fresh, NoSession, Parting};
 use crate::hub::session::Kind;
+use crate::link::Carrier;
 use crate::proto::doom::Doom;
 use crate::proto::fault::{Blame, Fault, FaultKind};
 use crate::proto::replies::Replies;
@@ -116,16 +117,19 @@ impl From<FaultKind> for Stop {
 }
 
 impl Peer {
-    /// A stranger on a RawSocket, from now on.
+    /// A stranger, from now on, by this road.
     #[must_use]
-    pub fn new(now: Now, hub: &Hub) -> Self {
-        Self::on(Line::bare(), now, hub)
-    }
-
-    /// A stranger on a WebSocket that has agreed on a form.
-    #[must_use]
-    pub fn framed(form: Form, batched: bool, now: Now, hub: &Hub) -> Self {
-        Self::on(Line::framed(form, batched), now, hub)
+    pub fn carried(carrier: Carrier, now: Now, hub: &Hub) -> Self {
+        let line = match carrier {
+            Carrier::Raw => Line::bare(),
+            Carrier::Json => Line::framed(Form::Json, false),
+            Carrier::JsonBatched => Line::framed(Form::Json, true),
+            Carrier::MsgPack => Line::framed(Form::MsgPack, false),
+            Carrier::MsgPackBatched => Line::framed(Form::MsgPack, true),
+            Carrier::Cbor => Line::framed(Form::Cbor, false),
+            Carrier::CborBatched => Line::framed(Form::Cbor, true),
+        };
+        Self::on(line, now, hub)
     }
 
     fn on(line: Line, now: Now, hub: &Hub) -> Self {
