@@ -27,6 +27,7 @@ CROSSBAR = {
     "wamp.payload_autobahnjs.*.cbor": NULLS,
     "wamp.null_options": NULLS,
     "wamp.whole_floats": "an id that an encoder wrote as a whole float is an id; crossbar closes",
+    "wamp.silent": "who does not say HELLO is waited for, and not for ever; crossbar waits",
     "wamp.welcome_features": "crossbar does not keep time, and " + PARTS,
     "wamp.goodbye": "GOODBYE is answered with goodbye_and_out; crossbar says wamp.close.normal",
     "wamp.bad_realm": BAD_URIS,

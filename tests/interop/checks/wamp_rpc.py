@@ -745,6 +745,19 @@ def registered_before_invocation(t):
             two.hear()
 
 
+@check("wamp.blocked_callee", own=True, alone=True)
+def blocked_callee(t):
+    """Calls to a callee that does not read fail before long, and delay nobody else."""
+    one = callee(t)
+    wamp.client(t, "autobahn", "tcp", "json").register(t.uri("q"), named("quick"))
+    two = wamp.client(t, "autobahn", "tcp", "msgpack")
+    text = "x" * 64_000
+    calls = [two.calling(t.uri("p"), text) for _ in range(400)]
+    same(two.value(t.uri("q")), "quick")
+    same(calls[-1].fails(), "wamp.error.network_failure")
+    same(one.expect(wire.INVOCATION)[1], 1, "the first call")
+
+
 @check("wamp.parallel_calls")
 def parallel_calls(t):
     """Four libraries call one procedure a hundred times each, all at once."""

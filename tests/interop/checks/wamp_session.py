@@ -1,12 +1,13 @@
 """Coming, staying and going: HELLO, WELCOME, GOODBYE, ABORT, realms."""
 
 import json
+import random
 
 import wamp
 import wampwire as wire
 from brokers import Setup
 from harness import check, same, that
-from wampwire import Web
+from wampwire import Raw, Web
 
 OTHER = Setup(realms=["com.other"])
 VIOLATION = "wamp.error.protocol_violation"
@@ -236,10 +237,10 @@ def whole_floats(t):
     two.expect(wire.EVENT)
 
 
-@check("wamp.claims_not_believed")
-def claims_not_believed(t):
+@check("wamp.claims_not_believed", over=("websocket", "rawsocket"))
+def claims_not_believed(t, transport):
     """Nobody gives itself a role, a provider, a session id or a transport."""
-    one = Web(t).join(authrole="admin", authprovider="me", session=7, authmethod="ticket",
+    one = (Web if transport == "websocket" else Raw)(t).join(authrole="admin", authprovider="me", session=7, authmethod="ticket",
                       transport={"type": "forged"})
     same((one.welcome["authrole"], one.welcome["authmethod"]), ("anonymous", "anonymous"))
     that(one.id != 7, "the session id was taken over")
@@ -283,6 +284,37 @@ def many_sessions(t):
     wamp.client(t).publish(t.uri("x"), "all")
     for one in sessions:
         same(one.expect(wire.EVENT)[4], ["all"])
+
+
+@check("wamp.silent", over=("nothing", "handshake"))
+def silent(t, said):
+    """Who says nothing, or nothing but how it will speak, does not stay for ever."""
+    one = Raw(t, None if said == "nothing" else b"\x7f\xf1\0\0")
+    same(one.receive(60), None, "what came")
+
+
+@check("wamp.fuzz")
+def fuzz(t):
+    """Messages made at random end sessions, and not the router."""
+    dice = random.Random(7)
+    values = [0, 1, -1, 2**53, 1.5, "", "a.b", t.uri("x"), None, True, [], {}, [1], {"a": 1},
+              {"match": "prefix"}, {"progress": True}, {"mode": "kill"}, {"ppt_scheme": 1}]
+    codes = list(range(1, 9)) + list(range(16, 18)) + list(range(32, 37)) + list(range(48, 51))
+    codes += list(range(64, 71)) + [337, 0, -1]
+    open_ones = []
+    for _ in range(600):
+        if len(open_ones) < 6:
+            open_ones.append(Web(t).join())
+        one = dice.choice(open_ones)
+        try:
+            one.say(dice.choice(codes), *(dice.choice(values) for _ in range(dice.randrange(6))))
+            one.hear(0.001)
+        except TimeoutError:
+            pass
+        except OSError:
+            open_ones.remove(one)
+    wamp.client(t).register(t.uri("alive"), lambda i: "yes")
+    same(wamp.client(t).value(t.uri("alive")), "yes")
 
 
 @check("wamp.stop", own=True)
