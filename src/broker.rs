@@ -22,7 +22,6 @@ use crate::base::id::ConnId;
 use crate::base::limits::Limits;
 use crate::base::stats::Counter;
 use crate::engine::Engine;
-use crate::hub::bans;
 use crate::hub::gate::Admins;
 use crate::hub::message::{Delivery, Durability};
 use crate::hub::policy::{Observer, Open, Policy};
@@ -40,7 +39,6 @@ use crate::os::passed::Passed;
 use crate::os::poller::Poller;
 use crate::os::reload::Renew;
 use crate::os::signal::Signals;
-use crate::os::sys;
 use crate::os::tuning::Tuning;
 use crate::proto::Speak;
 use crate::topic::{Dialect, Star};
@@ -49,6 +47,8 @@ mod admin;
 mod configured;
 mod disk;
 mod listen;
+mod means;
+mod realms;
 mod relay;
 mod renew;
 #[cfg(feature = "tls")]
@@ -56,6 +56,8 @@ mod tls;
 mod users;
 
 use disk::{Door, open_journal};
+use means::{bounded_by_system, entropy, spare_cores};
+pub use realms::RealmPlan;
 use renew::Renewer;
 
 pub use renew::{Reloader, Renewed};
@@ -191,6 +193,7 @@ impl From<DiskError> for Error {
 pub struct Builder {
     listen: Vec<Listen>,
     trusted: Vec<Cidr>,
+    realms: Vec<RealmPlan>,
     #[cfg(feature = "tls")]
     tls: Option<Tls>,
     journal: Option<PathBuf>,
@@ -379,8 +382,9 @@ impl Builder {
         let bounds = limits.clone();
         let observer = self.observer.unwrap_or_else(|| Box::new(LogObserver::new(seed)));
         let options = Options { segment_bytes: limits.segment_bytes, salt, salvage: self.salvage };
-        let realms = vec!["default".to_owned(), bans::KEPT_REALM.to_owned()];
+        let realms = realms::names(&self.realms);
         let mut hub = Hub::new(hub::Parts { limits, seed, realms, policy, observer });
+        realms::set_terms(&mut hub, &self.realms);
         self.listen.iter().filter_map(Listen::relay).for_each(|it| hub.relays.add(it.clone()));
         let open_one = |data| open_journal(data, self.door, options, &mut hub, (seed, &clock));
         let (storage, report) = data.map(open_one).transpose()?.unzip();
@@ -478,6 +482,7 @@ impl Broker {
         Builder {
             listen: Vec::new(),
             trusted: Vec::new(),
+            realms: Vec::new(),
             #[cfg(feature = "tls")]
             tls: None,
             journal: None,
@@ -759,42 +764,9 @@ fn star() -> Star {
     Star { levels_max: Limits::default().levels_max }
 }
 
-/// No more connections than there can be descriptors, and no more checks than workers.
-fn bounded_by_system(mut limits: Limits, workers: usize) -> Result<Limits, Error> {
-    let descriptors = sys::raise_descriptors()?;
-    let connections = u32::try_from(descriptors.saturating_sub(KEPT)).unwrap_or(u32::MAX);
-    if connections < limits.connections_max {
-        log::warn!(
-            descriptors, connections_max = limits.connections_max, connections;
-            "fewer connections than wanted: every one needs a descriptor (LimitNOFILE=, ulimit -n)"
-        );
-    }
-    limits.connections_max = limits.connections_max.min(connections.max(1));
-    log::info!(descriptors, connections_max = limits.connections_max; "bounds of the system");
-    // Room that is refused now is made when it is needed.
-    let _ = sys::have_descriptors(u64::from(limits.connections_max) + KEPT);
-    limits.verify_at_once = workers;
-    Ok(limits)
-}
-
-fn spare_cores() -> usize {
-    let cores = std::thread::available_parallelism().map_or(1, std::num::NonZero::get);
-    cores.saturating_sub(1).max(1)
-}
-
-fn entropy() -> Result<[u64; 4], Error> {
-    let mut all = [0; 4];
-    for word in &mut all {
-        *word = getrandom::u64().map_err(|e| Error::System(io::Error::other(e.to_string())))?;
-    }
-    Ok(all)
-}
-
 /// Questions of handles that wait for the loop.
 const QUESTIONS: usize = 1_024;
 /// Reports of subscriptions that wait for the loop.
 const REPORTS: usize = 4_096;
 /// Messages in the queue of a subscription.
 const INBOX: usize = 256;
-/// Descriptors that are not for connections: segments, doors, the log.
-const KEPT: u64 = 64;

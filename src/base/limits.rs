@@ -183,6 +183,16 @@ limits! {
         verify_queue_max: usize = 256;
         /// The same, from one address.
         verify_per_address_max: usize = 128;
+        /// Calls of one session that nobody has answered yet; beyond it a call fails at once.
+        calls_per_caller_max: usize = 16_384, at least 1;
+        /// Calls that one callee has not answered yet, wanted or not.
+        calls_per_callee_max: usize = 65_536, at least 1;
+        /// Procedures that one session may offer.
+        registrations_max: usize = 16_384;
+        /// Sessions that may share one procedure.
+        callees_max: usize = 1_024, at least 1;
+        /// Memory of registrations and of calls on their way.
+        calls_bytes_max: usize = 33_554_432, at least 4_096;
     }
     others {
         /// How long a silent PRX1 peer is kept (its heartbeat) unless it asks for longer.
@@ -205,6 +215,8 @@ limits! {
         http_viewers_max: usize = 8;
         /// A WebSocket frame; never less than a packet after login may have.
         ws_frame_bytes_max: usize = 16_777_216, at least 16;
+        /// A WAMP message after login, either way; what the router says that it takes.
+        wamp_bytes_max: usize = 16_777_216, at least 512;
         /// Bytes read from one connection before the next one's turn.
         read_bytes_turn: usize = 65_536, at least 1;
         /// Packets taken from one connection before the next one's turn.

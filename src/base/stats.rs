@@ -81,6 +81,12 @@ counters! {
     Stalled, "publishers_stalled_total";
     /// Times a client was ahead of its pace and not read for a while.
     Paced, "clients_paced_total";
+    /// Calls that were taken.
+    CallsTaken, "calls_total";
+    /// Calls that failed, for whatever reason.
+    CallsFailed, "calls_failed_total";
+    /// Calls that failed because their callee takes nothing at the moment.
+    CallsBlocked, "calls_blocked_total";
     /// Records appended to the journal.
     JournalRecords, "journal_records_total";
     /// Bytes appended to the journal.

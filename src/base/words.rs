@@ -46,6 +46,8 @@ words! {
         Http, "http";
         /// The Foo protocol, on either side of a relay.
         Foo, "foo";
+        /// WAMP.
+        Wamp, "wamp";
         /// The embedding program.
         Local, "local";
         /// Nobody knows yet: it has not identified itself.
@@ -78,6 +80,8 @@ words! {
         Unfinished, "unfinished";
         /// It took no bytes for too long while some waited for it.
         Stuck, "stuck";
+        /// It did not fetch what it asked for.
+        Overrun, "overrun";
         /// A rule was broken; the log names it.
         Fault, "fault";
         /// It may not come in.

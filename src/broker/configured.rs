@@ -25,6 +25,9 @@ impl Builder {
         for block in &settings.trusted_proxies {
             builder = builder.trust_proxy(*block);
         }
+        for plan in &settings.realms {
+            builder = builder.realm(plan.clone());
+        }
         if let Some(users) = &settings.users {
             builder = builder.users(users);
         }

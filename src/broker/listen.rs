@@ -189,10 +189,10 @@ impl Listen {
         match self.speak {
             Speak::Prx1 => vec![Spoken::Prx1],
             Speak::Mqtt => vec![Spoken::Mqtt],
-            Speak::Any if self.admin => vec![Spoken::Mqtt, Spoken::Prx1, Spoken::Http],
-            Speak::Any => vec![Spoken::Mqtt, Spoken::Prx1],
+            Speak::Any if self.admin => vec![Spoken::Mqtt, Spoken::Prx1, WAMP, Spoken::Http],
+            Speak::Any => vec![Spoken::Mqtt, Spoken::Prx1, WAMP],
             Speak::Http => vec![Spoken::Http],
-            Speak::Wamp => vec![Spoken::Wamp(Carrier::Raw)],
+            Speak::Wamp => vec![WAMP],
             Speak::Foo | Speak::Stats | Speak::Local => Vec::new(),
         }
     }
@@ -332,7 +332,8 @@ impl Listen {
                     "mqtt" => Speak::Mqtt,
                     "any" => Speak::Any,
                     "foo" => Speak::Foo,
-                    _ => return Err("speak is prx1, mqtt, foo or any"),
+                    "wamp" => Speak::Wamp,
+                    _ => return Err("speak is prx1, mqtt, wamp, foo or any"),
                 };
                 let (level, proxy) = (self.level, self.proxy);
                 Ok(Self { level, proxy, ..Self::at(self.at, speak) })
@@ -518,10 +519,13 @@ fn net(place: &str) -> Result<Listen, String> {
     Ok(if tls { listen.tls() } else { listen })
 }
 
+/// In every form that it is carried by.
+const WAMP: Spoken = Spoken::Wamp(Carrier::Raw);
+
 /// Scheme, protocol, in a WebSocket, in TLS, port.
 type Scheme = (&'static str, Speak, bool, bool, Option<u16>);
 
-const SCHEMES: [Scheme; 16] = [
+const SCHEMES: [Scheme; 20] = [
     ("prx1", Speak::Prx1, false, false, Some(52_909)),
     ("prx1s", Speak::Prx1, false, true, None),
     ("prx1+ws", Speak::Prx1, true, false, None),
@@ -536,6 +540,10 @@ const SCHEMES: [Scheme; 16] = [
     ("foos", Speak::Foo, false, true, None),
     ("foo+http", Speak::Stats, false, false, Some(8_088)),
     ("foo+https", Speak::Stats, false, true, None),
+    ("wamp", Speak::Wamp, false, false, Some(8_000)),
+    ("wamps", Speak::Wamp, false, true, None),
+    ("wamp+ws", Speak::Wamp, true, false, Some(8_080)),
+    ("wamp+wss", Speak::Wamp, true, true, None),
     ("any", Speak::Any, false, false, None),
     ("anys", Speak::Any, false, true, None),
 ];

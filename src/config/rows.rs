@@ -74,6 +74,16 @@ pub(super) const KEYS: &[Key] = &[
     .unfiled(),
     Key::new(
         Root,
+        "realms",
+        Texts,
+        "[]",
+        "Namespaces for WAMP sessions beside `default`, which is the one of all other protocols: \
+         NAME[?strict=on&disclose=off]. Of what is published in them nothing outlives the broker.",
+    )
+    .flag("realm")
+    .restart(),
+    Key::new(
+        Root,
         "trusted_proxies",
         Texts,
         "[]",

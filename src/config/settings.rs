@@ -14,7 +14,7 @@ use super::{Entry, Fault, Given, Origin, Table};
 use crate::access;
 use crate::base::cidr::Cidr;
 use crate::base::limits::Limits;
-use crate::broker::Listen;
+use crate::broker::{Listen, RealmPlan};
 use crate::hub::gate::{self, Admins, Role, Token};
 use crate::hub::message::Durability;
 use crate::os::logging::Form;
@@ -38,6 +38,8 @@ pub struct Settings {
     pub listeners: Vec<ServedListener>,
     /// Whose word about addresses is taken.
     pub trusted_proxies: Vec<Cidr>,
+    /// Namespaces beside the default one.
+    pub realms: Vec<RealmPlan>,
     /// TLS of the listeners that have none of their own.
     pub tls: Option<TlsFiles>,
     /// The log.
@@ -136,6 +138,7 @@ impl Settings {
             salvage: of.flag(Section::Root, "salvage"),
             listeners,
             trusted_proxies: of.proxies(),
+            realms: of.realms(),
             tls,
             log: of.log(),
             workers: (workers > 0).then(|| usize::try_from(workers).unwrap_or(usize::MAX)),
@@ -244,6 +247,19 @@ impl Reading<'_> {
             match text.parse() {
                 Ok(block) => all.push(block),
                 Err(why) => self.fault(&entry.origin, format!("trusted_proxies: {text}: {why}")),
+            }
+        }
+        all
+    }
+
+    fn realms(&mut self) -> Vec<RealmPlan> {
+        let Some(entry) = self.entry(Section::Root, "realms") else { return Vec::new() };
+        let Value::Texts(texts) = &entry.value else { return Vec::new() };
+        let mut all = Vec::with_capacity(texts.len());
+        for text in texts {
+            match text.parse() {
+                Ok(plan) => all.push(plan),
+                Err(why) => self.fault(&entry.origin, format!("realms: {why}")),
             }
         }
         all

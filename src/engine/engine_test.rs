@@ -28,15 +28,15 @@ impl Observer for Quiet {
 }
 
 /// A broker, its disk, the jobs that wait and the clock.
-struct Bench {
-    engine: Engine,
+pub(super) struct Bench {
+    pub(super) engine: Engine,
     disk: Memory,
     jobs: Vec<DiskJob>,
-    now: Now,
+    pub(super) now: Now,
 }
 
 impl Bench {
-    fn new(limits: Limits) -> Self {
+    pub(super) fn new(limits: Limits) -> Self {
         let mut disk = Memory::default();
         let (policy, observer) = (Box::new(Open), Box::new(Quiet));
         let options = Options { segment_bytes: limits.segment_bytes, salt: 1, salvage: false };
@@ -75,7 +75,7 @@ impl Bench {
     }
 
     /// The rest of a turn before anybody speaks; the disk answers nothing.
-    fn work(&mut self) {
+    pub(super) fn work(&mut self) {
         self.engine.on_time(self.now);
         self.engine.commit();
         while let Some(effect) = self.engine.poll_effect(self.now) {
@@ -86,7 +86,7 @@ impl Bench {
     }
 
     /// Whoever has something to say says it.
-    fn speak(&mut self) -> Vec<(ConnId, Vec<u8>)> {
+    pub(super) fn speak(&mut self) -> Vec<(ConnId, Vec<u8>)> {
         let mut said = Vec::new();
         for _ in 0..self.engine.dirty_len() {
             let Some(conn) = self.engine.poll_dirty() else { break };
@@ -98,7 +98,7 @@ impl Bench {
     }
 
     /// Turns until the disk has nothing to do; what was said to `conn` is given back.
-    fn rest(&mut self) -> Vec<(ConnId, Vec<u8>)> {
+    pub(super) fn rest(&mut self) -> Vec<(ConnId, Vec<u8>)> {
         let mut said = Vec::new();
         for _ in 0..32 {
             self.hear();
@@ -129,14 +129,14 @@ impl Bench {
         self.engine.on_bytes(self.now, conn, &mut chunk);
     }
 
-    fn login(&mut self, name: &str) -> ConnId {
+    pub(super) fn login(&mut self, name: &str) -> ConnId {
         let conn = self.open();
         let username = Some(Bytes::copy_from_slice(name.as_bytes()));
         self.send(conn, &Packet::Connect(Connect { username, ..Connect::default() }));
         conn
     }
 
-    fn pass(&mut self, ms: u64) {
+    pub(super) fn pass(&mut self, ms: u64) {
         self.now.mono += ms * MS;
         self.now.wall += ms;
     }

@@ -21,6 +21,7 @@ pub(super) fn reached(doom: &Doom, stranger: bool) -> Option<Limit> {
         Doom::PacketTimeout => Limit::packet_ms_max,
         Doom::Unfinished => Limit::unfinished_bytes_max,
         Doom::Stuck => Limit::stuck_ms_max,
+        Doom::Overrun => Limit::outbox_len_max,
         Doom::Fault(fault) => match fault.kind {
             FaultKind::Prx1OverMax | FaultKind::MqttOverMax if stranger => Limit::login_bytes_max,
             FaultKind::Prx1OverMax | FaultKind::MqttOverMax => Limit::packet_bytes_max,

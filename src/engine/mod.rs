@@ -8,8 +8,10 @@
 
 mod admin;
 mod audit;
+mod calls;
 mod conn;
 mod crowd;
+mod deadline;
 mod ends;
 mod later;
 mod limited;
@@ -21,6 +23,8 @@ mod unfinished;
 mod verify;
 mod waits;
 
+#[cfg(test)]
+mod calls_test;
 #[cfg(test)]
 mod engine_test;
 #[cfg(test)]
@@ -585,6 +589,7 @@ impl Engine {
         if !self.hub.relays.is_empty() {
             self.tend_relays(now);
         }
+        self.tend_calls(now);
         if !self.stalled.is_empty() && !self.hub.memory_is_short() {
             self.unstall(now);
         }
@@ -618,13 +623,8 @@ impl Engine {
     /// among those with something to say, and collect whom the hub wants heard.
     fn settle(&mut self, now: Now, conn: ConnId) {
         self.consult(now, conn);
-        let limits = &self.hub.limits;
+        self.arm(conn);
         if let Some(c) = self.conns.get_mut(conn) {
-            let at = c.deadline(limits.packet_ms_max, limits.stuck_ms_max);
-            if at < c.armed {
-                c.armed = at;
-                self.wheel.arm(at, Timer::Conn(conn));
-            }
             if let Some(lsn) = c.peer.waits_for() {
                 if lsn <= self.hub.synced() {
                     self.dirty.mark(conn, &mut c.marked);
@@ -634,6 +634,17 @@ impl Engine {
             }
         }
         self.gather_awake();
+    }
+
+    /// Its deadline, if it moved earlier.
+    fn arm(&mut self, conn: ConnId) {
+        let limits = &self.hub.limits;
+        let Some(c) = self.conns.get_mut(conn) else { return };
+        let at = c.deadline(limits.packet_ms_max, limits.stuck_ms_max);
+        if at < c.armed {
+            c.armed = at;
+            self.wheel.arm(at, Timer::Conn(conn));
+        }
     }
 
     fn gather_awake(&mut self) {
@@ -719,6 +730,10 @@ impl Engine {
         }
         // Replies went out: a peer that took nothing because of them may go on.
         self.note_ready(conn);
+        if self.conns.get(conn).is_some_and(|c| matches!(c.peer, Peer::Wamp(_))) {
+            // Whoever was told to go is given a moment.
+            self.arm(conn);
+        }
         self.end_if_said(now, conn);
         self.end_if_over(now, conn);
         self.gather_awake();
@@ -759,7 +774,8 @@ impl Engine {
     /// May bytes be read for it? Derived anew each time.
     #[must_use]
     pub fn wants_bytes(&self, conn: ConnId) -> bool {
-        let limit = self.hub.limits.packet_bytes_max.max(self.hub.limits.login_bytes_max);
+        let limits = &self.hub.limits;
+        let limit = limits.packet_bytes_max.max(limits.login_bytes_max).max(limits.wamp_bytes_max);
         self.conns.get(conn).is_some_and(|c| {
             !self.stopping
                 && c.doom.is_none()
@@ -769,32 +785,5 @@ impl Engine {
                 && !c.ready
                 && c.peer.wants_bytes(&self.hub)
         })
-    }
-
-    /// When to come back, at the latest.
-    #[must_use]
-    pub fn poll_deadline(&self) -> Option<Deadline> {
-        // Encoding may have asked for reads, after the work of this turn had gone out.
-        let work = self.hub.journal().is_some_and(crate::journal::Journal::has_work);
-        let work = work || self.draining || self.hub.is_overgrown();
-        if work || !self.dirty.is_empty() || !self.ready.is_empty() {
-            return Some(Deadline(0));
-        }
-        let journal = self.hub.journal().and_then(crate::journal::Journal::deadline);
-        let soonest = self.wheel.next().into_iter().chain(journal).chain(self.later.at()).min();
-        let soonest = match self.hub.relays.is_empty() {
-            true => soonest,
-            false => soonest.into_iter().chain(self.relays_deadline()).min(),
-        };
-        // Whoever waits for memory is not woken by an event of its own: look again soon.
-        if self.stalled.is_empty() && !self.hub.is_hungry() && self.hub.wills_waiting() == 0 {
-            return soonest;
-        }
-        let soon = Deadline(self.wheel_now().saturating_add(10 * crate::base::time::MS));
-        Some(soonest.map_or(soon, |at| at.min(soon)))
-    }
-
-    fn wheel_now(&self) -> u64 {
-        self.wheel.now_ms().saturating_mul(crate::base::time::MS)
     }
 }

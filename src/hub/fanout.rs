@@ -19,6 +19,7 @@ use crate::journal::record::{MessageRef, Owed, Record};
 use crate::journal::{Class, Journal, Spot};
 use crate::topic::Topic;
 
+use super::audience::Audience;
 use super::inline::Inline;
 use super::message::{Body, Delivery, Durability, Message, Meter, Publication, SubIds};
 use super::outbox::Pushed;
@@ -90,6 +91,21 @@ impl Hub {
     ) -> Result<Receipt, Held> {
         let received = self.received_from(Some(from), p);
         self.take_in(now, (Some(from), Some(who)), level, p, received)
+    }
+
+    /// The same, only for these.
+    pub fn accept_for(
+        &mut self,
+        now: Now,
+        from: (SessionId, &Principal),
+        level: Durability,
+        p: &mut Publication,
+        audience: Audience,
+    ) -> Result<Receipt, Held> {
+        self.audience = (!audience.is_open()).then_some(audience);
+        let done = self.accept(now, from, level, p);
+        self.audience = None;
+        done
     }
 
     /// Take in what somebody wanted said. Its record, if `owner` has one, says that it was said.
@@ -178,6 +194,11 @@ impl Hub {
         for (member, group) in all.chain(chosen) {
             let Some(s) = self.sessions.get_mut(member.session) else { continue };
             if member.opts.no_local && from == Some(member.session) {
+                continue;
+            }
+            if let Some(audience) = &mut self.audience
+                && !audience.has(s, member.opts.id, &self.parties, &self.interests)
+            {
                 continue;
             }
             let qos = p.qos.min(member.opts.qos).min(2);

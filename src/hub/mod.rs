@@ -3,13 +3,16 @@
 //! Reading order: `message`, `outbox`, `session`, `realm`, then the verbs: `registry` (attach,
 //! detach), `subscribe`, `group` (turns), `fanout` (publish), `backlog` (next, settle, read back),
 //! `ladder` (QoS 2), `will`, `retained`, `queue`, and what the journal needs: `recover` and
-//! `compact`. `calls` asks one on behalf of another, and stands by itself. `policy` has the two
+//! `compact`. `calls` asks one on behalf of another, and stands by itself; `parties` and `interests`
+//! are who is there and who listens, by number; `post` is the way between them; `audience` says for
+//! whom a publication is. `policy` has the two
 //! traits that others implement; `timings` and `sys` are what the hub knows about itself. Nothing
 //! here encodes, reads a clock or touches the world: time comes in as an argument, disk work goes
 //! out as jobs. Absent on purpose: any wire format.
 
 pub mod admin;
 pub mod ages;
+pub mod audience;
 pub mod backlog;
 pub mod bans;
 pub mod calls;
@@ -22,6 +25,7 @@ pub mod group;
 pub mod growth;
 pub mod identity;
 pub mod inline;
+pub mod interests;
 pub mod kept;
 pub mod ladder;
 mod limited;
@@ -29,7 +33,9 @@ mod memo;
 pub mod message;
 pub mod names;
 pub mod outbox;
+pub mod parties;
 pub mod policy;
+pub mod post;
 pub mod queue;
 pub mod realm;
 pub mod recover;
@@ -95,6 +101,10 @@ use watch::Watch;
 
 /// Reads of the journal that may be under way at once.
 const READS_MAX: usize = 64;
+
+/// Makes the numbers of parties others than the keys of maps, and the lots of calls.
+const PARTIES: u64 = 0x70_61_72_74_69_65_73;
+const CALLS: u64 = 0x63_61_6c_6c_73;
 
 /// What a session may hold when memory is short.
 const LEAN_BYTES: usize = 64 << 10;
@@ -175,6 +185,16 @@ pub struct Hub {
     pub viewers: usize,
     /// Connections whose bytes go to other connections.
     pub relays: relay::Relays,
+    /// Who can call and be called.
+    pub parties: parties::Parties,
+    /// Subscriptions that have a number.
+    pub interests: interests::Interests,
+    /// Procedures, and calls on their way.
+    pub calls: calls::Calls,
+    /// Connections that do not fetch what they asked for.
+    pub(crate) overrun: Vec<ConnId>,
+    /// For whom the publication at hand is, if not for all.
+    audience: Option<audience::Audience>,
     pub(crate) bans: bans::Bans,
     /// Kept values that were read for whoever asked.
     pub(crate) picked: Vec<(ConnId, Option<Arc<message::Message>>)>,
@@ -254,6 +274,7 @@ impl Hub {
         let seed = Seed::with_seed(parts.seed);
         let meter = Meter::default();
         let stored = meter.part();
+        let bounds = calls::CallLimits::of(&parts.limits);
         Self {
             limits: parts.limits,
             stats: Stats::default(),
@@ -265,6 +286,11 @@ impl Hub {
             tails: None,
             viewers: 0,
             relays: relay::Relays::default(),
+            parties: parties::Parties::new(parts.seed ^ PARTIES),
+            interests: interests::Interests::new(parts.seed),
+            calls: calls::Calls::new(bounds, parts.seed ^ CALLS),
+            overrun: Vec::new(),
+            audience: None,
             bans: bans::Bans::default(),
             picked: Vec::new(),
             sessions: Slab::default(),
@@ -312,6 +338,16 @@ impl Hub {
         }
     }
 
+    /// Memory to write in, empty; and the rest of the hub beside it.
+    pub fn with_scratch<T>(&mut self, f: impl FnOnce(&mut Self, &mut Vec<u8>) -> T) -> T {
+        let mut scratch = core::mem::take(&mut self.scratch);
+        scratch.clear();
+        let done = f(self, &mut scratch);
+        scratch.shrink_to(1 << 16);
+        self.scratch = scratch;
+        done
+    }
+
     /// A session, if it still is one.
     #[must_use]
     pub fn session(&self, id: SessionId) -> Option<&Session> {
@@ -346,6 +382,13 @@ impl Hub {
     pub fn realm_named(&self, name: &str) -> Option<RealmId> {
         let at = self.realms.iter().position(|realm| realm.name == name)?;
         Some(RealmId(at as u16))
+    }
+
+    /// From now on a namespace does this.
+    pub fn tell_realm(&mut self, id: RealmId, terms: realm::Terms) {
+        if let Some(realm) = self.realms.get_mut(usize::from(id.0)) {
+            realm.terms = terms;
+        }
     }
 
     /// The journal, when there is one.
@@ -441,7 +484,7 @@ impl Hub {
     /// for it is held for longer.
     pub(crate) fn note_lag(&mut self, id: SessionId, blocked: bool) {
         if let Some(s) = self.sessions.get_mut(id) {
-            s.lagging = blocked || s.outbox.held() > 0;
+            s.lagging = blocked || s.outbox.held() > 0 || self.parties.has_mail(id);
         }
     }
 

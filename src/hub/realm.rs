@@ -27,6 +27,38 @@ pub struct Member {
 /// All subscribers of one filter; of most filters there is one.
 pub type Leaf = SmallVec<[Member; 1]>;
 
+/// What a namespace has been told to do for its parties.
+#[derive(Clone, Debug)]
+pub struct Terms {
+    /// Names are of small letters, digits and underscores only.
+    pub strict: bool,
+    /// Who publishes or calls may be told to others.
+    pub disclose: bool,
+}
+
+impl Default for Terms {
+    fn default() -> Self {
+        Self { strict: false, disclose: true }
+    }
+}
+
+impl Terms {
+    /// What whoever configures says. An error is a sentence.
+    pub fn set(&mut self, key: &str, value: &str) -> Result<(), String> {
+        let is_on = |value| match value {
+            "on" => Ok(true),
+            "off" => Ok(false),
+            _ => Err(format!("{key} is on or off")),
+        };
+        match key {
+            "strict" => self.strict = is_on(value)?,
+            "disclose" => self.disclose = is_on(value)?,
+            _ => return Err(format!("{key} is nothing a realm can be told")),
+        }
+        Ok(())
+    }
+}
+
 /// A namespace.
 #[derive(Debug)]
 pub struct Realm {
@@ -44,6 +76,8 @@ pub struct Realm {
     pub kept_bytes: u64,
     /// Sessions by name: durable ones, and those that nobody else may be meanwhile.
     pub names: Names,
+    /// What it has been told to do.
+    pub terms: Terms,
     /// Work queues by address.
     pub queues: Map<Bytes, Queue>,
 }
@@ -60,6 +94,7 @@ impl Realm {
             retained: TopicTree::new(),
             kept_bytes: 0,
             names: Names::new(seed.clone()),
+            terms: Terms::default(),
             queues: Map::with_hasher(seed),
         }
     }

@@ -32,6 +32,8 @@ pub enum Kind {
     Queue,
     /// An MQTT client id.
     Mqtt,
+    /// A WAMP session, which has no name to come back to.
+    Wamp,
 }
 
 impl Kind {
@@ -43,6 +45,7 @@ impl Kind {
             Self::Local => 2,
             Self::Queue => 3,
             Self::Mqtt => 4,
+            Self::Wamp => 5,
         }
     }
 
@@ -54,13 +57,16 @@ impl Kind {
             Self::Local => "local",
             Self::Queue => "queue",
             Self::Mqtt => "mqtt",
+            Self::Wamp => "wamp",
         }
     }
 
     /// From the journal.
     #[must_use]
     pub fn of(code: u8) -> Option<Self> {
-        [Self::Prx1, Self::Local, Self::Queue, Self::Mqtt].into_iter().find(|k| k.code() == code)
+        [Self::Prx1, Self::Local, Self::Queue, Self::Mqtt, Self::Wamp]
+            .into_iter()
+            .find(|k| k.code() == code)
     }
 }
 

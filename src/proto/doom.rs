@@ -28,6 +28,8 @@ pub enum Doom {
     Unfinished,
     /// It took no bytes for too long while some waited for it.
     Stuck,
+    /// It did not fetch what it asked for.
+    Overrun,
     /// A rule was broken.
     Fault(Fault),
     /// It may not come in.
@@ -59,6 +61,7 @@ impl Doom {
             Self::PacketTimeout => Ending::PacketTimeout,
             Self::Unfinished => Ending::Unfinished,
             Self::Stuck => Ending::Stuck,
+            Self::Overrun => Ending::Overrun,
             Self::Fault(_) => Ending::Fault,
             Self::Refused(_) => Ending::Refused,
             Self::Busy => Ending::Busy,

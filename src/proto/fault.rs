@@ -159,6 +159,16 @@ faults! {
     WampId, Peer, "wamp ids", "an id that is not from 1 to 2^53";
     WampOption, Peer, "wamp messages", "an option with a value it may not have";
     WampErrorType, Peer, "wamp calls", "an error about something else than an invocation";
+    WampFirst, Peer, "wamp sessions", "the first message is not HELLO";
+    WampState, Peer, "wamp sessions", "a message that has no place here";
+    WampRole, Peer, "wamp roles", "a message of a role that was not announced";
+    WampFeature, Peer, "wamp features", "a feature that was not announced";
+    WampNeverIssued, Peer, "wamp calls", "an answer to what was never asked";
+    WampReused, Peer, "wamp calls", "the id of a call that is under way";
+    WampRealm, Policy, "wamp hello", "there is no such realm";
+    WampCredentials, Policy, "wamp authentication", "it is not who it says, or not let in";
+    WampBusy, Capacity, "wamp authentication", "no room to check another password now";
+    WampStorage, Us, "wamp sessions", "the disk failed, so nothing can be promised";
     WampBatch, Peer, "wamp batched", "a batch that is empty, or cut short";
     RawMagic, Peer, "wamp rawsocket", "the first bytes are no RawSocket handshake";
     RawSerializer, Peer, "wamp rawsocket", "a serializer that is not spoken here";

@@ -5,6 +5,7 @@
 //! `peer`, `dialect`, `fault`. Absent on purpose: sockets, threads and one protocol's words in
 //! another's folder.
 
+pub mod carried;
 pub mod doom;
 pub mod fault;
 pub mod foo;
@@ -28,6 +29,7 @@ use crate::hub::admin::{About, Operation};
 use crate::hub::message::Durability;
 use crate::hub::policy::{Address, Secret};
 use crate::link::{Carrier, Spoken, Terms};
+use crate::value::Form;
 
 use doom::Doom;
 use fault::Fault;
@@ -62,10 +64,10 @@ pub enum Speak {
     Http,
     /// The Foo protocol, for a relay.
     Foo,
+    /// WAMP.
+    Wamp,
     /// HTTP, for whoever asks how relays are doing.
     Stats,
-    /// WAMP, in every form.
-    Wamp,
     /// The embedding program.
     Local,
 }
@@ -91,8 +93,8 @@ impl Speak {
             Self::Any => "any",
             Self::Http => "http",
             Self::Foo => "foo",
-            Self::Stats => "foo+http",
             Self::Wamp => "wamp",
+            Self::Stats => "foo+http",
             Self::Local => "local",
         }
     }
@@ -206,6 +208,8 @@ pub enum Peer {
     Http(Box<http::peer::Peer>),
     /// One side of a relay.
     Foo(Box<foo::peer::Peer>),
+    /// WAMP.
+    Wamp(Box<wamp::peer::Peer>),
     /// Nobody knows yet.
     Unknown(unknown::Unknown),
     /// The embedding program.
@@ -219,6 +223,7 @@ macro_rules! dispatch {
             Peer::Mqtt($peer) => $do,
             Peer::Http($peer) => $do,
             Peer::Foo($peer) => $do,
+            Peer::Wamp($peer) => $do,
             Peer::Unknown($peer) => $do,
             Peer::Local($peer) => $do,
         }
@@ -236,8 +241,8 @@ impl Peer {
             Speak::Stats => Self::Http(Box::new(http::peer::Peer::of_relays(now, hub))),
             // Of which relay, only the listener knows: see `relayed`.
             Speak::Foo => Self::relayed(0, now, hub),
+            Speak::Wamp => Self::Wamp(Box::new(wamp::peer::Peer::new(now, hub))),
             Speak::Any => Self::Unknown(unknown::Unknown::new(now, hub)),
-            Speak::Wamp => Self::spoken(Spoken::Wamp(Carrier::Raw), now, hub),
             Speak::Local => Self::Local(Box::default()),
         }
     }
@@ -245,10 +250,15 @@ impl Peer {
     /// A new peer, of whom first bytes or a subprotocol have told what it speaks.
     #[must_use]
     pub fn spoken(spoken: Spoken, now: Now, hub: &Hub) -> Self {
-        match spoken {
-            // Nobody is spoken to in WAMP before it has a peer: its first byte is one too many.
-            Spoken::Wamp(_) => Self::Unknown(unknown::Unknown::new(now, hub)),
-            Spoken::Prx1 | Spoken::Mqtt | Spoken::Http => Self::new(Speak::from(spoken), now, hub),
+        let framed = match spoken {
+            Spoken::Wamp(carrier) => framed(carrier),
+            Spoken::Prx1 | Spoken::Mqtt | Spoken::Http => None,
+        };
+        match framed {
+            None => Self::new(Speak::from(spoken), now, hub),
+            Some((form, batched)) => {
+                Self::Wamp(Box::new(wamp::peer::Peer::framed(form, batched, now, hub)))
+            }
         }
     }
 
@@ -257,6 +267,19 @@ impl Peer {
     pub fn relayed(relay: u16, now: Now, hub: &Hub) -> Self {
         let by = now.after_ms(hub.limits.connect_ms_max);
         Self::Foo(Box::new(foo::peer::Peer::client(relay, by)))
+    }
+}
+
+/// What a subprotocol says of messages: how they are written, and whether several stand in one.
+const fn framed(carrier: Carrier) -> Option<(Form, bool)> {
+    match carrier {
+        Carrier::Raw => None,
+        Carrier::Json => Some((Form::Json, false)),
+        Carrier::JsonBatched => Some((Form::Json, true)),
+        Carrier::MsgPack => Some((Form::MsgPack, false)),
+        Carrier::MsgPackBatched => Some((Form::MsgPack, true)),
+        Carrier::Cbor => Some((Form::Cbor, false)),
+        Carrier::CborBatched => Some((Form::Cbor, true)),
     }
 }
 

@@ -9,6 +9,7 @@ use core::ops::BitOr;
 use bytes::Bytes;
 
 use crate::base::id::{RealmId, SessionId};
+use crate::base::limits::{Limit, Limits};
 
 /// What a call or its answer carries, handed through untouched.
 #[derive(Clone, PartialEq, Eq, Debug, Default)]
@@ -379,6 +380,37 @@ pub struct CallLimits {
     /// Bytes held for registrations, for pending calls, and of payloads that another callee may
     /// have to be asked with. What such a payload was cut from is not weighed.
     pub held_bytes_max: usize,
+}
+
+impl CallLimits {
+    /// As the broker's bounds have it.
+    #[must_use]
+    pub fn of(limits: &Limits) -> Self {
+        Self {
+            calls_per_caller_max: limits.calls_per_caller_max,
+            calls_per_callee_max: limits.calls_per_callee_max,
+            registrations_per_session_max: limits.registrations_max,
+            callees_per_registration_max: limits.callees_max,
+            held_bytes_max: limits.calls_bytes_max,
+            ..Self::default()
+        }
+    }
+}
+
+impl Bound {
+    /// The broker's bound that it is one of.
+    #[must_use]
+    pub fn limit(self) -> Limit {
+        match self {
+            Self::CallsPerCaller => Limit::calls_per_caller_max,
+            Self::CallsPerCallee => Limit::calls_per_callee_max,
+            Self::RegistrationsPerSession | Self::PatternLen | Self::WildcardShapes => {
+                Limit::registrations_max
+            }
+            Self::CalleesPerRegistration => Limit::callees_max,
+            Self::HeldBytes => Limit::calls_bytes_max,
+        }
+    }
 }
 
 impl Default for CallLimits {

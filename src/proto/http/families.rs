@@ -423,6 +423,9 @@ const KEPT: &[Family] = &[
 ];
 
 const JOURNAL: &[Family] = &[
+    one("calls_total", Counter::CallsTaken, "Calls that were taken."),
+    one("calls_failed_total", Counter::CallsFailed, "Calls that failed, for whatever reason."),
+    one("calls_blocked_total", Counter::CallsBlocked, "Calls to a callee that takes nothing."),
     one("journal_records_total", Counter::JournalRecords, "Records appended to the journal."),
     one("journal_bytes_total", Counter::JournalBytes, "Bytes appended to the journal."),
     one("journal_syncs_total", Counter::JournalSyncs, "Group commits finished."),

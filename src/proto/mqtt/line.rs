@@ -242,6 +242,7 @@ fn reason_of(doom: &Doom) -> Option<(u8, &'static str)> {
         Doom::IdleTimeout => (code::KEEP_ALIVE, "silent for 1.5 times the keep alive"),
         Doom::PacketTimeout => (code::UNSPECIFIED, "a packet was begun and not ended in time"),
         Doom::Unfinished => (code::QUOTA, "too many packets were begun and not ended"),
+        Doom::Overrun => (code::QUOTA, "what it asked for is not fetched"),
         Doom::Fault(why) => (fault::reason(why), why.kind.text()),
         Doom::Refused(_) => {
             let why = FaultKind::MqttCredentials;
@@ -323,6 +324,7 @@ mod tests {
             Doom::IdleTimeout,
             Doom::PacketTimeout,
             Doom::Unfinished,
+            Doom::Overrun,
             Doom::Refused(Refusal::Unknown),
             Doom::Busy,
             Doom::Stopping,

@@ -7,6 +7,8 @@
 use super::options::Dict;
 use super::packet::Message;
 use super::parts::{Amount, Payload, Raw, Text};
+use super::span::Span;
+use crate::proto::carried::{ARGS, KWARGS};
 use crate::value::{Bounds, Flaw, Form, Writer, transcode};
 
 /// Append a message. An error is about a raw value that this form has no way to say; then nothing
@@ -26,6 +28,29 @@ pub fn encode(
     let flaw = to.flaw;
     if flaw.is_some() {
         into.truncate(start);
+    }
+    flaw.map_or(Ok(()), Err)
+}
+
+/// Append a message up to where its arguments stand, which the caller appends, and then its end:
+/// in JSON a bracket, else nothing. The message's own payload is empty.
+pub(super) fn begin(
+    message: &Message,
+    span: &Span,
+    form: Form,
+    into: &mut Vec<u8>,
+) -> Result<(), Flaw> {
+    let mut to = Out { form, bounds: Bounds::default(), to: Writer::new(form, into), flaw: None };
+    to.to.list(1 + message.count() + span.elements());
+    to.to.uint(message.code());
+    message.write(&mut to);
+    if span.flags & (ARGS | KWARGS) == KWARGS {
+        to.to.list(0);
+        to.to.end();
+    }
+    let flaw = to.flaw;
+    if form == Form::Json && span.elements() > 0 {
+        into.push(b',');
     }
     flaw.map_or(Ok(()), Err)
 }

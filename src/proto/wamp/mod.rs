@@ -38,17 +38,27 @@
 //! Absent on purpose: UBJSON and FlatBuffers, and the older way of packing payloads (`enc_algo`).
 
 pub mod batch;
+mod calling;
 pub mod decode;
+mod deliver;
 pub mod dialect;
 pub mod encode;
+pub mod exam;
 pub mod fault;
 #[cfg(any(test, feature = "testing"))]
 pub mod fuzzing;
+pub mod line;
+pub mod meta;
+pub mod notes;
+mod online;
 pub mod options;
 pub mod packet;
 pub mod parts;
+pub mod peer;
 pub mod rawsocket;
 pub mod roles;
+pub mod span;
+mod telling;
 pub mod uri;
 
 #[cfg(test)]

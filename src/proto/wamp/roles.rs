@@ -137,6 +137,48 @@ impl Dict for Features {
     }
 }
 
+/// What this router does, as its WELCOME says.
+#[must_use]
+pub const fn router() -> Roles {
+    use Feature as F;
+    let broker = Features::these(&[
+        F::PublisherIdentification,
+        F::SubscriberBlackwhiteListing,
+        F::PublisherExclusion,
+        F::SubscriptionMetaApi,
+        F::PatternBasedSubscription,
+        F::ShardedSubscription,
+        F::EventRetention,
+        F::SubscriptionRevocation,
+        F::SessionMetaApi,
+        F::PayloadPassthruMode,
+    ]);
+    let dealer = Features::these(&[
+        F::ProgressiveCallResults,
+        F::ProgressiveCallInvocations,
+        F::CallTimeout,
+        F::CallCanceling,
+        F::CallerIdentification,
+        F::RegistrationMetaApi,
+        F::PatternBasedRegistration,
+        F::SharedRegistration,
+        F::ShardedRegistration,
+        F::RegistrationRevocation,
+        F::CallReroute,
+        F::TestamentMetaApi,
+        F::SessionMetaApi,
+        F::PayloadPassthruMode,
+    ]);
+    Roles {
+        publisher: None,
+        subscriber: None,
+        caller: None,
+        callee: None,
+        broker: Some(broker),
+        dealer: Some(dealer),
+    }
+}
+
 /// Under which names it is announced: of the one that the standard misspells, both.
 fn names(
     row: &(Feature, &'static str, Option<&'static str>),

@@ -1,0 +1,313 @@
+//! Floor 2. Who can call and be called, and who says who it is: a number, names, attributes, mail.
+//!
+//! A party is a session that takes part in what `calls` gives out. Others know it by a number that
+//! tells nothing and is never used twice, and by what it was let in as. What it is told beside its
+//! messages lies in its mailbox, in order, until its connection takes it; what cannot be put there
+//! says so to whoever wanted it said. Absent on purpose: any wire, rights, and sessions that only
+//! publish and subscribe.
+
+use std::collections::VecDeque;
+
+use bytes::Bytes;
+
+use crate::base::id::{ConnId, RealmId, SessionId};
+use crate::base::map::{Map, Seed};
+use crate::value::Value;
+
+use super::calls::{Act, Payload};
+use super::message::{Charge, Meter};
+use super::outbox::Room;
+
+/// Numbers of parties and publications end here: where floats still count.
+pub const NUMBER_MAX: u64 = 1 << 53;
+
+/// What a party is told beside its messages.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub enum Mail {
+    /// Of a call.
+    Act(Act),
+    /// One of its subscriptions was ended by somebody else.
+    Unsubscribed {
+        /// Which.
+        id: u64,
+        /// Why, as that one says.
+        reason: Bytes,
+    },
+    /// One of its registrations was.
+    Unregistered {
+        /// Which.
+        id: u64,
+        /// Why, as that one says.
+        reason: Bytes,
+    },
+    /// It is to go.
+    Go {
+        /// Why, as a name.
+        reason: Bytes,
+        /// And in words.
+        message: Bytes,
+    },
+}
+
+impl Mail {
+    fn payload(&self) -> Option<&Payload> {
+        match self {
+            Self::Act(Act::Invoke(it)) => Some(&it.payload),
+            Self::Act(Act::Result { payload, .. } | Act::Fail { payload, .. }) => Some(payload),
+            _ => None,
+        }
+    }
+
+    /// The same without the buffer that its payload was read into.
+    fn detached(mut self) -> Self {
+        if let Self::Act(
+            Act::Invoke(super::calls::Invocation { payload, .. })
+            | Act::Result { payload, .. }
+            | Act::Fail { payload, .. },
+        ) = &mut self
+        {
+            payload.meta = Bytes::copy_from_slice(&payload.meta);
+            payload.args = Bytes::copy_from_slice(&payload.args);
+        }
+        self
+    }
+
+    /// Whoever wanted this said can be told that it was not.
+    fn may_fail(&self) -> bool {
+        matches!(self, Self::Act(Act::Invoke(_)))
+    }
+}
+
+/// Said when its publisher is gone.
+#[derive(Debug)]
+pub struct Testament {
+    /// Only when it will not come back, not whenever its connection is lost.
+    pub destroyed: bool,
+    /// Where to, as its owner wrote it.
+    pub topic: Bytes,
+    /// What, and for whom: its owner's words, in its protocol's numbers.
+    pub words: Bytes,
+    /// What that weighs on the memory budget.
+    pub charge: Charge,
+}
+
+/// Somebody who can call and be called.
+#[derive(Debug)]
+pub struct Party {
+    /// The number others know it by.
+    pub id: u64,
+    /// Its session.
+    pub session: SessionId,
+    /// Where it is.
+    pub realm: RealmId,
+    /// Its connection.
+    pub conn: ConnId,
+    /// As whom it was let in.
+    pub authid: Bytes,
+    /// In which role.
+    pub authrole: Bytes,
+    /// By what.
+    pub authmethod: Bytes,
+    /// On whose word.
+    pub authprovider: Bytes,
+    /// Everything that is said of it; the names above are not among it.
+    pub details: Vec<(String, Value)>,
+    /// What is said when it is gone.
+    pub testaments: Vec<Testament>,
+    mail: VecDeque<(Mail, Charge)>,
+    mail_bytes: usize,
+}
+
+impl Party {
+    /// An attribute, if it has it and it is a text.
+    #[must_use]
+    pub fn attribute(&self, name: &str) -> Option<&[u8]> {
+        let own = match name {
+            "authid" => &self.authid,
+            "authrole" => &self.authrole,
+            "authmethod" => &self.authmethod,
+            "authprovider" => &self.authprovider,
+            _ => {
+                let found = self.details.iter().find(|(key, _)| key == name)?;
+                return found.1.as_text().map(str::as_bytes);
+            }
+        };
+        Some(own)
+    }
+
+    /// Letters that wait, and their bytes.
+    #[must_use]
+    pub fn waiting(&self) -> (usize, usize) {
+        (self.mail.len(), self.mail_bytes)
+    }
+}
+
+/// What somebody says to become a party.
+#[derive(Debug)]
+pub struct Joining {
+    /// Its number; see [`Parties::number`].
+    pub id: u64,
+    /// Its session.
+    pub session: SessionId,
+    /// Where it is.
+    pub realm: RealmId,
+    /// Its connection.
+    pub conn: ConnId,
+    /// As whom it was let in.
+    pub authid: Bytes,
+    /// In which role.
+    pub authrole: Bytes,
+    /// By what.
+    pub authmethod: Bytes,
+    /// On whose word.
+    pub authprovider: Bytes,
+    /// What else is said of it.
+    pub details: Vec<(String, Value)>,
+}
+
+/// Every party.
+#[derive(Debug)]
+pub struct Parties {
+    all: Map<SessionId, Party>,
+    numbers: Map<u64, SessionId>,
+    seed: u64,
+    drawn: u64,
+}
+
+impl Parties {
+    /// Nobody.
+    #[must_use]
+    pub fn new(seed: u64) -> Self {
+        let maps = Seed::with_seed(seed);
+        let (all, numbers) = (Map::with_hasher(maps.clone()), Map::with_hasher(maps));
+        Self { all, numbers, seed, drawn: 0 }
+    }
+
+    /// A number that tells nothing: from 1 to [`NUMBER_MAX`], no party's.
+    pub fn number(&mut self) -> u64 {
+        loop {
+            self.drawn = self.drawn.wrapping_add(1);
+            let id = scatter(self.seed ^ self.drawn.wrapping_mul(0x9e37_79b9_7f4a_7c15));
+            let id = (id & (NUMBER_MAX - 1)) + 1;
+            if !self.numbers.contains_key(&id) {
+                return id;
+            }
+        }
+    }
+
+    /// Somebody comes.
+    pub fn join(&mut self, it: Joining) {
+        let party = Party {
+            id: it.id,
+            session: it.session,
+            realm: it.realm,
+            conn: it.conn,
+            authid: it.authid,
+            authrole: it.authrole,
+            authmethod: it.authmethod,
+            authprovider: it.authprovider,
+            details: it.details,
+            testaments: Vec::new(),
+            mail: VecDeque::new(),
+            mail_bytes: 0,
+        };
+        self.numbers.insert(it.id, it.session);
+        self.all.insert(it.session, party);
+    }
+
+    /// Somebody is gone, and what it was not told with it.
+    pub fn leave(&mut self, session: SessionId) -> Option<Party> {
+        let party = self.all.remove(&session)?;
+        self.numbers.remove(&party.id);
+        Some(party)
+    }
+
+    /// The party that is this session.
+    #[must_use]
+    pub fn get(&self, session: SessionId) -> Option<&Party> {
+        self.all.get(&session)
+    }
+
+    /// The same, to be changed.
+    pub fn get_mut(&mut self, session: SessionId) -> Option<&mut Party> {
+        self.all.get_mut(&session)
+    }
+
+    /// The party of this number, if it is in this realm.
+    #[must_use]
+    pub fn numbered(&self, realm: RealmId, id: u64) -> Option<&Party> {
+        self.get(*self.numbers.get(&id)?).filter(|party| party.realm == realm)
+    }
+
+    /// All parties of a realm, in no order.
+    pub fn of_realm(&self, realm: RealmId) -> impl Iterator<Item = &Party> {
+        self.all.values().filter(move |party| party.realm == realm)
+    }
+
+    /// How many there are.
+    #[must_use]
+    pub fn len(&self) -> usize {
+        self.all.len()
+    }
+
+    /// There is nobody.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.all.is_empty()
+    }
+
+    /// Put a letter into its mailbox: `apart` if it may stay there for longer than this turn. Who
+    /// can be told otherwise has less room than who can not. `Err` gives it back.
+    pub(super) fn post(
+        &mut self,
+        to: SessionId,
+        mail: Mail,
+        apart: bool,
+        room: Room,
+        meter: &Meter,
+    ) -> Result<(), Mail> {
+        let Some(party) = self.all.get_mut(&to) else { return Err(mail) };
+        let weight = mail.payload().map_or(0, Payload::weight) + size_of::<Mail>();
+        let times = if mail.may_fail() { 1 } else { FIRM };
+        let full = party.mail.len() >= room.len.saturating_mul(times)
+            || party.mail_bytes >= room.bytes.saturating_mul(times);
+        if full {
+            return Err(mail);
+        }
+        let mail = if apart || !party.mail.is_empty() { mail.detached() } else { mail };
+        party.mail_bytes += weight;
+        party.mail.push_back((mail, meter.charge(weight)));
+        Ok(())
+    }
+
+    /// The next letter.
+    pub fn take(&mut self, session: SessionId) -> Option<Mail> {
+        let party = self.all.get_mut(&session)?;
+        let (mail, charge) = party.mail.pop_front()?;
+        party.mail_bytes -= charge.bytes();
+        if party.mail.is_empty() && party.mail.capacity() > IDLE_MAX {
+            party.mail = VecDeque::new();
+        }
+        Some(mail)
+    }
+
+    /// It has letters.
+    #[must_use]
+    pub fn has_mail(&self, session: SessionId) -> bool {
+        self.all.get(&session).is_some_and(|party| !party.mail.is_empty())
+    }
+}
+
+/// What must be said has so many times the room of what need not.
+const FIRM: usize = 4;
+/// Letters an idle mailbox keeps room for.
+const IDLE_MAX: usize = 64;
+
+/// Every bit of the number has a say in every bit of what comes out, and no two give the same.
+#[must_use]
+pub fn scatter(number: u64) -> u64 {
+    let mut z = number;
+    z = (z ^ (z >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
+    z = (z ^ (z >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
+    z ^ (z >> 31)
+}

@@ -1,0 +1,159 @@
+//! Floor 3. Events of a WAMP session: one for each of its subscriptions that a message came by.
+//!
+//! An event reads the same for everybody who reads the same form by the same subscription, so it is
+//! written once and copied from then on, unless it is long. What a session did not say it
+//! understands is left out of it. What has no name here, or is longer than the other side takes, is
+//! counted and dropped. Absent on purpose: which message is next (the hub knows).
+
+use crate::base::outbound::Outbound;
+use crate::base::time::Now;
+use crate::base::words::Loss;
+use crate::hub::Hub;
+use crate::hub::message::{Delivery, Message as Carried, SHARE};
+use crate::hub::policy::Event as Seen;
+use crate::hub::session::Kind;
+use crate::proto::carried::{self, Head, LISTED};
+use crate::topic::Dialect;
+use crate::value::{Form, Writer};
+
+use super::line::Line;
+use super::notes::{self, Notes};
+use super::online::Online;
+use super::options::EventDetails;
+use super::packet::{Event, Message};
+use super::parts::{Amount, Payload, Text};
+use super::roles::Feature;
+use super::span::Span;
+
+impl Online {
+    /// Say the next thing that is owed; false when nothing can be said now.
+    pub(super) fn deliver(
+        &mut self,
+        now: Now,
+        line: &Line,
+        hub: &mut Hub,
+        out: &mut Outbound,
+    ) -> bool {
+        let Some(delivery) = hub.next(now, self.session) else { return false };
+        if let Err(reason) = self.put_delivery(&delivery, line, hub, out) {
+            self.give_up(now, &delivery, reason, hub);
+        }
+        if delivery.qos > 0 {
+            hub.settle(self.session, crate::hub::message::id_of(delivery.ord));
+        }
+        hub.done(delivery);
+        true
+    }
+
+    fn put_delivery(
+        &self,
+        d: &Delivery,
+        line: &Line,
+        hub: &mut Hub,
+        out: &mut Outbound,
+    ) -> Result<(), Loss> {
+        let head = Head::of(&d.message.props);
+        if head.is_some_and(|head| head.has(LISTED)) && d.retain && !self.is_meant(d, hub) {
+            return Ok(());
+        }
+        for id in d.subs.iter().filter(|id| **id & SHARE == 0) {
+            self.put_event(d, head, *id, line, hub, out)?;
+        }
+        Ok(())
+    }
+
+    /// What was kept was for some only: is this one of them?
+    fn is_meant(&self, d: &Delivery, hub: &Hub) -> bool {
+        let lists = notes::lists(&d.message.props.slice(carried::HEAD..));
+        lists.is_for(self.session, hub)
+    }
+
+    fn put_event(
+        &self,
+        d: &Delivery,
+        head: Option<Head>,
+        subscription: u32,
+        line: &Line,
+        hub: &mut Hub,
+        out: &mut Outbound,
+    ) -> Result<(), Loss> {
+        let m = &d.message;
+        let details = self.details(d, subscription, hub)?;
+        let publication = head.map_or_else(|| number_of(m), |head| head.number);
+        let span = match head {
+            Some(head) => Span { form: head.form, flags: head.flags, bytes: m.body.to_bytes() },
+            None => plain(&m.body, self.form),
+        };
+        let subscription = u64::from(subscription);
+        let event: Message =
+            Event { subscription, publication, details, payload: Payload::default() }.into();
+        let said = hub.with_scratch(|_, scratch| line.put_with(&event, &span, scratch, out));
+        match said {
+            Ok(true) => Ok(()),
+            Ok(false) => Err(Loss::Large),
+            Err(_) => Err(Loss::Spelling),
+        }
+    }
+
+    /// What is said of the event, as far as this session understands it.
+    fn details(&self, d: &Delivery, subscription: u32, hub: &Hub) -> Result<EventDetails, Loss> {
+        let m = &d.message;
+        let mut it = EventDetails { retained: d.retain, ..EventDetails::default() };
+        let known = hub.interests.get(self.realm, u64::from(subscription));
+        if known.is_none_or(|known| known.kind != crate::hub::calls::Kind::Exact) {
+            it.topic = Some(self.spelled(m, hub).ok_or(Loss::Spelling)?);
+        }
+        if m.props.len() <= carried::HEAD || !carried::is_carried(&m.props) {
+            return Ok(it);
+        }
+        let said = Notes::of(&m.props.slice(carried::HEAD..));
+        let features = self.roles.subscriber.unwrap_or_default();
+        it.ppt = said.ppt;
+        if features.has(Feature::PublicationTrustlevels) {
+            it.trustlevel = said.trust.map(Amount);
+        }
+        if let Some(who) = said.who.filter(|_| features.has(Feature::PublisherIdentification)) {
+            it.publisher = Some(who.id);
+            it.publisher_authid = Some(who.authid);
+            it.publisher_authrole = Some(who.authrole);
+        }
+        Ok(it)
+    }
+
+    fn spelled(&self, m: &Carried, hub: &Hub) -> Option<Text> {
+        let spelling = self.spelling(hub);
+        if let Some(text) = spelling.as_spelled(&m.topic) {
+            return Text::from_utf8(text.clone());
+        }
+        let mut into = Vec::new();
+        spelling.spell(&m.topic, &mut into).then(|| Text::from_utf8(into.into()))?
+    }
+
+    fn give_up(&self, now: Now, d: &Delivery, reason: Loss, hub: &mut Hub) {
+        if reason == Loss::Spelling {
+            return hub.note_unspelled(now, Kind::Wamp, &d.message.topic);
+        }
+        hub.stats.count(reason.counter());
+        let event = Seen::Dropped { user: &self.who.user, topic: &d.message.topic, reason };
+        hub.observer.see(now, &event);
+    }
+}
+
+/// A number for what another protocol published: the same for all who read it.
+fn number_of(m: &Carried) -> u64 {
+    let mix = crate::hub::parties::scatter(m.born ^ m.came.rotate_left(20));
+    (mix & (crate::hub::parties::NUMBER_MAX - 1)) + 1
+}
+
+/// A body as one argument: text if it is UTF-8, else bytes.
+fn plain(body: &[u8], form: Form) -> Span {
+    let mut into = Vec::with_capacity(body.len() + 8);
+    let mut writer = Writer::new(form, &mut into);
+    writer.list(1);
+    match core::str::from_utf8(body) {
+        Ok(text) => writer.text(text),
+        Err(_) => writer.bytes(body),
+    };
+    writer.end();
+    Span { form, flags: carried::ARGS, bytes: into.into() }
+}
