@@ -564,6 +564,7 @@ impl Engine {
             self.settle(now, conn);
         }
         self.say_later(now);
+        self.watch_flush(now);
         let mut fired = core::mem::take(&mut self.fired);
         self.wheel.advance(now, &mut fired);
         for timer in fired.drain(..) {
@@ -614,15 +615,10 @@ impl Engine {
     /// among those with something to say, and collect whom the hub wants heard.
     fn settle(&mut self, now: Now, conn: ConnId) {
         self.consult(now, conn);
-        let limits = &self.hub.limits;
+        self.arm(conn);
         if let Some(c) = self.conns.get_mut(conn) {
-            let at = c.deadline(limits.packet_ms_max, limits.stuck_ms_max);
-            if at < c.armed {
-                c.armed = at;
-                self.wheel.arm(at, Timer::Conn(conn));
-            }
             if let Some(lsn) = c.peer.waits_for() {
-                if lsn <= self.hub.synced() {
+                if lsn <= self.hub.synced() || self.hub.flush_is_late() {
                     self.dirty.mark(conn, &mut c.marked);
                 } else {
                     self.wait_for(now, lsn, conn);
@@ -665,7 +661,7 @@ impl Engine {
         let journal = hub.journal.as_mut()?;
         let job = journal.poll_job(now)?;
         if let DiskJob::Sync { .. } = job {
-            hub.timings.on_sync_asked(now);
+            hub.on_flush_asked(now);
         }
         Some(Effect::Disk(job))
     }
@@ -713,8 +709,9 @@ impl Engine {
         if let Some(lsn) = c.peer.waits_for().filter(|lsn| *lsn > self.hub.synced()) {
             self.wait_for(now, lsn, conn);
         }
-        // Replies went out: a peer that took nothing because of them may go on.
+        // Replies went out: a peer that took nothing because of them may go on, and has its time.
         self.note_ready(conn);
+        self.arm(conn);
         self.end_if_said(now, conn);
         self.end_if_over(now, conn);
         self.gather_awake();
@@ -777,7 +774,8 @@ impl Engine {
             return Some(Deadline(0));
         }
         let journal = self.hub.journal().and_then(crate::journal::Journal::deadline);
-        let soonest = self.wheel.next().into_iter().chain(journal).chain(self.later.at()).min();
+        let (flush, later) = (self.hub.flush_deadline(), self.later.at());
+        let soonest = self.wheel.next().into_iter().chain(journal).chain(flush).chain(later).min();
         let soonest = match self.hub.relays.is_empty() {
             true => soonest,
             false => soonest.into_iter().chain(self.relays_deadline()).min(),
