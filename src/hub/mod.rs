@@ -21,6 +21,7 @@ pub mod compact;
 pub mod edition;
 pub mod effort;
 pub mod fanout;
+pub mod flush;
 pub mod gate;
 pub mod group;
 pub mod growth;
@@ -229,6 +230,7 @@ pub struct Hub {
     pub growth: Growth,
     /// Of this turn, for filters.
     pub(crate) effort: effort::Effort,
+    pub(crate) flush: flush::Flush,
     pub(crate) spares: Spares,
     pub(crate) awake: Vec<ConnId>,
     pub(crate) unrecorded: Vec<SessionId>,
@@ -321,6 +323,7 @@ impl Hub {
             growth: Growth::default(),
             meter,
             effort: effort::Effort::default(),
+            flush: flush::Flush::default(),
             spares: Spares::default(),
             awake: Vec::new(),
             unrecorded: Vec::new(),
