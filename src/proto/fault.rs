@@ -172,6 +172,7 @@ faults! {
     AioDeep, Capacity, "aio 2", "a header deeper, or of more items, than this broker takes";
     AioKey, Peer, "aio 2.1", "a key twice, with a value it may not have, or no message type";
     AioDirection, Peer, "aio 2.2", "a type that only clients may send";
+    AioFirst, Peer, "aio 3", "a frame before it is known whose, or a second word about that";
     AioHello, Peer, "aio 3.1", "a handshake that does not say hello";
     AioName, Peer, "aio 3.6", "a name that no client may have";
     AioCommand, Peer, "aio 2.2", "data that is none of its type's commands";

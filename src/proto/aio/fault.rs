@@ -27,6 +27,7 @@ mod tests {
             FaultKind::AioDeep,
             FaultKind::AioKey,
             FaultKind::AioDirection,
+            FaultKind::AioFirst,
             FaultKind::AioHello,
             FaultKind::AioName,
             FaultKind::AioCommand,

@@ -1,8 +1,9 @@
 //! Floor 3. What must hold for any bytes at all; one function for fuzzers and tests alike.
 //!
 //! The laws: decoding in chunks, cut anywhere, says the same as decoding at once; what was
-//! understood can be said again and is understood alike, the meaning of it too; a file's place
-//! stays below its directory. A broken law is a panic, on purpose.
+//! understood can be said again and is understood alike, the meaning of it too; what is answered
+//! at once is an acknowledgement or a pong; a file's place stays below its directory. A broken law
+//! is a panic, on purpose.
 
 use bytes::{Bytes, BytesMut};
 
@@ -12,7 +13,9 @@ use crate::proto::fault::Fault;
 use super::decode::{frame_len, next};
 use super::encode::encode_vec;
 use super::file::{Place, WithFile};
+use super::heard::{Listening, What, hear};
 use super::inner::{self, Meaning, Side, meaning};
+use super::names::Name;
 use super::packet::Frame;
 use super::{command, shelf};
 
@@ -81,6 +84,7 @@ fn say_again(frame: &Frame) {
         };
         assert_eq!(meaning(&said, from), Ok(meant), "what is meant is understood again");
     }
+    hear_it(frame);
     if let Ok(Some(file)) = WithFile::of(frame) {
         let again = WithFile::read(&file.write());
         assert_eq!(again, Ok(file.clone()), "what is said of a file is said again");
@@ -91,6 +95,23 @@ fn say_again(frame: &Frame) {
         if let Ok((own, content)) = file.cut(&frame.binary) {
             let len = own.len() + content.map_or(0, |content| content.len());
             assert!(len <= frame.binary.len(), "what is cut is no longer than it was");
+        }
+    }
+}
+
+/// What is said at once is an acknowledgement or the answer to a ping, and applications see no
+/// number.
+fn hear_it(frame: &Frame) {
+    let name = frame.header.source_id.as_ref().and_then(Name::new);
+    for from in [Side::Client, Side::Server] {
+        let on = Listening { me: "me", from, name: name.as_ref(), ignored: false };
+        let Ok(heard) = hear(frame.clone(), on, |_| true) else { continue };
+        if let Some(say) = &heard.say {
+            let said = meaning(say, Side::Server);
+            assert!(matches!(said, Ok(Meaning::Ack(_) | Meaning::Pong(_))), "{said:?}");
+        }
+        if let What::Message(frame) | What::Answer(frame) | What::Publish(_, frame) = heard.what {
+            assert_eq!(frame.header.transport_id, None, "the number is the connector's");
         }
     }
 }

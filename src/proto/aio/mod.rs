@@ -16,9 +16,10 @@
 //!
 //! Reading order: `packet`, `decode`, `encode`, `inner`, `file`, `names`, `dialect`, `fault`; how
 //! the tools of the original ask a connector: `command`. Then what is decided without a wire and
-//! without a clock: `assembly` (files from chunks), `acks` and `answers` (who waits for what until
-//! when), `owners` (whose a name is), `shelf` (what is kept for who is away).
-//! Where the original is not followed on purpose, the section 12 of the specification says why.
+//! without a clock: `heard` (what becomes of a frame), `assembly` (files from chunks), `acks` and
+//! `answers` (who waits for what until when), `owners` (whose a name is), `shelf` (what is kept for
+//! who is away).
+//! Where the original is not followed on purpose is listed in `deviations.md`.
 //! Absent on purpose: a peer, sockets, files, and the certificates of section 4.
 
 pub mod acks;
@@ -36,6 +37,9 @@ pub mod fault;
 pub mod file;
 #[cfg(any(test, feature = "testing"))]
 pub mod fuzzing;
+pub mod heard;
+#[cfg(test)]
+mod heard_test;
 pub mod inner;
 #[cfg(test)]
 mod inner_test;
