@@ -374,7 +374,7 @@ impl Builder {
         let wraps = plan.wraps()?;
         // First of all, so that a second process is told what is wrong and not a consequence.
         let data = self.journal.as_deref().map(Directory::open).transpose().map_err(Error::Data)?;
-        let data = data.map(|data| data.prefault(self.tuning.prefault > 0));
+        let data = data.map(|it| it.prefault(self.tuning.prefault > 0));
         let upstreams = listen::upstreams(&self.listen)?;
         let doors = listen::bind(&self.listen, self.passed, open && !self.anonymous)?;
         let workers = self.workers.unwrap_or_else(spare_cores);

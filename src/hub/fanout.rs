@@ -198,14 +198,7 @@ impl Hub {
         self.matches.clear();
         self.apart = false;
         let Some(realm) = self.realms.get(usize::from(p.realm.0)) else { return };
-        let (version, place) = (realm.topics.version(), self.memo.place(&p.topic));
-        let known = |place| self.memo.recall(place, p.realm, version, &p.topic, &mut self.matches);
-        if !place.is_some_and(known) {
-            realm.topics.matches(&p.topic, &mut self.matches);
-            if let Some(place) = place {
-                self.memo.learn(place, p.realm, version, &p.topic, &self.matches);
-            }
-        }
+        self.memo.matches(realm, p, &mut self.matches);
         self.chosen.clear();
         if !realm.shared.is_empty() {
             self.choose_all(from, p);

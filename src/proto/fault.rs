@@ -168,7 +168,6 @@ faults! {
     WampRealm, Policy, "wamp hello", "there is no such realm";
     WampCredentials, Policy, "wamp authentication", "it is not who it says, or not let in";
     WampBusy, Capacity, "wamp authentication", "no room to check another password now";
-    WampStorage, Us, "wamp sessions", "the disk failed, so nothing can be promised";
     WampBatch, Peer, "wamp batched", "a batch that is empty, or cut short";
     RawMagic, Peer, "wamp rawsocket", "the first bytes are no RawSocket handshake";
     RawSerializer, Peer, "wamp rawsocket", "a serializer that is not spoken here";

@@ -1,8 +1,9 @@
 //! Floor 3. What must hold for any bytes at all; one function for fuzzers and tests alike.
 //!
 //! The laws: decoding in chunks, cut anywhere, says the same as decoding at once; what was
-//! understood can be said again and is understood alike, the meaning of it too; what is answered at
-//! once is an acknowledgement or a pong; a file's place stays below its directory. A broken law is a panic, on purpose.
+//! understood can be said again and is understood alike, the meaning of it too; what is answered
+//! at once is an acknowledgement or a pong; a file's place stays below its directory. A broken law
+//! is a panic, on purpose.
 
 use bytes::{Bytes, BytesMut};
 

@@ -1,7 +1,7 @@
 //! Floor 3. Calls and registrations of a WAMP session: what it asks of others, and what it answers.
 //!
-//! The dealer decides; here its words are made of ours. A procedure of the router itself is answered
-//! at once. Absent on purpose: who is asked, and what a call waits for (`hub/calls`).
+//! The dealer decides; here its words are made of ours. A procedure of the router itself is
+//! answered at once. Absent on purpose: who is asked, and what a call waits for (`hub/calls`).
 
 use bytes::Bytes;
 

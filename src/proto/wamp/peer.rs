@@ -2,8 +2,8 @@
 //!
 //! States only go forward: a stranger says hello, is examined, joins its session, is online, is
 //! over. While a verdict is out or there is no room, no bytes are taken and TCP holds the rest.
-//! What is said in answer keeps its order; then comes what others want of it, then its events, which
-//! are pulled from the session. Absent on purpose: sockets, and what requests do (`online`).
+//! What is said in answer keeps its order; then comes what others want of it, then its events,
+//! which are pulled from the session. Absent on purpose: sockets, and what requests do (`online`).
 
 use std::sync::Arc;
 
@@ -304,12 +304,13 @@ impl Peer {
         };
         let session = match ctx.hub.attach(ctx.now, attach) {
             Ok(attached) => attached.session,
-            Err(NoSession::Held(why)) if why.passes() => {
+            // It is nobody's whom others know and nothing of it is written down: it is room that
+            // it waits for.
+            Err(_) => {
                 self.state = State::Joining(it, admitted);
                 ctx.asks.push(Ask::Stall);
                 return Ok(());
             }
-            Err(_) => return Err(FaultKind::WampStorage.fault()),
         };
         ctx.hub.parties.join(Joining {
             id: it.id,
