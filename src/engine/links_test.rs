@@ -334,7 +334,10 @@ fn every_rule_below_a_protocol_ends_a_connection_by_its_name() {
         }
         let once = said.windows(14).filter(|w| *w == b"Content-Length").count();
         assert!(once <= 1 && said.len() < 400, "said once: {}", said.escape_ascii());
-        let found = if words.len() == 2 { said.get(2..4) } else { said.get(..words.len()) };
+        // Some say words of their own before the Close.
+        let close = said.iter().rposition(|byte| *byte == 0x88).map_or(0, |at| at + 2);
+        let from = if words.len() == 2 { close } else { 0 };
+        let found = said.get(from..from + words.len());
         assert_eq!(found, Some(words), "{kind:?} {}", said.escape_ascii());
         assert_eq!(bench.engine.connections(), 0);
     }

@@ -29,7 +29,7 @@ pub struct Whole {
 
 /// Give `pieces` to a new link, one behind another, up to the first flaw.
 pub fn hear<'a>(terms: &Terms, pieces: impl IntoIterator<Item = &'a [u8]>) -> Whole {
-    let limits = Limits { packet_bytes_max: PACKET_MAX, ..Limits::default() };
+    let limits = Limits { wamp_bytes_max: PACKET_MAX, ..Limits::default() };
     let now = Now { mono: 1, wall: 1_700_000_000_000 };
     let mut link = Link::new(terms, Some(HERE)).unwrap_or(Link::Plain);
     let (mut chunk, mut spare) = (BytesMut::new(), BytesMut::new());

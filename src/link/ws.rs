@@ -46,7 +46,7 @@ impl Ws {
     pub(super) fn hear(&mut self, chunk: &mut BytesMut, limits: &Limits) -> Result<bool, Flaw> {
         let max = match self.messages {
             None => limits.ws_frame_bytes_max.max(limits.packet_bytes_max.saturating_add(5)),
-            Some(_) => limits.packet_bytes_max.min(LONGEST),
+            Some(_) => limits.wamp_bytes_max.min(LONGEST),
         };
         let close = self.unframe.take(chunk, max as u64, &mut self.pongs);
         let close = close.inspect_err(|flaw| self.close = Some(flaw.close_code()))?;

@@ -256,7 +256,7 @@ fn a_message_longer_than_a_packet_is_refused_at_the_header_that_says_so() {
 
 #[test]
 fn nothing_is_kept_for_what_is_only_announced() {
-    let limits = Limits { packet_bytes_max: 1 << 24, ..Limits::default() };
+    let limits = Limits { wamp_bytes_max: 1 << 25, ..Limits::default() };
     let ws = terms(Inside::Ws, false);
     let mut link = Link::new(&ws, None).unwrap();
     let mut give = |bytes: &[u8]| {

@@ -5,6 +5,7 @@
 //! `peer`, `dialect`, `fault`. Absent on purpose: sockets, threads and one protocol's words in
 //! another's folder.
 
+pub mod aio;
 pub mod carried;
 #[cfg(test)]
 mod carried_test;

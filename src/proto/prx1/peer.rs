@@ -494,6 +494,22 @@ impl Peer {
         Ok(self.stalled.is_none() && !matches!(self.state, State::Joining { .. }))
     }
 
+    /// It is owed so many replies that nothing more is read of it.
+    fn owes_too_much(&self) -> bool {
+        self.replies.len() >= self.replies_max
+    }
+
+    /// The next reply that may be said. While the disk does not come back, a ping is answered
+    /// ahead of what waits for it, but not ahead of the welcome.
+    fn next_reply(&mut self, synced: Lsn, hub: &Hub) -> Option<Reply> {
+        let welcomed = !matches!(self.replies.front(), Some(Reply::ConnAck { .. }));
+        let ahead = hub.flush_is_late() && welcomed;
+        match self.replies.pop(synced) {
+            None if ahead => self.replies.pop_ahead(|reply| matches!(reply, Reply::Pong)),
+            next => next,
+        }
+    }
+
     /// The longest body it may send in this state.
     fn body_max(&self, hub: &Hub) -> usize {
         match self.is_stranger() {
@@ -606,12 +622,15 @@ impl Protocol for Peer {
         out: &mut Outbound,
         budget: usize,
     ) -> bool {
-        let synced = hub.synced();
+        let (synced, was_full) = (hub.synced(), self.owes_too_much());
         while out.len() < budget
-            && let Some(reply) = self.replies.pop(synced)
+            && let Some(reply) = self.next_reply(synced, hub)
         {
             self.put_reply(reply, out);
             hub.stats.count(Counter::RepliesSent);
+        }
+        if was_full && !self.owes_too_much() {
+            self.heard = now.mono;
         }
         let State::Online(online) = &self.state else { return false };
         hub.heard(online.session);
@@ -633,6 +652,7 @@ impl Protocol for Peer {
             State::Verifying { .. } => (self.heard, VERDICT_MS),
             // Whoever is not read from is not silent.
             State::Online(_) if self.stalled.is_some() => return Deadline::NEVER,
+            State::Online(_) if self.owes_too_much() => return Deadline::NEVER,
             State::Online(online) => (self.heard, online.idle_ms),
             State::Joining { .. } | State::Over => return Deadline::NEVER,
         };
@@ -641,7 +661,7 @@ impl Protocol for Peer {
 
     fn wants_bytes(&self, _: &Hub) -> bool {
         let open = matches!(self.state, State::Stranger | State::Online(_));
-        open && !self.left && self.stalled.is_none() && self.replies.len() < self.replies_max
+        open && !self.left && self.stalled.is_none() && !self.owes_too_much()
     }
 
     fn has_packet(&self, input: &[u8], hub: &Hub) -> bool {

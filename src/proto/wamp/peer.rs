@@ -342,11 +342,7 @@ impl Peer {
         };
         let welcome = Welcome { session: it.id, details };
         self.replies.push_gate(Lsn::START, Reply::Message(Box::new(welcome.into())));
-        let method = match admitted.method {
-            "anonymous" => Method::Anonymous,
-            "ticket" => Method::Password,
-            _ => Method::Scram,
-        };
+        let method = it.exam.as_ref().map_or(Method::Anonymous, Exam::counted);
         ctx.hub.stats.login(method, Outcome::Accepted);
         let event = Event::LoggedIn {
             conn: ctx.conn,
@@ -514,6 +510,12 @@ impl Protocol for Peer {
         }
         self.stalled = None;
         if let State::Online(online) = core::mem::replace(&mut self.state, State::Over) {
+            // Where everybody goes, nobody is told, and nothing is said for anybody.
+            let all_go = matches!(doom, Doom::Stopping);
+            if let Some(party) = ctx.hub.parties.get_mut(online.session).filter(|_| all_go) {
+                party.quiet = true;
+                party.testaments.clear();
+            }
             online.leave(ctx);
             ctx.hub.detach(ctx.now, online.session, ctx.conn, Parting::Lost);
         }
