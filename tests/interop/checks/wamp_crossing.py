@@ -110,7 +110,8 @@ def from_mqtt_odd(t, serializer):
         one.publish(topic, body, 1)
         same(heard.take().args, [body.decode()])
     one.publish(topic, b"\0AQL/", 1)
-    that(heard.take().args in ([b"\0AQL/"], ["\0AQL/"]), "a body with a NUL was changed")
+    came = heard.take().args
+    that(came in ([b"\0AQL/"], ["\0AQL/"]), f"a body with a NUL came as {came}")
 
 
 @check("wamp.from_prx1", own=True)

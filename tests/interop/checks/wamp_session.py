@@ -3,6 +3,8 @@
 import json
 import random
 
+import websocket
+
 import wamp
 import wampwire as wire
 from brokers import Setup
@@ -311,7 +313,7 @@ def fuzz(t):
             one.hear(0.001)
         except TimeoutError:
             pass
-        except OSError:
+        except (OSError, websocket.WebSocketException):
             open_ones.remove(one)
     wamp.client(t).register(t.uri("alive"), lambda i: "yes")
     same(wamp.client(t).value(t.uri("alive")), "yes")
