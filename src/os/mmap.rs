@@ -4,9 +4,10 @@
 //! a bad block or a full disk is an error code and never a signal. What somebody else does to a
 //! mapped file (cuts it short, takes its pages away) is a signal to the thread that writes: it is
 //! caught, the write goes nowhere, and the next sync says so. Every segment has one descriptor for
-//! as long as it exists, because the system reports a failed write-back once per descriptor. A new segment is zeroes that have reached the disk, written in small pages: large
-//! ones would make every later sync write megabytes. The only file with `unsafe` code about
-//! memory. Absent on purpose: what the bytes mean, and retrying anything.
+//! as long as it exists, because the system reports a failed write-back once per descriptor. A new
+//! segment is zeroes that have reached the disk, written in small pages: large ones would make
+//! every later sync write megabytes. The only file with `unsafe` code about memory. Absent on
+//! purpose: what the bytes mean, and retrying anything.
 
 use std::fs::{self, DirBuilder, File, OpenOptions, TryLockError};
 use std::io::{self, Read, Write};
