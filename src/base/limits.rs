@@ -121,6 +121,9 @@ limits! {
         connects_per_address_s_max: u32 = 0;
         /// Connections that have not identified themselves; a flood of strangers stops here.
         strangers_max: u32 = 4_096, at least 1;
+        /// The same from one address (an IPv6 network counts as one), so that it cannot take all
+        /// their places; 0: no bound of its own.
+        strangers_per_address_max: u32 = 2_048;
         /// From accept to a complete first packet (PRX1 peers are given at least 1 s).
         connect_ms_max: u64 = 10_000, at least 1;
         /// From the first byte of a packet to its last, plus a millisecond for every KiB of it.

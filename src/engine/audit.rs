@@ -4,6 +4,7 @@
 //! Each broken rule is a sentence. Absent on purpose: repairing.
 
 use crate::base::id::SessionId;
+use crate::hub::policy::Address;
 use crate::proto::Protocol;
 
 use super::Engine;
@@ -33,10 +34,11 @@ impl Engine {
     /// Count everything, and check that the parts agree.
     pub fn audit(&self) -> Result<Audit, Broken> {
         let mut audit = Audit { connections: self.conns.len(), ..Audit::default() };
-        let mut strangers = 0;
+        let (mut strangers, mut placed) = (0, 0);
         for (id, c) in self.conns.iter() {
             audit.heap += size_of::<super::conn::Conn>() + c.peer.heap() + c.input.capacity();
             strangers += u32::from(c.stranger);
+            placed += u32::from(c.stranger && c.counted && c.address != Address::Local);
             let Some(session) = c.peer.session() else { continue };
             let s = self.hub.session(session);
             if c.doom.is_none() && s.is_none_or(|s| s.conn != Some(id)) {
@@ -45,6 +47,9 @@ impl Engine {
         }
         if strangers != self.strangers {
             return broken(format!("{strangers} strangers, counted {}", self.strangers));
+        }
+        if self.crowd.strangers().is_some_and(|counted| counted != placed) {
+            return broken(format!("{placed} strangers at their places, counted otherwise"));
         }
         for s in self.hub.sessions() {
             self.audit_session(s.id, &mut audit)?;

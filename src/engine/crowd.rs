@@ -3,7 +3,7 @@
 //! A place is a network (`Address::network`): one host of IPv4, or what one host of IPv6 can choose
 //! from. A place is remembered while it has connections, and after that until its pace is
 //! forgiven, which takes a second; of places in that second no more than a fixed number are kept,
-//! the oldest going first. With both bounds off nothing is kept at all. Roads without addresses
+//! the oldest going first. With all bounds off nothing is kept at all. Roads without addresses
 //! have no place, and what comes through a trusted proxy is at the place the proxy names. Absent
 //! on purpose: lists of the welcome and the banned (`Policy::accept`), and failures to log in
 //! (`access`).
@@ -33,27 +33,31 @@ pub(super) struct Crowd {
     /// A place as it begins.
     fresh: Place,
     open_max: u32,
+    strangers_max: u32,
     counts: bool,
 }
 
 #[derive(Clone, Debug)]
 struct Place {
     open: u32,
+    /// Of those, who have not identified themselves.
+    strangers: u32,
     pace: Bucket,
 }
 
 impl Crowd {
     pub(super) fn new(limits: &Limits, seed: Seed) -> Self {
-        let rate = u64::from(limits.connects_per_address_s_max);
-        let all = u64::from(limits.connects_s_max);
-        Self {
+        let mut it = Self {
             places: Map::with_hasher(seed),
             fading: VecDeque::new(),
-            pace: Bucket::new(all, all),
-            fresh: Place { open: 0, pace: Bucket::new(rate, rate) },
-            open_max: limits.connections_per_address_max,
-            counts: rate > 0 || limits.connections_per_address_max > 0,
-        }
+            pace: Bucket::new(0, 0),
+            fresh: Place { open: 0, strangers: 0, pace: Bucket::new(0, 0) },
+            open_max: 0,
+            strangers_max: 0,
+            counts: false,
+        };
+        it.set_limits(limits);
+        it
     }
 
     /// Other bounds; whoever is here stays.
@@ -62,7 +66,8 @@ impl Crowd {
         let all = u64::from(limits.connects_s_max);
         (self.pace, self.fresh.pace) = (Bucket::new(all, all), Bucket::new(rate, rate));
         self.open_max = limits.connections_per_address_max;
-        self.counts = rate > 0 || self.open_max > 0;
+        self.strangers_max = limits.strangers_per_address_max;
+        self.counts = rate > 0 || self.open_max > 0 || self.strangers_max > 0;
     }
 
     /// Somebody comes: may they? When they may, they are counted until `on_gone`; without a place,
@@ -88,21 +93,38 @@ impl Crowd {
         if self.open_max > 0 && place.open >= self.open_max {
             return Err(Limit::connections_per_address_max);
         }
+        if self.strangers_max > 0 && place.strangers >= self.strangers_max {
+            return Err(Limit::strangers_per_address_max);
+        }
         if !place.pace.take(now.mono, 1) {
             return Err(Limit::connects_per_address_s_max);
         }
         place.open += 1;
+        place.strangers += 1;
         Ok(())
     }
 
-    /// Somebody who was counted is gone.
-    pub(super) fn on_gone(&mut self, from: Address) {
+    /// Somebody who was counted has said who it is.
+    pub(super) fn on_known(&mut self, from: Address) {
+        if let Some(place) = self.places.get_mut(&from.network()) {
+            place.strangers = place.strangers.saturating_sub(1);
+        }
+    }
+
+    /// Somebody who was counted is gone, a stranger still or not.
+    pub(super) fn on_gone(&mut self, from: Address, stranger: bool) {
         let network = from.network();
         let Some(place) = self.places.get_mut(&network) else { return };
         place.open = place.open.saturating_sub(1);
+        place.strangers = place.strangers.saturating_sub(u32::from(stranger));
         if place.open == 0 {
             self.fading.push_back(network);
         }
+    }
+
+    /// Strangers of all places, where they are counted.
+    pub(super) fn strangers(&self) -> Option<u32> {
+        self.counts.then(|| self.places.values().map(|place| place.strangers).sum())
     }
 
     /// Let go of places that mean nothing any more, a few for each one that comes.
@@ -163,7 +185,18 @@ impl Engine {
     pub(super) fn uncount(&mut self, conn: ConnId) {
         let Some(c) = self.conns.get_mut(conn) else { return };
         if core::mem::take(&mut c.counted) {
-            self.crowd.on_gone(c.address);
+            self.crowd.on_gone(c.address, c.stranger);
+        }
+    }
+
+    /// The connection is no stranger any more, or is over.
+    pub(super) fn no_stranger(&mut self, conn: ConnId) {
+        let Some(c) = self.conns.get_mut(conn) else { return };
+        if core::mem::take(&mut c.stranger) {
+            self.strangers -= 1;
+            if c.counted {
+                self.crowd.on_known(c.address);
+            }
         }
     }
 
@@ -179,7 +212,9 @@ impl Engine {
     fn turned_away(&mut self, now: Now, from: Address, limit: Limit) -> NoSlot {
         self.hub.limited(now, from.network().to_string().as_bytes(), limit);
         match limit {
-            Limit::connections_per_address_max => NoSlot::Address,
+            Limit::connections_per_address_max | Limit::strangers_per_address_max => {
+                NoSlot::Address
+            }
             _ => NoSlot::Pace,
         }
     }
@@ -200,6 +235,7 @@ mod tests {
             connections_per_address_max: open,
             connects_per_address_s_max: pace,
             connects_s_max: all,
+            strangers_per_address_max: 0,
             ..Limits::default()
         };
         Crowd::new(&limits, Seed::with_seed(1))
@@ -225,7 +261,7 @@ mod tests {
         dressed[10..].copy_from_slice(&[0xff, 0xff, 0, 0, 0, 1]);
         assert_eq!(crowd.on_came(at(0), Some(Address::V6(dressed))), full, "the same host");
         crowd.on_came(at(0), Some(host(2))).unwrap();
-        crowd.on_gone(host(1));
+        crowd.on_gone(host(1), true);
         crowd.on_came(at(0), Some(host(1))).unwrap();
         assert_eq!(crowd.on_came(at(0), Some(host(1))), full, "a refusal was not counted");
         for _ in 0..10 {
@@ -234,12 +270,30 @@ mod tests {
     }
 
     #[test]
+    fn of_one_place_so_many_may_be_strangers_and_each_is_counted_until_it_is_known_or_gone() {
+        let mut crowd = crowd(0, 0, 0);
+        crowd.set_limits(&Limits { strangers_per_address_max: 2, ..Limits::default() });
+        let full = Err(Limit::strangers_per_address_max);
+        crowd.on_came(at(0), Some(host(1))).unwrap();
+        crowd.on_came(at(0), Some(host(1))).unwrap();
+        assert_eq!(crowd.on_came(at(0), Some(host(1))), full);
+        crowd.on_came(at(0), Some(host(2))).expect("others are not touched");
+        crowd.on_known(host(1));
+        crowd.on_came(at(0), Some(host(1))).expect("one of them has said who it is");
+        assert_eq!(crowd.on_came(at(0), Some(host(1))), full);
+        crowd.on_gone(host(1), false);
+        assert_eq!(crowd.on_came(at(0), Some(host(1))), full, "that was no stranger");
+        crowd.on_gone(host(1), true);
+        crowd.on_came(at(0), Some(host(1))).expect("that was one");
+    }
+
+    #[test]
     fn so_many_in_a_second_from_one_place_and_from_all() {
         let mut each = crowd(0, 3, 0);
         let came = |crowd: &mut Crowd, ms, n| crowd.on_came(at(ms), Some(host(n))).is_ok();
         assert_eq!((0..10).filter(|_| came(&mut each, 0, 1)).count(), 3);
         assert!(came(&mut each, 0, 2));
-        each.on_gone(host(1));
+        each.on_gone(host(1), true);
         assert!(!came(&mut each, 10, 1), "going does not buy a new beginning");
         assert_eq!((0..100).filter(|i| came(&mut each, 1_000 + 10 * i, 1)).count(), 5);
         let mut all = crowd(0, 0, 5);
@@ -263,7 +317,7 @@ mod tests {
         let mut crowd = crowd(10, 1, 0);
         for n in 0..1_000_000 {
             crowd.on_came(at(0), Some(host(n))).unwrap();
-            crowd.on_gone(host(n));
+            crowd.on_gone(host(n), true);
         }
         assert!(crowd.remembered() <= FADING_MAX + FORGET, "{}", crowd.remembered());
         for n in 0..20_000 {
@@ -277,7 +331,7 @@ mod tests {
         let mut busy = crowd(10, 0, 0);
         for _ in 0..1_000 {
             busy.on_came(at(0), Some(host(1))).unwrap();
-            busy.on_gone(host(1));
+            busy.on_gone(host(1), true);
         }
         assert!(busy.remembered() <= FORGET, "{}", busy.remembered());
         let mut off = crowd(0, 0, 0);

@@ -42,10 +42,7 @@ impl Engine {
         let session = c.peer.session().and_then(|id| ctx.hub.session(id));
         let name = session.map(|s| s.label().clone()).unwrap_or_default();
         c.peer.on_doom(&doom, &mut ctx);
-        if c.stranger {
-            c.stranger = false;
-            self.strangers -= 1;
-        }
+        self.no_stranger(conn);
         if let (Some(limit), Some(who)) = (reached, who) {
             self.hub.limited_at(now, Some(conn), &who, limit);
         }

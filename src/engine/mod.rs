@@ -321,7 +321,7 @@ impl Engine {
             return Err(NoSlot::Stopping);
         };
         let Ok(link) = Link::new(&l.link, address.ip()) else {
-            counted.inspect(|address| self.crowd.on_gone(*address));
+            counted.inspect(|address| self.crowd.on_gone(*address, true));
             self.hub.stats.count(Counter::ConnectionsRefused);
             return Err(NoSlot::Link);
         };
@@ -493,11 +493,10 @@ impl Engine {
         };
         let result = f(&mut c.peer, &mut ctx).map(|_| ());
         if c.stranger && !c.peer.is_stranger() {
-            c.stranger = false;
-            self.strangers -= 1;
             let before = core::mem::replace(&mut c.tongue, Tongue::named(c.peer.about().protocol));
             let (place, tongue) = (c.listener, c.tongue);
             self.turned(place, before, tongue);
+            self.no_stranger(conn);
         }
         for ask in asks {
             self.on_ask(now, conn, ask);
@@ -628,13 +627,13 @@ impl Engine {
     fn settle(&mut self, now: Now, conn: ConnId) {
         self.consult(now, conn);
         self.arm(conn);
-        if let Some(c) = self.conns.get_mut(conn) {
-            if let Some(lsn) = c.peer.waits_for() {
-                if lsn <= self.hub.synced() || self.hub.flush_is_late() {
-                    self.dirty.mark(conn, &mut c.marked);
-                } else {
-                    self.wait_for(now, lsn, conn);
-                }
+        if let Some(c) = self.conns.get_mut(conn)
+            && let Some(lsn) = c.peer.waits_for()
+        {
+            if lsn <= self.hub.synced() || self.hub.flush_is_late() {
+                self.dirty.mark(conn, &mut c.marked);
+            } else {
+                self.wait_for(now, lsn, conn);
             }
         }
         self.gather_awake();

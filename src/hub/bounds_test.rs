@@ -40,6 +40,62 @@ fn publishers_wait_while_memory_is_short() {
     assert_eq!(send(&mut b, 16), Ok(()));
 }
 
+/// What they are owed is on the disk and in their ledgers, and of those a run takes no more memory
+/// when it grows longer.
+#[test]
+fn sessions_left_behind_take_no_more_memory_for_being_owed_more() {
+    let mut b = Bench::new(Limits::default());
+    let all: Vec<SessionId> = (0..50)
+        .map(|n| {
+            let id = b.attach(&format!("left-{n}"), Fresh::No).session;
+            b.subscribe(id, "left", 1);
+            b.leave(id);
+            id
+        })
+        .collect();
+    let heap = |b: &Bench| -> usize {
+        all.iter().filter_map(|id| b.hub.session(*id)).map(|s| s.outbox.heap()).sum()
+    };
+    let mut took = Vec::new();
+    for owed in [10, 1_000, 3_000] {
+        let before = b.hub.session(all[0]).map_or(0, |s| s.outbox.owed());
+        for _ in before..owed {
+            b.publish("left", b"little", 1, false);
+            b.pump();
+        }
+        took.push((heap(&b) / all.len(), b.hub.memory_used()));
+    }
+    let [first, .., last] = took[..] else { panic!("three of them") };
+    assert!(last.0 <= first.0.max(512) && last.1 <= first.1 + 1_024, "{took:?}");
+}
+
+/// A message that is owed to many lies in memory once, but each of them has a reference to it.
+#[test]
+fn references_of_many_who_lag_count_and_end_at_the_bound() {
+    let mut b = Bench::new(Limits { memory_bytes_max: 1 << 20, ..Limits::default() });
+    let all: Vec<SessionId> = (0..200).map(|_| nameless(&mut b)).collect();
+    for id in &all {
+        b.subscribe(*id, "all", 0);
+    }
+    let heap = |b: &Bench| -> usize {
+        all.iter().filter_map(|id| b.hub.session(*id)).map(|s| s.outbox.heap()).sum()
+    };
+    for _ in 0..2_000 {
+        let p = Bench::publication("all", b"little", 0, false);
+        let _ = b.hub.publish(b.now, None, Durability::Disk, &p);
+        for id in &all {
+            b.hub.note_lag(*id, true);
+        }
+    }
+    let (took, used) = (heap(&b), b.hub.memory_used());
+    assert!(took < 3 << 20, "{took} bytes of references, {used} counted");
+    assert!(used > 1 << 19, "{used} counted of {took}");
+    for id in &all {
+        b.take(*id);
+    }
+    assert_eq!(b.hub.memory_used(), 0, "what was taken is given back");
+}
+
 #[test]
 fn memory_is_short_when_more_than_its_share_is_used_and_not_before() {
     let mut b = Bench::new(Limits::default());

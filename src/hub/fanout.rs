@@ -547,6 +547,7 @@ impl Hub {
                 self.tell_dropped(now, &user, topic.as_ref(), reason, (room.bytes, long));
                 continue;
             }
+            s.outbox.charge_refs(&self.meter);
             if let (Some(conn), false) = (s.conn, core::mem::replace(&mut s.marked, attached)) {
                 self.awake.push(conn);
             }

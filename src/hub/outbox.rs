@@ -51,6 +51,8 @@ pub struct Outbox {
     live: VecDeque<Delivery>,
     /// What `live` weighs, and what flies and no journal has.
     live_bytes: usize,
+    /// What many references take themselves; of a few nothing is charged.
+    refs: Option<Box<Charge>>,
     /// Read back from the journal: only what was put aside ever is.
     fetched: Seldom<Delivery>,
     flights: VecDeque<Flight>,
@@ -149,6 +151,7 @@ impl Default for Outbox {
             ledger: None,
             live: VecDeque::new(),
             live_bytes: 0,
+            refs: None,
             fetched: Seldom::default(),
             flights: VecDeque::new(),
             aloft: 0,
@@ -287,6 +290,24 @@ impl Outbox {
         self.live.push_back(delivery);
     }
 
+    /// A message that many are owed is weighed once, and each of them has a reference to it: have
+    /// those count too.
+    #[inline]
+    pub(crate) fn charge_refs(&mut self, meter: &Meter) {
+        if self.live.capacity() > IDLE_MAX {
+            self.refs.get_or_insert_with(|| Box::new(meter.charge(0)));
+            self.recharge();
+        }
+    }
+
+    fn recharge(&mut self) {
+        let capacity = self.live.capacity();
+        match &mut self.refs {
+            Some(refs) if capacity > IDLE_MAX => refs.set(capacity * size_of::<Delivery>()),
+            refs => *refs = None,
+        }
+    }
+
     /// Forget the references that the journal can give back.
     fn spill(&mut self) {
         let Some(ledger) = &self.ledger else { return };
@@ -366,6 +387,7 @@ impl Outbox {
     fn rest(&mut self) {
         if self.live.capacity() > IDLE_MAX {
             self.live = VecDeque::new();
+            self.refs = None;
         }
         if self.fetched.capacity() > IDLE_MAX {
             self.fetched.close();
@@ -611,6 +633,7 @@ impl Outbox {
         self.live = live;
         self.cursor = ledger.map_or(self.next, |l| l.floor() + 1);
         self.spilled = self.next;
+        self.recharge();
         self.weigh();
     }
 

@@ -159,6 +159,29 @@ fn there_are_so_many_connections_and_so_many_strangers() {
 }
 
 #[test]
+fn one_address_does_not_take_all_places_of_strangers() {
+    let there = Address::V4([10, 0, 0, 2]);
+    let limits = Limits { strangers_max: 4, strangers_per_address_max: 2, ..Limits::default() };
+    let mut rig = rig(limits);
+    let ours = [rig.open(HERE).expect("a slot"), rig.open(HERE).expect("a slot")];
+    assert_eq!(rig.open(HERE), Err(NoSlot::Address));
+    rig.open(there).expect("another address has places left");
+    assert_eq!(rig.engine.hub().stats.limit(Limit::strangers_per_address_max), 1);
+    say(&mut rig, ours[0], "connect user=a");
+    assert!(rig.rest(64));
+    rig.engine.audit().expect("counted");
+    let third = rig.open(HERE).expect("one of the two has said who it is");
+    assert_eq!(rig.open(HERE), Err(NoSlot::Address));
+    for gone in [third, ours[0]] {
+        rig.wires.get_mut(&gone).expect("a wire").fin = Some(true);
+        assert!(rig.rest(64));
+        rig.engine.audit().expect("counted");
+    }
+    rig.open(HERE).expect("a stranger that is gone leaves its place");
+    assert_eq!(rig.open(HERE), Err(NoSlot::Address), "whoever was known had none");
+}
+
+#[test]
 fn one_address_has_so_many_connections_and_comes_so_fast() {
     let there = Address::V4([10, 0, 0, 2]);
     let limits = Limits {
