@@ -3,12 +3,12 @@
 //! Reading order: `message`, `outbox`, `session`, `realm`, then the verbs: `registry` (attach,
 //! detach), `subscribe`, `group` (turns), `fanout` (publish), `backlog` (next, settle, read back),
 //! `ladder` (QoS 2), `will`, `retained`, `queue`, and what the journal needs: `recover` and
-//! `compact`. `calls` asks one on behalf of another, and stands by itself; `parties` and `interests`
-//! are who is there and who listens, by number; `post` is the way between them; `audience` says for
-//! whom a publication is. `policy` has the two traits that others implement, and `riddle` what a
-//! login by one challenge is made of; `timings` and `sys` are what the hub knows about itself.
-//! Nothing here encodes, reads a clock or touches the world: time comes in as an argument, disk work
-//! goes out as jobs. Absent on purpose: any wire format.
+//! `compact`. `calls` asks one on behalf of another, and stands by itself; `parties` and
+//! `interests` are who is there and who listens, by number; `post` is the way between them;
+//! `audience` says for whom a publication is. `policy` has the two traits that others implement,
+//! and `riddle` what a login by one challenge is made of; `timings` and `sys` are what the hub
+//! knows about itself. Nothing here encodes, reads a clock or touches the world: time comes in as
+//! an argument, disk work goes out as jobs. Absent on purpose: any wire format.
 
 pub mod admin;
 pub mod ages;
