@@ -129,6 +129,7 @@ impl Scene {
         let refused = Tells::default();
         let admit = |login: &Login<'_>| match (login.user, login.password, login.certificate) {
             (b"", _, Some(name)) => Admit::Yes(who(name.as_bytes())),
+            (name, _, Some(shown)) if name == shown.as_bytes() => Admit::Yes(who(name)),
             (b"", ..) => Admit::Yes(who(b"")),
             (_, Some(b"busy"), _) => Admit::Busy,
             (_, Some(b"hash"), _) => Admit::Verify {
