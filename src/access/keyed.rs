@@ -9,6 +9,7 @@ use sha2::digest::Output;
 use sha2::digest::common::{Block, BlockSizeUser};
 
 /// HMAC under one key: the two hashes that have eaten it.
+#[derive(Clone)]
 pub(crate) struct Keyed<D> {
     inner: D,
     outer: D,

@@ -94,14 +94,7 @@ enum Verb {
         verb: import::Verb,
     },
     /// Read a password from standard input and print its hash for a users file
-    Hash {
-        /// As keys for logins by SCRAM-SHA-256 (the users file's scram_sha_256)
-        #[arg(long)]
-        scram: bool,
-        /// As JSON, under the key that it has in a users file
-        #[arg(long)]
-        json: bool,
-    },
+    Hash(hash::Hash),
     /// Publish a message, or one for each line (the letters of mosquitto_pub)
     #[command(disable_help_flag = true)]
     Pub(Box<publish::Pub>),
@@ -222,7 +215,7 @@ impl Verb {
             Self::Check { json, flags } => check::run(&flags, json),
             Self::Config { verb } => verb.run(),
             Self::Import { verb } => verb.run(),
-            Self::Hash { scram, json } => hash::run(scram, json),
+            Self::Hash(it) => it.run(),
             Self::Pub(it) => it.run(),
             Self::Sub(it) => it.run(),
             Self::Context { verb } => verb.run(),

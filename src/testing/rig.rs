@@ -28,7 +28,7 @@ use crate::hub::{Hub, Parts};
 use crate::journal::job::{DiskDone, DiskJob};
 use crate::journal::record::Record;
 use crate::journal::{Journal, Options, Spot, perform};
-use crate::link::{self, Inside, Spoken};
+use crate::link::{self, Carrier, Inside, Spoken};
 use crate::proto::{Listener, Speak};
 use crate::topic::Filter;
 
@@ -276,7 +276,7 @@ impl Rig {
             level: setup.level,
             link: link::Terms {
                 inside,
-                speaks: vec![Spoken::Mqtt, Spoken::Prx1],
+                speaks: vec![Spoken::Mqtt, Spoken::Prx1, Spoken::Wamp(Carrier::Raw)],
                 ..link::Terms::default()
             },
             relay: (speak == Speak::Foo).then_some(0),

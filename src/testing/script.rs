@@ -426,9 +426,9 @@ impl Script {
             ("<", words, Tongue::Http | Tongue::Stats) if !matches!(words, "" | "...") => {
                 Ok(Step::Http(who, words_http::Answer::parse(words)?))
             }
-            (">", _, Tongue::Wamp) => Ok(Step::Call(who, words_wamp::Phrase::parse(rest)?)),
+            (">", _, Tongue::Wamp) => Ok(Step::Call(who, words_wamp::Phrase::parse(rest, framed)?)),
             ("<", words, Tongue::Wamp) if !matches!(words, "" | "...") => {
-                Ok(Step::Answer(who, words_wamp::Phrase::parse(rest)?))
+                Ok(Step::Answer(who, words_wamp::Phrase::parse(rest, framed)?))
             }
             (">", _, Tongue::Mqtt(_)) => Ok(Step::Tell(who, phrase()?)),
             ("<", "" | "...", _) | (":" | "!", ..) => self.plain_step(sign, who, rest),

@@ -10,14 +10,17 @@
 //! a> ping 'x' ; a< pong 'x' ; a> raw 7f f1 0000
 //! ```
 //!
-//! In what is said, `"@x"` stands for what was called so. Absent on purpose: what it means.
+//! In what is said, `"@x"` stands for what was called so. At a WebSocket there is no handshake of
+//! RawSocket, and a message is a frame: of text in JSON, and else binary. Absent on purpose: what
+//! it means.
 
 use std::collections::BTreeMap;
 
 use super::script::{World, spell};
 use super::words::bytes_of;
+use super::words_ws::{binary, server_frame, text};
 use crate::proto::wamp::rawsocket::{self, Kind, Offer};
-use crate::value::{Bounds, Form, Value, Walk, Writer};
+use crate::value::{Bounds, Flaw, Form, Value, Walk, Writer};
 
 /// What was named, and the form that each speaks.
 #[derive(Debug, Default)]
@@ -28,7 +31,11 @@ pub struct Names {
 
 /// Something said or heard.
 #[derive(Clone, PartialEq, Eq, Debug)]
-pub struct Phrase(String);
+pub struct Phrase {
+    said: String,
+    /// It goes in a frame of a WebSocket.
+    framed: bool,
+}
 
 /// What every peer announces of each role, unless a line says otherwise.
 const FEATURES: &str = r#"{"features":{"publisher_identification":true,
@@ -39,49 +46,61 @@ const FEATURES: &str = r#"{"features":{"publisher_identification":true,
 
 impl Phrase {
     /// Understand it as far as that can be without a broker.
-    pub fn parse(text: &str) -> Result<Self, String> {
+    pub fn parse(text: &str, framed: bool) -> Result<Self, String> {
         if text.starts_with('[') {
             value_of(text)?;
         }
-        Ok(Self(text.to_owned()))
+        Ok(Self { said: text.to_owned(), framed })
     }
 
     /// Say it.
     pub fn say(&self, world: &mut dyn World, who: &str, names: &mut Names) -> Result<(), String> {
-        let (word, rest) = self.0.split_once(' ').unwrap_or((&self.0, ""));
+        let (word, rest) = self.said.split_once(' ').unwrap_or((&self.said, ""));
         match word.split_once('/').unwrap_or((word, "json")) {
             ("hello", form) => {
                 let form = form_of(form)?;
                 names.forms.insert(who.to_owned(), form);
-                world.say(who, &Offer { takes: 1 << 24, form }.octets())?;
+                if !self.framed {
+                    world.say(who, &Offer { takes: 1 << 24, form }.octets())?;
+                }
                 let role = |role: &str| format!("\"{role}\":{FEATURES}");
                 let roles: Vec<String> = rest.split_whitespace().map(role).collect();
                 let roles = roles.join(",").replace('\n', "");
                 let hello = format!("[1,\"default\",{{\"roles\":{{{roles}}}}}]");
-                world.say(who, &framed(Kind::Message, &encoded(&value_of(&hello)?, form)))
+                world.say(who, &self.dressed(&value_of(&hello)?, form))
             }
             ("ping", _) => world.say(who, &framed(Kind::Ping, &bytes_of(rest)?)),
             ("raw", _) => world.say(who, &bytes_of(rest)?),
             ("text", _) => world.say(who, &framed(Kind::Message, &bytes_of(rest)?)),
             _ => {
-                let value = names.filled(&value_of(&self.0)?)?;
-                let form = names.form(who);
-                world.say(who, &framed(Kind::Message, &encoded(&value, form)))
+                let value = names.filled(&value_of(&self.said)?)?;
+                world.say(who, &self.dressed(&value, names.form(who)))
             }
+        }
+    }
+
+    /// A message, in the frame it goes in.
+    fn dressed(&self, value: &Value, form: Form) -> Vec<u8> {
+        let message = encoded(value, form);
+        match (self.framed, form) {
+            (false, _) => framed(Kind::Message, &message),
+            (true, Form::Json) => text(&message),
+            (true, _) => binary(&message),
         }
     }
 
     /// Hear it.
     pub fn hear(&self, world: &mut dyn World, who: &str, names: &mut Names) -> Result<(), String> {
-        let (word, rest) = self.0.split_once(' ').unwrap_or((&self.0, ""));
+        let (word, rest) = self.said.split_once(' ').unwrap_or((&self.said, ""));
         match word {
             "welcome" => {
-                let answer = world.hear(who, rawsocket::HEAD)?;
-                if answer.first() != Some(&rawsocket::MAGIC) {
+                let answer =
+                    if self.framed { Vec::new() } else { world.hear(who, rawsocket::HEAD)? };
+                if !self.framed && answer.first() != Some(&rawsocket::MAGIC) {
                     return Err(format!("{who} hears {} instead of a handshake", spell(&answer)));
                 }
                 let wanted = r#"[2,"*",{"...":0}]"#;
-                self.agree(&value_of(wanted)?, &next(world, who, names)?, names, who)
+                self.agree(&value_of(wanted)?, &self.next(world, who, names)?, names, who)
             }
             "pong" => {
                 let (wanted, len) = (framed(Kind::Pong, &bytes_of(rest)?), rawsocket::HEAD);
@@ -94,10 +113,28 @@ impl Phrase {
                 if heard == wanted { Ok(()) } else { Err(format!("{who} hears {}", spell(&heard))) }
             }
             _ => {
-                let heard = next(world, who, names)?;
-                self.agree(&value_of(&self.0)?, &heard, names, who)
+                let heard = self.next(world, who, names)?;
+                self.agree(&value_of(&self.said)?, &heard, names, who)
             }
         }
+    }
+
+    /// The next message, whole.
+    fn next(&self, world: &mut dyn World, who: &str, names: &Names) -> Result<Value, String> {
+        let form = names.form(who);
+        let text = if self.framed {
+            let (first, payload) = server_frame(&mut |n| world.hear(who, n))?;
+            let wanted = if form == Form::Json { 0x81 } else { 0x82 };
+            if first != wanted {
+                return Err(format!("{who} hears a frame {first:#04x}: {}", spell(&payload)));
+            }
+            payload
+        } else {
+            unframed(world, who)?
+        };
+        let mut walk = Walk::new(form, &text, Bounds::default());
+        let flawed = |flaw: Flaw| format!("{who} hears {}: {}", spell(&text), flaw.text());
+        Value::read(&mut walk).map_err(flawed)
     }
 
     fn agree(
@@ -111,12 +148,12 @@ impl Phrase {
             return Ok(());
         }
         let text = String::from_utf8_lossy(&encoded(heard, Form::Json)).into_owned();
-        Err(format!("{who} should hear {} and hears {text}", self.0))
+        Err(format!("{who} should hear {} and hears {text}", self.said))
     }
 }
 
-/// The next message, whole.
-fn next(world: &mut dyn World, who: &str, names: &Names) -> Result<Value, String> {
+/// What the next frame of a RawSocket holds.
+fn unframed(world: &mut dyn World, who: &str) -> Result<Vec<u8>, String> {
     let head = world.hear(who, rawsocket::HEAD)?;
     let (kind, len) = rawsocket::announced(&head, rawsocket::LONGEST)
         .map_err(|why| format!("{who} hears {}: {}", spell(&head), why.text()))?
@@ -124,9 +161,7 @@ fn next(world: &mut dyn World, who: &str, names: &Names) -> Result<Value, String
     if kind != Kind::Message {
         return Err(format!("{who} hears a frame that is no message: {}", spell(&head)));
     }
-    let text = world.hear(who, len)?;
-    let mut walk = Walk::new(names.form(who), &text, Bounds::default());
-    Value::read(&mut walk).map_err(|flaw| format!("{who} hears {}: {}", spell(&text), flaw.text()))
+    world.hear(who, len)
 }
 
 impl Names {

@@ -17,7 +17,7 @@ use crate::base::stats::Counter;
 use crate::base::time::{Deadline, MS, Now};
 use crate::base::words::{Method, Outcome, Tongue};
 use crate::hub::admin::About;
-use crate::hub::message::{Delivery, Durability, Publication, id_of};
+use crate::hub::message::{Durability, Publication};
 use crate::hub::policy::{Access, Admit, Claim, Event, Login, Principal, Refusal, Terms};
 use crate::hub::queue::Queued;
 use crate::hub::registry::{Attach, Fresh, NoSession, Parting};
@@ -32,7 +32,7 @@ use crate::proto::{Ask, Ctx, Protocol};
 use super::dialect::{SEP, Spelling};
 use super::ids::IdSet;
 use super::packet::{Action, ConnAck, Connect, Packet, Publish, QAckCode, Queue, Subscribe};
-use super::{decode, encode, fault, publish_head};
+use super::{decode, encode, fault};
 
 /// A password check is waited for this long; then the stranger is let go.
 const VERDICT_MS: u64 = 60_000;
@@ -63,14 +63,15 @@ enum State {
     Over,
 }
 
+/// A client that is in.
 #[derive(Debug)]
-struct Online {
-    session: SessionId,
-    who: Arc<Principal>,
+pub(super) struct Online {
+    pub(super) session: SessionId,
+    pub(super) who: Arc<Principal>,
     /// Silence longer than this ends the connection.
     idle_ms: u64,
     /// Deliveries up to this ordinal were stored before: prx1 §9.2 marks them all.
-    resumed: u64,
+    pub(super) resumed: u64,
 }
 
 /// A PRX1 connection's state.
@@ -493,6 +494,22 @@ impl Peer {
         Ok(self.stalled.is_none() && !matches!(self.state, State::Joining { .. }))
     }
 
+    /// It is owed so many replies that nothing more is read of it.
+    fn owes_too_much(&self) -> bool {
+        self.replies.len() >= self.replies_max
+    }
+
+    /// The next reply that may be said. While the disk does not come back, a ping is answered
+    /// ahead of what waits for it, but not ahead of the welcome.
+    fn next_reply(&mut self, synced: Lsn, hub: &Hub) -> Option<Reply> {
+        let welcomed = !matches!(self.replies.front(), Some(Reply::ConnAck { .. }));
+        let ahead = hub.flush_is_late() && welcomed;
+        match self.replies.pop(synced) {
+            None if ahead => self.replies.pop_ahead(|reply| matches!(reply, Reply::Pong)),
+            next => next,
+        }
+    }
+
     /// The longest body it may send in this state.
     fn body_max(&self, hub: &Hub) -> usize {
         match self.is_stranger() {
@@ -515,40 +532,6 @@ impl Peer {
         };
         // Fixed small packets: nothing in them can be too long.
         let _ = encode(&packet, out);
-    }
-
-    fn put_delivery(
-        &self,
-        now: Now,
-        d: &Delivery,
-        online: &Online,
-        hub: &mut Hub,
-        out: &mut Outbound,
-    ) {
-        let m = &d.message;
-        let mut spelled = Vec::new();
-        let spelling = Spelling::new(&hub.limits);
-        let text: &[u8] = match spelling.as_spelled(&m.topic) {
-            Some(text) => text,
-            None if spelling.spell(&m.topic, &mut spelled) => &spelled,
-            None => return Self::cannot_say(now, d, online, hub),
-        };
-        let id = if d.qos > 0 { id_of(d.ord) } else { 0 };
-        let dup = d.qos > 0 && (d.dup || d.ord <= online.resumed);
-        let head = publish_head(out, dup, d.qos, d.retain, id, text, m.body.len());
-        if head.is_err() {
-            return Self::cannot_say(now, d, online, hub);
-        }
-        m.body.put(out);
-    }
-
-    /// A topic or body this protocol has no form for is invisible to it: counted, and settled so
-    /// that it is not owed for ever.
-    fn cannot_say(now: Now, d: &Delivery, online: &Online, hub: &mut Hub) {
-        hub.note_unspelled(now, Kind::Prx1, &d.message.topic);
-        if d.qos > 0 {
-            hub.settle(online.session, id_of(d.ord));
-        }
     }
 }
 
@@ -639,12 +622,15 @@ impl Protocol for Peer {
         out: &mut Outbound,
         budget: usize,
     ) -> bool {
-        let synced = hub.synced();
+        let (synced, was_full) = (hub.synced(), self.owes_too_much());
         while out.len() < budget
-            && let Some(reply) = self.replies.pop(synced)
+            && let Some(reply) = self.next_reply(synced, hub)
         {
             self.put_reply(reply, out);
             hub.stats.count(Counter::RepliesSent);
+        }
+        if was_full && !self.owes_too_much() {
+            self.heard = now.mono;
         }
         let State::Online(online) = &self.state else { return false };
         hub.heard(online.session);
@@ -653,9 +639,9 @@ impl Protocol for Peer {
         }
         let share = hub.share(online.session, budget);
         while out.len() < share {
-            let Some(delivery) = hub.next(now, online.session) else { return false };
-            self.put_delivery(now, &delivery, online, hub, out);
-            hub.done(delivery);
+            if !online.deliver(now, hub, out) {
+                return false;
+            }
         }
         true
     }
@@ -666,6 +652,7 @@ impl Protocol for Peer {
             State::Verifying { .. } => (self.heard, VERDICT_MS),
             // Whoever is not read from is not silent.
             State::Online(_) if self.stalled.is_some() => return Deadline::NEVER,
+            State::Online(_) if self.owes_too_much() => return Deadline::NEVER,
             State::Online(online) => (self.heard, online.idle_ms),
             State::Joining { .. } | State::Over => return Deadline::NEVER,
         };
@@ -674,7 +661,7 @@ impl Protocol for Peer {
 
     fn wants_bytes(&self, _: &Hub) -> bool {
         let open = matches!(self.state, State::Stranger | State::Online(_));
-        open && !self.left && self.stalled.is_none() && self.replies.len() < self.replies_max
+        open && !self.left && self.stalled.is_none() && !self.owes_too_much()
     }
 
     fn has_packet(&self, input: &[u8], hub: &Hub) -> bool {
