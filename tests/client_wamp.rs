@@ -483,3 +483,75 @@ fn our_own_broker_is_spoken_to_in_every_form() {
         go_round(&Client::builder(url, "default").form(form));
     }
 }
+
+type Upgraded = tungstenite::WebSocket<TcpStream>;
+
+/// A router behind a WebSocket that chooses this subprotocol, if it is offered.
+fn ws_router(
+    chosen: &'static str,
+    script: impl FnOnce(Upgraded) + Send + 'static,
+) -> (Builder, JoinHandle<()>) {
+    use tungstenite::handshake::server::{Request, Response};
+
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let url = format!("ws://{}/ws", listener.local_addr().unwrap());
+    let thread = std::thread::spawn(move || {
+        let (stream, _) = listener.accept().unwrap();
+        stream.set_read_timeout(SOON).unwrap();
+        let name = "sec-websocket-protocol";
+        let choose = |request: &Request, mut answer: Response| {
+            assert_eq!(request.uri().path(), "/ws");
+            let offered = request.headers().get(name).unwrap().to_str().unwrap();
+            assert!(offered.split(", ").any(|it| it == chosen), "{offered}");
+            answer.headers_mut().insert(name, chosen.parse().unwrap());
+            Ok(answer)
+        };
+        script(tungstenite::accept_hdr(stream, choose).unwrap());
+    });
+    (Client::builder(url, "r"), thread)
+}
+
+#[test]
+fn over_a_websocket_json_is_text_and_pings_are_answered() {
+    use tungstenite::Message as Frame;
+
+    let (builder, thread) = ws_router("wamp.2.json", |mut line| {
+        let hello = line.read().unwrap();
+        assert!(hello.to_text().unwrap().starts_with("[1,\"r\",{"), "{hello}");
+        assert!(matches!(hello, Frame::Text(_)));
+        line.send(Frame::Ping(Bytes::from_static(b"p"))).unwrap();
+        line.send(Frame::Text("[2,7,{\"roles\":{\"dealer\":{}}}]".into())).unwrap();
+        assert!(matches!(line.read().unwrap(), Frame::Pong(payload) if payload == b"p"[..]));
+        assert_eq!(line.read().unwrap().to_text().unwrap(), "[48,1,{},\"p\",[\"x\"]]");
+        line.send(Frame::Text("[50,1,{},[],{\"k\":\"\\u0000AP8=\"}]".into())).unwrap();
+        assert_eq!(line.read().unwrap().to_text().unwrap(), "[6,{},\"wamp.close.normal\"]");
+        line.send(Frame::Text("[6,{},\"wamp.close.goodbye_and_out\"]".into())).unwrap();
+        assert!(matches!(line.read().unwrap(), Frame::Close(_)));
+    });
+    let client = builder.connect().unwrap();
+    let result = client.call("p", CallOptions::default(), text("x")).unwrap();
+    assert_eq!(result.kwargs, [("k".to_owned(), Value::Bytes(vec![0, 255]))]);
+    client.leave();
+    thread.join().unwrap();
+}
+
+#[test]
+fn batches_are_taken_apart_and_what_is_said_is_a_batch() {
+    use tungstenite::Message as Frame;
+
+    let (builder, thread) = ws_router("wamp.2.json.batched", |mut line| {
+        assert!(line.read().unwrap().to_text().unwrap().ends_with("\u{1e}"));
+        line.send(Frame::Text("[2,7,{}]\u{1e}".into())).unwrap();
+        assert_eq!(line.read().unwrap().to_text().unwrap(), "[48,1,{},\"p\"]\u{1e}");
+        let both = "[50,1,{\"progress\":true},[1]]\u{1e}[50,1,{},[2]]\u{1e}";
+        line.send(Frame::Text(both.into())).unwrap();
+        while line.read().is_ok() {}
+    });
+    let client = builder.form(Form::Json).batched(true).connect().unwrap();
+    let mut pieces = Vec::new();
+    let call = client.begin("p", CallOptions::default(), ()).unwrap();
+    let last = call.finish(|piece| pieces.extend(piece.payload.args)).unwrap();
+    assert_eq!((pieces, last.payload.args), (vec![Value::Int(1)], vec![Value::Int(2)]));
+    drop(client);
+    thread.join().unwrap();
+}
