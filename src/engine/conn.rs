@@ -136,7 +136,7 @@ impl Conn {
 
     /// Bytes of what is not whole, here and in its link.
     fn begun(&self) -> usize {
-        self.input.len() + self.link.held()
+        self.input.len() + self.link.begun()
     }
 
     /// Why it must end now, if one of the engine's own deadlines has come.

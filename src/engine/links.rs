@@ -19,6 +19,7 @@ use crate::proto::fault::{Blame, Fault, FaultKind};
 use crate::proto::{Peer, Protocol, Speak};
 
 use super::Engine;
+use super::conn::Conn;
 
 impl Engine {
     /// Take off what is the link's. What is left in `chunk` is for the peer; what is to be done
@@ -62,9 +63,19 @@ impl Engine {
             if self.conns.get(conn).is_some_and(|c| c.doom.is_none()) {
                 self.on_fault(now, conn, FaultKind::from(flaw).fault());
             }
+        } else if self.is_long_for_a_stranger(conn) {
+            self.on_fault(now, conn, FaultKind::WsTooLong.fault());
         } else if heard.ended {
             self.on_closed(now, conn, false);
         }
+    }
+
+    /// A link holds a message in fragments as long as anybody may send; who has not identified
+    /// itself may send less.
+    fn is_long_for_a_stranger(&self, conn: ConnId) -> bool {
+        let most = self.hub.limits.login_bytes_max;
+        let long = |c: &&Conn| c.link.begun() > most && c.doom.is_none() && c.peer.is_stranger();
+        self.conns.get(conn).filter(long).is_some()
     }
 
     /// Encode what this connection says, wrapped in its layers.

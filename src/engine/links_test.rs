@@ -359,6 +359,16 @@ fn a_message_in_fragments_counts_as_unfinished_and_has_its_time() {
     bench.now.mono += 200 * MS;
     bench.engine.on_time(bench.now);
     assert_eq!(bench.end().map(|(doom, _)| doom), Some(Doom::PacketTimeout));
+    // A stranger may send less in fragments than who is known, as it may in one piece.
+    let mut bench = Bench::bounded(None, Limits { login_bytes_max: 250, ..limits });
+    let conn = bench.open(WS);
+    bench.give(conn, &[fragment(0x02), frame(0x00, &[7; 100])].concat());
+    bench.heard(conn);
+    assert_eq!(bench.end(), None);
+    bench.give(conn, &frame(0x00, &[7; 100]));
+    let (doom, words) = bench.end().unwrap();
+    assert_eq!(doom, Doom::Fault(FaultKind::WsTooLong.fault()));
+    assert!(words.windows(2).any(|code| code == 1009u16.to_be_bytes()));
     // Many of them at once make room for each other.
     let mut bench = Bench::bounded(None, Limits { unfinished_bytes_max: 65_536, ..limits });
     for _ in 0..40 {

@@ -235,13 +235,21 @@ impl Link {
         heard
     }
 
-    /// Bytes that are kept here for the peer until more has come.
+    /// What is kept here for the peer until more has come takes so much memory.
     #[must_use]
     pub fn held(&self) -> usize {
-        match self {
-            Self::Wrapped(it) => it.inside.held(),
-            Self::Plain => 0,
-        }
+        self.ws().map_or(0, Ws::held)
+    }
+
+    /// Bytes of it.
+    #[must_use]
+    pub fn begun(&self) -> usize {
+        self.ws().map_or(0, Ws::begun)
+    }
+
+    fn ws(&self) -> Option<&Ws> {
+        let Self::Wrapped(it) = self else { return None };
+        if let Layer::Ws(ws) = &it.inside { Some(ws) } else { None }
     }
 
     /// It has something to say of its own.
@@ -421,11 +429,6 @@ impl Wrapped {
 impl Layer {
     fn has_words(&self) -> bool {
         matches!(self, Self::Ws(ws) if ws.has_words())
-    }
-
-    fn held(&self) -> usize {
-        let Self::Ws(ws) = self else { return 0 };
-        ws.held()
     }
 
     fn speak(

@@ -59,9 +59,14 @@ impl Ws {
         !self.answer.is_empty() || !self.pongs.is_empty()
     }
 
-    /// Bytes of a message without an end.
+    /// What a message without an end takes of the memory.
     pub(super) fn held(&self) -> usize {
         self.unframe.held()
+    }
+
+    /// Bytes of it.
+    pub(super) fn begun(&self) -> usize {
+        self.unframe.begun()
     }
 
     /// Say what waits, and what `say` puts there, in frames; with `last`, that nothing follows.

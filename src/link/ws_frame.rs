@@ -78,10 +78,16 @@ impl Unframe {
         done
     }
 
-    /// Bytes of a message whose end has not come.
+    /// What a message whose end has not come takes of the memory.
     #[must_use]
     pub fn held(&self) -> usize {
         self.messages.as_ref().map_or(0, |messages| messages.held())
+    }
+
+    /// Bytes of it.
+    #[must_use]
+    pub fn begun(&self) -> usize {
+        self.messages.as_ref().map_or(0, |messages| messages.begun())
     }
 
     fn walk(

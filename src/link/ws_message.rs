@@ -119,9 +119,14 @@ impl Messages {
         at.kept = at.begin;
     }
 
-    /// Bytes that are held.
+    /// What is held takes so much memory.
     pub(super) fn held(&self) -> usize {
         self.held.capacity()
+    }
+
+    /// Bytes that are held.
+    pub(super) fn begun(&self) -> usize {
+        self.held.len()
     }
 
     /// Do they go in frames of text?
