@@ -108,6 +108,10 @@ words! {
         Password, "password";
         /// By a dialogue that proves the knowledge of one.
         Scram, "scram";
+        /// By a MAC of a challenge, with a shared key.
+        Cra, "wampcra";
+        /// By the signature of a challenge, with a key of its own.
+        Cryptosign, "cryptosign";
         /// By a certificate alone.
         Certificate, "certificate";
         /// As an administrator, by a password or a token; only refusals are counted.
@@ -158,6 +162,8 @@ words! {
         Large, "larger than its reader takes";
         /// The reader's protocol has no spelling for the topic; said once for each topic.
         Spelling, "no spelling for its topic";
+        /// It came with arguments that make no body for its reader, or was kept for some only.
+        Form, "no body for its reader";
         /// The reader is away, and it is not among those for whom this is kept; counted only.
         Away, "reader away";
     }
@@ -171,7 +177,7 @@ impl Loss {
             Self::Outbox | Self::Offline | Self::Owed => Counter::DroppedFull,
             Self::Expired => Counter::DroppedExpired,
             Self::Large => Counter::DroppedLarge,
-            Self::Spelling => Counter::Unspellable,
+            Self::Spelling | Self::Form => Counter::Unspellable,
             Self::Away => Counter::DroppedAway,
         }
     }

@@ -189,10 +189,10 @@ impl Listen {
         match self.speak {
             Speak::Prx1 => vec![Spoken::Prx1],
             Speak::Mqtt => vec![Spoken::Mqtt],
-            Speak::Any if self.admin => vec![Spoken::Mqtt, Spoken::Prx1, WAMP, Spoken::Http],
-            Speak::Any => vec![Spoken::Mqtt, Spoken::Prx1, WAMP],
+            Speak::Any if self.admin => [&ANY[..], &[Spoken::Http]].concat(),
+            Speak::Any => ANY.to_vec(),
             Speak::Http => vec![Spoken::Http],
-            Speak::Wamp => vec![WAMP],
+            Speak::Wamp => vec![Spoken::Wamp(Carrier::Raw)],
             Speak::Foo | Speak::Stats | Speak::Local => Vec::new(),
         }
     }
@@ -519,8 +519,8 @@ fn net(place: &str) -> Result<Listen, String> {
     Ok(if tls { listen.tls() } else { listen })
 }
 
-/// In every form that it is carried by.
-const WAMP: Spoken = Spoken::Wamp(Carrier::Raw);
+/// What clients may speak where the first bytes tell.
+const ANY: [Spoken; 3] = [Spoken::Mqtt, Spoken::Prx1, Spoken::Wamp(Carrier::Raw)];
 
 /// Scheme, protocol, in a WebSocket, in TLS, port.
 type Scheme = (&'static str, Speak, bool, bool, Option<u16>);

@@ -88,12 +88,16 @@ fn a_call_that_nobody_answers_fails_when_its_time_is_over() {
 fn who_does_not_fetch_what_it_asked_for_is_ended_in_the_same_turn() {
     let mut b = Bench::new(Limits { outbox_len_max: 2, ..Limits::default() });
     let (conn, caller) = party(&mut b, "caller");
+    // Its socket takes nothing.
+    b.engine.on_blocked(b.now, conn);
     for request in 1..=8 {
         ask(&mut b, caller, request, 0);
     }
     assert!(!b.engine.hub().has_overrun(), "so much is kept for it");
     b.work();
+    b.speak();
     assert!(!b.engine.is_doomed(conn));
+    assert_ne!(b.engine.poll_deadline(), Some(Deadline(0)), "nothing is to be done");
     ask(&mut b, caller, 9, 0);
     assert_eq!(b.engine.poll_deadline(), Some(Deadline(0)), "there must be a turn");
     b.work();

@@ -122,7 +122,7 @@ impl Bench {
         self.engine.on_accept(self.now, 0, Address::Local, true).expect("a slot")
     }
 
-    fn send(&mut self, conn: ConnId, packet: &Packet) {
+    pub(super) fn send(&mut self, conn: ConnId, packet: &Packet) {
         let mut out = Outbound::default();
         prx1::encode(packet, &mut out).expect("it fits");
         let mut chunk = BytesMut::from(&out.to_vec()[..]);

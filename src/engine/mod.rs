@@ -26,6 +26,8 @@ mod waits;
 #[cfg(test)]
 mod calls_test;
 #[cfg(test)]
+mod crossing_test;
+#[cfg(test)]
 mod engine_test;
 #[cfg(test)]
 mod links_test;
@@ -212,6 +214,7 @@ impl Engine {
             hub.observer.remember(hub.limits.history_clients_max);
         }
         hub.recall_bans();
+        hub.observer.show = Some(crate::proto::carried::shown);
         hub.gate = Box::new(AdminGate::new([seed, seed.rotate_left(32) ^ GATE]));
         let twins = Twins::new(hub.limits.verify_per_address_max, Seed::with_seed(seed));
         let crowd = Crowd::new(&hub.limits, Seed::with_seed(seed));

@@ -19,7 +19,7 @@ use crate::journal::{News, State};
 use crate::topic::Topic;
 
 use super::fanout::{GRANT_ASKED, GRANT_DUP, GRANT_RETAIN};
-use super::message::{Delivery, Durability, Message, Meter, SHARE};
+use super::message::{Body, Delivery, Durability, Message, Meter, SHARE};
 use super::outbox::{Hint, Next, Outbox, Want};
 use super::policy::{Access, Event};
 use super::{Hub, READS_MAX, Reader};
@@ -104,6 +104,15 @@ impl Hub {
     #[inline]
     pub fn done(&mut self, delivery: Delivery) {
         self.spares.take_back(delivery.message);
+    }
+
+    /// A message as one reader is to have it: with this body, and without properties.
+    #[must_use]
+    pub fn restated(&self, m: &Message, body: Body) -> Message {
+        let charge = self.meter.charge(body.len() + m.topic.text().len() + 64);
+        let (topic, props) = (m.topic.clone(), Bytes::new());
+        let (qos, born, came, expires) = (m.qos, m.born, m.came, m.expires);
+        Message { topic, body, props, qos, born, came, expires, charge }
     }
 
     /// Must what comes next wait for the disk? Its session is woken when the disk has moved on.

@@ -1,12 +1,15 @@
 //! Floor 2. Topics that some reader's protocol has no spelling for.
 //!
 //! Such a delivery is given up by its peer; here it is counted, listed with the protocol that
-//! lacks the words, and told to the observer when it is new on the list. The list is short and
+//! lacks the words, and told to the observer when it is new on the list. What carries something
+//! that its reader has no form for is told each time, as what finds no room is. The list is short and
 //! keeps what came first: whoever makes such topics makes many, and a few tell the story. Absent
 //! on purpose: the reasons (each dialect has its own).
 
+use crate::base::id::SessionId;
 use crate::base::stats::Counter;
 use crate::base::time::Now;
+use crate::base::words::Loss;
 use crate::topic::Topic;
 
 use super::Hub;
@@ -38,6 +41,13 @@ impl Hub {
             self.unspelled.push(Unspelled { kind, topic: topic.detached(), count: 1 });
             self.observer.see(now, &Event::Unspelled { protocol: kind.name(), topic });
         }
+    }
+
+    /// A delivery of this topic was given up by its reader's peer, for another reason.
+    pub fn note_lost(&mut self, now: Now, reader: SessionId, topic: &Topic, reason: Loss) {
+        self.stats.count(reason.counter());
+        let user = self.session(reader).map(|s| s.label().clone()).unwrap_or_default();
+        self.observer.see(now, &Event::Dropped { user: &user, topic, reason });
     }
 
     /// The list.

@@ -106,8 +106,13 @@ struct History {
     clients_max: usize,
 }
 
+/// Makes a body, to be shown, of a message's properties and what it carries; none: as it is.
+pub type Show = fn(props: &[u8], carried: &[u8]) -> Option<Bytes>;
+
 /// Passes events on, and keeps what is wanted of them.
 pub struct Watch {
+    /// For messages that came with something else than a body.
+    pub show: Option<Show>,
     observer: Box<dyn Observer>,
     history: Option<History>,
     traces: Vec<Trace>,
@@ -119,7 +124,7 @@ impl Watch {
     /// Passes everything on and keeps nothing.
     #[must_use]
     pub fn new(observer: Box<dyn Observer>, seed: Seed) -> Self {
-        Self { observer, history: None, traces: Vec::new(), next: 1, seed }
+        Self { show: None, observer, history: None, traces: Vec::new(), next: 1, seed }
     }
 
     /// From now on keep the last events of so many clients.
@@ -295,12 +300,12 @@ impl Watch {
         !self.traces.is_empty()
     }
 
-    /// A payload came with the last publication that was seen.
-    pub fn payload(&mut self, topic: &Topic, payload: &[u8]) {
+    /// A payload came with the last publication that was seen, and beside it properties.
+    pub fn payload(&mut self, topic: &Topic, props: &[u8], payload: &[u8]) {
         for trace in &mut self.traces {
             let last = trace.lines.back_mut();
             if let Some(last) = last.filter(|l| l.what == "published" && l.topic == topic.text()) {
-                last.payload = shown(payload);
+                (last.payload, last.len) = shown(self.show, props, payload);
             }
         }
     }
@@ -310,12 +315,13 @@ impl Watch {
         for trace in &mut self.traces {
             let message = &delivery.message;
             if trace.names.contains(name) || trace.wants(&message.topic) {
+                let (payload, len) = shown(self.show, &message.props, &message.body);
                 trace.push(
                     now,
                     Line {
                         topic: message.topic.text().clone(),
-                        payload: shown(&message.body),
-                        len: message.body.len(),
+                        payload,
+                        len,
                         qos: delivery.qos,
                         retain: delivery.retain,
                         ..line(now, "delivered", name.clone())
@@ -448,9 +454,11 @@ fn name_of(who: &Principal) -> &Bytes {
     if who.client_id.is_empty() { &who.user } else { &who.client_id }
 }
 
-/// The beginning of a payload, apart from the buffer it came in.
-fn shown(payload: &[u8]) -> Bytes {
-    Bytes::copy_from_slice(payload.get(..SHOWN).unwrap_or(payload))
+/// The beginning of a payload, apart from the buffer it came in, and how long all of it is.
+fn shown(show: Option<Show>, props: &[u8], payload: &[u8]) -> (Bytes, usize) {
+    let made = show.filter(|_| !props.is_empty()).and_then(|show| show(props, payload));
+    let payload = made.as_deref().unwrap_or(payload);
+    (Bytes::copy_from_slice(payload.get(..SHOWN).unwrap_or(payload)), payload.len())
 }
 
 #[cfg(test)]
@@ -518,7 +526,7 @@ mod tests {
             login(&mut watch, n, name);
             let (who, topic) = (&who(name), &topic);
             watch.see(at(2), &Event::Published { who, topic, len: 3, qos: 1, retain: false });
-            watch.payload(topic, &Bytes::from(vec![7; 1_000]));
+            watch.payload(topic, &[], &[7; 1_000]);
         }
         let (lines, lost) = watch.take(one, 10);
         let seen: Vec<_> = lines.iter().map(|l| (l.what, l.payload.len())).collect();

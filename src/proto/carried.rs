@@ -7,11 +7,25 @@
 //! A message that was published with arguments keeps them as they were written: its body is the
 //! span of them, positional ones first, and its properties begin with this head, which no other
 //! protocol's properties can begin with. Whoever speaks otherwise reads a body out of it and takes
-//! none of the properties. Absent on purpose: who may have it.
+//! none of the properties:
+//!
+//! ```text
+//! nothing                 ""
+//! one text, one binary    what it says
+//! one of anything else    its JSON
+//! several                 [..]
+//! with names              {"args":[..],"kwargs":{..}}
+//! ```
+//!
+//! The other way a body becomes one argument. Absent on purpose: who may have it.
+
+use std::borrow::Cow;
 
 use bytes::{BufMut, Bytes, BytesMut};
 
-use crate::value::Form;
+use crate::hub::calls::Payload;
+use crate::hub::message::{Body, Message};
+use crate::value::{Bounds, Flaw, Form, Item, Walk, Writer, transcode};
 
 /// No protocol's properties begin with this.
 const MARK: u8 = 0xff;
@@ -90,4 +104,172 @@ pub const fn form_of(code: u8) -> Option<Form> {
         3 => Some(Form::Cbor),
         _ => None,
     }
+}
+
+/// What a body is, as far as is known.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Nature {
+    /// Bytes.
+    Bytes,
+    /// Text.
+    Text,
+    /// JSON.
+    Json,
+}
+
+/// A body that was made of arguments.
+#[derive(Clone, Debug)]
+pub struct Read {
+    /// What is said.
+    pub body: Body,
+    /// What that is.
+    pub nature: Nature,
+}
+
+impl Read {
+    fn new(body: Bytes, nature: Nature) -> Self {
+        Self { body: body.into(), nature }
+    }
+}
+
+/// What those who know only bodies are given of a message that came with arguments; `kept`: because
+/// it was kept. None: nothing, because it is not for everybody or no body can be made of it.
+#[must_use]
+pub fn read(message: &Message, kept: bool) -> Option<Read> {
+    let head = Head::of(&message.props)?;
+    if kept && head.has(LISTED) {
+        return None;
+    }
+    body_of(head.form, &message.body.to_bytes())
+}
+
+/// The same, or the body that it came with. None: nothing.
+#[must_use]
+#[inline]
+pub fn plain(message: &Message, kept: bool) -> Option<Cow<'_, Body>> {
+    match is_carried(&message.props) {
+        false => Some(Cow::Borrowed(&message.body)),
+        true => read(message, kept).map(|read| Cow::Owned(read.body)),
+    }
+}
+
+/// What is shown of it to whoever runs the broker, who may see what is for some only.
+#[must_use]
+pub fn shown(props: &[u8], span: &[u8]) -> Option<Bytes> {
+    let head = Head::of(props)?;
+    body_of(head.form, &Bytes::copy_from_slice(span)).map(|read| read.body.to_bytes())
+}
+
+/// What a callee or a caller that knows only bodies is given. None: no body can be made of it.
+#[must_use]
+pub fn body_in(payload: &Payload) -> Option<Bytes> {
+    match payload.form {
+        0 => Some(payload.args.clone()),
+        code => body_of(form_of(code)?, &payload.args).map(|read| read.body.to_bytes()),
+    }
+}
+
+/// A body out of arguments: positional ones, named ones, or the ones and behind them the others.
+#[must_use]
+pub fn body_of(form: Form, span: &Bytes) -> Option<Read> {
+    made_of(form, span).ok()
+}
+
+fn made_of(form: Form, span: &Bytes) -> Result<Read, Flaw> {
+    let (args, kwargs) = parts(form, span)?;
+    if let Some(kwargs) = kwargs {
+        let mut json = br#"{"args":"#.to_vec();
+        match args {
+            Some(args) => json_of(form, args, &mut json)?,
+            None => json.extend_from_slice(b"[]"),
+        }
+        json.extend_from_slice(br#","kwargs":"#);
+        json_of(form, kwargs, &mut json)?;
+        json.push(b'}');
+        return Ok(Read::new(json.into(), Nature::Json));
+    }
+    let Some(args) = args else { return Ok(Read::new(Bytes::new(), Nature::Bytes)) };
+    let mut walk = Walk::new(form, args, Bounds::default());
+    walk.next()?;
+    let mut ahead = walk.clone();
+    let first = ahead.span()?;
+    if !ahead.at_end()? {
+        return all_json(form, args, span);
+    }
+    match walk.next()? {
+        Item::Text(Cow::Borrowed(text)) => {
+            Ok(Read::new(span.slice_ref(text.as_bytes()), Nature::Text))
+        }
+        Item::Text(Cow::Owned(text)) => Ok(Read::new(text.into(), Nature::Text)),
+        Item::Bytes(Cow::Borrowed(bytes)) => Ok(Read::new(span.slice_ref(bytes), Nature::Bytes)),
+        Item::Bytes(Cow::Owned(bytes)) => Ok(Read::new(bytes.into(), Nature::Bytes)),
+        _ => all_json(form, first, span),
+    }
+}
+
+/// A value as JSON: a part of `span`, or anew.
+fn all_json(form: Form, value: &[u8], span: &Bytes) -> Result<Read, Flaw> {
+    if form == Form::Json {
+        return Ok(Read::new(span.slice_ref(value), Nature::Json));
+    }
+    let mut json = Vec::new();
+    json_of(form, value, &mut json)?;
+    Ok(Read::new(json.into(), Nature::Json))
+}
+
+fn json_of(form: Form, value: &[u8], into: &mut Vec<u8>) -> Result<(), Flaw> {
+    if form == Form::Json {
+        into.extend_from_slice(value);
+        return Ok(());
+    }
+    transcode(form, value, Form::Json, into, Bounds::default())
+}
+
+/// One value as it stands, if it is there and is not empty.
+type Span<'a> = Option<&'a [u8]>;
+
+/// The positional and the named arguments.
+fn parts(form: Form, span: &[u8]) -> Result<(Span<'_>, Span<'_>), Flaw> {
+    let (mut args, mut kwargs, mut place) = (None, None, 0);
+    let mut rest = span;
+    loop {
+        if form == Form::Json {
+            rest = rest.trim_ascii_start();
+            // Behind the first there may be what stood between them.
+            rest = rest.strip_prefix(b",").filter(|_| place > 0).unwrap_or(rest);
+        }
+        if rest.is_empty() {
+            return Ok((args, kwargs));
+        }
+        let mut walk = Walk::new(form, rest, Bounds::default());
+        let value = walk.span()?;
+        rest = rest.get(rest.len().saturating_sub(walk.left())..).unwrap_or_default();
+        let mut walk = Walk::new(form, value, Bounds::default());
+        let item = walk.next()?;
+        let some = (!walk.at_end()?).then_some(value);
+        place = match (item, place) {
+            (Item::List, 0) => {
+                args = some;
+                1
+            }
+            (Item::Map, 0 | 1) => {
+                kwargs = some;
+                2
+            }
+            _ => return Err(Flaw::Malformed),
+        };
+    }
+}
+
+/// A body as positional arguments: one text if it is one, else one binary.
+pub fn arguments_of(body: &[u8], form: Form, into: &mut Vec<u8>) {
+    let mut writer = Writer::new(form, into);
+    writer.list(1);
+    // In JSON, a text that begins so might be taken for a binary.
+    let hidden = form == Form::Json && body.first() == Some(&0);
+    match core::str::from_utf8(body) {
+        Ok(text) if !hidden => writer.text(text),
+        _ => writer.bytes(body),
+    };
+    writer.end();
 }

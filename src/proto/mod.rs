@@ -5,10 +5,15 @@
 //! `peer`, `dialect`, `fault`. Absent on purpose: sockets, threads and one protocol's words in
 //! another's folder.
 
+pub mod aio;
 pub mod carried;
+#[cfg(test)]
+mod carried_test;
 pub mod doom;
 pub mod fault;
 pub mod foo;
+#[cfg(any(test, feature = "testing"))]
+pub mod fuzzing;
 pub mod http;
 pub mod local;
 pub mod mqtt;
@@ -29,7 +34,6 @@ use crate::hub::admin::{About, Operation};
 use crate::hub::message::Durability;
 use crate::hub::policy::{Address, Secret};
 use crate::link::{Carrier, Spoken, Terms};
-use crate::value::Form;
 
 use doom::Doom;
 use fault::Fault;
@@ -64,10 +68,10 @@ pub enum Speak {
     Http,
     /// The Foo protocol, for a relay.
     Foo,
-    /// WAMP.
-    Wamp,
     /// HTTP, for whoever asks how relays are doing.
     Stats,
+    /// WAMP, in every form.
+    Wamp,
     /// The embedding program.
     Local,
 }
@@ -241,8 +245,8 @@ impl Peer {
             Speak::Stats => Self::Http(Box::new(http::peer::Peer::of_relays(now, hub))),
             // Of which relay, only the listener knows: see `relayed`.
             Speak::Foo => Self::relayed(0, now, hub),
-            Speak::Wamp => Self::Wamp(Box::new(wamp::peer::Peer::new(now, hub))),
             Speak::Any => Self::Unknown(unknown::Unknown::new(now, hub)),
+            Speak::Wamp => Self::spoken(Spoken::Wamp(Carrier::Raw), now, hub),
             Speak::Local => Self::Local(Box::default()),
         }
     }
@@ -250,15 +254,11 @@ impl Peer {
     /// A new peer, of whom first bytes or a subprotocol have told what it speaks.
     #[must_use]
     pub fn spoken(spoken: Spoken, now: Now, hub: &Hub) -> Self {
-        let framed = match spoken {
-            Spoken::Wamp(carrier) => framed(carrier),
-            Spoken::Prx1 | Spoken::Mqtt | Spoken::Http => None,
-        };
-        match framed {
-            None => Self::new(Speak::from(spoken), now, hub),
-            Some((form, batched)) => {
-                Self::Wamp(Box::new(wamp::peer::Peer::framed(form, batched, now, hub)))
+        match spoken {
+            Spoken::Wamp(carrier) => {
+                Self::Wamp(Box::new(wamp::peer::Peer::carried(carrier, now, hub)))
             }
+            Spoken::Prx1 | Spoken::Mqtt | Spoken::Http => Self::new(Speak::from(spoken), now, hub),
         }
     }
 
@@ -267,19 +267,6 @@ impl Peer {
     pub fn relayed(relay: u16, now: Now, hub: &Hub) -> Self {
         let by = now.after_ms(hub.limits.connect_ms_max);
         Self::Foo(Box::new(foo::peer::Peer::client(relay, by)))
-    }
-}
-
-/// What a subprotocol says of messages: how they are written, and whether several stand in one.
-const fn framed(carrier: Carrier) -> Option<(Form, bool)> {
-    match carrier {
-        Carrier::Raw => None,
-        Carrier::Json => Some((Form::Json, false)),
-        Carrier::JsonBatched => Some((Form::Json, true)),
-        Carrier::MsgPack => Some((Form::MsgPack, false)),
-        Carrier::MsgPackBatched => Some((Form::MsgPack, true)),
-        Carrier::Cbor => Some((Form::Cbor, false)),
-        Carrier::CborBatched => Some((Form::Cbor, true)),
     }
 }
 

@@ -110,8 +110,8 @@ impl<'a> Walk<'a> {
     }
 
     /// Bytes behind the last item.
-    #[cfg(any(test, feature = "testing"))]
-    pub(super) fn left(&self) -> usize {
+    #[must_use]
+    pub fn left(&self) -> usize {
         self.rest.len()
     }
 

@@ -86,7 +86,7 @@ pub fn publish(call: &Call, post: Post, ctx: &mut Ctx<'_>) -> Result<Receipt, Un
     let Publication { topic, body, .. } = &publication;
     let event = Event::Published { who: &who, topic, len: body.len(), qos, retain };
     ctx.hub.observer.see(ctx.now, &event);
-    ctx.hub.observer.payload(topic, body);
+    ctx.hub.observer.payload(topic, &[], body);
     Ok(receipt)
 }
 

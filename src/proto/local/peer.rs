@@ -12,14 +12,15 @@ use bytes::{Bytes, BytesMut};
 use crate::base::id::{Lsn, SessionId};
 use crate::base::outbound::Outbound;
 use crate::base::time::{Deadline, Now};
-use crate::base::words::Tongue;
+use crate::base::words::{Loss, Tongue};
 use crate::hub::admin::About;
-use crate::hub::message::{Publication, id_of};
+use crate::hub::message::{Delivery, Publication, id_of};
 use crate::hub::policy::Principal;
 use crate::hub::registry::{Attach, Fresh, NoSession, Parting};
 use crate::hub::session::{Kind, SubOpts};
 use crate::hub::subscribe::{Replays, Subscribed};
 use crate::hub::{Held, Hub};
+use crate::proto::carried;
 use crate::proto::doom::Doom;
 use crate::proto::fault::Fault;
 use crate::proto::replies::Replies;
@@ -91,7 +92,7 @@ impl Peer {
         while into.len() < most
             && let Some(delivery) = hub.next(now, session)
         {
-            into.push(Word::Message(delivery));
+            into.extend(readable(now, session, delivery, hub).map(Word::Message));
         }
     }
 
@@ -172,6 +173,23 @@ impl Peer {
         self.replies.push(Lsn::START, Word::Refused { no: number(verb), why });
         Ok(())
     }
+}
+
+/// A program reads bodies. What no body can be made of is counted, and not owed for ever.
+fn readable(now: Now, reader: SessionId, d: Delivery, hub: &mut Hub) -> Option<Delivery> {
+    let m = &d.message;
+    if !carried::is_carried(&m.props) {
+        return Some(d);
+    }
+    let Some(read) = carried::read(m, d.retain) else {
+        hub.note_lost(now, reader, &m.topic, Loss::Form);
+        if d.qos > 0 {
+            hub.settle(reader, id_of(d.ord));
+        }
+        return None;
+    };
+    let message = hub.restated(m, read.body);
+    Some(Delivery { message: Arc::new(message), ..d })
 }
 
 fn number(verb: &Verb) -> u64 {

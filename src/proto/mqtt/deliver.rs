@@ -2,7 +2,8 @@
 //!
 //! What the client has no spelling for, or takes no packets so large for, is counted, told to the
 //! observer and settled, so that it is not owed for ever (mqtt5 3.1.2-25). What is left of a
-//! message's lifetime is said in seconds, the last of them begun. Absent on purpose: which message
+//! message's lifetime is said in seconds, the last of them begun. Of what came with arguments it is
+//! said what body was made of them, and nothing else. Absent on purpose: which message
 //! is next (the hub knows), and packet ids (they follow from its ordinal).
 
 use crate::base::outbound::Outbound;
@@ -12,6 +13,7 @@ use crate::hub::Hub;
 use crate::hub::message::{Delivery, Message, SHARE, SubIds, id_of};
 use crate::hub::policy::Event;
 use crate::hub::session::Kind;
+use crate::proto::carried::{self, Nature};
 use crate::topic::Topic;
 
 use super::alias::Spoken;
@@ -68,6 +70,13 @@ impl Online {
         let m = &d.message;
         let mut spelled = Vec::new();
         let Some(text) = text_of(&m.topic, &mut spelled, hub) else { return Err(Loss::Spelling) };
+        let made;
+        let (body, rest): (_, &[u8]) = if carried::is_carried(&m.props) {
+            made = carried::read(m, d.retain).ok_or(Loss::Form)?;
+            (&made.body, props_of(made.nature))
+        } else {
+            (&m.body, &m.props)
+        };
         let id = if d.qos > 0 { id_of(d.ord) } else { 0 };
         let mut named = SubIds::new();
         if version == Version::V5 && !d.subs.is_empty() {
@@ -86,9 +95,9 @@ impl Online {
                     expiry: seconds_left(m, now),
                     alias: spoken.number(),
                     subs: &named,
-                    rest: &m.props,
+                    rest,
                 },
-                payload_len: m.body.len(),
+                payload_len: body.len(),
             };
             match line.packet_max == u32::MAX || publish_len(&head) <= line.packet_max as usize {
                 true => publish_head(out, &head).map(|()| true),
@@ -105,7 +114,7 @@ impl Online {
         if let Spoken::New(number) = spoken {
             self.ours.learn(number, text);
         }
-        m.body.put(out);
+        body.put(out);
         Ok(())
     }
 
@@ -132,6 +141,16 @@ fn text_of<'a>(topic: &'a Topic, spelled: &'a mut Vec<u8>, hub: &Hub) -> Option<
     match spelling.as_spelled(topic) {
         Some(text) => Some(text),
         None => spelling.spell(topic, spelled).then_some(&spelled[..]),
+    }
+}
+
+/// What 5.0 says of a body that was made of arguments (3.3.2.3.2, 3.3.2.3.9): it is text, or text
+/// that is JSON.
+const fn props_of(nature: Nature) -> &'static [u8] {
+    match nature {
+        Nature::Bytes => &[],
+        Nature::Text => &[0x01, 1],
+        Nature::Json => b"\x01\x01\x03\x00\x10application/json",
     }
 }
 

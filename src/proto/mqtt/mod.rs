@@ -53,6 +53,8 @@ mod auth;
 mod auth_test;
 #[cfg(test)]
 mod bench_test;
+#[cfg(test)]
+mod carried_test;
 mod connect;
 #[cfg(test)]
 mod connect_test;

@@ -16,6 +16,7 @@
 pub mod decode;
 #[cfg(test)]
 mod decode_test;
+mod deliver;
 pub mod dialect;
 pub mod encode;
 pub mod fault;

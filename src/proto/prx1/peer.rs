@@ -17,7 +17,7 @@ use crate::base::stats::Counter;
 use crate::base::time::{Deadline, MS, Now};
 use crate::base::words::{Method, Outcome, Tongue};
 use crate::hub::admin::About;
-use crate::hub::message::{Delivery, Durability, Publication, id_of};
+use crate::hub::message::{Durability, Publication};
 use crate::hub::policy::{Access, Admit, Claim, Event, Login, Principal, Refusal, Terms};
 use crate::hub::queue::Queued;
 use crate::hub::registry::{Attach, Fresh, NoSession, Parting};
@@ -32,7 +32,7 @@ use crate::proto::{Ask, Ctx, Protocol};
 use super::dialect::{SEP, Spelling};
 use super::ids::IdSet;
 use super::packet::{Action, ConnAck, Connect, Packet, Publish, QAckCode, Queue, Subscribe};
-use super::{decode, encode, fault, publish_head};
+use super::{decode, encode, fault};
 
 /// A password check is waited for this long; then the stranger is let go.
 const VERDICT_MS: u64 = 60_000;
@@ -63,14 +63,15 @@ enum State {
     Over,
 }
 
+/// A client that is in.
 #[derive(Debug)]
-struct Online {
-    session: SessionId,
-    who: Arc<Principal>,
+pub(super) struct Online {
+    pub(super) session: SessionId,
+    pub(super) who: Arc<Principal>,
     /// Silence longer than this ends the connection.
     idle_ms: u64,
     /// Deliveries up to this ordinal were stored before: prx1 §9.2 marks them all.
-    resumed: u64,
+    pub(super) resumed: u64,
 }
 
 /// A PRX1 connection's state.
@@ -516,40 +517,6 @@ impl Peer {
         // Fixed small packets: nothing in them can be too long.
         let _ = encode(&packet, out);
     }
-
-    fn put_delivery(
-        &self,
-        now: Now,
-        d: &Delivery,
-        online: &Online,
-        hub: &mut Hub,
-        out: &mut Outbound,
-    ) {
-        let m = &d.message;
-        let mut spelled = Vec::new();
-        let spelling = Spelling::new(&hub.limits);
-        let text: &[u8] = match spelling.as_spelled(&m.topic) {
-            Some(text) => text,
-            None if spelling.spell(&m.topic, &mut spelled) => &spelled,
-            None => return Self::cannot_say(now, d, online, hub),
-        };
-        let id = if d.qos > 0 { id_of(d.ord) } else { 0 };
-        let dup = d.qos > 0 && (d.dup || d.ord <= online.resumed);
-        let head = publish_head(out, dup, d.qos, d.retain, id, text, m.body.len());
-        if head.is_err() {
-            return Self::cannot_say(now, d, online, hub);
-        }
-        m.body.put(out);
-    }
-
-    /// A topic or body this protocol has no form for is invisible to it: counted, and settled so
-    /// that it is not owed for ever.
-    fn cannot_say(now: Now, d: &Delivery, online: &Online, hub: &mut Hub) {
-        hub.note_unspelled(now, Kind::Prx1, &d.message.topic);
-        if d.qos > 0 {
-            hub.settle(online.session, id_of(d.ord));
-        }
-    }
 }
 
 impl Protocol for Peer {
@@ -653,9 +620,9 @@ impl Protocol for Peer {
         }
         let share = hub.share(online.session, budget);
         while out.len() < share {
-            let Some(delivery) = hub.next(now, online.session) else { return false };
-            self.put_delivery(now, &delivery, online, hub, out);
-            hub.done(delivery);
+            if !online.deliver(now, hub, out) {
+                return false;
+            }
         }
         true
     }

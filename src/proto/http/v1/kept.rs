@@ -13,6 +13,7 @@ use crate::hub::admin::{Answer, Question};
 use crate::hub::kept::Look;
 use crate::hub::message::Message;
 use crate::proto::Ctx;
+use crate::proto::carried;
 use crate::topic::{Dialect, Plus, Topic};
 
 use super::super::act::{self, Post};
@@ -109,21 +110,24 @@ fn value_found(_: &Call, answer: Answer, _: &Hub, _: Now) -> Response {
     let Answer::Value(Some(message)) = answer else {
         return missing("nothing is kept under this topic");
     };
+    let Some(body) = carried::plain(&message, true) else {
+        return missing("what is kept under this topic is for some readers only, or no body");
+    };
     data(|json| {
         json.open();
-        message_fields(&message, json);
+        message_fields(&message, &body, json);
         json.close();
     })
 }
 
-fn message_fields(message: &Message, json: &mut Writer) {
-    let text = core::str::from_utf8(&message.body).ok();
+fn message_fields(message: &Message, body: &[u8], json: &mut Writer) {
+    let text = core::str::from_utf8(body).ok();
     let text = text.filter(|text| !text.contains(|c: char| c.is_control() && !c.is_whitespace()));
-    let coded = base64::encode(&message.body);
+    let coded = base64::encode(body);
     json.field("topic", &text_of(&message.topic))
         .field("encoding", if text.is_some() { "text" } else { "base64" })
         .field("payload", text.unwrap_or(&coded))
-        .field("bytes", message.body.len())
+        .field("bytes", body.len())
         .field("qos", message.qos)
         .field("published_at", moment(message.born).as_ref())
         .field("expires_at", moment(message.expires).as_ref());
