@@ -11,7 +11,7 @@ use std::str::FromStr;
 
 use crate::base::time::Now;
 use crate::hub::realm::Terms;
-use crate::hub::{Hub, bans};
+use crate::hub::{Hub, Parts, bans};
 use crate::proto::wamp::options::Matching;
 use crate::proto::wamp::uri::Rule;
 
@@ -56,7 +56,7 @@ impl Builder {
 }
 
 /// All names, in the order of their numbers: those that are always there come first.
-pub(super) fn names(plans: &[RealmPlan]) -> Vec<String> {
+fn names(plans: &[RealmPlan]) -> Vec<String> {
     let mut all = vec![DEFAULT.to_owned(), bans::KEPT_REALM.to_owned()];
     for plan in plans {
         if !all.contains(&plan.name) {
@@ -66,12 +66,15 @@ pub(super) fn names(plans: &[RealmPlan]) -> Vec<String> {
     all
 }
 
-pub(super) fn set_terms(now: Now, hub: &mut Hub, plans: &[RealmPlan]) {
+/// A hub with these namespaces, each told what it is to do.
+pub(super) fn hub(now: Now, parts: impl FnOnce(Vec<String>) -> Parts, plans: &[RealmPlan]) -> Hub {
+    let mut hub = Hub::new(parts(names(plans)));
     for plan in plans {
         if let Some(realm) = hub.realm_named(&plan.name) {
             hub.tell_realm(now, realm, plan.terms.clone());
         }
     }
+    hub
 }
 
 #[cfg(test)]

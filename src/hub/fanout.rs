@@ -198,7 +198,7 @@ impl Hub {
         self.matches.clear();
         self.apart = false;
         let Some(realm) = self.realms.get(usize::from(p.realm.0)) else { return };
-        self.memo.matches(realm, p, &mut self.matches);
+        self.memo.find(realm, p, &mut self.matches);
         self.chosen.clear();
         if !realm.shared.is_empty() {
             self.choose_all(from, p);

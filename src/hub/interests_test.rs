@@ -172,7 +172,10 @@ fn whatever_comes_and_goes_is_as_a_model_says() {
     assert!(all.is_empty());
 }
 
-fn agrees(all: &Interests, model: &BTreeMap<(u16, u8, u8), (u32, BTreeMap<u32, Option<Bytes>>)>) {
+/// By realm, kind and pattern: the number, and who listens as which node.
+type Model = BTreeMap<(u16, u8, u8), (u32, BTreeMap<u32, Option<Bytes>>)>;
+
+fn agrees(all: &Interests, model: &Model) {
     for (id, listeners) in model.values() {
         let realm = if all.get(HERE, u64::from(*id)).is_some() { HERE } else { RealmId(1) };
         let it = all.get(realm, u64::from(*id)).expect("there");

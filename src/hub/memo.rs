@@ -16,6 +16,9 @@ use crate::base::id::RealmId;
 use crate::base::map::Seed;
 use crate::topic::{LeafId, Topic};
 
+use super::message::Publication;
+use super::realm::Realm;
+
 /// Topics remembered at once; a power of two.
 const PLACES: usize = 1_024;
 /// The longest topic that is remembered.
@@ -82,6 +85,19 @@ impl Memo {
         }
         let fits = topic.sep().is_some() && topic.text().len() <= TEXT;
         fits.then(|| self.place_of(topic.text()))
+    }
+
+    /// What this publication matches in its realm, remembered or looked for.
+    #[inline]
+    pub(super) fn find(&mut self, realm: &Realm, p: &Publication, into: &mut Vec<LeafId>) {
+        let (version, place) = (realm.topics.version(), self.place(&p.topic));
+        if place.is_some_and(|place| self.recall(place, p.realm, version, &p.topic, into)) {
+            return;
+        }
+        realm.topics.matches(&p.topic, into);
+        if let Some(place) = place {
+            self.learn(place, p.realm, version, &p.topic, into);
+        }
     }
 
     /// Append what matched when it was last published; false when that is not known, or not true

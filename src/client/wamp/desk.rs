@@ -372,7 +372,7 @@ impl Desk {
         revoke(self.registrations.remove(&id), revoked.reason);
     }
 
-    fn on_event(&mut self, event: &packet::Event) {
+    fn on_event(&self, event: &packet::Event) {
         // One that was under way when the subscription ended finds nobody.
         let Some(outlets) = self.subscriptions.get(&event.subscription) else { return };
         for outlet in outlets {

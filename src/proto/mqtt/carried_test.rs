@@ -100,7 +100,7 @@ fn the_bound_of_a_client_s_packets_is_for_what_it_is_told() {
     let said = b.said(reader);
     let [p] = published(&said)[..] else { panic!("{said:?}") };
     assert!(p.payload.len() < short.len(), "{:?}", p.payload);
-    let long = [vec![0x9C], vec![0xC4, 1, 0xFF].repeat(12)].concat();
+    let long = [vec![0x9C], [0xC4, 1, 0xFF].repeat(12)].concat();
     say(&mut b, Form::MsgPack, 0, &long, (0, false));
     assert!(b.said(reader).is_empty());
     assert_eq!(b.count(Counter::DroppedLarge), 1);

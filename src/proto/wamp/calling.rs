@@ -44,7 +44,7 @@ const UNAVAILABLE: &str = "wamp.error.unavailable";
 
 impl Online {
     pub(super) fn on_call(
-        &mut self,
+        &self,
         it: &Call,
         whole: &Bytes,
         replies: &mut Replies<Reply>,
@@ -130,7 +130,7 @@ impl Online {
     }
 
     pub(super) fn on_cancel(
-        &mut self,
+        &self,
         it: &Cancel,
         replies: &mut Replies<Reply>,
         ctx: &mut Ctx<'_>,
@@ -156,7 +156,7 @@ impl Online {
     }
 
     pub(super) fn on_register(
-        &mut self,
+        &self,
         it: &Register,
         replies: &mut Replies<Reply>,
         ctx: &mut Ctx<'_>,
@@ -209,7 +209,7 @@ impl Online {
     }
 
     pub(super) fn on_unregister(
-        &mut self,
+        &self,
         it: &Unregister,
         replies: &mut Replies<Reply>,
         ctx: &mut Ctx<'_>,
@@ -231,7 +231,7 @@ impl Online {
     }
 
     pub(super) fn on_yield(
-        &mut self,
+        &self,
         it: &Yield,
         whole: &Bytes,
         replies: &mut Replies<Reply>,
@@ -255,7 +255,7 @@ impl Online {
     }
 
     pub(super) fn on_error(
-        &mut self,
+        &self,
         it: &Failure,
         whole: &Bytes,
         ctx: &mut Ctx<'_>,

@@ -77,7 +77,7 @@ impl Online {
     }
 
     pub(super) fn on_request(
-        &mut self,
+        &self,
         message: &Message,
         whole: &Bytes,
         replies: &mut Replies<Reply>,
@@ -102,7 +102,7 @@ impl Online {
     }
 
     fn on_publish(
-        &mut self,
+        &self,
         it: &Publish,
         whole: &Bytes,
         replies: &mut Replies<Reply>,
@@ -213,7 +213,7 @@ impl Online {
     }
 
     fn on_subscribe(
-        &mut self,
+        &self,
         it: &Subscribe,
         replies: &mut Replies<Reply>,
         ctx: &mut Ctx<'_>,
@@ -260,7 +260,7 @@ impl Online {
     }
 
     fn on_unsubscribe(
-        &mut self,
+        &self,
         it: &Unsubscribe,
         replies: &mut Replies<Reply>,
         ctx: &mut Ctx<'_>,

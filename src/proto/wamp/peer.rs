@@ -18,7 +18,7 @@ use crate::hub::Hub;
 use crate::hub::admin::About;
 use crate::hub::parties::Joining;
 use crate::hub::policy::{Event, Terms};
-use crate::hub::registry::{Attach, Fresh, NoSession, Parting};
+use crate::hub::registry::{Attach, Fresh, Parting};
 use crate::hub::session::Kind;
 use crate::link::Carrier;
 use crate::proto::doom::Doom;
@@ -218,7 +218,7 @@ impl Peer {
                 let step = exam.on_authenticate(&said, ctx);
                 self.on_step(step, ctx)
             }
-            (Message::Abort(_) | Message::Goodbye(_), State::Stranger | State::Examined(_)) => {
+            (Message::Abort(_), State::Stranger | State::Examined(_)) => {
                 ctx.asks.push(Ask::Leave);
                 self.left = true;
                 Ok(())
@@ -374,7 +374,7 @@ impl Peer {
         Ok(self.stalled.is_none() && !matches!(self.state, State::Joining(..)))
     }
 
-    fn put(&mut self, reply: Reply, hub: &mut Hub, out: &mut Outbound) {
+    fn put(&self, reply: Reply, hub: &mut Hub, out: &mut Outbound) {
         match reply {
             Reply::Octets(octets) => out.put_slice(&octets),
             Reply::Pong(payload) => Line::put_pong(&payload, out),

@@ -10,6 +10,9 @@ use super::parts::{Payload, Raw};
 use crate::proto::carried::{ARGS, KWARGS};
 use crate::value::{Bounds, Form, Walk, transcode};
 
+/// Positional arguments and named ones, where there are any.
+pub type Parts<'a> = (Option<&'a [u8]>, Option<&'a [u8]>);
+
 /// Arguments, positional and named.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct Span {
@@ -48,7 +51,7 @@ impl Span {
 
     /// The two apart; none when they are not what they should be.
     #[must_use]
-    pub fn parts(&self) -> Option<(Option<&[u8]>, Option<&[u8]>)> {
+    pub fn parts(&self) -> Option<Parts<'_>> {
         match self.flags & (ARGS | KWARGS) {
             0 => Some((None, None)),
             ARGS => Some((Some(&self.bytes), None)),
