@@ -7,8 +7,8 @@
 //! `interests` are who is there and who listens, by number; `post` is the way between them;
 //! `audience` says for whom a publication is, and `history` remembers some of them. `policy` has
 //! the two traits that others implement; `timings` and `sys` are what the hub knows about itself.
-//! Nothing here encodes, reads a clock or touches the world: time comes in as an argument, disk work goes
-//! out as jobs. Absent on purpose: any wire format.
+//! Nothing here encodes, reads a clock or touches the world: time comes in as an argument, disk
+//! work goes out as jobs. Absent on purpose: any wire format.
 
 pub mod admin;
 pub mod ages;
