@@ -1,19 +1,27 @@
 //! Floor 6. Namespaces beside the default one: their names and what they are told to do.
 //!
 //! ```text
-//! NAME[?strict=on&disclose=off&meta=off&kill=off&modify=on&normal=on]
+//! NAME[?strict=on&disclose=off&meta=off&kill=off&modify=on&normal=on&history=exact:100:com.a]
 //! ```
+//!
+//! `history` may stand several times: how a pattern matches, how many of its events, the pattern.
 //!
 //! The default one can be named too, to be told something. Absent on purpose: who may come in,
 //! which the users file says.
 
 use std::str::FromStr;
 
+use bytes::Bytes;
+
+use crate::base::limits::Limits;
 use crate::base::time::Now;
-use crate::hub::realm::Terms;
+use crate::hub::calls::Kind;
+use crate::hub::realm::{Remembered, Terms};
 use crate::hub::{Hub, Parts, bans};
+use crate::proto::wamp::dialect::Spelling;
 use crate::proto::wamp::options::Matching;
 use crate::proto::wamp::uri::Rule;
+use crate::topic::Dialect;
 
 use super::Builder;
 
@@ -38,12 +46,36 @@ impl FromStr for RealmPlan {
             return Err(format!("{name} is no name of a realm: words with dots between them"));
         }
         let mut terms = Terms::default();
+        let mut histories = Vec::new();
         for option in options.split('&').filter(|option| !option.is_empty()) {
             let (key, value) = option.split_once('=').unwrap_or((option, ""));
-            terms.set(key, value).map_err(|why| format!("{name}: {why}"))?;
+            let done = match key {
+                "history" => remembered(value).map(|it| histories.push(it)),
+                _ => terms.set(key, value),
+            };
+            done.map_err(|why| format!("{name}: {why}"))?;
         }
+        terms.histories = histories.into();
         Ok(Self { name: name.to_owned(), terms })
     }
+}
+
+/// `MATCH:LIMIT:PATTERN`.
+fn remembered(text: &str) -> Result<Remembered, String> {
+    let mut parts = text.splitn(3, ':');
+    let mut part = || parts.next().unwrap_or_default();
+    let (how, limit, pattern) = (part(), part(), part());
+    let matching = Matching::of(how).ok_or("a history is exact, prefix or wildcard")?;
+    let limit = limit.parse().ok().filter(|limit| *limit > 0).ok_or("a history has a limit")?;
+    let pattern = Bytes::copy_from_slice(pattern.as_bytes());
+    let filter = Spelling::new(&Limits::default(), Rule::Loose).filter(&pattern, matching.how());
+    let filter = filter.map_err(|_| format!("{text} has no good pattern"))?;
+    let kind = match matching {
+        Matching::Exact => Kind::Exact,
+        Matching::Prefix => Kind::Prefix,
+        Matching::Wildcard => Kind::Wildcard,
+    };
+    Ok(Remembered { pattern, kind, filter, limit })
 }
 
 impl Builder {
@@ -89,7 +121,16 @@ mod tests {
         assert!(plan.terms.meta && plan.terms.kill && !plan.terms.modify && !plan.terms.normal);
         let plan: RealmPlan = "a?meta=off&kill=off&modify=on&normal=on".parse().expect("one");
         assert!(!plan.terms.meta && !plan.terms.kill && plan.terms.modify && plan.terms.normal);
+        let plan: RealmPlan = "a?history=prefix:7:a:b.&history=exact:1:c".parse().expect("one");
+        let [first, second] = &plan.terms.histories[..] else { panic!("two histories") };
+        assert_eq!((&first.pattern[..], first.kind, first.limit), (&b"a:b."[..], Kind::Prefix, 7));
+        assert_eq!((&second.pattern[..], second.kind, second.limit), (&b"c"[..], Kind::Exact, 1));
         for (wrong, about) in [
+            ("a?history=fuzzy:1:c", "exact, prefix or wildcard"),
+            ("a?history=exact:0:c", "a limit"),
+            ("a?history=exact:x:c", "a limit"),
+            ("a?history=exact:1:c d", "no good pattern"),
+            ("a?history=exact:1", "no good pattern"),
             ("$broker", "no name"),
             ("a b", "no name"),
             ("", "no name"),

@@ -114,6 +114,9 @@ fn readers_are_chosen_by_what_is_said_of_them_and_all_lists_agree() {
     let mut both = list("authrole", true, &["user"]);
     both.eligible = Some(vec![20, 30]);
     assert_eq!(heard(&mut b, &all, both.clone()), [1]);
+    let mut two = list("authrole", true, &["user"]);
+    two.lists.extend(list("org", false, &["org1"]).lists);
+    assert_eq!(heard(&mut b, &all, two), [1]);
     both.exclude = vec![20];
     assert_eq!(heard(&mut b, &all, both), [0; 0]);
 }

@@ -71,8 +71,12 @@ fn what_stands_is_there_whoever_listens() {
     exact(&mut all, 1, "a", None);
     all.sit(id);
     assert_eq!(all.len(), 1, "somebody listens");
-    all.stand(NOW, HERE, Kind::Exact, &text("a"));
-    all.unsubscribe(session(1), id);
+    assert_eq!(
+        all.unsubscribe(session(1), id).map(|left| left.ended),
+        Some(true),
+        "it stands no more"
+    );
+    let id = all.stand(NOW, HERE, Kind::Exact, &text("a"));
     all.sit(id);
     assert!(all.is_empty() && all.list(HERE, 0).count() == 0);
 }

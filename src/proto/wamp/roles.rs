@@ -148,8 +148,10 @@ pub const fn router() -> Roles {
         F::SubscriptionMetaApi,
         F::PatternBasedSubscription,
         F::ShardedSubscription,
+        F::EventHistory,
         F::EventRetention,
         F::SubscriptionRevocation,
+        F::TopicReflection,
         F::SessionMetaApi,
         F::PayloadPassthruMode,
     ]);
@@ -164,6 +166,7 @@ pub const fn router() -> Roles {
         F::SharedRegistration,
         F::ShardedRegistration,
         F::RegistrationRevocation,
+        F::ProcedureReflection,
         F::CallReroute,
         F::TestamentMetaApi,
         F::SessionMetaApi,

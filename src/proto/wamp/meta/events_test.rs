@@ -1,14 +1,17 @@
 //! Floor 3. What the router tells about what happened.
 
-use bytes::Bytes;
+use bytes::{Bytes, BytesMut};
 
 use super::bench_test::*;
 use super::{on_join, on_leave, on_unregistered, on_unsubscribed};
 use crate::base::limits::Limits;
 use crate::base::stats::Counter;
 use crate::hub::calls::{Invoke, Kind};
+use crate::proto::Protocol;
 use crate::proto::carried::{ARGS, Head};
+use crate::proto::doom::Doom;
 use crate::proto::wamp::options::Matching::{Exact, Prefix};
+use crate::proto::wamp::peer::Peer;
 use crate::value::Form;
 
 fn scene() -> (Bench, Who, Who) {
@@ -153,4 +156,30 @@ fn what_nobody_listens_to_is_not_written_and_what_has_no_room_is_counted() {
     on_join(bob.session, &mut b.ctx());
     assert_eq!(b.heard(ann).len(), 1);
     b.publish("wamp.session.on_join", b"x", Bytes::new());
+}
+
+#[test]
+fn where_everybody_goes_nobody_is_told_and_nothing_is_said_for_anybody() {
+    for (doom, told) in [(Doom::Stopping, 0), (Doom::Eof, 2)] {
+        let mut b = Bench::new();
+        let ann = b.join("ann", "user");
+        b.listen(ann, "wamp.session.on_leave", Exact);
+        b.listen(ann, "t", Exact);
+        let mut peer = Peer::new(b.now, &b.hub);
+        let mut input = BytesMut::from(&[0x7f, 0xf1, 0, 0][..]);
+        for text in [
+            r#"[1,"default",{"roles":{"caller":{}}}]"#,
+            r#"[48,1,{},"wamp.session.add_testament",["t",[],{}]]"#,
+        ] {
+            input.extend_from_slice(&[0, 0, 0, text.len() as u8]);
+            input.extend_from_slice(text.as_bytes());
+        }
+        for _ in 0..3 {
+            peer.on_bytes(&mut input, &mut b.ctx()).expect("no fault");
+        }
+        let party = peer.session().and_then(|session| b.hub.parties.get(session));
+        assert_eq!(party.map(|party| party.testaments.len()), Some(1));
+        peer.on_doom(&doom, &mut b.ctx());
+        assert_eq!(b.heard(ann).len(), told, "{doom:?}");
+    }
 }

@@ -4,11 +4,11 @@
 //! Procedures are looked up by name and answered at once, from what the hub holds; none of them is
 //! a registration, so none is listed. Events are publications under `wamp.` from nobody, never to
 //! the session that caused them, and not about subscriptions to such events. Who may call,
-//! subscribe and publish is asked of the policy like anything else, by the peer. A list has at most
-//! [`LIST_MAX`] entries; where there are more, `is_limit_reached` stands beside it, and `after=`
-//! the last of them goes on from there. What is done to many at once takes as long as a publication
-//! that all of them hear. Reading order: here, `given`, then a file for each subject, then
-//! `events`. Absent on purpose: the wire, and any procedure that waits.
+//! subscribe and publish is asked of the policy like anything else, by the peer. A list has at
+//! most [`LIST_MAX`] entries; where there are more, `is_limit_reached` stands beside it, and
+//! `after=` the last of them goes on from there. What is done to many at once takes as long as a
+//! publication that all of them hear. Reading order: here, `given`, then a file for each subject,
+//! then `events`. Absent on purpose: the wire, and any procedure that waits.
 
 mod events;
 mod given;

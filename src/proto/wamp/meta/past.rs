@@ -20,7 +20,7 @@ use crate::hub::policy::Access;
 use crate::proto::Ctx;
 use crate::proto::carried::{self, Head};
 use crate::topic::Dialect;
-use crate::value::{Bounds, Value, Walk};
+use crate::value::{Bounds, Form, Value, Walk};
 
 /// Events of one answer.
 const EVENTS_MAX: usize = 1_000;
@@ -197,11 +197,9 @@ fn details(past: &Past, topic: Option<&[u8]>) -> Value {
 /// With what it came; what came without arguments is one.
 fn arguments(past: &Past) -> (Option<Value>, Option<Value>) {
     let Some(head) = Head::of(&past.props) else {
-        let body = match core::str::from_utf8(&past.body) {
-            Ok(text) => Value::Text(text.into()),
-            Err(_) => Value::Bytes(past.body.to_vec()),
-        };
-        return (Some(Value::List(vec![body])), None);
+        let (mut args, form) = (Vec::new(), Form::Cbor);
+        carried::arguments_of(&past.body, form, &mut args);
+        return (Value::read(&mut Walk::new(form, &args, Bounds::default())).ok(), None);
     };
     let span = Span { form: head.form, flags: head.flags, bytes: past.body.clone() };
     let read = |part: &[u8]| Value::read(&mut Walk::new(head.form, part, Bounds::default())).ok();
