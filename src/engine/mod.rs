@@ -729,7 +729,7 @@ impl Engine {
         }
         // Replies went out: a peer that took nothing because of them may go on.
         self.note_ready(conn);
-        if self.conns.get(conn).is_some_and(|c| matches!(c.peer, Peer::Wamp(_))) {
+        if self.conns.get(conn).is_some_and(|c| matches!(c.peer, Peer::Wamp(_) | Peer::Prx1(_))) {
             // Whoever was told to go is given a moment.
             self.arm(conn);
         }

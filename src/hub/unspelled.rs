@@ -2,9 +2,9 @@
 //!
 //! Such a delivery is given up by its peer; here it is counted, listed with the protocol that
 //! lacks the words, and told to the observer when it is new on the list. What carries something
-//! that its reader has no form for is told each time, as what finds no room is. The list is short and
-//! keeps what came first: whoever makes such topics makes many, and a few tell the story. Absent
-//! on purpose: the reasons (each dialect has its own).
+//! that its reader has no form for is told each time, as what finds no room is. The list is short
+//! and keeps what came first: whoever makes such topics makes many, and a few tell the story.
+//! Absent on purpose: the reasons (each dialect has its own).
 
 use crate::base::id::SessionId;
 use crate::base::stats::Counter;

@@ -29,7 +29,9 @@ use crate::proto::fault::{Fault, FaultKind};
 use crate::proto::replies::Replies;
 use crate::proto::{Ask, Ctx, Protocol};
 
+use super::calling::{self, Calling, Not};
 use super::dialect::{SEP, Spelling};
+use super::extended::{Answer, Extended, Response, What};
 use super::ids::IdSet;
 use super::packet::{Action, ConnAck, Connect, Packet, Publish, QAckCode, Queue, Subscribe};
 use super::{decode, encode, fault};
@@ -39,12 +41,24 @@ const VERDICT_MS: u64 = 60_000;
 
 /// Small answers, in the order of what they answer.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
-enum Reply {
-    ConnAck { result: u8, present: bool },
+pub(super) enum Reply {
+    ConnAck {
+        result: u8,
+        present: bool,
+    },
     PubAck(u16),
     SubAck(u16),
     UnsubAck(u16),
     QAck(QAckCode),
+    Answer {
+        id: u16,
+        reason: u8,
+    },
+    /// A request that is not even asked.
+    Refused {
+        id: u64,
+        reason: u8,
+    },
     Pong,
 }
 
@@ -72,6 +86,8 @@ pub(super) struct Online {
     idle_ms: u64,
     /// Deliveries up to this ordinal were stored before: prx1 §9.2 marks them all.
     pub(super) resumed: u64,
+    /// Since it has said a word about calls.
+    pub(super) calling: Option<Box<Calling>>,
 }
 
 /// A PRX1 connection's state.
@@ -208,6 +224,8 @@ impl Peer {
             Err(NoSession::Anothers) => return Err(FaultKind::Prx1Credentials.fault()),
         };
         ctx.asks.extend(attached.yielding.filter(|old| *old != ctx.conn).map(Ask::Yield));
+        // What its former connection called and served ends with that.
+        calling::leave(attached.session, ctx);
         let stored = attached.present
             && ctx
                 .hub
@@ -234,6 +252,7 @@ impl Peer {
             who: principal,
             idle_ms: limits.idle_ms_max.max(asked * 1_500),
             resumed: attached.resumed,
+            calling: None,
         });
         Ok(())
     }
@@ -256,6 +275,7 @@ impl Peer {
                 Ok(())
             }
             Packet::Queue(q) => self.on_queue(q, session, who, ctx),
+            Packet::Extended(it) => self.on_extended(it, who, ctx),
             Packet::Ping => {
                 self.replies.push(Lsn::START, Reply::Pong);
                 Ok(())
@@ -453,6 +473,20 @@ impl Peer {
         ctx.hub.queue_push(ctx.now, address, &item, level)
     }
 
+    fn on_extended(
+        &mut self,
+        it: Extended,
+        who: &Principal,
+        ctx: &mut Ctx<'_>,
+    ) -> Result<(), Fault> {
+        let State::Online(online) = &mut self.state else { return Ok(()) };
+        match online.on_extended(&it, who, &mut self.replies, ctx) {
+            Ok(()) => Ok(()),
+            Err(Not::Held(why)) => self.held(why, Packet::Extended(it), ctx),
+            Err(Not::Broken(kind)) => Err(kind.fault()),
+        }
+    }
+
     fn qack(&mut self, ok: bool) -> Result<(), Fault> {
         let code = if ok { QAckCode::Ok } else { QAckCode::Error };
         self.replies.push(Lsn::START, Reply::QAck(code));
@@ -512,6 +546,14 @@ impl Peer {
             Reply::SubAck(id) => Packet::SubAck(id),
             Reply::UnsubAck(id) => Packet::UnsubAck(id),
             Reply::QAck(code) => Packet::QAck(code),
+            Reply::Answer { id, reason } => {
+                Packet::Extended(Extended::Answer(Answer { id, reason }))
+            }
+            Reply::Refused { id, reason } => {
+                let (name, payload) = (Bytes::new(), Bytes::new());
+                let what = What::Error { reason, name, payload };
+                Packet::Extended(Extended::Response(Response { id, what }))
+            }
             Reply::Pong => Packet::Pong,
         };
         // Fixed small packets: nothing in them can be too long.
@@ -570,7 +612,8 @@ impl Protocol for Peer {
         if !ctx.now.reached(self.deadline()) {
             return Ok(());
         }
-        match self.state {
+        match &self.state {
+            State::Online(online) if online.is_to_go() => Err(Doom::Kicked),
             State::Online(_) => Err(Doom::IdleTimeout),
             _ => Err(Doom::ConnectTimeout),
         }
@@ -593,6 +636,11 @@ impl Protocol for Peer {
             self.replies.push(Lsn::START, Reply::ConnAck { result: ack.result, present: false });
         }
         if let State::Online(online) = &self.state {
+            // Another connection may have its session, and what that called and serves.
+            let party = ctx.hub.parties.get(online.session);
+            if party.is_some_and(|party| party.conn == ctx.conn) {
+                calling::leave(online.session, ctx);
+            }
             ctx.hub.detach(ctx.now, online.session, ctx.conn, Parting::Lost);
         }
         self.stalled = None;
@@ -613,15 +661,16 @@ impl Protocol for Peer {
             self.put_reply(reply, out);
             hub.stats.count(Counter::RepliesSent);
         }
-        let State::Online(online) = &self.state else { return false };
+        let State::Online(online) = &mut self.state else { return false };
         hub.heard(online.session);
         if self.replies.is_gated() {
             return self.replies.waits_for().is_some_and(|at| at <= synced);
         }
+        while out.len() < budget && online.tell(now, hub, out) {}
         let share = hub.share(online.session, budget);
         while out.len() < share {
             if !online.deliver(now, hub, out) {
-                return false;
+                return online.calling.is_some() && hub.parties.has_mail(online.session);
             }
         }
         true
@@ -632,6 +681,7 @@ impl Protocol for Peer {
             State::Stranger => (self.opened, self.connect_ms),
             State::Verifying { .. } => (self.heard, VERDICT_MS),
             // Whoever is not read from is not silent.
+            State::Online(online) if online.is_to_go() => return Deadline(0),
             State::Online(_) if self.stalled.is_some() => return Deadline::NEVER,
             State::Online(online) => (self.heard, online.idle_ms),
             State::Joining { .. } | State::Over => return Deadline::NEVER,
@@ -679,7 +729,7 @@ impl Protocol for Peer {
     }
 }
 
-fn permit(who: &Principal, access: Access<'_>, ctx: &mut Ctx<'_>) -> Result<(), Fault> {
+pub(super) fn permit(who: &Principal, access: Access<'_>, ctx: &mut Ctx<'_>) -> Result<(), Fault> {
     if ctx.hub.policy.permit(who, &access) {
         return Ok(());
     }

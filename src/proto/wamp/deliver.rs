@@ -14,7 +14,7 @@ use crate::hub::policy::Event as Seen;
 use crate::hub::session::Kind;
 use crate::proto::carried::{self, Head, LISTED};
 use crate::topic::Dialect;
-use crate::value::{Form, Writer};
+use crate::value::Form;
 
 use super::line::Line;
 use super::notes::{self, Notes};
@@ -145,15 +145,9 @@ fn number_of(m: &Carried) -> u64 {
     (mix & (crate::hub::parties::NUMBER_MAX - 1)) + 1
 }
 
-/// A body as one argument: text if it is UTF-8, else bytes.
-fn plain(body: &[u8], form: Form) -> Span {
+/// A body as one argument.
+pub(super) fn plain(body: &[u8], form: Form) -> Span {
     let mut into = Vec::with_capacity(body.len() + 8);
-    let mut writer = Writer::new(form, &mut into);
-    writer.list(1);
-    match core::str::from_utf8(body) {
-        Ok(text) => writer.text(text),
-        Err(_) => writer.bytes(body),
-    };
-    writer.end();
+    carried::arguments_of(body, form, &mut into);
     Span { form, flags: carried::ARGS, bytes: into.into() }
 }
