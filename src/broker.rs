@@ -384,7 +384,7 @@ impl Builder {
         let options = Options { segment_bytes: limits.segment_bytes, salt, salvage: self.salvage };
         let realms = realms::names(&self.realms);
         let mut hub = Hub::new(hub::Parts { limits, seed, realms, policy, observer });
-        realms::set_terms(&mut hub, &self.realms);
+        realms::set_terms(clock.now(), &mut hub, &self.realms);
         self.listen.iter().filter_map(Listen::relay).for_each(|it| hub.relays.add(it.clone()));
         let open_one = |data| open_journal(data, self.door, options, &mut hub, (seed, &clock));
         let (storage, report) = data.map(open_one).transpose()?.unzip();

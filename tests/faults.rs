@@ -22,6 +22,8 @@ mod damage_data;
 mod failing;
 #[path = "faults/full.rs"]
 mod full;
+#[path = "faults/hang.rs"]
+mod hang;
 #[path = "faults/kill.rs"]
 mod kill;
 #[path = "faults/kill_kept.rs"]
@@ -46,6 +48,8 @@ mod overload_state;
 mod overload_words;
 #[path = "faults/prx1.rs"]
 mod prx1;
+#[path = "faults/torn.rs"]
+mod torn;
 
 use std::process::ExitCode;
 use std::time::{Instant, SystemTime};
@@ -116,6 +120,12 @@ const DRIVERS: &[Driver] = &[
         false => Some("only at length".to_owned()),
     }),
     Driver::new("failing_each_operation", |o| failing::each_operation(o.long)),
+    Driver::new("shortened_segment", |_| torn::shortened_segment()),
+    Driver::new("no_page_left", |_| torn::no_page_left()).unless(|_| full::no_tmpfs()),
+    Driver::new("failing_block", |_| cut::sick::failing_block()).unless(|_| cut::block::no_block()),
+    Driver::new("hanging_flush", |o| hang::hanging_flush(o.long)),
+    Driver::new("hanging_block", |o| cut::sick::hanging_block(o.long))
+        .unless(|_| cut::block::no_block()),
 ];
 
 /// The command line.

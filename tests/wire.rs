@@ -118,14 +118,16 @@ fn every_scene_can_be_read() {
 }
 
 /// The folders, and how the heads in them begin.
-const SHOWN: [(&str, &str); 8] = [
+const SHOWN: [(&str, &str); 10] = [
     ("foo", "[foo"),
     ("http", "[http"),
     ("prx1", "[prx1 §"),
     ("mqtt3", "[MQTT-"),
     ("mqtt5", "[MQTT5-"),
     ("mqtt-bad", "[bad "),
+    ("ws", "[ws "),
     ("cross", "[cross"),
+    ("wamp", "[wamp"),
     ("durability", "[durability"),
 ];
 

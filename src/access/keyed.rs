@@ -9,13 +9,14 @@ use sha2::digest::Output;
 use sha2::digest::common::{Block, BlockSizeUser};
 
 /// HMAC under one key: the two hashes that have eaten it.
-pub(super) struct Keyed<D> {
+#[derive(Clone)]
+pub(crate) struct Keyed<D> {
     inner: D,
     outer: D,
 }
 
 impl<D: Digest + BlockSizeUser + Clone> Keyed<D> {
-    pub(super) fn new(key: &[u8]) -> Self {
+    pub(crate) fn new(key: &[u8]) -> Self {
         let mut block = Block::<D>::default();
         let short;
         let key = if key.len() > block.len() {
@@ -35,7 +36,7 @@ impl<D: Digest + BlockSizeUser + Clone> Keyed<D> {
         Self { inner: padded(0x36), outer: padded(0x5c) }
     }
 
-    pub(super) fn sign(&self, parts: &[&[u8]]) -> Output<D> {
+    pub(crate) fn sign(&self, parts: &[&[u8]]) -> Output<D> {
         let (mut inner, mut outer) = (self.inner.clone(), self.outer.clone());
         for part in parts {
             inner.update(part);
@@ -46,7 +47,7 @@ impl<D: Digest + BlockSizeUser + Clone> Keyed<D> {
 }
 
 /// PBKDF2 for a single block, which is what SCRAM calls Hi.
-pub(super) fn stretch<D>(password: &[u8], salt: &[u8], rounds: u32) -> Output<D>
+pub(crate) fn stretch<D>(password: &[u8], salt: &[u8], rounds: u32) -> Output<D>
 where
     D: Digest + BlockSizeUser + Clone,
 {

@@ -1,13 +1,15 @@
 //! Floor 3. Who may come in and what they may do: users, groups and rules behind one `Policy`.
 //!
 //! Read `users.rs` (the file), `rules.rs` (what a group may do), then this: a login, step by step.
-//! Logins in three steps are in `dialogue.rs`, their keys in `scram.rs`. `throttle.rs` says who
-//! must wait, `verified.rs` who need not be checked again, `twins.rs` who hears what another is
-//! told, `line.rs` whose check is next; `mac.rs` and `until.rs` are what these are made of. What
-//! keeps it simple: rules are replaced whole or not at all, a principal knows which edition of them
-//! it was made under, and one made under an older edition is looked up again by name. Whoever does
-//! not exist, has a wrong client id or a wrong password goes the same way at the same price. Absent
-//! on purpose: threads, files, clocks; other kinds of users file come in as another `Roll`.
+//! Logins in three steps are in `dialogue.rs`, their keys in `scram.rs`; those by one challenge are
+//! in `challenge.rs`, their keys in `keyring.rs`, `cra.rs` and `argon.rs`, and `face.rs` says what
+//! is seen of whoever does not exist. `throttle.rs` says who must wait, `verified.rs` who need not
+//! be checked again, `twins.rs` who hears what another is told, `line.rs` whose check is next;
+//! `mac.rs` and `until.rs` are what these are made of. What keeps it simple: rules are replaced
+//! whole or not at all, a principal knows which edition of them it was made under, and one made
+//! under an older edition is looked up again by name. Whoever does not exist, has a wrong client id
+//! or a wrong password goes the same way at the same price. Absent on purpose: threads, files,
+//! clocks; other kinds of users file come in as another `Roll`.
 
 use std::sync::Arc;
 
@@ -19,10 +21,14 @@ use crate::hub::policy::{
     self, Admit, Changes, Claim, Dialogue, Login, Policy, Principal, Reader, Refusal, Secret,
     Understood,
 };
+use crate::hub::riddle::{Riddle, Way};
 
+mod challenge;
 mod cost;
 mod dialogue;
-mod keyed;
+mod face;
+pub(crate) mod keyed;
+mod keyring;
 mod mac;
 mod rules;
 mod throttle;
@@ -32,6 +38,9 @@ mod verified;
 
 #[cfg(feature = "testing")]
 pub mod fuzzing;
+
+pub mod argon;
+pub mod cra;
 pub mod gate;
 pub mod line;
 pub mod salted;
@@ -40,6 +49,8 @@ pub mod twins;
 
 #[cfg(test)]
 mod access_test;
+#[cfg(test)]
+mod challenge_test;
 #[cfg(test)]
 mod line_test;
 #[cfg(test)]
@@ -238,6 +249,19 @@ impl Access {
         self.roll.groups.get(group as usize).map_or(Standing::Gone, Standing::Group)
     }
 
+    /// Bytes that nobody can foretell and nobody gets twice.
+    fn nonce(&mut self) -> [u8; 32] {
+        self.dialogues += 1;
+        let serial = self.dialogues.to_le_bytes();
+        let half =
+            |n: u8| self.mac.of(Purpose::Nonce).part(&serial).part(&[n]).done().to_be_bytes();
+        let (mut nonce, second) = ([0; 32], half(1));
+        for (to, from) in nonce.iter_mut().zip(half(0).iter().chain(&second)) {
+            *to = *from;
+        }
+        nonce
+    }
+
     fn failed(&mut self, now: Now, login: &Login<'_>, why: Refusal) -> Admit {
         self.throttle.on_failed(now, login.address, login.loopback, login.user);
         Admit::No(why)
@@ -334,7 +358,7 @@ impl Policy for Access {
             Some(Proof::Hash(hash)) => return self.check(now, login, hash, principal),
             Some(Proof::Secret(secret)) => secret,
             // Nobody's secret: one bit off whatever was sent.
-            Some(Proof::Certificate) | None => digest ^ 1,
+            Some(Proof::None) | None => digest ^ 1,
         };
         match principal {
             Some(known) if mac::same(secret, digest) => {
@@ -388,6 +412,36 @@ impl Policy for Access {
             loopback: login.loopback,
             nonce,
         })))
+    }
+
+    fn offers(&self, login: &Login<'_>, way: Way) -> bool {
+        match login.user {
+            _ if self.is_open() => way == Way::Password,
+            b"" => way == Way::Signature && self.roll.faces.any(way),
+            user => self.roll.face(user).looks(way).is_some(),
+        }
+    }
+
+    fn challenge(
+        &mut self,
+        _: Now,
+        login: &Login<'_>,
+        way: Way,
+        key: Option<&[u8; 32]>,
+    ) -> Option<Riddle> {
+        if self.is_open() {
+            return None;
+        }
+        let nonce = self.nonce();
+        let who = |name: &Bytes, user: &User| self.principal(name, user, login.client_id);
+        challenge::pose(&self.roll, login, way, key, nonce, who)
+    }
+
+    fn role(&self, who: &Principal) -> Bytes {
+        match self.standing(who) {
+            Standing::Group(group) => Bytes::copy_from_slice(group.name.as_bytes()),
+            Standing::Free | Standing::Gone => Bytes::new(),
+        }
     }
 
     fn permit(&mut self, who: &Principal, access: &policy::Access<'_>) -> bool {

@@ -26,13 +26,43 @@ pub(super) struct Keys {
     pub(super) server: Hash,
 }
 
+/// The two keys alone, whatever they were derived by.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(super) struct Pair {
+    /// The hash of what a client must know.
+    pub(super) stored: Hash,
+    /// What the broker proves itself with.
+    pub(super) server: Hash,
+}
+
+impl Pair {
+    /// Of what SCRAM calls SaltedPassword.
+    pub(super) fn of(salted: &[u8]) -> Self {
+        let client = keyed(salted, &[b"Client Key"]);
+        let server = keyed(salted, &[b"Server Key"]);
+        Self { stored: Sha256::digest(client).into(), server }
+    }
+
+    /// Is this the proof of somebody who knows the password, for an exchange of these words?
+    pub(super) fn proves(&self, proof: &Hash, words: &[&[u8]]) -> bool {
+        let mut client = keyed(&self.stored, words);
+        for (byte, proof) in client.iter_mut().zip(proof) {
+            *byte ^= proof;
+        }
+        same(&Sha256::digest(client).into(), &self.stored)
+    }
+
+    /// The broker's own proof, for the same words.
+    pub(super) fn vouch(&self, words: &[&[u8]]) -> Hash {
+        keyed(&self.server, words)
+    }
+}
+
 impl Keys {
     /// From the password itself; takes `rounds` times two hashes.
     pub(super) fn derive(password: &[u8], salt: &[u8], rounds: u32) -> Self {
-        let salted = salted(password, salt, rounds);
-        let client = keyed(&salted, &[b"Client Key"]);
-        let server = keyed(&salted, &[b"Server Key"]);
-        Self { rounds, salt: salt.to_vec(), stored: Sha256::digest(client).into(), server }
+        let Pair { stored, server } = Pair::of(&salted(password, salt, rounds));
+        Self { rounds, salt: salt.to_vec(), stored, server }
     }
 
     /// From the text form.
@@ -67,18 +97,19 @@ impl Keys {
         format!("{PREFIX}{}:{salt}${stored}:{server}", self.rounds)
     }
 
-    /// Is this the proof of somebody who knows the password, for an exchange of these words?
-    pub(super) fn proves(&self, proof: &Hash, words: &[&[u8]]) -> bool {
-        let mut client = keyed(&self.stored, words);
-        for (byte, proof) in client.iter_mut().zip(proof) {
-            *byte ^= proof;
-        }
-        same(&Sha256::digest(client).into(), &self.stored)
+    /// The keys alone.
+    pub(super) fn pair(&self) -> Pair {
+        Pair { stored: self.stored, server: self.server }
     }
 
-    /// The broker's own proof, for the same words.
+    /// As `Pair` says.
+    pub(super) fn proves(&self, proof: &Hash, words: &[&[u8]]) -> bool {
+        self.pair().proves(proof, words)
+    }
+
+    /// As `Pair` says.
     pub(super) fn vouch(&self, words: &[&[u8]]) -> Hash {
-        keyed(&self.server, words)
+        self.pair().vouch(words)
     }
 }
 

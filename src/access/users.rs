@@ -14,9 +14,15 @@ use bytes::Bytes;
 use serde::Deserialize;
 use toml::{Spanned, Value};
 
+use crate::base::base64;
 use crate::base::map::{Map, Seed};
+use crate::hub::riddle::Kdf;
 
+use super::argon::Argon;
 use super::cost::{Cost, decoy};
+use super::cra::Cra;
+use super::face::{Face, Faces, Looks};
+use super::keyring::{Keyring, PUBLIC_MAX, PublicKey, public_key};
 use super::mac::{Mac, Purpose};
 use super::rules::{Group, Kind, Rule};
 use super::salted::{self, Salted};
@@ -60,8 +66,8 @@ pub(super) enum Proof {
     Secret(u128),
     /// The hash of what must be sent: bcrypt, one of mosquitto's, or SCRAM keys in text form.
     Hash(Arc<str>),
-    /// None that could be sent: a certificate is the only way in.
-    Certificate,
+    /// None that could be sent: a certificate or a key is the only way in.
+    None,
 }
 
 /// One user.
@@ -70,6 +76,8 @@ pub(super) struct User {
     pub(super) proof: Proof,
     /// For logins in several steps.
     pub(super) scram: Option<Arc<Keys>>,
+    /// For logins by a challenge.
+    pub(super) keyring: Keyring,
     /// May come in by a certificate with this name, without a password.
     pub(super) certificate: bool,
     /// The only client id to be used, where one was given.
@@ -83,6 +91,7 @@ impl User {
         let made = matches!(self.proof, Proof::Secret(_));
         self.proof == other.proof
             && self.certificate == other.certificate
+            && self.keyring == other.keyring
             && (made || self.scram == other.scram)
     }
 }
@@ -97,6 +106,10 @@ pub(super) struct Roll {
     /// A hash nothing matches, for users who do not exist; absent when no user has a hash.
     pub(super) decoy: Option<Arc<str>>,
     pub(super) warnings: Vec<Note>,
+    /// Who has which public key.
+    pub(super) owners: Map<PublicKey, Bytes>,
+    /// What whoever is not there looks like.
+    pub(super) faces: Faces,
     salts: Salts,
     /// What most SCRAM keys take; none when there are no such keys.
     rounds: Option<u32>,
@@ -123,10 +136,15 @@ impl Salts {
         }
     }
 
-    fn salt(&self, name: &[u8]) -> Vec<u8> {
-        let [salt @ .., _, _, _, _, _, _, _, _, _, _, _, _, _, _, _, _] =
-            scram::keyed(&self.0, &[b"salt", name]);
-        salt.to_vec()
+    /// As many bytes as wanted; each label has salts of its own.
+    fn salt(&self, label: &[u8], name: &[u8], len: usize) -> Vec<u8> {
+        let mut salt = scram::keyed(&self.0, &[label, name]).to_vec();
+        while salt.len() < len {
+            let more = scram::keyed(&self.0, &[label, &salt]);
+            salt.extend_from_slice(&more);
+        }
+        salt.truncate(len);
+        salt
     }
 }
 
@@ -164,6 +182,9 @@ struct FileUser {
     shared_secret: Option<Spanned<Value>>,
     password_hash: Option<Spanned<Value>>,
     scram_sha_256: Option<Spanned<Value>>,
+    scram_argon2id: Option<Spanned<Value>>,
+    wampcra: Option<Spanned<Value>>,
+    cryptosign: Option<Spanned<Value>>,
 }
 
 /// Reads one file.
@@ -174,6 +195,8 @@ struct Reading<'a> {
     expand_self: bool,
     groups: Vec<Group>,
     users: Map<Bytes, User>,
+    owners: Map<PublicKey, Bytes>,
+    faces: Faces,
     guests: Option<u32>,
     /// How many hashes there are of each cost.
     costs: BTreeMap<u32, usize>,
@@ -212,7 +235,9 @@ impl Roll {
             mode: file.mode,
             expand_self: file.expand_self,
             groups: Vec::new(),
-            users: Map::with_hasher(seed),
+            users: Map::with_hasher(seed.clone()),
+            owners: Map::with_hasher(seed),
+            faces: Faces::default(),
             guests: None,
             costs: BTreeMap::new(),
             rounds: BTreeMap::new(),
@@ -248,12 +273,41 @@ impl Roll {
         self.rounds.is_some()
     }
 
+    /// What is seen of this name before any proof, whether somebody has it or not.
+    pub(super) fn face(&self, name: &[u8]) -> Face {
+        let known = self.users.get(name).map(Face::of);
+        known.unwrap_or_else(|| {
+            let [a, b, c, d, e, f, g, h, ..] = scram::keyed(&self.salts.0, &[b"face", name]);
+            self.faces.pick(u64::from_le_bytes([a, b, c, d, e, f, g, h]))
+        })
+    }
+
     /// The keys of somebody who is not there, with the salt that goes with the name. What would
     /// prove them nobody knows.
     pub(super) fn nobody(&self, name: &[u8]) -> Keys {
-        let key = scram::keyed(&self.salts.0, &[b"nobody", name]);
-        let rounds = self.rounds.unwrap_or(scram::ROUNDS);
-        Keys { rounds, salt: self.salts.salt(name), stored: key, server: key }
+        let key = self.secret(name);
+        let (rounds, salt) = match self.face(name).keys {
+            Some(Looks { kdf: Kdf::Pbkdf2 { rounds, .. }, salt }) => (rounds, salt),
+            _ => (self.rounds.unwrap_or(scram::ROUNDS), SALT),
+        };
+        Keys { rounds, salt: self.salt(b"salt", name, salt), stored: key, server: key }
+    }
+
+    /// What somebody who is not there would have to know.
+    pub(super) fn secret(&self, name: &[u8]) -> scram::Hash {
+        scram::keyed(&self.salts.0, &[b"nobody", name])
+    }
+
+    /// The salt of somebody who is not there.
+    pub(super) fn salt(&self, label: &[u8], name: &[u8], len: usize) -> Vec<u8> {
+        self.salts.salt(label, name, len)
+    }
+
+    /// The same where it is a text; one of the usual length looks as those of `spindle hash`.
+    pub(super) fn salt_text(&self, name: &[u8], len: usize) -> Vec<u8> {
+        let bytes = if len == SALT.div_ceil(3) * 4 { SALT } else { len };
+        let text = base64::encode(&self.salts.salt(b"text", name, bytes));
+        text.into_bytes().into_iter().take(len).collect()
     }
 }
 
@@ -293,12 +347,66 @@ impl Reading<'_> {
         let group = self.group_of(user.group.take(), name_at, &name)?;
         let client_id = self.client_id(user.client_id.take(), &name)?;
         let certificate = user.certificate;
-        let (proof, scram) = self.proofs(at, user, &name)?;
-        let user = User { proof, scram, certificate, client_id, group };
+        let mut keyring = self.keyring(&mut user, &name)?;
+        let (proof, scram) = self.proofs(at, user, &name, &mut keyring)?;
+        let user = User { proof, scram, keyring, certificate, client_id, group };
+        self.faces.add(Face::of(&user));
         if self.users.insert(Bytes::from(name.clone()), user).is_some() {
             return Err(note(self.text, name_at, format!("user {name} is there twice")));
         }
         Ok(())
+    }
+
+    /// The keys that no password is held against.
+    fn keyring(&mut self, user: &mut FileUser, name: &str) -> Result<Keyring, Note> {
+        let mut keyring = Keyring::default();
+        if let Some(key) = user.wampcra.take() {
+            let at = key.span().start;
+            let wrong = |text: &str| note(self.text, at, format!("wampcra of user {name} {text}"));
+            if user.shared_secret.is_some() {
+                return Err(wrong("cannot stand beside shared_secret, which is a key already"));
+            }
+            let text = as_text(key.get_ref()).ok_or_else(|| wrong("must be a string"))?;
+            keyring.cra = Some(Arc::new(Cra::parse(text).map_err(wrong)?));
+        }
+        if let Some(keys) = user.scram_argon2id.take() {
+            let at = keys.span().start;
+            let wrong =
+                |text: &str| note(self.text, at, format!("scram_argon2id of user {name} {text}"));
+            let text = as_text(keys.get_ref()).ok_or_else(|| wrong("must be a string"))?;
+            keyring.argon = Some(Arc::new(Argon::parse(text).map_err(wrong)?));
+        }
+        if let Some(keys) = user.cryptosign.take() {
+            keyring.public = self.public(keys, name)?;
+        }
+        Ok(keyring)
+    }
+
+    /// One public key, or a list of them.
+    fn public(&mut self, keys: Spanned<Value>, user: &str) -> Result<Vec<PublicKey>, Note> {
+        let at = keys.span().start;
+        let wrong = |text: &str| note(self.text, at, format!("cryptosign of user {user} {text}"));
+        let form = "must be a public key of 64 hexadecimal digits, or a list of such";
+        let listed = match keys.into_inner() {
+            Value::Array(listed) => listed,
+            one => vec![one],
+        };
+        if listed.is_empty() || listed.len() > PUBLIC_MAX {
+            return Err(wrong("must be one to 64 keys"));
+        }
+        let mut public = Vec::with_capacity(listed.len());
+        for key in &listed {
+            let key = as_text(key).and_then(public_key).ok_or_else(|| wrong(form))?;
+            if self.owners.insert(key, Bytes::copy_from_slice(user.as_bytes())).is_some() {
+                return Err(wrong("has a key that stands in this file already"));
+            }
+            public.push(key);
+        }
+        if !cfg!(feature = "tls") {
+            let text = format!("user {user}: this build checks no signatures (cryptosign)");
+            self.warnings.push(note(self.text, at, text));
+        }
+        Ok(public)
     }
 
     /// What proves to be this user, by a password and in several steps.
@@ -307,9 +415,10 @@ impl Reading<'_> {
         at: usize,
         user: FileUser,
         name: &str,
+        keyring: &mut Keyring,
     ) -> Result<(Proof, Option<Arc<Keys>>), Note> {
         match (user.shared_secret, user.password_hash, user.scram_sha_256) {
-            (Some(secret), None, None) => self.secret(secret, name),
+            (Some(secret), None, None) => self.secret(secret, name, keyring),
             (None, Some(hash), None) => Ok((self.hash(hash, name)?, None)),
             (None, Some(hash), Some(keys)) => {
                 let (keys, _) = self.keys(keys, name)?;
@@ -320,11 +429,14 @@ impl Reading<'_> {
                 *self.slow.entry(keys.rounds).or_default() += 1;
                 Ok((Proof::Hash(text), Some(keys)))
             }
-            (None, None, None) if user.certificate => Ok((Proof::Certificate, None)),
+            (None, None, None) if user.certificate || !keyring.is_empty() => {
+                Ok((Proof::None, None))
+            }
             _ => {
                 let text = format!(
                     "user {name} needs one of shared_secret and password_hash, or scram_sha_256 \
-                     (which may stand beside a password_hash), or certificate = true"
+                     (which may stand beside a password_hash), or certificate = true, or keys for \
+                     WAMP (wampcra, scram_argon2id, cryptosign)"
                 );
                 Err(note(self.text, at, text))
             }
@@ -371,6 +483,7 @@ impl Reading<'_> {
         &mut self,
         secret: Spanned<Value>,
         user: &str,
+        keyring: &mut Keyring,
     ) -> Result<(Proof, Option<Arc<Keys>>), Note> {
         let at = secret.span().start;
         let wrong = |text: &str| note(self.text, at, format!("the secret of user {user} {text}"));
@@ -392,7 +505,8 @@ impl Reading<'_> {
         }
         let mut bytes = secret.into_bytes();
         let proof = Proof::Secret(self.mac.of(Purpose::Secret).part(&bytes).done());
-        let salt = self.salts.salt(user.as_bytes());
+        keyring.cra = Some(Arc::new(Cra::plain(&bytes)));
+        let salt = self.salts.salt(b"salt", user.as_bytes(), SALT);
         let known = self.old.and_then(|old| old.users.get(user.as_bytes()));
         let known =
             known.filter(|known| known.proof == proof).and_then(|known| known.scram.clone());
@@ -475,14 +589,21 @@ impl Reading<'_> {
         let salted = most(&self.salted).map(salted::decoy);
         let decoy = most(&self.costs).map(decoy).or(slow).or(salted).map(Arc::from);
         let rounds = most(&self.rounds);
-        let Self { mode, groups, users, guests, warnings, salts, .. } = self;
-        Ok(Roll { mode, groups, users, guests, decoy, warnings, salts, rounds })
+        let Self { mode, groups, users, owners, faces, guests, warnings, salts, .. } = self;
+        Ok(Roll { mode, groups, users, owners, faces, guests, decoy, warnings, salts, rounds })
     }
 }
 
 /// Keys whose stored half is all zero bits, which nobody knows how to prove.
 fn slow_decoy(rounds: u32) -> String {
     Keys { rounds, salt: vec![0; 16], stored: [0; 32], server: [0; 32] }.text()
+}
+
+fn as_text(value: &Value) -> Option<&str> {
+    match value {
+        Value::String(text) => Some(text),
+        _ => None,
+    }
 }
 
 fn name_flaw(name: &str) -> Option<&'static str> {
@@ -508,6 +629,8 @@ fn note(text: &str, at: usize, about: String) -> Note {
 const DEFAULT_GROUP: &str = "User";
 /// What a length of two bytes can say; no protocol could carry more.
 const FIELD_MAX: usize = 65_535;
+/// Bytes of a salt that is made here.
+const SALT: usize = 16;
 /// Below this a warning is due.
 const ROUNDS_WEAK: u32 = 1_000;
 /// The same for bcrypt.

@@ -64,6 +64,45 @@ pub fn rfc3339(ms: u64) -> String {
     format!("{year:04}-{month:02}-{day:02}T{h:02}:{m:02}:{s:02}.{milli:03}Z")
 }
 
+/// The millisecond that is written so, as RFC 3339 has it; of a finer fraction the millisecond in
+/// which it lies. Nothing for what is no such date, or before 1970.
+#[must_use]
+pub fn read_rfc3339(text: &str) -> Option<u64> {
+    let number = |at: core::ops::Range<usize>| digits(text.get(at)?);
+    let signs = [4, 7, 10, 13, 16].map(|at| text.as_bytes().get(at).copied());
+    let [Some(b'-'), Some(b'-'), Some(b'T' | b't' | b' '), Some(b':'), Some(b':')] = signs else {
+        return None;
+    };
+    let date = [number(0..4)?, number(5..7)?, number(8..10)?];
+    let whole = ms_of(date, [number(11..13)?, number(14..16)?, number(17..19)?])?;
+    let rest = text.get(19..)?;
+    let (milli, zone) = match rest.strip_prefix('.') {
+        None => (0, rest),
+        Some(rest) => {
+            let (fraction, zone) = rest.split_at(rest.find(|c: char| !c.is_ascii_digit())?);
+            let padded = format!("{fraction:0<3}");
+            (digits(padded.get(..3).filter(|_| !fraction.is_empty())?)?, zone)
+        }
+    };
+    let local = whole + milli;
+    if matches!(zone, "Z" | "z") {
+        return Some(local);
+    }
+    let (h, m) = zone.get(1..)?.split_once(':').filter(|(h, m)| h.len() == 2 && m.len() == 2)?;
+    let (h, m) = (digits(h).filter(|h| *h < 24)?, digits(m).filter(|m| *m < 60)?);
+    let away = (h * 60 + m) * 60_000;
+    match zone.as_bytes().first() {
+        Some(b'+') => local.checked_sub(away),
+        Some(b'-') => Some(local + away),
+        _ => None,
+    }
+}
+
+/// Nothing but digits.
+fn digits(text: &str) -> Option<u64> {
+    text.bytes().all(|byte| byte.is_ascii_digit()).then(|| text.parse().ok())?
+}
+
 /// As HTTP has it (RFC 9110, 5.6.7).
 #[must_use]
 pub fn http_date(ms: u64) -> String {
@@ -106,6 +145,37 @@ mod tests {
             ([2000, 1, 1], [0, 60, 0]),
         ] {
             assert_eq!(ms_of(date, time), None, "{date:?} {time:?}");
+        }
+    }
+
+    #[test]
+    fn what_is_written_is_read_again_in_whichever_zone() {
+        for ms in [0, 784_111_777_000, 951_782_400_123, 4_107_542_399_999] {
+            assert_eq!(read_rfc3339(&rfc3339(ms)), Some(ms));
+        }
+        for (text, ms) in [
+            ("1994-11-06T08:49:37Z", Some(784_111_777_000)),
+            ("1994-11-06t08:49:37z", Some(784_111_777_000)),
+            ("1994-11-06 09:49:37+01:00", Some(784_111_777_000)),
+            ("1994-11-05T22:19:37.5-10:30", Some(784_111_777_500)),
+            ("1994-11-06T08:49:37.1239999Z", Some(784_111_777_123)),
+            ("1970-01-01T00:00:00+00:01", None),
+            ("1969-12-31T23:59:59Z", None),
+            ("1994-11-06T08:49:37", None),
+            ("1994-11-06T08:49:37.Z", None),
+            ("1994-11-06T08:49:37.5", None),
+            ("1994-11-06T08:49:37+24:00", None),
+            ("1994-11-06T08:49:37+01:60", None),
+            ("1994-11-06T08:49:37+1:00", None),
+            ("1994-11-06T08:49:37*01:00", None),
+            ("1994-11-06T08:49:37Zx", None),
+            ("1994-11-06X08:49:37Z", None),
+            ("1994-13-06T08:49:37Z", None),
+            ("1994-1\u{e9}-06T08:49:37Z", None),
+            ("+994-11-06T08:49:37Z", None),
+            ("", None),
+        ] {
+            assert_eq!(read_rfc3339(text), ms, "{text}");
         }
     }
 

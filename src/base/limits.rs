@@ -179,6 +179,9 @@ limits! {
         /// Memory of packets that have begun and not ended, of all connections together; beyond it
         /// those that began first are cut.
         unfinished_bytes_max: usize = 67_108_864, at least 65_536;
+        /// A sync of the journal that takes longer is told of, and pings are answered before the
+        /// acknowledgements that wait for it.
+        sync_ms_max: u64 = 2_000, at least 1;
         /// Password checks that wait for a worker or are with one.
         verify_queue_max: usize = 256;
         /// The same, from one address.

@@ -7,6 +7,7 @@ pub mod calendar;
 pub mod cidr;
 pub mod der;
 pub mod dirty;
+pub mod hex;
 pub mod hist;
 pub mod id;
 pub mod json;

@@ -5,8 +5,12 @@
 //! connection, drained, cleared. Only what a short write left over is taken away (`leftover`).
 //! Absent on purpose: sockets and any idea of who reads.
 
+mod heads;
+
 use bytes::Bytes;
 use std::io::IoSlice;
+
+pub use heads::Frames;
 
 /// Payloads up to this size are copied: below it an iovec entry costs more than a memcpy.
 pub const COPY_MAX: usize = 2048;

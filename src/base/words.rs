@@ -108,6 +108,10 @@ words! {
         Password, "password";
         /// By a dialogue that proves the knowledge of one.
         Scram, "scram";
+        /// By a MAC of a challenge, with a shared key.
+        Cra, "wampcra";
+        /// By the signature of a challenge, with a key of its own.
+        Cryptosign, "cryptosign";
         /// By a certificate alone.
         Certificate, "certificate";
         /// As an administrator, by a password or a token; only refusals are counted.

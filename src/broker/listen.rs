@@ -18,7 +18,7 @@ use crate::base::id::{ListenerNo, RealmId};
 use crate::hub::message::Durability;
 use crate::hub::relay::Terms as Relay;
 use crate::link::tls::{Config, Toward};
-use crate::link::{Inside, Spoken, Terms};
+use crate::link::{Carrier, Inside, Spoken, Terms};
 use crate::os::dial::{Upstream, Upstreams};
 use crate::os::listener::{Door, Local};
 use crate::os::passed::Passed;
@@ -189,10 +189,11 @@ impl Listen {
         match self.speak {
             Speak::Prx1 => vec![Spoken::Prx1],
             Speak::Mqtt => vec![Spoken::Mqtt],
-            Speak::Any if self.admin => vec![Spoken::Mqtt, Spoken::Prx1, Spoken::Http],
-            Speak::Any => vec![Spoken::Mqtt, Spoken::Prx1],
+            Speak::Any if self.admin => [&ANY[..], &[Spoken::Http]].concat(),
+            Speak::Any => ANY.to_vec(),
             Speak::Http => vec![Spoken::Http],
-            Speak::Foo | Speak::Stats | Speak::Local | Speak::Wamp => Vec::new(),
+            Speak::Wamp => vec![Spoken::Wamp(Carrier::Raw)],
+            Speak::Foo | Speak::Stats | Speak::Local => Vec::new(),
         }
     }
 
@@ -517,6 +518,9 @@ fn net(place: &str) -> Result<Listen, String> {
     }
     Ok(if tls { listen.tls() } else { listen })
 }
+
+/// What clients may speak where the first bytes tell.
+const ANY: [Spoken; 3] = [Spoken::Mqtt, Spoken::Prx1, Spoken::Wamp(Carrier::Raw)];
 
 /// Scheme, protocol, in a WebSocket, in TLS, port.
 type Scheme = (&'static str, Speak, bool, bool, Option<u16>);

@@ -1,14 +1,15 @@
 //! Floor 6. Namespaces beside the default one: their names and what they are told to do.
 //!
 //! ```text
-//! NAME[?strict=on&disclose=off]
+//! NAME[?strict=on&disclose=off&meta=off&kill=off&modify=on&normal=on]
 //! ```
 //!
-//! The default one can be named too, to be told something. Absent on purpose: who may come in, which
-//! the users file says.
+//! The default one can be named too, to be told something. Absent on purpose: who may come in,
+//! which the users file says.
 
 use std::str::FromStr;
 
+use crate::base::time::Now;
 use crate::hub::realm::Terms;
 use crate::hub::{Hub, bans};
 use crate::proto::wamp::options::Matching;
@@ -65,10 +66,10 @@ pub(super) fn names(plans: &[RealmPlan]) -> Vec<String> {
     all
 }
 
-pub(super) fn set_terms(hub: &mut Hub, plans: &[RealmPlan]) {
+pub(super) fn set_terms(now: Now, hub: &mut Hub, plans: &[RealmPlan]) {
     for plan in plans {
         if let Some(realm) = hub.realm_named(&plan.name) {
-            hub.tell_realm(realm, plan.terms.clone());
+            hub.tell_realm(now, realm, plan.terms.clone());
         }
     }
 }
@@ -82,6 +83,9 @@ mod tests {
         let plan: RealmPlan = "com.example?strict=on&disclose=off".parse().expect("one");
         assert_eq!(plan.name, "com.example");
         assert!(plan.terms.strict && !plan.terms.disclose);
+        assert!(plan.terms.meta && plan.terms.kill && !plan.terms.modify && !plan.terms.normal);
+        let plan: RealmPlan = "a?meta=off&kill=off&modify=on&normal=on".parse().expect("one");
+        assert!(!plan.terms.meta && !plan.terms.kill && plan.terms.modify && plan.terms.normal);
         for (wrong, about) in [
             ("$broker", "no name"),
             ("a b", "no name"),

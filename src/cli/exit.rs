@@ -1,7 +1,8 @@
 //! Floor 6. Exit codes: one table for all verbs.
 //!
 //! Scripts read these numbers, so a row never changes. `pub`, `sub`, `request` and `reply` answer
-//! as mosquitto's programs do, whose numbers overlap with the others'; the rest share one list.
+//! as mosquitto's programs do, whose numbers overlap with the others', and the verbs of `wamp` as
+//! those; the rest share one list.
 //! Absent on purpose: numbers that no verb ends with.
 
 use super::ctl::object;
@@ -37,6 +38,7 @@ const fn row(verbs: &'static str, code: &'static str, means: &'static str) -> Ro
 }
 
 const CLIENTS: &str = "pub, sub, request, reply";
+const WAMP: &str = "wamp";
 const OTHERS: &str = "all others";
 
 /// All of them.
@@ -55,6 +57,12 @@ pub(super) const TABLE: &[Row] = &[
     row(CLIENTS, "8", "TLS: a certificate or a handshake"),
     row(CLIENTS, "27", "the time of -W or --timeout is over"),
     row(CLIENTS, "128 to 162", "MQTT 5.0: the broker refused the connection with this code"),
+    row(WAMP, "1", "the command line is wrong, or the router cannot be reached or lets nobody in"),
+    row(WAMP, "2", "the router broke the protocol"),
+    row(WAMP, "5", "the router, or the callee, answered with an error"),
+    row(WAMP, "7", "the connection was lost before everything was done"),
+    row(WAMP, "8", "TLS: a certificate or a handshake"),
+    row(WAMP, "27", "the time of -W or --timeout is over"),
 ];
 
 /// Verbs and code of every row.

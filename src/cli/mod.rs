@@ -32,6 +32,7 @@ mod tail;
 mod top;
 mod unit;
 mod url;
+mod wamp;
 mod words;
 
 use std::path::PathBuf;
@@ -93,14 +94,7 @@ enum Verb {
         verb: import::Verb,
     },
     /// Read a password from standard input and print its hash for a users file
-    Hash {
-        /// As keys for logins by SCRAM-SHA-256 (the users file's scram_sha_256)
-        #[arg(long)]
-        scram: bool,
-        /// As JSON, under the key that it has in a users file
-        #[arg(long)]
-        json: bool,
-    },
+    Hash(hash::Hash),
     /// Publish a message, or one for each line (the letters of mosquitto_pub)
     #[command(disable_help_flag = true)]
     Pub(Box<publish::Pub>),
@@ -113,6 +107,13 @@ enum Verb {
     /// Answer questions
     #[command(disable_help_flag = true)]
     Reply(Box<request::Reply>),
+    /// Speak WAMP to a router: publish and subscribe, call and be called
+    Wamp {
+        #[command(flatten)]
+        link: Box<wamp::Link>,
+        #[command(subcommand)]
+        verb: wamp::Verb,
+    },
     /// Add, change or delete a user of a users file (the letters of mosquitto_passwd)
     Passwd(passwd::Passwd),
     /// What a users file allows, and which rule says so
@@ -214,12 +215,13 @@ impl Verb {
             Self::Check { json, flags } => check::run(&flags, json),
             Self::Config { verb } => verb.run(),
             Self::Import { verb } => verb.run(),
-            Self::Hash { scram, json } => hash::run(scram, json),
+            Self::Hash(it) => it.run(),
             Self::Pub(it) => it.run(),
             Self::Sub(it) => it.run(),
             Self::Context { verb } => verb.run(),
             Self::Request(it) => it.run(),
             Self::Reply(it) => it.run(),
+            Self::Wamp { link, verb } => verb.run(&link),
             Self::Passwd(it) => it.run(),
             Self::Acl { verb } => verb.run(),
             Self::Certs { place, verb } => verb.run(&place),
@@ -248,7 +250,7 @@ fn misread(error: &clap::Error) -> ExitCode {
     let _ = error.print();
     #[expect(clippy::disallowed_methods, reason = "the command line itself")]
     let verb = std::env::args().nth(1).unwrap_or_default();
-    let client = matches!(verb.as_str(), "pub" | "sub" | "request" | "reply");
+    let client = matches!(verb.as_str(), "pub" | "sub" | "request" | "reply" | "wamp");
     ExitCode::from(if client && error.use_stderr() {
         exit::CLIENT
     } else {

@@ -153,6 +153,10 @@ impl Passwd {
     }
 }
 
+/// Keys of a users file that one password opens: with a new one, none of the old may be left.
+const PROOFS: [&str; 5] =
+    ["shared_secret", "password_hash", "scram_sha_256", "scram_argon2id", "wampcra"];
+
 /// A user's table: which lines, and what is in it.
 struct Block {
     from: usize,
@@ -180,7 +184,7 @@ impl Block {
         let mut end = 0;
         for own in self.text.lines() {
             let key = own.split('=').next().unwrap_or_default().trim();
-            if matches!(key, "shared_secret" | "password_hash" | "scram_sha_256") {
+            if PROOFS.contains(&key) {
                 if !put {
                     out += &format!("{line}\n");
                     put = true;
@@ -382,6 +386,16 @@ mod tests {
         assert_eq!(all.iter().map(|b| b.user.name.as_str()).collect::<Vec<_>>(), ["a", "b"]);
         let new = splice(FILE, &all[0], &all[0].with_proof("password_hash = \"x\""));
         let wanted = FILE.replace("shared_secret = \"plain\" # soon gone", "password_hash = \"x\"");
+        assert_eq!(new, wanted);
+    }
+
+    #[test]
+    fn no_old_password_is_left_beside_a_new_one() {
+        let text = "[[users]]\nname = \"a\"\nwampcra = \"old\"\ncryptosign = \"key\"\n\
+                    password_hash = \"old\"\nscram_argon2id = \"old\"\nscram_sha_256 = \"old\"\n";
+        let all = blocks(text).map_err(|no| no.0).unwrap();
+        let new = all[0].with_proof("password_hash = \"new\"");
+        let wanted = "[[users]]\nname = \"a\"\npassword_hash = \"new\"\ncryptosign = \"key\"\n";
         assert_eq!(new, wanted);
     }
 

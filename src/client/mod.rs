@@ -5,3 +5,4 @@
 
 pub mod mqtt;
 pub mod prx1;
+pub mod wamp;

@@ -194,7 +194,7 @@ pub(super) const KEYS: &[Key] = &[
         "paths",
         Texts,
         "[]",
-        "Where a WebSocket is; without any, at / and at the protocol's name.",
+        "Where a WebSocket is; without any, at /, at /ws and at the protocol's name.",
     ),
     Key::new(Listener, "mode", Text, "", "Who may use a socket in the file system, as in \"660\"."),
     Key::new(

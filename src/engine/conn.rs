@@ -123,7 +123,7 @@ impl Conn {
     pub(crate) fn deadline(&self, packet_ms: u64, stuck_ms: u64) -> Deadline {
         let mut at = self.peer.deadline();
         if let Some(began) = self.partial.get() {
-            at = at.min(packet_deadline(began, self.input.len(), packet_ms));
+            at = at.min(packet_deadline(began, self.begun(), packet_ms));
         }
         if let Some(since) = self.eof.get() {
             at = at.min(Deadline(since.saturating_add(EOF_MS * MS)));
@@ -134,10 +134,15 @@ impl Conn {
         at
     }
 
+    /// Bytes of what is not whole, here and in its link.
+    fn begun(&self) -> usize {
+        self.input.len() + self.link.held()
+    }
+
     /// Why it must end now, if one of the engine's own deadlines has come.
     pub(crate) fn overdue(&self, now: Now, packet_ms: u64, stuck_ms: u64) -> Option<Doom> {
         if let Some(began) = self.partial.get()
-            && now.reached(packet_deadline(began, self.input.len(), packet_ms))
+            && now.reached(packet_deadline(began, self.begun(), packet_ms))
         {
             return Some(Doom::PacketTimeout);
         }

@@ -31,11 +31,11 @@ impl Engine {
         };
         let heard = c.link.on_bytes(now, chunk, &mut self.spare, &listener.link, limits);
         if let Some(spoken) = heard.spoken
-            && listener.speak == Speak::Any
+            && matches!(listener.speak, Speak::Any | Speak::Wamp)
         {
             // The deadline of a stranger counts from accept, whatever it turns out to speak.
             let opened = Now { mono: c.opened, wall: now.wall };
-            c.peer = Peer::new(Speak::from(spoken), opened, &self.hub);
+            c.peer = Peer::spoken(spoken, opened, &self.hub);
         }
         if c.link.has_words() {
             self.dirty.mark(conn, &mut c.marked);
@@ -103,12 +103,19 @@ fn parting(doom: &Doom) -> Parting {
     let code = match doom {
         Doom::Eof | Doom::Reset | Doom::Left => 1000,
         Doom::Stopping => 1001,
+        Doom::Fault(Fault { kind, .. }) if is_too_long(*kind) => 1009,
         Doom::Fault(Fault { blame: Blame::Peer, .. }) => 1002,
         Doom::StorageFailed | Doom::Fault(Fault { blame: Blame::Us, .. }) => 1011,
         Doom::Fault(Fault { blame: Blame::Capacity, .. }) => 1013,
         _ => 1008,
     };
     Parting { code, reason: doom.name(), late: *doom == Doom::ConnectTimeout }
+}
+
+/// [RFC 6455, 7.4.1] Too long for us has a code of its own, whoever's length it was.
+const fn is_too_long(kind: FaultKind) -> bool {
+    use FaultKind::{MqttOverMax, Prx1OverMax, RawOverMax, WsTooLong};
+    matches!(kind, WsTooLong | Prx1OverMax | MqttOverMax | RawOverMax)
 }
 
 /// An address of this machine that means nobody else.

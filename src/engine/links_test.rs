@@ -12,8 +12,8 @@ use crate::hub::policy::{
     Access, Address, Admit, Claim, Event, Login, Observer, Policy, Principal, Refusal,
 };
 use crate::hub::{Hub, Parts};
-use crate::link::fuzzing::OPEN;
-use crate::link::{Flaw, Inside, Spoken, Terms};
+use crate::link::fuzzing::{OPEN, open};
+use crate::link::{Carrier, Flaw, Inside, Spoken, Terms};
 use crate::proto::doom::Doom;
 use crate::proto::fault::{Blame, FaultKind};
 use crate::proto::prx1::packet::{ConnAck, Connect, Packet, Publish, Subscribe};
@@ -85,7 +85,7 @@ impl Bench {
             link: Terms {
                 inside,
                 proxy,
-                speaks: vec![Spoken::Prx1, Spoken::Mqtt],
+                speaks: vec![Spoken::Prx1, Spoken::Mqtt, Spoken::Wamp(Carrier::Raw)],
                 trusted: vec!["127.0.0.1".parse().unwrap()],
                 ..Terms::default()
             },
@@ -287,6 +287,7 @@ fn who_is_let_go_is_told_so_in_a_close() {
 
 #[test]
 fn every_rule_below_a_protocol_ends_a_connection_by_its_name() {
+    let json = |behind: &[u8]| [&open("wamp.2.json")[..], behind].concat();
     let open = |behind: &[u8]| [OPEN, behind].concat();
     let ask = |from: &str, to: &str| String::from_utf8_lossy(OPEN).replace(from, to).into_bytes();
     let long = [b"GET /", &[b'a'; 9_000][..]].concat();
@@ -314,6 +315,8 @@ fn every_rule_below_a_protocol_ends_a_connection_by_its_name() {
         (WS, open(b"\x82\xff\x80\0\0\0\0\0\0\x01"), FaultKind::WsLength, b"\x03\xea"),
         (WS, open(&too_long), FaultKind::WsTooLong, b"\x03\xf1"),
         (WS, open(&frame(0x81, b"hi")), FaultKind::WsText, b"\x03\xeb"),
+        (WS, json(&frame(0x82, b"hi")), FaultKind::WsBinary, b"\x03\xeb"),
+        (WS, json(&frame(0x01, b"\xff")), FaultKind::WsUtf8, b"\x03\xef"),
         (WS, open(&frame(0x88, b"\0")), FaultKind::WsClose, b"\x03\xea"),
         (WS, open(&frame(0x88, b"\x03\xe8\xff")), FaultKind::WsReason, b"\x03\xef"),
     ];
@@ -331,10 +334,42 @@ fn every_rule_below_a_protocol_ends_a_connection_by_its_name() {
         }
         let once = said.windows(14).filter(|w| *w == b"Content-Length").count();
         assert!(once <= 1 && said.len() < 400, "said once: {}", said.escape_ascii());
-        let found = if words.len() == 2 { said.get(2..4) } else { said.get(..words.len()) };
+        // Some say words of their own before the Close.
+        let close = said.iter().rposition(|byte| *byte == 0x88).map_or(0, |at| at + 2);
+        let from = if words.len() == 2 { close } else { 0 };
+        let found = said.get(from..from + words.len());
         assert_eq!(found, Some(words), "{kind:?} {}", said.escape_ascii());
         assert_eq!(bench.engine.connections(), 0);
     }
+}
+
+#[test]
+fn a_message_in_fragments_counts_as_unfinished_and_has_its_time() {
+    let fragment = |first| [&open("wamp.2.cbor")[..], &frame(first, &[7; 100])].concat();
+    let limits = Limits { packet_ms_max: 1_000, ..Limits::default() };
+    let mut bench = Bench::bounded(None, limits.clone());
+    let conn = bench.open(WS);
+    bench.give(conn, &fragment(0x02));
+    bench.heard(conn);
+    bench.now.mono += 900 * MS;
+    // Neither more of it nor a Ping begins its time anew.
+    bench.give(conn, &[frame(0x89, b"?"), frame(0x00, &[7; 100])].concat());
+    bench.engine.on_time(bench.now);
+    assert_eq!(bench.end(), None);
+    bench.now.mono += 200 * MS;
+    bench.engine.on_time(bench.now);
+    assert_eq!(bench.end().map(|(doom, _)| doom), Some(Doom::PacketTimeout));
+    // Many of them at once make room for each other.
+    let mut bench = Bench::bounded(None, Limits { unfinished_bytes_max: 65_536, ..limits });
+    for _ in 0..40 {
+        let conn = bench.open(WS);
+        bench.give(conn, &fragment(0x02));
+        for _ in 0..20 {
+            bench.give(conn, &frame(0x00, &[7; 100]));
+        }
+    }
+    assert_eq!(bench.end().map(|(doom, _)| doom), Some(Doom::Unfinished), "the first of them");
+    assert!(bench.engine.connections() > 20);
 }
 
 /// The link tells them apart (its own tests do that by real handshakes); here is what they are

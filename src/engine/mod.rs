@@ -393,9 +393,12 @@ impl Engine {
         if let Link::Plain = c.link {
             return self.on_clear(now, conn, chunk);
         }
+        let held = c.link.held();
         let heard = self.unwrap(now, conn, chunk);
         if !chunk.is_empty() {
             self.on_clear(now, conn, chunk);
+        } else if self.conns.get(conn).is_some_and(|c| c.link.held() != held) {
+            self.note_rest(now, conn);
         }
         self.after_bytes(now, conn, heard);
         self.settle(now, conn);
@@ -447,7 +450,8 @@ impl Engine {
     fn note_rest(&mut self, now: Now, conn: ConnId) {
         let Some(c) = self.conns.get_mut(conn) else { return };
         let ours = c.peer.has_packet(&c.input, &self.hub) || !c.peer.wants_bytes(&self.hub);
-        if c.input.is_empty() || ours || c.doom.is_some() {
+        let nothing = c.input.is_empty() && c.link.held() == 0;
+        if nothing || ours || c.doom.is_some() {
             // What waits for us is not the peer's delay.
             c.partial = Since::NEVER;
         } else {
@@ -571,6 +575,7 @@ impl Engine {
             self.settle(now, conn);
         }
         self.say_later(now);
+        self.watch_flush(now);
         let mut fired = core::mem::take(&mut self.fired);
         self.wheel.advance(now, &mut fired);
         for timer in fired.drain(..) {
@@ -625,7 +630,7 @@ impl Engine {
         self.arm(conn);
         if let Some(c) = self.conns.get_mut(conn) {
             if let Some(lsn) = c.peer.waits_for() {
-                if lsn <= self.hub.synced() {
+                if lsn <= self.hub.synced() || self.hub.flush_is_late() {
                     self.dirty.mark(conn, &mut c.marked);
                 } else {
                     self.wait_for(now, lsn, conn);
@@ -633,17 +638,6 @@ impl Engine {
             }
         }
         self.gather_awake();
-    }
-
-    /// Its deadline, if it moved earlier.
-    fn arm(&mut self, conn: ConnId) {
-        let limits = &self.hub.limits;
-        let Some(c) = self.conns.get_mut(conn) else { return };
-        let at = c.deadline(limits.packet_ms_max, limits.stuck_ms_max);
-        if at < c.armed {
-            c.armed = at;
-            self.wheel.arm(at, Timer::Conn(conn));
-        }
     }
 
     fn gather_awake(&mut self) {
@@ -679,7 +673,7 @@ impl Engine {
         let journal = hub.journal.as_mut()?;
         let job = journal.poll_job(now)?;
         if let DiskJob::Sync { .. } = job {
-            hub.timings.on_sync_asked(now);
+            hub.on_flush_asked(now);
         }
         Some(Effect::Disk(job))
     }
@@ -727,12 +721,9 @@ impl Engine {
         if let Some(lsn) = c.peer.waits_for().filter(|lsn| *lsn > self.hub.synced()) {
             self.wait_for(now, lsn, conn);
         }
-        // Replies went out: a peer that took nothing because of them may go on.
+        // Replies went out: a peer that took nothing because of them may go on, and has its time.
         self.note_ready(conn);
-        if self.conns.get(conn).is_some_and(|c| matches!(c.peer, Peer::Wamp(_) | Peer::Prx1(_))) {
-            // Whoever was told to go is given a moment.
-            self.arm(conn);
-        }
+        self.arm(conn);
         self.end_if_said(now, conn);
         self.end_if_over(now, conn);
         self.gather_awake();

@@ -16,7 +16,8 @@ impl Engine {
     /// What is kept of this connection's input may have changed.
     pub(super) fn note_unfinished(&mut self, now: Now, conn: ConnId) {
         let Some(c) = self.conns.get_mut(conn) else { return };
-        let kept = if c.partial.get().is_some() { c.input.capacity() as u32 } else { 0 };
+        let whole = c.partial.get().is_none();
+        let kept = if whole { 0 } else { (c.input.capacity() + c.link.held()) as u32 };
         let before = core::mem::replace(&mut c.unfinished, kept);
         if kept == before {
             return;

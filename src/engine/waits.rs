@@ -8,7 +8,7 @@ use crate::base::id::{ConnId, Lsn};
 use crate::base::time::Now;
 use crate::proto::doom::Doom;
 
-use super::Engine;
+use super::{Engine, Timer};
 
 impl Engine {
     /// Replies whose journal position is on the device may go out. Positions only grow, so
@@ -23,6 +23,29 @@ impl Engine {
             if let Some(c) = self.conns.get_mut(conn) {
                 c.waiting = false;
                 self.dirty.mark(conn, &mut c.marked);
+            }
+        }
+    }
+
+    /// Arm its deadline if it moved earlier than what the wheel holds for it.
+    pub(super) fn arm(&mut self, conn: ConnId) {
+        let limits = &self.hub.limits;
+        let Some(c) = self.conns.get_mut(conn) else { return };
+        let at = c.deadline(limits.packet_ms_max, limits.stuck_ms_max);
+        if at < c.armed {
+            c.armed = at;
+            self.wheel.arm(at, Timer::Conn(conn));
+        }
+    }
+
+    /// While a sync is late, pings of those who wait for it are answered.
+    pub(super) fn watch_flush(&mut self, now: Now) {
+        if !self.hub.watch_flush(now) {
+            return;
+        }
+        for (_, conn) in &self.waiting {
+            if let Some(c) = self.conns.get_mut(*conn) {
+                self.dirty.mark(*conn, &mut c.marked);
             }
         }
     }

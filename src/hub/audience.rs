@@ -1,4 +1,4 @@
-//! Floor 2. For whom a publication is: who published it, who is left out, and who alone may have it.
+//! Floor 2. For whom a publication is: who is left out, and who alone may have it.
 //!
 //! A list that is there counts, also when it is empty. All of them must agree. A session that is no
 //! party has no number, and its user is what it was let in as. Absent on purpose: what the reader
@@ -38,6 +38,27 @@ pub struct List {
     pub eligible: bool,
     /// These.
     pub values: Vec<Bytes>,
+}
+
+impl List {
+    /// May somebody have it of whom this is said?
+    #[must_use]
+    pub fn agrees(&self, value: Option<&[u8]>) -> bool {
+        let named = value.is_some_and(|value| self.values.iter().any(|one| one == value));
+        named == self.eligible
+    }
+
+    /// Bytes of it.
+    pub(super) fn weight(&self) -> usize {
+        let values: usize = self.values.iter().map(|value| size_of::<Bytes>() + value.len()).sum();
+        size_of::<Self>() + self.attribute.len() + values
+    }
+
+    /// The same without the buffer that it was read into.
+    pub(super) fn detached(self) -> Self {
+        let values = self.values.iter().map(|value| Bytes::copy_from_slice(value)).collect();
+        Self { values, ..self }
+    }
 }
 
 impl Audience {
@@ -107,8 +128,7 @@ impl Audience {
                 None if list.attribute == "authid" => Some(&s.principal().user[..]),
                 None => None,
             };
-            let named = value.is_some_and(|value| list.values.iter().any(|one| one == value));
-            named == list.eligible
+            list.agrees(value)
         })
     }
 }

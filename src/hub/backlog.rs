@@ -262,6 +262,7 @@ impl Hub {
             Some(News::Synced(synced)) => {
                 self.stats.count(Counter::JournalSyncs);
                 self.timings.on_synced(now, synced);
+                self.on_flush_over(now);
                 self.let_go();
                 Stir::Synced
             }
@@ -292,6 +293,7 @@ impl Hub {
             }
             Some(News::Failed(why)) => {
                 self.timings.on_disk_failed();
+                self.flush = super::flush::Flush::default();
                 self.tell_storage(now, "failed", &why.to_string());
                 self.let_go();
                 Stir::Failed

@@ -10,7 +10,7 @@ use std::sync::Arc;
 use bytes::Bytes;
 use smallvec::SmallVec;
 
-use crate::base::id::{Lsn, OwnerNo, SessionId};
+use crate::base::id::{Lsn, OwnerNo, RealmId, SessionId};
 use crate::base::limits::Limit;
 use crate::base::stats::Counter;
 use crate::base::time::Now;
@@ -108,6 +108,30 @@ impl Hub {
         done
     }
 
+    /// Take in what the broker itself says, only for these. Nothing of it is durable.
+    pub fn say_for(
+        &mut self,
+        now: Now,
+        p: &mut Publication,
+        audience: Audience,
+    ) -> Result<Receipt, Held> {
+        self.audience = (!audience.is_open()).then_some(audience);
+        let done = self.take_in(now, (None, None), Durability::Memory, p, None);
+        self.audience = None;
+        done
+    }
+
+    /// Does anybody listen there, or is it remembered?
+    #[must_use]
+    pub fn is_heard(&mut self, realm: RealmId, topic: &Topic) -> bool {
+        let Some(r) = self.realms.get(usize::from(realm.0)) else { return false };
+        self.matches.clear();
+        r.topics.matches(topic, &mut self.matches);
+        !self.matches.is_empty()
+            || !r.shared.is_empty()
+            || r.histories.iter().any(|history| history.is_of(topic))
+    }
+
     /// Take in what somebody wanted said. Its record, if `owner` has one, says that it was said.
     pub(crate) fn publish_will(
         &mut self,
@@ -151,6 +175,9 @@ impl Hub {
             self.observer.payload(topic, &p.props, &p.body);
         }
         self.stats.add(Counter::PayloadReceived, p.body.len() as u64);
+        if self.remembers {
+            self.remember(now, p);
+        }
         self.owe_all(now, p, spots);
         if let (Some(from), Some(packet)) = (from, p.inbound) {
             self.hold_inbound(from, packet);

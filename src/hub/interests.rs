@@ -5,6 +5,9 @@
 //! those who listen as nodes of a cluster, a publication goes to one node, chosen by its key.
 //! Absent on purpose: matching, and the wire.
 
+use std::collections::{BTreeMap, BTreeSet};
+use std::ops::Bound;
+
 use bytes::Bytes;
 use smallvec::SmallVec;
 
@@ -16,14 +19,71 @@ use super::calls::Kind;
 use super::message::SHARE;
 use super::parties::scatter;
 
-/// One that listens, and as which node.
-#[derive(Clone, PartialEq, Eq, Debug)]
-pub struct Listener {
-    /// Who.
-    pub session: SessionId,
-    /// As which node, if it is one of several.
-    pub node: Option<Bytes>,
+/// Who listens, and as which node, if it is one of several; in the order of sessions.
+#[derive(Debug)]
+enum Listeners {
+    /// Of most patterns there is one.
+    Few(SmallVec<[(SessionId, Option<Bytes>); 1]>),
+    /// So that who comes or goes does not move all others.
+    Many(BTreeMap<SessionId, Option<Bytes>>),
 }
+
+impl Listeners {
+    fn get(&self, session: SessionId) -> Option<&Option<Bytes>> {
+        match self {
+            Self::Few(all) => all.iter().find(|(its, _)| *its == session).map(|(_, node)| node),
+            Self::Many(all) => all.get(&session),
+        }
+    }
+
+    /// What it listened as before, if it did.
+    fn insert(&mut self, session: SessionId, node: Option<Bytes>) -> Option<Option<Bytes>> {
+        if let Self::Few(all) = self {
+            match all.binary_search_by_key(&session, |(its, _)| *its) {
+                Ok(at) => return all.get_mut(at).map(|it| core::mem::replace(&mut it.1, node)),
+                Err(at) if all.len() < FEW => {
+                    all.insert(at, (session, node));
+                    return None;
+                }
+                Err(_) => *self = Self::Many(all.drain(..).collect()),
+            }
+        }
+        match self {
+            Self::Many(all) => all.insert(session, node),
+            Self::Few(_) => None,
+        }
+    }
+
+    fn remove(&mut self, session: SessionId) -> Option<Option<Bytes>> {
+        match self {
+            Self::Few(all) => {
+                let at = all.iter().position(|(its, _)| *its == session)?;
+                Some(all.remove(at).1)
+            }
+            Self::Many(all) => all.remove(&session),
+        }
+    }
+
+    fn len(&self) -> usize {
+        match self {
+            Self::Few(all) => all.len(),
+            Self::Many(all) => all.len(),
+        }
+    }
+
+    fn iter(&self) -> impl Iterator<Item = (SessionId, Option<&Bytes>)> {
+        let (few, many) = match self {
+            Self::Few(all) => (Some(all), None),
+            Self::Many(all) => (None, Some(all)),
+        };
+        let few = few.into_iter().flatten().map(|(session, node)| (*session, node.as_ref()));
+        let many = many.into_iter().flatten().map(|(session, node)| (*session, node.as_ref()));
+        few.chain(many)
+    }
+}
+
+/// So many stand in a list.
+const FEW: usize = 16;
 
 /// A subscription.
 #[derive(Debug)]
@@ -40,26 +100,38 @@ pub struct Interest {
     pub created: u64,
     /// It stays when nobody listens.
     pub standing: bool,
-    /// Who listens, in the order of sessions.
-    listeners: SmallVec<[Listener; 1]>,
+    listeners: Listeners,
     nodes: u32,
 }
 
 impl Interest {
     /// Who listens, in the order of sessions.
-    #[must_use]
-    pub fn listeners(&self) -> &[Listener] {
-        &self.listeners
+    pub fn listeners(&self) -> impl Iterator<Item = SessionId> {
+        self.listeners.iter().map(|(session, _)| session)
     }
 
-    fn place(&self, session: SessionId) -> Result<usize, usize> {
-        self.listeners.binary_search_by_key(&session, |listener| listener.session)
+    /// How many do.
+    #[must_use]
+    pub fn len(&self) -> usize {
+        self.listeners.len()
+    }
+
+    /// Nobody does.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
+
+    /// Does this one?
+    #[must_use]
+    pub fn is_heard_by(&self, session: SessionId) -> bool {
+        self.listeners.get(session).is_some()
     }
 
     /// The node that this listener is, if it is one.
     #[must_use]
     pub fn node_of(&self, session: SessionId) -> Option<&Bytes> {
-        self.listeners.get(self.place(session).ok()?)?.node.as_ref()
+        self.listeners.get(session)?.as_ref()
     }
 
     /// The node that this key chooses; none when there are no nodes. The highest of what the key
@@ -69,7 +141,7 @@ impl Interest {
         if self.nodes == 0 {
             return None;
         }
-        let nodes = self.listeners.iter().filter_map(|listener| listener.node.as_ref());
+        let nodes = self.listeners.iter().filter_map(|(_, node)| node);
         nodes.max_by_key(|node| (blend(key, node), *node))
     }
 }
@@ -91,10 +163,12 @@ pub struct Noted {
 }
 
 /// What an end of listening did.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+#[derive(Clone, PartialEq, Eq, Debug)]
 pub struct Left {
     /// Which it was.
     pub id: u32,
+    /// Its pattern.
+    pub pattern: Bytes,
     /// Nobody is left, and it is not there any more.
     pub ended: bool,
 }
@@ -104,7 +178,8 @@ pub struct Left {
 pub struct Interests {
     all: Map<u32, Interest>,
     names: Map<(RealmId, Kind, Bytes), u32>,
-    of: Map<SessionId, Vec<u32>>,
+    realms: Map<RealmId, BTreeSet<u32>>,
+    of: Map<SessionId, BTreeSet<u32>>,
     next: u32,
 }
 
@@ -116,6 +191,7 @@ impl Interests {
         Self {
             all: Map::with_hasher(maps.clone()),
             names: Map::with_hasher(maps.clone()),
+            realms: Map::with_hasher(maps.clone()),
             of: Map::with_hasher(maps),
             next: 1,
         }
@@ -144,9 +220,27 @@ impl Interests {
         id
     }
 
+    /// It does not stand any more; it goes if nobody listens.
+    pub fn sit(&mut self, id: u32) {
+        let Some(it) = self.all.get_mut(&id) else { return };
+        it.standing = false;
+        if it.is_empty() {
+            self.cut(id);
+        }
+    }
+
+    fn cut(&mut self, id: u32) {
+        let Some(it) = self.all.remove(&id) else { return };
+        if let Some(ids) = self.realms.get_mut(&it.realm) {
+            ids.remove(&id);
+        }
+        self.names.remove(&(it.realm, it.kind, it.pattern));
+    }
+
     fn make(&mut self, now: Now, id: u32, name: (RealmId, Kind, Bytes)) -> &mut Interest {
         let (realm, kind, pattern) = name.clone();
         self.names.insert(name, id);
+        self.realms.entry(realm).or_default().insert(id);
         self.all.entry(id).or_insert_with(|| Interest {
             id,
             realm,
@@ -154,7 +248,7 @@ impl Interests {
             pattern,
             created: now.wall,
             standing: false,
-            listeners: SmallVec::new(),
+            listeners: Listeners::Few(SmallVec::new()),
             nodes: 0,
         })
     }
@@ -173,22 +267,11 @@ impl Interests {
         let created = !self.all.contains_key(&id);
         let it = self.make(now, id, name);
         it.nodes += u32::from(node.is_some());
-        let listener = Listener { session, node };
-        let joined = match it.place(session) {
-            Ok(at) => {
-                if let Some(old) = it.listeners.get_mut(at) {
-                    it.nodes -= u32::from(old.node.is_some());
-                    *old = listener;
-                }
-                false
-            }
-            Err(at) => {
-                it.listeners.insert(at, listener);
-                true
-            }
-        };
+        let before = it.listeners.insert(session, node);
+        it.nodes -= u32::from(matches!(before, Some(Some(_))));
+        let joined = before.is_none();
         if joined {
-            self.of.entry(session).or_default().push(id);
+            self.of.entry(session).or_default().insert(id);
         }
         Noted { id, created, joined }
     }
@@ -197,7 +280,7 @@ impl Interests {
     pub fn unsubscribe(&mut self, session: SessionId, id: u32) -> Option<Left> {
         let left = self.step_out(session, id)?;
         if let Some(own) = self.of.get_mut(&session) {
-            own.retain(|own| *own != id);
+            own.remove(&id);
             if own.is_empty() {
                 self.of.remove(&session);
             }
@@ -207,25 +290,18 @@ impl Interests {
 
     fn step_out(&mut self, session: SessionId, id: u32) -> Option<Left> {
         let it = self.all.get_mut(&id)?;
-        let at = it.place(session).ok()?;
-        it.nodes -= u32::from(it.listeners.remove(at).node.is_some());
-        let ended = it.listeners.is_empty() && !it.standing;
-        if ended && let Some(it) = self.all.remove(&id) {
-            self.names.remove(&(it.realm, it.kind, it.pattern));
+        it.nodes -= u32::from(it.listeners.remove(session)?.is_some());
+        let (pattern, ended) = (it.pattern.clone(), it.is_empty() && !it.standing);
+        if ended {
+            self.cut(id);
         }
-        Some(Left { id, ended })
+        Some(Left { id, pattern, ended })
     }
 
-    /// A session is gone: what it listened to, in the order it began to.
+    /// A session is gone: what it listened to, in the order of numbers.
     pub fn leave(&mut self, session: SessionId) -> Vec<Left> {
         let own = self.of.remove(&session).unwrap_or_default();
         own.into_iter().filter_map(|id| self.step_out(session, id)).collect()
-    }
-
-    /// What this session listens to.
-    #[must_use]
-    pub fn of(&self, session: SessionId) -> &[u32] {
-        self.of.get(&session).map_or(&[], |own| own)
     }
 
     /// One of a realm.
@@ -240,12 +316,12 @@ impl Interests {
         self.names.get(&(realm, kind, pattern.clone())).copied()
     }
 
-    /// All of a realm, the oldest first as far as numbers tell.
-    #[must_use]
-    pub fn list(&self, realm: RealmId) -> Vec<&Interest> {
-        let mut all: Vec<_> = self.all.values().filter(|it| it.realm == realm).collect();
-        all.sort_unstable_by_key(|it| it.id);
-        all
+    /// Those of a realm above this number, in the order of numbers.
+    pub fn list(&self, realm: RealmId, after: u64) -> impl Iterator<Item = &Interest> {
+        let after = u32::try_from(after).unwrap_or(u32::MAX);
+        let range = (Bound::Excluded(after), Bound::Unbounded);
+        let ids = self.realms.get(&realm).into_iter().flat_map(move |ids| ids.range(range));
+        ids.filter_map(|id| self.all.get(id))
     }
 
     /// How many there are.

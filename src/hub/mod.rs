@@ -3,12 +3,13 @@
 //! Reading order: `message`, `outbox`, `session`, `realm`, then the verbs: `registry` (attach,
 //! detach), `subscribe`, `group` (turns), `fanout` (publish), `backlog` (next, settle, read back),
 //! `ladder` (QoS 2), `will`, `retained`, `queue`, and what the journal needs: `recover` and
-//! `compact`. `calls` asks one on behalf of another, and stands by itself; `parties` and `interests`
-//! are who is there and who listens, by number; `post` is the way between them; `audience` says for
-//! whom a publication is. `policy` has the two
-//! traits that others implement; `timings` and `sys` are what the hub knows about itself. Nothing
-//! here encodes, reads a clock or touches the world: time comes in as an argument, disk work goes
-//! out as jobs. Absent on purpose: any wire format.
+//! `compact`. `calls` asks one on behalf of another, and stands by itself; `parties` and
+//! `interests` are who is there and who listens, by number; `post` is the way between them;
+//! `audience` says for whom a publication is, and `history` remembers some of them. `policy` has
+//! the two traits that others implement, and `riddle` what a login by one challenge is made of;
+//! `timings` and `sys` are what the hub knows about itself. Nothing here encodes, reads a clock or
+//! touches the world: time comes in as an argument, disk work goes out as jobs. Absent on purpose:
+//! any wire format.
 
 pub mod admin;
 pub mod ages;
@@ -20,9 +21,11 @@ pub mod compact;
 pub mod edition;
 pub mod effort;
 pub mod fanout;
+pub mod flush;
 pub mod gate;
 pub mod group;
 pub mod growth;
+pub mod history;
 pub mod identity;
 pub mod inline;
 pub mod interests;
@@ -42,6 +45,7 @@ pub mod recover;
 pub mod registry;
 pub mod relay;
 pub mod retained;
+pub mod riddle;
 pub mod session;
 pub mod subscribe;
 pub mod sys;
@@ -51,17 +55,27 @@ pub mod watch;
 pub mod will;
 
 #[cfg(test)]
+mod audience_test;
+#[cfg(test)]
 mod bench_test;
 #[cfg(test)]
 mod bounds_test;
 #[cfg(test)]
+mod history_test;
+#[cfg(test)]
 mod hub_test;
+#[cfg(test)]
+mod interests_test;
 #[cfg(test)]
 mod ladder_test;
 #[cfg(test)]
 mod outbox_test;
 #[cfg(test)]
+mod parties_test;
+#[cfg(test)]
 mod policy_test;
+#[cfg(test)]
+mod post_test;
 #[cfg(test)]
 mod registry_test;
 #[cfg(test)]
@@ -195,6 +209,8 @@ pub struct Hub {
     pub(crate) overrun: Vec<ConnId>,
     /// For whom the publication at hand is, if not for all.
     audience: Option<audience::Audience>,
+    /// Some realm remembers something.
+    remembers: bool,
     pub(crate) bans: bans::Bans,
     /// Kept values that were read for whoever asked.
     pub(crate) picked: Vec<(ConnId, Option<Arc<message::Message>>)>,
@@ -214,6 +230,7 @@ pub struct Hub {
     pub growth: Growth,
     /// Of this turn, for filters.
     pub(crate) effort: effort::Effort,
+    pub(crate) flush: flush::Flush,
     pub(crate) spares: Spares,
     pub(crate) awake: Vec<ConnId>,
     pub(crate) unrecorded: Vec<SessionId>,
@@ -291,6 +308,7 @@ impl Hub {
             calls: calls::Calls::new(bounds, parts.seed ^ CALLS),
             overrun: Vec::new(),
             audience: None,
+            remembers: false,
             bans: bans::Bans::default(),
             picked: Vec::new(),
             sessions: Slab::default(),
@@ -305,6 +323,7 @@ impl Hub {
             growth: Growth::default(),
             meter,
             effort: effort::Effort::default(),
+            flush: flush::Flush::default(),
             spares: Spares::default(),
             awake: Vec::new(),
             unrecorded: Vec::new(),
@@ -377,18 +396,22 @@ impl Hub {
         self.realms.get(usize::from(id.0))
     }
 
+    /// The same, to be changed.
+    pub fn realm_mut(&mut self, id: RealmId) -> Option<&mut Realm> {
+        self.realms.get_mut(usize::from(id.0))
+    }
+
+    /// What so many bytes weigh that nobody is bound to take soon; none: there is no room.
+    #[must_use]
+    pub fn store(&self, bytes: usize) -> Option<Charge> {
+        (!self.storage_is_short() && !self.memory_is_short()).then(|| self.stored.charge(bytes))
+    }
+
     /// The namespace of this name.
     #[must_use]
     pub fn realm_named(&self, name: &str) -> Option<RealmId> {
         let at = self.realms.iter().position(|realm| realm.name == name)?;
         Some(RealmId(at as u16))
-    }
-
-    /// From now on a namespace does this.
-    pub fn tell_realm(&mut self, id: RealmId, terms: realm::Terms) {
-        if let Some(realm) = self.realms.get_mut(usize::from(id.0)) {
-            realm.terms = terms;
-        }
     }
 
     /// The journal, when there is one.

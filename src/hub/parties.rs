@@ -6,7 +6,9 @@
 //! says so to whoever wanted it said. Absent on purpose: any wire, rights, and sessions that only
 //! publish and subscribe.
 
-use std::collections::VecDeque;
+use std::collections::{BTreeSet, VecDeque};
+use std::hash::Hash;
+use std::ops::Bound;
 
 use bytes::Bytes;
 
@@ -14,7 +16,7 @@ use crate::base::id::{ConnId, RealmId, SessionId};
 use crate::base::map::{Map, Seed};
 use crate::value::Value;
 
-use super::calls::{Act, Payload};
+use super::calls::{Act, Payload, Why};
 use super::message::{Charge, Meter};
 use super::outbox::Room;
 
@@ -58,17 +60,36 @@ impl Mail {
         }
     }
 
-    /// The same without the buffer that its payload was read into.
+    /// What it takes in a mailbox.
+    fn weight(&self) -> usize {
+        let said = match self {
+            Self::Unsubscribed { reason, .. } | Self::Unregistered { reason, .. } => reason.len(),
+            Self::Go { reason, message } => reason.len() + message.len(),
+            Self::Act(_) => self.payload().map_or(0, Payload::weight),
+        };
+        said + size_of::<Self>()
+    }
+
+    /// The same without the buffer that it was read into.
     fn detached(mut self) -> Self {
-        if let Self::Act(
-            Act::Invoke(super::calls::Invocation { payload, .. })
-            | Act::Result { payload, .. }
-            | Act::Fail { payload, .. },
-        ) = &mut self
-        {
-            payload.meta = Bytes::copy_from_slice(&payload.meta);
-            payload.args = Bytes::copy_from_slice(&payload.args);
-        }
+        let copy = |text: &mut Bytes| *text = Bytes::copy_from_slice(text);
+        let payload = match &mut self {
+            Self::Act(Act::Invoke(it)) => {
+                it.procedure.iter_mut().for_each(copy);
+                &mut it.payload
+            }
+            Self::Act(Act::Fail { payload, why, .. }) => {
+                if let Why::Said(name) = why {
+                    copy(name);
+                }
+                payload
+            }
+            Self::Act(Act::Result { payload, .. }) => payload,
+            // All that is told so must not be a copy for each.
+            _ => return self,
+        };
+        copy(&mut payload.meta);
+        copy(&mut payload.args);
         self
     }
 
@@ -114,6 +135,8 @@ pub struct Party {
     pub details: Vec<(String, Value)>,
     /// What is said when it is gone.
     pub testaments: Vec<Testament>,
+    /// It goes without a word: nobody is told.
+    pub quiet: bool,
     mail: VecDeque<(Mail, Charge)>,
     mail_bytes: usize,
 }
@@ -170,6 +193,8 @@ pub struct Joining {
 pub struct Parties {
     all: Map<SessionId, Party>,
     numbers: Map<u64, SessionId>,
+    realms: Map<RealmId, BTreeSet<u64>>,
+    roles: Map<(RealmId, Bytes), BTreeSet<u64>>,
     seed: u64,
     drawn: u64,
 }
@@ -179,8 +204,9 @@ impl Parties {
     #[must_use]
     pub fn new(seed: u64) -> Self {
         let maps = Seed::with_seed(seed);
-        let (all, numbers) = (Map::with_hasher(maps.clone()), Map::with_hasher(maps));
-        Self { all, numbers, seed, drawn: 0 }
+        let (all, numbers) = (Map::with_hasher(maps.clone()), Map::with_hasher(maps.clone()));
+        let (realms, roles) = (Map::with_hasher(maps.clone()), Map::with_hasher(maps));
+        Self { all, numbers, realms, roles, seed, drawn: 0 }
     }
 
     /// A number that tells nothing: from 1 to [`NUMBER_MAX`], no party's.
@@ -202,16 +228,21 @@ impl Parties {
             session: it.session,
             realm: it.realm,
             conn: it.conn,
-            authid: it.authid,
-            authrole: it.authrole,
+            // Not the slices: they would keep all alive that was read with them.
+            authid: Bytes::copy_from_slice(&it.authid),
+            authrole: Bytes::copy_from_slice(&it.authrole),
             authmethod: it.authmethod,
             authprovider: it.authprovider,
             details: it.details,
             testaments: Vec::new(),
+            quiet: false,
             mail: VecDeque::new(),
             mail_bytes: 0,
         };
+        self.leave(it.session);
         self.numbers.insert(it.id, it.session);
+        self.realms.entry(it.realm).or_default().insert(it.id);
+        self.roles.entry((it.realm, party.authrole.clone())).or_default().insert(it.id);
         self.all.insert(it.session, party);
     }
 
@@ -219,6 +250,8 @@ impl Parties {
     pub fn leave(&mut self, session: SessionId) -> Option<Party> {
         let party = self.all.remove(&session)?;
         self.numbers.remove(&party.id);
+        take_out(&mut self.realms, &party.realm, party.id);
+        take_out(&mut self.roles, &(party.realm, party.authrole.clone()), party.id);
         Some(party)
     }
 
@@ -239,9 +272,26 @@ impl Parties {
         self.get(*self.numbers.get(&id)?).filter(|party| party.realm == realm)
     }
 
-    /// All parties of a realm, in no order.
-    pub fn of_realm(&self, realm: RealmId) -> impl Iterator<Item = &Party> {
-        self.all.values().filter(move |party| party.realm == realm)
+    /// How many a realm has.
+    #[must_use]
+    pub fn count(&self, realm: RealmId) -> usize {
+        self.realms.get(&realm).map_or(0, BTreeSet::len)
+    }
+
+    /// How many of them came in this role.
+    #[must_use]
+    pub fn count_role(&self, realm: RealmId, role: &Bytes) -> usize {
+        self.roles.get(&(realm, role.clone())).map_or(0, BTreeSet::len)
+    }
+
+    /// The numbers of a realm's parties above this one, in order.
+    pub fn of_realm(&self, realm: RealmId, after: u64) -> impl Iterator<Item = u64> {
+        above(self.realms.get(&realm), after)
+    }
+
+    /// The same of those in one role.
+    pub fn of_role(&self, realm: RealmId, role: &Bytes, after: u64) -> impl Iterator<Item = u64> {
+        above(self.roles.get(&(realm, role.clone())), after)
     }
 
     /// How many there are.
@@ -257,7 +307,7 @@ impl Parties {
     }
 
     /// Put a letter into its mailbox: `apart` if it may stay there for longer than this turn. Who
-    /// can be told otherwise has less room than who can not. `Err` gives it back.
+    /// can be told otherwise has less room than who can not. False: there is no room.
     pub(super) fn post(
         &mut self,
         to: SessionId,
@@ -265,19 +315,20 @@ impl Parties {
         apart: bool,
         room: Room,
         meter: &Meter,
-    ) -> Result<(), Mail> {
-        let Some(party) = self.all.get_mut(&to) else { return Err(mail) };
-        let weight = mail.payload().map_or(0, Payload::weight) + size_of::<Mail>();
+    ) -> bool {
+        let Some(party) = self.all.get_mut(&to) else { return false };
+        let weight = mail.weight();
         let times = if mail.may_fail() { 1 } else { FIRM };
         let full = party.mail.len() >= room.len.saturating_mul(times)
             || party.mail_bytes >= room.bytes.saturating_mul(times);
-        if full {
-            return Err(mail);
+        // Who has fetched everything is not the one that memory is short of.
+        if full && !party.mail.is_empty() {
+            return false;
         }
         let mail = if apart || !party.mail.is_empty() { mail.detached() } else { mail };
         party.mail_bytes += weight;
         party.mail.push_back((mail, meter.charge(weight)));
-        Ok(())
+        true
     }
 
     /// The next letter.
@@ -295,6 +346,20 @@ impl Parties {
     #[must_use]
     pub fn has_mail(&self, session: SessionId) -> bool {
         self.all.get(&session).is_some_and(|party| !party.mail.is_empty())
+    }
+}
+
+fn above(numbers: Option<&BTreeSet<u64>>, after: u64) -> impl Iterator<Item = u64> {
+    let range = (Bound::Excluded(after), Bound::Unbounded);
+    numbers.into_iter().flat_map(move |numbers| numbers.range(range)).copied()
+}
+
+fn take_out<K: Eq + Hash>(from: &mut Map<K, BTreeSet<u64>>, key: &K, id: u64) {
+    if let Some(numbers) = from.get_mut(key) {
+        numbers.remove(&id);
+        if numbers.is_empty() {
+            from.remove(key);
+        }
     }
 }
 

@@ -15,6 +15,7 @@ use std::sync::Arc;
 use bytes::Bytes;
 
 use super::edition::Edition;
+use super::riddle::{Riddle, Way};
 use crate::base::id::{ConnId, ListenerNo};
 use crate::base::limits::Limit;
 use crate::base::time::Now;
@@ -350,6 +351,43 @@ pub trait Policy: Send {
                 Err(why) => Said::No(why),
             },
         }
+    }
+
+    /// Could whoever says it is this user show it in this way? About somebody who does not exist
+    /// the answer is one that somebody who does could have.
+    fn offers(&self, _: &Login<'_>, way: Way) -> bool {
+        way == Way::Password
+    }
+
+    /// Ask for a proof in this way; nobody is let in yet, and whether there is such a user shows at
+    /// the end only. For signatures `key` is the client's public key, and may stand for the name.
+    /// `None`: it is not offered.
+    fn challenge(
+        &mut self,
+        _: Now,
+        _login: &Login<'_>,
+        _: Way,
+        _key: Option<&[u8; 32]>,
+    ) -> Option<Riddle> {
+        None
+    }
+
+    /// Who gave this proof for these words, and what proves to the client that the broker knows.
+    fn judge(
+        &mut self,
+        now: Now,
+        riddle: &Riddle,
+        words: &[u8],
+        proof: &[u8],
+    ) -> Result<(Principal, Vec<u8>), Refusal> {
+        let verdict = riddle.judge.judge(words, proof);
+        let who = self.verified(now, &verdict.claim, verdict.proved)?;
+        Ok((who, verdict.vouched))
+    }
+
+    /// As what `who` acts, for protocols that tell: the name of its group. Empty: as nothing.
+    fn role(&self, _: &Principal) -> Bytes {
+        Bytes::new()
     }
 
     /// May `who` do this?

@@ -33,11 +33,18 @@ impl Hub {
     pub fn post(&mut self, to: SessionId, mail: Mail) -> bool {
         let Some(s) = self.sessions.get(to) else { return false };
         let room = self.session_room();
-        if self.parties.post(to, mail, s.lagging, room, &self.meter).is_err() {
+        if !self.parties.post(to, mail, s.lagging, room, &self.meter) {
             return false;
         }
         self.wake(to);
         true
+    }
+
+    /// Tell it what it must hear; where there is no room, it is cut off.
+    pub fn tell(&mut self, to: SessionId, mail: Mail) {
+        if !self.post(to, mail) {
+            self.overrun.extend(self.session(to).and_then(|s| s.conn));
+        }
     }
 
     /// Pass on what came of a call; what cannot be passed on has consequences, which are carried

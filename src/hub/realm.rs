@@ -1,15 +1,20 @@
 //! Floor 2. A namespace: the topics, kept values, names and queues that see each other.
 
-use std::collections::VecDeque;
+use std::collections::{BTreeMap, VecDeque};
+use std::sync::Arc;
 
 use bytes::Bytes;
 use smallvec::SmallVec;
 
 use crate::base::id::SessionId;
 use crate::base::map::{Map, Seed};
-use crate::topic::{FilterTrie, LeafId, TopicTree};
+use crate::topic::{Filter, FilterTrie, LeafId, TopicTree};
+use crate::value::Value;
 
+use super::calls::Kind;
 use super::group::Group;
+use super::history::History;
+use super::message::Charge;
 use super::names::Names;
 use super::queue::Queue;
 use super::retained::Kept;
@@ -27,18 +32,39 @@ pub struct Member {
 /// All subscribers of one filter; of most filters there is one.
 pub type Leaf = SmallVec<[Member; 1]>;
 
-/// What a namespace has been told to do for its parties.
-#[derive(Clone, Debug)]
+/// On which terms peers that can call and be called are in a realm.
+#[derive(Clone, PartialEq, Eq, Debug)]
 pub struct Terms {
-    /// Names are of small letters, digits and underscores only.
+    /// Names are made of small letters, digits and `_` only.
     pub strict: bool,
     /// Who publishes or calls may be told to others.
     pub disclose: bool,
+    /// The realm can be asked about itself, and tells what happens in it.
+    pub meta: bool,
+    /// Sessions can be ended by whoever may ask for that.
+    pub kill: bool,
+    /// What is said of a session can be changed.
+    pub modify: bool,
+    /// An end by somebody else is called a normal one, as some clients expect.
+    pub normal: bool,
+    /// Of what clients say of themselves, only this is passed on; none: all of it.
+    pub shown: Option<Arc<[String]>>,
+    /// What is remembered; see [`super::Hub::tell_realm`].
+    pub histories: Arc<[Remembered]>,
 }
 
 impl Default for Terms {
     fn default() -> Self {
-        Self { strict: false, disclose: true }
+        Self {
+            strict: false,
+            disclose: true,
+            meta: true,
+            kill: true,
+            modify: false,
+            normal: false,
+            shown: None,
+            histories: Arc::default(),
+        }
     }
 }
 
@@ -53,10 +79,38 @@ impl Terms {
         match key {
             "strict" => self.strict = is_on(value)?,
             "disclose" => self.disclose = is_on(value)?,
+            "meta" => self.meta = is_on(value)?,
+            "kill" => self.kill = is_on(value)?,
+            "modify" => self.modify = is_on(value)?,
+            "normal" => self.normal = is_on(value)?,
             _ => return Err(format!("{key} is nothing a realm can be told")),
         }
         Ok(())
     }
+}
+
+/// Publications under a pattern are remembered.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Remembered {
+    /// The pattern, as subscribers write it.
+    pub pattern: Bytes,
+    /// How it is meant.
+    pub kind: Kind,
+    /// The same, as the hub matches it.
+    pub filter: Filter,
+    /// So many, the newest.
+    pub limit: usize,
+}
+
+/// What somebody said about a name of a realm.
+#[derive(Debug)]
+pub struct Described {
+    /// The number of whoever said it.
+    pub owner: u64,
+    /// What.
+    pub what: Value,
+    /// What that weighs on the memory budget.
+    pub charge: Charge,
 }
 
 /// A namespace.
@@ -64,6 +118,12 @@ impl Terms {
 pub struct Realm {
     /// Its name in the configuration.
     pub name: String,
+    /// On which terms peers are here.
+    pub terms: Terms,
+    /// What is remembered, in the order of the terms.
+    pub(crate) histories: Vec<History>,
+    /// What was said about names.
+    pub described: BTreeMap<String, Described>,
     /// Filters and who listens.
     pub topics: FilterTrie<Leaf>,
     /// Filters and the groups that take turns.
@@ -76,8 +136,6 @@ pub struct Realm {
     pub kept_bytes: u64,
     /// Sessions by name: durable ones, and those that nobody else may be meanwhile.
     pub names: Names,
-    /// What it has been told to do.
-    pub terms: Terms,
     /// Work queues by address.
     pub queues: Map<Bytes, Queue>,
 }
@@ -88,13 +146,15 @@ impl Realm {
     pub fn new(name: &str, seed: Seed) -> Self {
         Self {
             name: name.to_owned(),
+            terms: Terms::default(),
+            histories: Vec::new(),
+            described: BTreeMap::new(),
             topics: FilterTrie::new(seed.clone()),
             shared: FilterTrie::new(seed.clone()),
             bare: Default::default(),
             retained: TopicTree::new(),
             kept_bytes: 0,
             names: Names::new(seed.clone()),
-            terms: Terms::default(),
             queues: Map::with_hasher(seed),
         }
     }

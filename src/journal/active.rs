@@ -61,6 +61,11 @@ impl Active {
         self.slate.write(at, &block);
     }
 
+    /// What was written is in the segment: nobody has taken it away.
+    pub(super) fn is_whole(&self) -> bool {
+        self.slate.is_whole()
+    }
+
     /// There is room for so many bytes, and for the seal after them.
     pub(super) fn fits(&self, bytes: usize) -> bool {
         let left = self.header.len.saturating_sub(self.at).saturating_sub(SEAL);

@@ -398,6 +398,11 @@ impl Journal {
         };
         let start = active.put(self.seq, self.durable, head, draft);
         let (no, end) = (active.header.no, active.at);
+        if !active.is_whole() {
+            // Its sync says what is wrong, to everybody.
+            self.touch(no);
+            return Err(AppendError::Failed);
+        }
         self.wrote(no, start, end);
         Ok(Spot { lsn: lsn_at(no, start), end: self.tail, len: end - start })
     }

@@ -39,6 +39,11 @@ pub struct SegmentFile {
 pub trait Slate: Send {
     /// Copy `bytes` to `at`. Both lie within the length the segment was created with.
     fn write(&mut self, at: u32, bytes: &[u8]);
+
+    /// Everything that was written is where it belongs. Once it is not, it never will be.
+    fn is_whole(&self) -> bool {
+        true
+    }
 }
 
 impl fmt::Debug for dyn Slate {

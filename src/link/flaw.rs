@@ -45,10 +45,14 @@ pub enum Flaw {
     WsFragment,
     /// A length in more bytes than it needs, or over 63 bits.
     WsLength,
-    /// A frame longer than this broker takes.
+    /// A frame longer than this broker takes, or a message where that counts.
     WsTooLong,
-    /// A text frame.
+    /// A text frame where bytes are spoken.
     WsText,
+    /// A binary frame where text is spoken.
+    WsBinary,
+    /// Text that is no UTF-8.
+    WsUtf8,
     /// A Close with a code nobody may send, or half a code.
     WsClose,
     /// A reason for a Close that is no UTF-8.
@@ -116,8 +120,8 @@ impl Flaw {
     #[must_use]
     pub const fn close_code(self) -> u16 {
         match self {
-            Self::WsText => 1003,
-            Self::WsReason => 1007,
+            Self::WsText | Self::WsBinary => 1003,
+            Self::WsUtf8 | Self::WsReason => 1007,
             Self::WsTooLong => 1009,
             _ => 1002,
         }

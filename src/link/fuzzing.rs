@@ -1,18 +1,20 @@
 //! Floor 1. What must hold for any bytes at all; functions for fuzzers and tests alike.
 //!
-//! The law: bytes in pieces, cut anywhere, are heard as the same bytes at once, up to the first
-//! flaw and with it. A broken law is a panic, on purpose.
+//! The laws: bytes in pieces, cut anywhere, are heard as the same bytes at once, up to the first
+//! flaw and with it, and answered alike; where messages count, what is heard is whole frames but
+//! for the last, none longer than a packet. A broken law is a panic, on purpose.
 
 use core::net::{IpAddr, Ipv4Addr};
 
 use bytes::BytesMut;
 
 use crate::base::limits::Limits;
+use crate::base::outbound::Outbound;
 use crate::base::rng::Rng;
 use crate::base::time::Now;
 
 use super::sniff::{FIRST_MAX, First, sniff};
-use super::{Flaw, Heard, Inside, Link, Spoken, Terms, proxy};
+use super::{Carrier, Flaw, Heard, Inside, Link, Parting, Spoken, Terms, proxy};
 
 /// Everything a link made of some bytes.
 #[derive(PartialEq, Eq, Debug)]
@@ -21,11 +23,13 @@ pub struct Whole {
     pub clear: Vec<u8>,
     /// The rest, taken together.
     pub heard: Heard,
+    /// What the link says to it, of its own, when the connection ends now.
+    pub said: Vec<u8>,
 }
 
 /// Give `pieces` to a new link, one behind another, up to the first flaw.
 pub fn hear<'a>(terms: &Terms, pieces: impl IntoIterator<Item = &'a [u8]>) -> Whole {
-    let limits = Limits::default();
+    let limits = Limits { wamp_bytes_max: PACKET_MAX, ..Limits::default() };
     let now = Now { mono: 1, wall: 1_700_000_000_000 };
     let mut link = Link::new(terms, Some(HERE)).unwrap_or(Link::Plain);
     let (mut chunk, mut spare) = (BytesMut::new(), BytesMut::new());
@@ -44,7 +48,15 @@ pub fn hear<'a>(terms: &Terms, pieces: impl IntoIterator<Item = &'a [u8]>) -> Wh
             break;
         }
     }
-    Whole { clear, heard: all }
+    Whole { clear, heard: all, said: last_words(&mut link) }
+}
+
+fn last_words(link: &mut Link) -> Vec<u8> {
+    let Link::Wrapped(it) = link else { return Vec::new() };
+    let (mut out, mut spare) = (Outbound::default(), Outbound::default());
+    let last = Parting { code: 1001, reason: "over", late: false };
+    it.speak(&mut out, &mut spare, usize::MAX, Some(last), |_| false);
+    out.to_vec()
 }
 
 /// What a listener of tests takes: everything, and from everywhere.
@@ -52,21 +64,49 @@ pub fn hear<'a>(terms: &Terms, pieces: impl IntoIterator<Item = &'a [u8]>) -> Wh
 pub fn terms(inside: Inside, proxy: bool) -> Terms {
     Terms {
         inside,
-        speaks: vec![Spoken::Mqtt, Spoken::Prx1],
+        speaks: vec![Spoken::Mqtt, Spoken::Prx1, Spoken::Wamp(Carrier::Raw)],
         proxy,
         trusted: "127.0.0.0/8".parse().into_iter().collect(),
         ..Terms::default()
     }
 }
 
-/// Frames of a WebSocket that is open already.
+/// Frames of a WebSocket that is open already: for a stream, for messages of bytes and of text.
 ///
 /// # Panics
 /// When a law is broken.
 pub fn frames(data: &[u8]) {
-    let mut whole = OPEN.to_vec();
-    whole.extend_from_slice(data);
-    cut(&terms(Inside::Ws, false), &whole);
+    for subprotocol in ["mqtt", "wamp.2.cbor", "wamp.2.json"] {
+        let mut all = open(subprotocol);
+        all.extend_from_slice(data);
+        let whole = cut(&terms(Inside::Ws, false), &all);
+        if subprotocol != "mqtt" {
+            let (messages, _) = messages(&whole.clear);
+            assert!(messages.iter().all(|message| message.len() <= PACKET_MAX), "too long");
+            let text = |message: &&[u8]| core::str::from_utf8(message).is_ok();
+            assert!(subprotocol != "wamp.2.json" || messages.iter().all(text), "no text");
+        }
+    }
+}
+
+/// A request for this subprotocol, which is granted.
+#[must_use]
+pub fn open(subprotocol: &str) -> Vec<u8> {
+    let asks = format!("Protocol: {subprotocol}\r\n");
+    String::from_utf8_lossy(OPEN).replace("Protocol: mqtt\r\n", &asks).into_bytes()
+}
+
+/// The messages in a stream of frames with heads of four bytes, and what is left of it.
+#[must_use]
+pub fn messages(mut stream: &[u8]) -> (Vec<&[u8]>, &[u8]) {
+    let mut all = Vec::new();
+    while let [0, a, b, c, rest @ ..] = stream {
+        let len = u32::from_be_bytes([0, *a, *b, *c]) as usize;
+        let Some((message, later)) = rest.split_at_checked(len) else { break };
+        all.push(message);
+        stream = later;
+    }
+    (all, stream)
 }
 
 /// The beginning of a connection to a listener that takes anything. The first byte says whether a
@@ -85,7 +125,7 @@ pub fn beginnings(data: &[u8]) {
 }
 
 /// In pieces cut at random, and at once.
-fn cut(terms: &Terms, data: &[u8]) {
+fn cut(terms: &Terms, data: &[u8]) -> Whole {
     let whole = hear(terms, [data]);
     let seed = data.iter().fold(1u64, |sum, &b| sum.rotate_left(7) ^ u64::from(b));
     let mut rng = Rng::new(seed);
@@ -96,6 +136,7 @@ fn cut(terms: &Terms, data: &[u8]) {
         (!piece.is_empty()).then_some(piece)
     });
     assert_eq!(hear(terms, pieces), whole, "pieces say what the whole says");
+    whole
 }
 
 /// What was decided is not decided otherwise when more has come.
@@ -117,6 +158,8 @@ fn once<T: PartialEq + core::fmt::Debug>(
     }
 }
 
+/// Packets here, so that short inputs can be too long.
+pub const PACKET_MAX: usize = 1_000;
 const HERE: IpAddr = IpAddr::V4(Ipv4Addr::LOCALHOST);
 /// A request that is granted.
 pub const OPEN: &[u8] = b"GET /mqtt HTTP/1.1\r\nHost: h\r\nUpgrade: websocket\r\n\

@@ -144,12 +144,25 @@ fn what_the_peer_says_is_one_frame_and_large_payloads_stay_shared() {
 }
 
 #[test]
-fn a_ping_is_answered_once_with_the_latest() {
+fn every_ping_is_answered_in_its_turn_until_too_many_wait() {
     let mut link = open();
     give(&mut link, &[frame(PING, b"one"), frame(PING, b"two")].concat());
     assert!(link.has_words());
-    assert_eq!(say(&mut link, None, b"x"), b"\x8a\x03two\x82\x01x");
+    assert_eq!(say(&mut link, None, b"x"), b"\x8a\x03one\x8a\x03two\x82\x01x");
     assert!(!link.has_words());
+    // Of a hundred that nobody takes up, the latest are answered, in little memory.
+    for i in 0..100 {
+        give(&mut link, &frame(PING, &[i; 125]));
+    }
+    let said = say(&mut link, None, b"");
+    assert!(said.len() <= 4_064 && said.len().is_multiple_of(127), "{}", said.len());
+    let bodies: Vec<u8> = said.chunks(127).map(|pong| pong[126]).collect();
+    let latest: Vec<u8> = (100 - bodies.len() as u8..100).collect();
+    assert_eq!(bodies, latest);
+    // What is broken later does not take an answer away.
+    give(&mut link, &[frame(PING, b"three"), frame(3, b"")].concat());
+    let last = Some(Parting { code: 1001, reason: "", late: false });
+    assert_eq!(say(&mut link, last, b""), b"\x8a\x05three\x88\x02\x03\xea");
 }
 
 #[test]

@@ -4,9 +4,10 @@
 //! wraps what the peer says; a plain one does neither and costs one comparison. Layers lie in one
 //! order: proxy header, TLS, then either bare bytes or a WebSocket, and the first bytes inside tell
 //! which when a listener leaves it open. A layer that is done with is taken away. Reading order:
-//! `sniff`, `proxy`, `ws_handshake`, `ws_frame`, `tls`, `toward`, `certificate`, `flaw`. Absent on
-//! purpose: sockets, the protocols inside, deadlines (a connection has one from its first moment,
-//! and a handshake only uses it up), and what happens to whoever breaks a rule.
+//! `sniff`, `proxy`, `ws_handshake`, `ws`, `ws_frame`, `ws_message`, `tls`, `toward`,
+//! `certificate`, `flaw`. Absent on purpose: sockets, the protocols inside, deadlines (a connection
+//! has one from its first moment, and a handshake only uses it up), and what happens to whoever
+//! breaks a rule.
 
 pub mod certificate;
 mod flaw;
@@ -20,8 +21,10 @@ pub mod sniff;
 pub mod tls;
 #[cfg(feature = "tls")]
 mod toward;
+mod ws;
 pub mod ws_frame;
 pub mod ws_handshake;
+pub mod ws_message;
 
 #[cfg(test)]
 mod certificate_test;
@@ -39,11 +42,13 @@ mod toward_test;
 mod ws_frame_test;
 #[cfg(test)]
 mod ws_handshake_test;
+#[cfg(test)]
+mod ws_message_test;
 
 pub use flaw::Flaw;
 #[cfg(not(feature = "tls"))]
 pub use no_tls as tls;
-pub use sniff::Spoken;
+pub use sniff::{Carrier, Spoken};
 
 use core::net::IpAddr;
 
@@ -56,7 +61,7 @@ use crate::base::time::Now;
 
 use sniff::First;
 use tls::Tls;
-use ws_frame::Unframe;
+use ws::Ws;
 
 /// What a listener wraps its connections in.
 #[derive(Clone, Debug, Default)]
@@ -67,7 +72,7 @@ pub struct Terms {
     pub inside: Inside,
     /// Protocols that may be found behind a WebSocket or by first bytes.
     pub speaks: Vec<Spoken>,
-    /// Where the WebSocket is; without any, at `/` and at the names of the protocols.
+    /// Where the WebSocket is; without any, at `/`, `/ws` and the names of the protocols.
     pub paths: Vec<String>,
     /// Trusted proxies begin with a PROXY header.
     pub proxy: bool,
@@ -96,9 +101,18 @@ impl Terms {
         self.trusted.iter().any(|block| block.contains(address))
     }
 
+    /// Is this spoken here? Who speaks WAMP does so in every form.
+    fn takes(&self, spoken: Spoken) -> bool {
+        let alike = |own: &Spoken| match (own, spoken) {
+            (Spoken::Wamp(_), Spoken::Wamp(_)) => true,
+            _ => *own == spoken,
+        };
+        self.speaks.iter().any(alike)
+    }
+
     fn has_path(&self, path: &str) -> bool {
         if self.paths.is_empty() {
-            return matches!(path, "/" | "/mqtt" | "/prx1");
+            return matches!(path, "/" | "/mqtt" | "/prx1" | "/ws" | "/wamp");
         }
         self.paths.iter().any(|own| own == path)
     }
@@ -136,21 +150,8 @@ enum Layer {
     Refused(Flaw),
     /// It was told why.
     Over,
-    Ws(Ws),
-}
-
-/// An open WebSocket.
-#[derive(Debug, Default)]
-struct Ws {
-    unframe: Unframe,
-    /// What answers the upgrade.
-    answer: Vec<u8>,
-    /// What a Ping wants back.
-    pong: Option<Vec<u8>>,
-    /// The code of the peer's Close, or of what it broke.
-    close: Option<u16>,
-    /// Our Close is out.
-    closed: bool,
+    /// Apart, so that who has none pays nothing for it.
+    Ws(Box<Ws>),
 }
 
 /// What arriving bytes told besides what is for the peer.
@@ -234,6 +235,15 @@ impl Link {
         heard
     }
 
+    /// Bytes that are kept here for the peer until more has come.
+    #[must_use]
+    pub fn held(&self) -> usize {
+        match self {
+            Self::Wrapped(it) => it.inside.held(),
+            Self::Plain => 0,
+        }
+    }
+
     /// It has something to say of its own.
     #[must_use]
     pub fn has_words(&self) -> bool {
@@ -293,7 +303,7 @@ impl Wrapped {
             match sniff::sniff(chunk).inspect_err(|_| chunk.clear())? {
                 First::Short => return self.hold(chunk),
                 First::Http => self.inside = Layer::Head(0),
-                First::Plain(spoken) if terms.speaks.contains(&spoken) => {
+                First::Plain(spoken) if terms.takes(spoken) => {
                     heard.spoken = Some(spoken);
                     self.inside = Layer::Bare;
                 }
@@ -315,12 +325,7 @@ impl Wrapped {
             }
         }
         if let Layer::Ws(ws) = &mut self.inside {
-            let max = limits.ws_frame_bytes_max.max(limits.packet_bytes_max.saturating_add(5));
-            let asked = ws.unframe.take(chunk, max as u64);
-            let asked = asked.inspect_err(|flaw| ws.close = Some(flaw.close_code()))?;
-            ws.pong = asked.ping.or_else(|| ws.pong.take());
-            ws.close = asked.close.or(ws.close);
-            heard.ended |= asked.close.is_some();
+            heard.ended |= ws.hear(chunk, limits)?;
         }
         Ok(())
     }
@@ -333,7 +338,7 @@ impl Wrapped {
         terms: &Terms,
         limits: &Limits,
         heard: &mut Heard,
-    ) -> Result<Option<Ws>, Flaw> {
+    ) -> Result<Option<Box<Ws>>, Flaw> {
         // The first letter tells garbage from a slow request.
         if !chunk.first().is_none_or(u8::is_ascii_uppercase) {
             return Err(Flaw::HttpMalformed);
@@ -360,7 +365,7 @@ impl Wrapped {
         let upgrade = ws_handshake::upgrade(&head, terms, self.from)?;
         heard.spoken = Some(upgrade.spoken);
         heard.address = upgrade.forwarded.or(heard.address);
-        Ok(Some(Ws { answer: upgrade.answer, ..Ws::default() }))
+        Ok(Some(Box::new(Ws::new(upgrade.spoken, upgrade.answer))))
     }
 
     /// Keep everything until more has come.
@@ -415,8 +420,12 @@ impl Wrapped {
 
 impl Layer {
     fn has_words(&self) -> bool {
-        let Self::Ws(ws) = self else { return false };
-        !ws.answer.is_empty() || ws.pong.is_some()
+        matches!(self, Self::Ws(ws) if ws.has_words())
+    }
+
+    fn held(&self) -> usize {
+        let Self::Ws(ws) = self else { return 0 };
+        ws.held()
     }
 
     fn speak(
@@ -437,37 +446,6 @@ impl Layer {
             *self = Self::Over;
         }
         false
-    }
-}
-
-impl Ws {
-    fn speak(
-        &mut self,
-        out: &mut Outbound,
-        last: Option<Parting>,
-        say: impl FnOnce(&mut Outbound) -> bool,
-    ) -> bool {
-        out.put_slice(&core::mem::take(&mut self.answer));
-        if self.closed {
-            return false;
-        }
-        if let Some(pong) = self.pong.take() {
-            out.put_slice(&ws_frame::head(ws_frame::PONG, pong.len()));
-            out.put_slice(&pong);
-        }
-        let mark = out.mark();
-        let more = say(out);
-        let len = out.len_from(mark);
-        if len > 0 {
-            out.insert(mark, &ws_frame::head(ws_frame::BINARY, len));
-        }
-        if let Some(last) = last {
-            // [RFC 6455, 5.5.1] A Close is answered by its own code.
-            let code = self.close.unwrap_or(last.code);
-            out.put_slice(&ws_frame::close(code, last.reason));
-            self.closed = true;
-        }
-        more
     }
 }
 

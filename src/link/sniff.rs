@@ -16,6 +16,36 @@ pub enum Spoken {
     Mqtt,
     /// HTTP requests that ask for no WebSocket.
     Http,
+    /// WAMP, carried so.
+    Wamp(Carrier),
+}
+
+/// What WAMP is carried by: RawSocket, or a WebSocket whose subprotocol says how messages are
+/// written, and whether several stand in one.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
+pub enum Carrier {
+    /// RawSocket, whose own handshake says how messages are written.
+    Raw,
+    /// JSON, in text.
+    Json,
+    /// JSON, several in one.
+    JsonBatched,
+    /// MessagePack.
+    MsgPack,
+    /// MessagePack, several in one.
+    MsgPackBatched,
+    /// CBOR.
+    Cbor,
+    /// CBOR, several in one.
+    CborBatched,
+}
+
+impl Carrier {
+    /// Do messages go in frames of text?
+    #[must_use]
+    pub const fn is_text(self) -> bool {
+        matches!(self, Self::Json | Self::JsonBatched)
+    }
 }
 
 /// What the first bytes say.
@@ -37,6 +67,8 @@ pub fn sniff(input: &[u8]) -> Result<First, Flaw> {
         [0x16, 0x03, ..] => Err(Flaw::TlsHere),
         [0x16] => Ok(First::Short),
         [0x10, rest @ ..] => named(rest),
+        // The magic of RawSocket, which begins nothing else.
+        [0x7f, ..] => Ok(First::Plain(Spoken::Wamp(Carrier::Raw))),
         [first, ..] if first.is_ascii_uppercase() => http(input),
         _ => Err(Flaw::FirstBytes),
     }

@@ -1,7 +1,7 @@
 //! Floor 1. First bytes of everybody, and of nobody.
 
 use super::Flaw;
-use super::sniff::{First, Spoken, sniff};
+use super::sniff::{Carrier, First, Spoken, sniff};
 
 /// At every length: short, until it is decided as said.
 fn decided_at(input: &[u8], at: usize, what: Result<First, Flaw>) {
@@ -17,6 +17,11 @@ fn the_name_in_the_first_packet_decides() {
     decided_at(b"\x10\x10\0\x06MQIsdp\x03\x02", 10, Ok(First::Plain(Spoken::Mqtt)));
     decided_at(b"\x10\x4f\0\x04PRX1\x0f\0\x3c", 8, Ok(First::Plain(Spoken::Prx1)));
     decided_at(b"\x10\xff\xff\x7f\0\x04MQTT\x05", 10, Ok(First::Plain(Spoken::Mqtt)));
+}
+
+#[test]
+fn rawsocket_is_known_by_one_byte() {
+    decided_at(b"\x7f\xf1\0\0", 1, Ok(First::Plain(Spoken::Wamp(Carrier::Raw))));
 }
 
 #[test]

@@ -1,16 +1,18 @@
 //! Floor 1. WebSocket frames (RFC 6455): the client's are taken off, ours are put on.
 //!
-//! The protocols inside are streams of their own packets, so a frame is only a stretch of bytes:
+//! Most protocols inside are streams of their own packets, so a frame is only a stretch of bytes:
 //! its payload is unmasked where it lies and passed on as it comes, and nothing is gathered but
 //! headers and control frames, 14 and 125 bytes at most. A length is therefore never a reason to
-//! allocate. Absent on purpose: text, compression, and messages as a whole.
+//! allocate. Where a message counts as one, `ws_message` has a say at its beginning and its end.
+//! Absent on purpose: compression.
 
 use bytes::BytesMut;
 
 use super::Flaw;
+use super::ws_message::Messages;
 
 /// What a client's frames are read by.
-#[derive(Clone, Debug)]
+#[derive(Debug)]
 pub struct Unframe {
     /// A header that is not whole yet, or a control frame's payload.
     part: [u8; 125],
@@ -22,15 +24,18 @@ pub struct Unframe {
     /// A message was begun and not ended.
     within: bool,
     closed: bool,
+    /// Messages count; none: what frames hold is one stream.
+    messages: Option<Box<Messages>>,
 }
 
-/// What control frames asked for.
-#[derive(Clone, PartialEq, Eq, Debug, Default)]
-pub struct Asked {
-    /// The payload of the last Ping; older ones need no answer once this one has its own.
-    pub ping: Option<Vec<u8>>,
-    /// The peer closes, with this code.
-    pub close: Option<u16>,
+/// Places in the buffer that is walked through: `read` is looked at, `kept` is where payload moves
+/// to, and `begin` is where a message in fragments begins. The first two part at the first header
+/// and never meet again, since a header of ours is never longer than the client's.
+#[derive(Debug, Default)]
+pub(super) struct Places {
+    pub(super) read: usize,
+    pub(super) kept: usize,
+    pub(super) begin: usize,
 }
 
 impl Default for Unframe {
@@ -43,67 +48,95 @@ impl Default for Unframe {
             opcode: CONTINUE,
             within: false,
             closed: false,
+            messages: None,
         }
     }
 }
 
 impl Unframe {
-    /// Take off everything that is no payload. What is left in `chunk` is for the peer, also
-    /// when a flaw comes behind it.
-    pub fn take(&mut self, chunk: &mut BytesMut, max: u64) -> Result<Asked, Flaw> {
-        let mut asked = Asked::default();
-        let mut kept = 0;
-        let done = self.walk(chunk, max, &mut kept, &mut asked);
-        chunk.truncate(kept);
-        done.map(|()| asked)
+    /// For a protocol to which messages count: of text, or of bytes.
+    #[must_use]
+    pub fn of_messages(text: bool) -> Self {
+        Self { messages: Some(Box::new(Messages::new(text))), ..Self::default() }
     }
 
-    /// Two places in one buffer: `read` is looked at, `kept` is where payload moves to. They
-    /// part at the first header and never meet again.
+    /// Take off everything that is no payload. What is left in `chunk` is for the peer, also
+    /// when a flaw comes behind it; what Pings want back is put behind `pongs`. The answer is the
+    /// code of a Close. No frame may be longer than `max`, and no message that counts.
+    pub fn take(
+        &mut self,
+        chunk: &mut BytesMut,
+        max: u64,
+        pongs: &mut Vec<u8>,
+    ) -> Result<Option<u16>, Flaw> {
+        let mut at = Places::default();
+        let done = self.walk(chunk, max, &mut at, pongs);
+        if let Some(messages) = &mut self.messages {
+            messages.hold(chunk, &mut at, done.is_ok() && !self.closed);
+        }
+        chunk.truncate(at.kept);
+        done
+    }
+
+    /// Bytes of a message whose end has not come.
+    #[must_use]
+    pub fn held(&self) -> usize {
+        self.messages.as_ref().map_or(0, |messages| messages.held())
+    }
+
     fn walk(
         &mut self,
-        chunk: &mut [u8],
+        chunk: &mut BytesMut,
         max: u64,
-        kept: &mut usize,
-        asked: &mut Asked,
-    ) -> Result<(), Flaw> {
-        let mut read = 0;
-        while read < chunk.len() && !self.closed {
-            if self.left == 0 {
-                read += self.header(chunk.get(read..).unwrap_or_default(), max)?;
-            } else {
-                let n = chunk.len().saturating_sub(read).min(cap(self.left));
-                self.payload(chunk, read, n, kept);
-                read += n;
-                self.left -= n as u64;
+        at: &mut Places,
+        pongs: &mut Vec<u8>,
+    ) -> Result<Option<u16>, Flaw> {
+        while at.read < chunk.len() && !self.closed {
+            if self.left > 0 {
+                self.payload(chunk, at)?;
+            } else if !self.header(chunk, at, max)? {
+                break;
             }
-            if self.left == 0 && self.is_control() {
-                self.control(asked)?;
+            if self.left > 0 {
+                continue;
+            }
+            if self.is_control() {
+                if let Some(code) = self.control(pongs)? {
+                    return Ok(Some(code));
+                }
+            } else if let Some(messages) = self.messages.as_mut().filter(|_| !self.within) {
+                messages.end(chunk, at)?;
             }
         }
-        Ok(())
+        Ok(None)
     }
 
-    /// Bytes of a header; how many of `input` were taken.
-    fn header(&mut self, input: &[u8], max: u64) -> Result<usize, Flaw> {
-        let mut taken = 0;
-        loop {
+    /// Bytes of a header; true when it is whole.
+    fn header(&mut self, chunk: &mut BytesMut, at: &mut Places, max: u64) -> Result<bool, Flaw> {
+        let from = usize::from(self.have);
+        let whole = loop {
             let have = usize::from(self.have);
             let need = header_len(self.part.get(..have).unwrap_or_default());
             // What can be judged is judged before more is waited for.
             self.judge(have, max)?;
             if have == need {
-                break;
+                break true;
             }
-            let (Some(byte), Some(place)) = (input.get(taken), self.part.get_mut(have)) else {
-                return Ok(taken);
+            let (Some(byte), Some(place)) = (chunk.get(at.read), self.part.get_mut(have)) else {
+                break false;
             };
             *place = *byte;
             self.have += 1;
-            taken += 1;
+            at.read += 1;
+        };
+        if let Some(messages) = &mut self.messages {
+            let part = self.part.get(..usize::from(self.have)).unwrap_or_default();
+            messages.begin(chunk, at, part, from);
         }
-        self.begin();
-        Ok(taken)
+        if whole {
+            self.begin();
+        }
+        Ok(whole)
     }
 
     /// The rules for as much of a header as is there.
@@ -114,12 +147,14 @@ impl Unframe {
             return Err(Flaw::WsReserved);
         }
         let (last, opcode) = (first & 0x80 != 0, first & 0x0f);
+        let text = self.messages.as_ref().is_some_and(|messages| messages.are_text());
         match opcode {
             CONTINUE if !self.within => return Err(Flaw::WsFragment),
-            TEXT => return Err(Flaw::WsText),
-            BINARY if self.within => return Err(Flaw::WsFragment),
+            TEXT | BINARY if self.within => return Err(Flaw::WsFragment),
+            TEXT if !text => return Err(Flaw::WsText),
+            BINARY if text => return Err(Flaw::WsBinary),
             CLOSE | PING | PONG if !last => return Err(Flaw::WsControl),
-            CONTINUE | BINARY | CLOSE | PING | PONG => {}
+            CONTINUE | TEXT | BINARY | CLOSE | PING | PONG => {}
             _ => return Err(Flaw::WsOpcode),
         }
         let Some(second) = part.get(1) else { return Ok(()) };
@@ -129,10 +164,13 @@ impl Unframe {
         if opcode & 0x8 != 0 && second & 0x7f > 125 {
             return Err(Flaw::WsControl);
         }
+        let before = self.messages.as_ref().map_or(0, |messages| messages.before());
         match length(part) {
             // [RFC 6455, 5.2] The most significant bit must be 0, the shortest form is a must.
             Some((_, false)) => Err(Flaw::WsLength),
-            Some((len, true)) if len > max => Err(Flaw::WsTooLong),
+            // A control frame has a bound of its own.
+            _ if opcode & 0x8 != 0 => Ok(()),
+            Some((len, true)) if len.saturating_add(before) > max => Err(Flaw::WsTooLong),
             _ => Ok(()),
         }
     }
@@ -148,6 +186,9 @@ impl Unframe {
         self.have = 0;
         if !self.is_control() {
             self.within = first & 0x80 == 0;
+            if let Some(messages) = &mut self.messages {
+                messages.count(self.left);
+            }
         }
     }
 
@@ -155,40 +196,62 @@ impl Unframe {
         self.opcode & 0x8 != 0
     }
 
-    /// `n` bytes of payload at `read`: to `kept`, or into the control frame.
-    fn payload(&mut self, chunk: &mut [u8], read: usize, n: usize, kept: &mut usize) {
+    /// The payload that is there: to `kept`, or into the control frame.
+    fn payload(&mut self, chunk: &mut [u8], at: &mut Places) -> Result<(), Flaw> {
+        let n = chunk.len().saturating_sub(at.read).min(cap(self.left));
+        let mut done = Ok(());
         if self.is_control() {
             let have = usize::from(self.have);
-            let (to, from) = (self.part.get_mut(have..have + n), chunk.get(read..read + n));
-            if let (Some(to), Some(from)) = (to, from) {
+            let from = chunk.get(at.read..at.read + n);
+            if let (Some(to), Some(from)) = (self.part.get_mut(have..have + n), from) {
                 to.copy_from_slice(from);
                 unmask(to, self.mask);
             }
             self.have += n as u8;
         } else {
-            if *kept != read {
-                chunk.copy_within(read..read + n, *kept);
+            if at.kept != at.read {
+                chunk.copy_within(at.read..at.read + n, at.kept);
             }
-            unmask(chunk.get_mut(*kept..*kept + n).unwrap_or_default(), self.mask);
-            *kept += n;
+            let clear = chunk.get_mut(at.kept..at.kept + n).unwrap_or_default();
+            unmask(clear, self.mask);
+            at.kept += n;
+            if let Some(messages) = &mut self.messages {
+                done = messages.check(clear).map_err(|good| {
+                    at.kept -= n - good;
+                    Flaw::WsUtf8
+                });
+            }
         }
         self.mask.rotate_left(n % 4);
+        at.read += n;
+        self.left -= n as u64;
+        done
     }
 
-    /// A control frame is whole.
-    fn control(&mut self, asked: &mut Asked) -> Result<(), Flaw> {
+    /// A control frame is whole; the code of a Close.
+    fn control(&mut self, pongs: &mut Vec<u8>) -> Result<Option<u16>, Flaw> {
         let said = self.part.get(..usize::from(self.have)).unwrap_or_default();
+        let mut code = None;
         match self.opcode {
-            PING => asked.ping = Some(said.to_vec()),
+            PING => pong(said, pongs),
             CLOSE => {
                 self.closed = true;
-                asked.close = Some(close_code(said)?);
+                code = Some(close_code(said)?);
             }
             _ => {}
         }
         (self.have, self.opcode) = (0, CONTINUE);
-        Ok(())
+        Ok(code)
     }
+}
+
+/// Answer a Ping. [RFC 6455, 5.5.3] Of many that wait for their answers the last is enough.
+fn pong(said: &[u8], pongs: &mut Vec<u8>) {
+    if pongs.len() + 2 + said.len() > PONGS_MAX {
+        pongs.clear();
+    }
+    pongs.extend_from_slice(&head(PONG, said.len()));
+    pongs.extend_from_slice(said);
 }
 
 /// The code of a Close; 1005 stands for none and is never sent.
@@ -208,7 +271,7 @@ fn close_code(said: &[u8]) -> Result<u16, Flaw> {
 }
 
 /// Length of the header that begins so, mask and all, as far as can be told.
-fn header_len(part: &[u8]) -> usize {
+pub(super) fn header_len(part: &[u8]) -> usize {
     match part.get(1).map(|second| second & 0x7f) {
         None => 2,
         Some(126) => 8,
@@ -218,7 +281,7 @@ fn header_len(part: &[u8]) -> usize {
 }
 
 /// Length of the payload, once its bytes are there, and whether it is well put.
-fn length(part: &[u8]) -> Option<(u64, bool)> {
+pub(super) fn length(part: &[u8]) -> Option<(u64, bool)> {
     match (part.get(1)? & 0x7f, part.get(2..).unwrap_or_default()) {
         (126, rest) => {
             let len = u16::from_be_bytes(*rest.first_chunk()?);
@@ -307,5 +370,7 @@ pub const CLOSE: u8 = 0x8;
 pub const PING: u8 = 0x9;
 /// I am.
 pub const PONG: u8 = 0xa;
+/// Answers to Pings that may wait for a reader who takes none: 32 of the longest.
+const PONGS_MAX: usize = 4_064;
 /// Stands for a Close without a code.
 pub const NO_CODE: u16 = 1005;

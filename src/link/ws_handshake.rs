@@ -7,7 +7,7 @@
 
 use core::net::IpAddr;
 
-use super::sniff::Spoken;
+use super::sniff::{Carrier, Spoken};
 use super::{Flaw, Terms};
 
 /// A request that is granted.
@@ -47,15 +47,15 @@ pub fn upgrade(head: &[u8], terms: &Terms, from: Option<IpAddr>) -> Result<Upgra
     if request.version != Some(1) {
         return Err(Flaw::HttpVersion);
     }
-    let path = request.path.unwrap_or_default();
-    let path = path.split_once('?').map_or(path, |(path, _)| path);
-    if !terms.has_path(path) {
+    if !terms.has_path(path(request.path.unwrap_or_default())) {
         return Err(Flaw::HttpPath);
     }
     let fields = Fields(request.headers);
     // A body would be taken for frames.
     let body = fields.one("content-length").is_some_and(|n| n != b"0");
-    if body || fields.one("transfer-encoding").is_some() || fields.one("host").is_none() {
+    // [RFC 9112, 3.2] One host, neither none nor two.
+    let hosts = fields.all("host").count();
+    if body || fields.one("transfer-encoding").is_some() || hosts != 1 {
         return Err(Flaw::HttpMalformed);
     }
     if !fields.has("upgrade", "websocket") || !fields.has("connection", "upgrade") {
@@ -68,10 +68,27 @@ pub fn upgrade(head: &[u8], terms: &Terms, from: Option<IpAddr>) -> Result<Upgra
     let offered = fields.all("sec-websocket-protocol").flat_map(words);
     let (name, spoken) = offered
         .filter_map(|word| PROTOCOLS.iter().find(|(name, _)| name.as_bytes() == word))
-        .find(|(_, spoken)| terms.speaks.contains(spoken))
+        .find(|(_, spoken)| terms.takes(*spoken))
         .ok_or(Flaw::WsProtocol)?;
     let forwarded = from.filter(|from| terms.trusts(*from)).and_then(|_| forwarded(&fields, terms));
     Ok(Upgrade { answer: welcome(key, name), spoken: *spoken, forwarded })
+}
+
+/// The path of a target, which may also be an address as a whole (RFC 6455, 4.2.1).
+fn path(target: &str) -> &str {
+    let beyond = |scheme: &str| {
+        let begin = target.get(..scheme.len())?;
+        begin.eq_ignore_ascii_case(scheme).then(|| target.get(scheme.len()..))?
+    };
+    let path = match beyond("http://").or_else(|| beyond("https://")) {
+        Some(rest) => rest.find(['/', '?']).and_then(|at| rest.get(at..)).unwrap_or("/"),
+        None => target,
+    };
+    match path.split_once('?') {
+        Some(("", _)) => "/",
+        Some((path, _)) => path,
+        None => path,
+    }
 }
 
 /// Does the request ask for a WebSocket?
@@ -208,8 +225,17 @@ fn words(value: &[u8]) -> impl Iterator<Item = &[u8]> {
 }
 
 /// Subprotocols, as clients offer them.
-const PROTOCOLS: &[(&str, Spoken)] =
-    &[("mqtt", Spoken::Mqtt), ("mqttv3.1", Spoken::Mqtt), ("prx1", Spoken::Prx1)];
+const PROTOCOLS: &[(&str, Spoken)] = &[
+    ("mqtt", Spoken::Mqtt),
+    ("mqttv3.1", Spoken::Mqtt),
+    ("prx1", Spoken::Prx1),
+    ("wamp.2.json", Spoken::Wamp(Carrier::Json)),
+    ("wamp.2.json.batched", Spoken::Wamp(Carrier::JsonBatched)),
+    ("wamp.2.msgpack", Spoken::Wamp(Carrier::MsgPack)),
+    ("wamp.2.msgpack.batched", Spoken::Wamp(Carrier::MsgPackBatched)),
+    ("wamp.2.cbor", Spoken::Wamp(Carrier::Cbor)),
+    ("wamp.2.cbor.batched", Spoken::Wamp(Carrier::CborBatched)),
+];
 const END: &[u8] = b"\r\n\r\n";
 const DIGITS: &[u8; 64] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
 /// Fields of a request; browsers behind proxies send about twenty.

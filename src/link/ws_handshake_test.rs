@@ -4,7 +4,7 @@ use core::net::IpAddr;
 
 use super::sniff::Spoken;
 use super::ws_handshake::{accept, head_len, late, refusal, unwelcome, upgrade};
-use super::{Flaw, Terms};
+use super::{Carrier, Flaw, Terms};
 
 const GOOD: &str = "GET /mqtt HTTP/1.1\r\nHost: broker\r\nUpgrade: websocket\r\n\
     Connection: keep-alive, Upgrade\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n\
@@ -51,12 +51,52 @@ fn the_first_subprotocol_that_is_spoken_is_taken() {
 }
 
 #[test]
+fn a_subprotocol_of_wamp_says_how_messages_are_carried() {
+    let speaks = vec![Spoken::Mqtt, Spoken::Wamp(Carrier::Raw)];
+    let wamp = Terms { speaks, ..Terms::default() };
+    let asked = |offer: &str| {
+        let granted = upgrade(GOOD.replace("chat, mqtt", offer).as_bytes(), &wamp, None)?;
+        let answer = String::from_utf8(granted.answer).unwrap();
+        let line = answer.lines().find_map(|line| line.strip_prefix("Sec-WebSocket-Protocol: "));
+        Ok((granted.spoken, line.unwrap().to_owned()))
+    };
+    for (name, carrier, text) in [
+        ("wamp.2.json", Carrier::Json, true),
+        ("wamp.2.json.batched", Carrier::JsonBatched, true),
+        ("wamp.2.msgpack", Carrier::MsgPack, false),
+        ("wamp.2.msgpack.batched", Carrier::MsgPackBatched, false),
+        ("wamp.2.cbor", Carrier::Cbor, false),
+        ("wamp.2.cbor.batched", Carrier::CborBatched, false),
+    ] {
+        assert_eq!(asked(name), Ok((Spoken::Wamp(carrier), name.to_owned())));
+        assert_eq!(carrier.is_text(), text);
+        // The first that is spoken, whatever else is offered.
+        let many = format!("wamp.3.json, {name}, mqtt, wamp.2.cbor");
+        assert_eq!(asked(&many), Ok((Spoken::Wamp(carrier), name.to_owned())));
+        assert_eq!(ask(&GOOD.replace("chat, mqtt", name)), Err(Flaw::WsProtocol), "not here");
+    }
+    for none in ["wamp.2.ubjson", "wamp.2.flatbuffers", "wamp.2", "WAMP.2.JSON", "wamp"] {
+        assert_eq!(asked(none), Err(Flaw::WsProtocol), "{none}");
+    }
+}
+
+#[test]
 fn paths_are_those_that_were_named() {
     let at = |path: &str| ask(&GOOD.replace("/mqtt", path)).map(|it| it.0);
-    for path in ["/", "/mqtt", "/mqtt?token=x", "/prx1"] {
+    for path in ["/", "/mqtt", "/mqtt?token=x", "/prx1", "/ws", "/wamp", "/?x=/y"] {
         assert_eq!(at(path), Ok(Spoken::Mqtt), "{path}");
     }
-    assert_eq!(at("/admin"), Err(Flaw::HttpPath));
+    for path in ["/admin", "/mqttx", "*", "x"] {
+        assert_eq!(at(path), Err(Flaw::HttpPath), "{path}");
+    }
+    // The target may be an address as a whole.
+    let hosts = ["http://h/mqtt", "https://h:84/ws?x", "HTTP://h", "http://h?x=/y", "http://h/"];
+    for path in hosts {
+        assert_eq!(at(path), Ok(Spoken::Mqtt), "{path}");
+    }
+    for path in ["http://h/x", "ftp://h/mqtt", "http:/mqtt"] {
+        assert_eq!(at(path), Err(Flaw::HttpPath), "{path}");
+    }
     let own = Terms { paths: vec!["/a".into()], ..terms() };
     assert_eq!(upgrade(GOOD.as_bytes(), &own, None), Err(Flaw::HttpPath));
     assert!(upgrade(GOOD.replace("/mqtt", "/a").as_bytes(), &own, None).is_ok());
@@ -71,6 +111,8 @@ fn everything_that_is_wrong_has_its_name() {
         (Flaw::HttpVersion, "HTTP/1.1", "HTTP/2.0"),
         (Flaw::HttpMalformed, "Host: broker", "Host broker"),
         (Flaw::HttpMalformed, "Host: broker\r\n", ""),
+        (Flaw::HttpMalformed, "Host: broker", "Host: broker\r\nHost: broker"),
+        (Flaw::HttpMalformed, "Host: broker", "Host: broker\r\nhost: other"),
         (Flaw::HttpMalformed, "Host: broker", "Host: broker\r\nContent-Length: 5"),
         (Flaw::HttpMalformed, "Host: broker", "Host: broker\r\nTransfer-Encoding: chunked"),
         (Flaw::WsUpgrade, "Upgrade: websocket\r\n", ""),

@@ -1,9 +1,10 @@
 //! Floor 5. Segments as files: written through a map, read by `pread`, synced by descriptor.
 //!
 //! The map holds only what is being written, and only below the length the file was made with, so
-//! a bad block or a full disk is an error code and never a signal. Every segment has one
-//! descriptor for as long as it exists, because the system reports a failed write-back once per
-//! descriptor. A new segment is zeroes that have reached the disk, written in small pages: large
+//! a bad block or a full disk is an error code and never a signal. What somebody else does to a
+//! mapped file (cuts it short, takes its pages away) is a signal to the thread that writes: it is
+//! caught, the write goes nowhere, and the next sync says so. Every segment has one descriptor for
+//! as long as it exists, because the system reports a failed write-back once per descriptor. A new segment is zeroes that have reached the disk, written in small pages: large
 //! ones would make every later sync write megabytes. The only file with `unsafe` code about
 //! memory. Absent on purpose: what the bytes mean, and retrying anything.
 
@@ -11,6 +12,8 @@ use std::fs::{self, DirBuilder, File, OpenOptions, TryLockError};
 use std::io::{self, Read, Write};
 use std::os::unix::fs::{DirBuilderExt, FileExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicBool, AtomicPtr, AtomicUsize, Ordering};
+use std::sync::{Arc, OnceLock};
 
 use memmap2::{Advice, MmapOptions, MmapRaw};
 
@@ -24,11 +27,38 @@ pub struct Directory {
     quarantine: PathBuf,
     /// Open as long as segments may come and go: what is synced when they do.
     entries: File,
-    files: Map<u32, File>,
+    files: Map<u32, Segment>,
     /// A segment's pages are there before the first of them is written to.
     prefault: bool,
     /// Locked until it is closed.
     _lock: File,
+}
+
+/// A segment as it is used: its descriptor, and what must stay true of it while it is mapped.
+#[derive(Debug)]
+struct Segment {
+    file: File,
+    /// How long it is at least.
+    len: u64,
+    /// A write into the map went nowhere.
+    torn: Arc<AtomicBool>,
+}
+
+impl Segment {
+    fn new(file: File) -> Self {
+        Self { file, len: 0, torn: Arc::default() }
+    }
+
+    /// What was written through the map was in the file just now.
+    fn check(&self) -> io::Result<()> {
+        if self.file.metadata()?.len() < self.len {
+            return Err(io::Error::other("somebody has cut the segment short"));
+        }
+        match self.torn.load(Ordering::Acquire) {
+            true => Err(io::Error::other("a page of the segment could not be written")),
+            false => Ok(()),
+        }
+    }
 }
 
 /// Why a data directory cannot be used.
@@ -101,13 +131,13 @@ impl Directory {
         self.journal.join(name(no))
     }
 
-    fn file(&mut self, no: u32) -> Result<&File, DiskError> {
+    fn segment(&mut self, no: u32) -> Result<&mut Segment, DiskError> {
         let path = self.path(no);
         match self.files.entry(no) {
             std::collections::hash_map::Entry::Occupied(e) => Ok(e.into_mut()),
             std::collections::hash_map::Entry::Vacant(e) => {
                 let file = options().open(path).map_err(|e| error(no, 0, &e))?;
-                Ok(e.insert(file))
+                Ok(e.insert(Segment::new(file)))
             }
         }
     }
@@ -117,7 +147,7 @@ impl Directory {
         self.entries.sync_all().map_err(|e| error(no, 0, &e))
     }
 
-    fn make(&self, no: u32, len: u32, header: &[u8]) -> io::Result<(File, MapSlate)> {
+    fn make(&self, no: u32, len: u32, header: &[u8]) -> io::Result<(Segment, MapSlate)> {
         let file = options().create(true).truncate(true).mode(0o600).open(self.path(no))?;
         zero(&file, u64::from(len))?;
         file.write_all_at(header, 0)?;
@@ -125,8 +155,9 @@ impl Directory {
         self.entries.sync_all()?;
         // Its pages stay cached, small as they were written: the first touch of a page that is not
         // would read it from the disk, on the loop.
-        let slate = MapSlate::new(&file, len as usize, self.prefault)?;
-        Ok((file, slate))
+        let mut segment = Segment::new(file);
+        let slate = MapSlate::new(&mut segment, len as usize, self.prefault)?;
+        Ok((segment, slate))
     }
 }
 
@@ -144,14 +175,14 @@ impl Storage for Directory {
     }
 
     fn read(&mut self, no: u32, at: u64, buf: &mut [u8]) -> Result<(), DiskError> {
-        self.file(no)?.read_exact_at(buf, at).map_err(|e| error(no, at, &e))
+        self.segment(no)?.file.read_exact_at(buf, at).map_err(|e| error(no, at, &e))
     }
 
     fn create(&mut self, no: u32, len: u32, header: &[u8]) -> Result<Box<dyn Slate>, DiskError> {
         self.files.remove(&no);
         match self.make(no, len, header) {
-            Ok((file, slate)) => {
-                self.files.insert(no, file);
+            Ok((segment, slate)) => {
+                self.files.insert(no, segment);
                 Ok(Box::new(slate))
             }
             Err(e) => {
@@ -164,17 +195,20 @@ impl Storage for Directory {
 
     fn open(&mut self, no: u32) -> Result<Box<dyn Slate>, DiskError> {
         let prefault = self.prefault;
-        let file = self.file(no)?;
-        let len = file.metadata().map_err(|e| error(no, 0, &e))?.len();
+        let segment = self.segment(no)?;
+        let len = segment.file.metadata().map_err(|e| error(no, 0, &e))?.len();
         let slate = usize::try_from(len)
             .map_err(io::Error::other)
-            .and_then(|len| MapSlate::new(file, len, prefault))
+            .and_then(|len| MapSlate::new(segment, len, prefault))
             .map_err(|e| error(no, 0, &e))?;
         Ok(Box::new(slate))
     }
 
     fn sync(&mut self, no: u32) -> Result<(), DiskError> {
-        self.file(no)?.sync_data().map_err(|e| error(no, 0, &e))
+        let segment = self.segment(no)?;
+        // Looked at afterwards: what was cut off before is not on the disk.
+        let synced = segment.file.sync_data().and_then(|()| segment.check());
+        synced.map_err(|e| error(no, 0, &e))
     }
 
     fn remove(&mut self, no: u32) -> Result<(), DiskError> {
@@ -201,15 +235,19 @@ impl Storage for Directory {
 #[derive(Debug)]
 struct MapSlate {
     map: MmapRaw,
+    torn: Arc<AtomicBool>,
+    /// Where the signal finds `torn`; none when there are more maps than that.
+    place: Option<&'static Place>,
 }
 
 impl MapSlate {
     /// Map the first `len` bytes of a file that has them.
-    fn new(file: &File, len: usize, prefault: bool) -> io::Result<Self> {
-        if file.metadata()?.len() < len as u64 {
+    fn new(segment: &mut Segment, len: usize, prefault: bool) -> io::Result<Self> {
+        if segment.file.metadata()?.len() < len as u64 {
             return Err(io::Error::other("the file is shorter than what is to be mapped"));
         }
-        let map = MmapOptions::new().len(len).map_raw(file)?;
+        segment.len = segment.len.max(len as u64);
+        let map = MmapOptions::new().len(len).map_raw(&segment.file)?;
         // Advice: one that is not taken costs speed or a larger core file, nothing else.
         for advice in [Advice::Random, Advice::DontFork, Advice::DontDump] {
             let _ = map.advise(advice);
@@ -222,7 +260,17 @@ impl MapSlate {
         }
         #[cfg(not(target_os = "linux"))]
         let _ = prefault;
-        Ok(Self { map })
+        let torn = Arc::clone(&segment.torn);
+        let place = Place::take(map.as_ptr() as usize, len, &torn);
+        Ok(Self { map, torn, place })
+    }
+}
+
+impl Drop for MapSlate {
+    fn drop(&mut self) {
+        if let Some(place) = self.place {
+            place.give_back();
+        }
     }
 }
 
@@ -239,6 +287,102 @@ impl Slate for MapSlate {
             let to = self.map.as_mut_ptr().add(at);
             core::ptr::copy_nonoverlapping(bytes.as_ptr(), to, bytes.len());
         }
+    }
+
+    fn is_whole(&self) -> bool {
+        !self.torn.load(Ordering::Relaxed)
+    }
+}
+
+/// A stretch of memory that is a file, where the handler of the signal finds it.
+#[derive(Debug)]
+struct Place {
+    /// Where it begins; 0: free, 1: being filled in.
+    start: AtomicUsize,
+    len: AtomicUsize,
+    /// Lives as long as the place is taken: its slate has it too.
+    torn: AtomicPtr<AtomicBool>,
+}
+
+/// Of all maps of this process at once; a broker has four.
+static PLACES: [Place; 64] = [const { Place::free() }; 64];
+/// What was done about the signal before us.
+static BEFORE: OnceLock<Option<libc::sigaction>> = OnceLock::new();
+
+impl Place {
+    const fn free() -> Self {
+        Self {
+            start: AtomicUsize::new(0),
+            len: AtomicUsize::new(0),
+            torn: AtomicPtr::new(core::ptr::null_mut()),
+        }
+    }
+
+    /// Have a signal about this stretch noted instead of the process ended.
+    fn take(start: usize, len: usize, torn: &Arc<AtomicBool>) -> Option<&'static Self> {
+        BEFORE.get_or_init(catch);
+        let free = |place: &&Self| {
+            let taken = place.start.compare_exchange(0, 1, Ordering::AcqRel, Ordering::Relaxed);
+            taken.is_ok()
+        };
+        let place = PLACES.iter().find(free)?;
+        place.len.store(len, Ordering::Relaxed);
+        place.torn.store(Arc::as_ptr(torn).cast_mut(), Ordering::Relaxed);
+        place.start.store(start, Ordering::Release);
+        Some(place)
+    }
+
+    fn give_back(&self) {
+        self.start.store(0, Ordering::Release);
+    }
+
+    fn holds(&self, at: usize) -> bool {
+        let start = self.start.load(Ordering::Acquire);
+        start > 1 && (start..start + self.len.load(Ordering::Relaxed)).contains(&at)
+    }
+}
+
+/// Be told of accesses to pages that are not there any more; what was done about them before.
+fn catch() -> Option<libc::sigaction> {
+    // SAFETY: both pointers are to locals of the right type, all of whose bytes may be zero; the
+    // handler takes what SA_SIGINFO says it is given, and does only what a handler may.
+    #[expect(unsafe_code, reason = "std has no name for signals")]
+    unsafe {
+        let mut new: libc::sigaction = core::mem::zeroed();
+        let mut old: libc::sigaction = core::mem::zeroed();
+        let handler: extern "C" fn(i32, *mut libc::siginfo_t, *mut libc::c_void) = on_bus;
+        new.sa_sigaction = handler as usize;
+        new.sa_flags = libc::SA_SIGINFO | libc::SA_ONSTACK;
+        libc::sigemptyset(&raw mut new.sa_mask);
+        let done = libc::sigaction(libc::SIGBUS, &raw const new, &raw mut old);
+        (done == 0).then_some(old)
+    }
+}
+
+/// A page that should be there is not. Of a segment: put an empty one in its place, which no file
+/// knows, and note it. Of anything else: it is nothing of ours, and whoever was asked before us is.
+extern "C" fn on_bus(_: i32, info: *mut libc::siginfo_t, _: *mut libc::c_void) {
+    // SAFETY: the system gives a valid `info`. A place that holds the address is a mapping of ours
+    // that is being written to, so its slate lives, and with it what `torn` points to; replacing
+    // one whole page of it leaves everything else alone. `BEFORE` is only read, and all calls may
+    // be made in a handler.
+    #[expect(unsafe_code, reason = "a signal handler has no safe name")]
+    unsafe {
+        let at = (*info).si_addr() as usize;
+        if let Some(place) = PLACES.iter().find(|place| place.holds(at)) {
+            let page = usize::try_from(libc::sysconf(libc::_SC_PAGESIZE)).unwrap_or(PAGE);
+            let access = libc::PROT_READ | libc::PROT_WRITE;
+            let kind = libc::MAP_PRIVATE | libc::MAP_ANONYMOUS | libc::MAP_FIXED;
+            let start = (at & !(page - 1)) as *mut libc::c_void;
+            if libc::mmap(start, page, access, kind, -1, 0) != libc::MAP_FAILED {
+                (*place.torn.load(Ordering::Relaxed)).store(true, Ordering::Release);
+                return;
+            }
+        }
+        match BEFORE.get() {
+            Some(Some(old)) => libc::sigaction(libc::SIGBUS, old, core::ptr::null_mut()),
+            _ => libc::_exit(128 + libc::SIGBUS),
+        };
     }
 }
 

@@ -106,6 +106,66 @@ fn a_file_cut_short_is_an_error_and_no_signal() {
     assert!(storage.read(1, 96, &mut [0; 8]).is_err());
 }
 
+fn cut(path: PathBuf, len: u64) {
+    std::fs::File::options().write(true).open(path).unwrap().set_len(len).unwrap();
+}
+
+#[test]
+fn a_segment_that_somebody_cuts_short_while_it_is_written_is_an_error_at_its_sync() {
+    let dir = Scratch::new();
+    let mut storage = dir.open();
+    let mut slate = storage.create(1, LEN, b"").unwrap();
+    slate.write(20_000, b"here");
+    storage.sync(1).unwrap();
+    cut(dir.segment(1), 4_096);
+    // Without a write it is seen by the sync alone.
+    assert!(slate.is_whole() && storage.sync(1).is_err());
+    slate.write(20_000, b"nowhere");
+    slate.write(LEN - 8, b"nowhere");
+    assert!(!slate.is_whole(), "and this is still here to say so");
+    // As long as it was, with holes: what was written is not in it.
+    cut(dir.segment(1), u64::from(LEN));
+    let error = storage.sync(1).unwrap_err();
+    assert!(!error.full && error.segment == 1, "{error}");
+    let mut whole = storage.create(2, LEN, b"").unwrap();
+    whole.write(20_000, b"here");
+    assert!(whole.is_whole() && storage.sync(2).is_ok(), "others are what they were");
+    drop(slate);
+    let mut again = storage.create(1, LEN, b"").unwrap();
+    again.write(20_000, b"here");
+    assert!(again.is_whole() && storage.sync(1).is_ok(), "made anew it is another");
+}
+
+/// The other half of the next test, in a process that is to end.
+#[test]
+fn bus() {
+    let Ok(dir) = std::env::var("SPINDLE_TEST_BUS") else { return };
+    let mut storage = Directory::open(dir.as_ref()).unwrap();
+    let mut slate = storage.create(1, LEN, b"").unwrap();
+    cut(PathBuf::from(&dir).join("journal/00000001.seg"), 0);
+    slate.write(0, b"nowhere");
+    println!("survived its own");
+    // Of no page of ours: those who were asked before may take one to restore what was before them.
+    for _ in 0..3 {
+        let me = std::process::id().to_string();
+        Command::new("kill").args(["-BUS", &me]).status().unwrap();
+    }
+    println!("survived the others'");
+}
+
+#[test]
+fn a_bus_error_of_somebody_else_ends_the_process_as_ever() {
+    use std::os::unix::process::ExitStatusExt;
+
+    let dir = Scratch::new();
+    let mut child = Command::new(std::env::current_exe().unwrap());
+    child.args(["--exact", "os::mmap_test::bus", "--nocapture"]).stdin(Stdio::null());
+    let out = child.env("SPINDLE_TEST_BUS", &dir.0).output().unwrap();
+    let said = String::from_utf8_lossy(&out.stdout);
+    assert!(said.contains("survived its own") && !said.contains("the others'"), "{said}");
+    assert_eq!(out.status.signal(), Some(libc::SIGBUS), "{}", out.status);
+}
+
 #[test]
 fn creating_replaces_what_was_not_finished() {
     let dir = Scratch::new();

@@ -177,6 +177,20 @@ faults! {
     RawReserved, Peer, "wamp rawsocket", "reserved bits of a RawSocket handshake are set";
     RawFrame, Peer, "wamp rawsocket", "a RawSocket frame of no kind there is";
     RawOverMax, Capacity, "wamp rawsocket", "a RawSocket frame longer than this broker takes";
+    AioShort, Peer, "aio 2", "a frame shorter than any can be";
+    AioOverMax, Capacity, "aio 2", "a frame longer than this broker takes";
+    AioSections, Peer, "aio 2", "sections that do not make up their frame";
+    AioHeader, Peer, "aio 2", "a header that is no JSON object";
+    AioDeep, Capacity, "aio 2", "a header deeper, or of more items, than this broker takes";
+    AioKey, Peer, "aio 2.1", "a key twice, with a value it may not have, or no message type";
+    AioDirection, Peer, "aio 2.2", "a type that only clients may send";
+    AioFirst, Peer, "aio 3", "a frame before it is known whose, or a second word about that";
+    AioHello, Peer, "aio 3.1", "a handshake that does not say hello";
+    AioName, Peer, "aio 3.6", "a name that no client may have";
+    AioCommand, Peer, "aio 2.2", "data that is none of its type's commands";
+    AioAck, Peer, "aio 5", "an acknowledgement of nothing";
+    AioPing, Peer, "aio 5", "a ping that cannot be answered";
+    AioFile, Peer, "aio 7", "a file whose description makes no sense";
     FirstBytes, Peer, "first bytes", "the first bytes are of no protocol that is spoken here";
     TlsHere, Peer, "first bytes", "TLS on a listener without it: use one for mqtts or wss";
     ProxyMissing, Peer, "PROXY 2", "a trusted proxy sent no PROXY header: turn it on there";
@@ -207,6 +221,8 @@ faults! {
     WsLength, Peer, "rfc6455 5.2", "a frame length over 63 bits, or not the shortest";
     WsTooLong, Capacity, "rfc6455 7.4.1", "a WebSocket frame longer than this broker takes";
     WsText, Peer, "mqtt 6.0.0-1", "a WebSocket text frame";
+    WsBinary, Peer, "rfc6455 7.4.1", "a binary WebSocket frame where JSON was agreed on";
+    WsUtf8, Peer, "rfc6455 8.1", "a WebSocket text message that is no UTF-8";
     WsClose, Peer, "rfc6455 7.4", "a Close with a code nobody may send";
     WsReason, Peer, "rfc6455 5.5.1", "a Close with a reason that is no UTF-8";
     TlsPlain, Peer, "rfc8446 5.1", "not TLS, on a listener that takes nothing else";
@@ -264,6 +280,8 @@ impl From<Flaw> for FaultKind {
             Flaw::WsLength => Self::WsLength,
             Flaw::WsTooLong => Self::WsTooLong,
             Flaw::WsText => Self::WsText,
+            Flaw::WsBinary => Self::WsBinary,
+            Flaw::WsUtf8 => Self::WsUtf8,
             Flaw::WsClose => Self::WsClose,
             Flaw::WsReason => Self::WsReason,
             Flaw::TlsPlain => Self::TlsPlain,

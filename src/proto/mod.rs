@@ -5,6 +5,7 @@
 //! `peer`, `dialect`, `fault`. Absent on purpose: sockets, threads and one protocol's words in
 //! another's folder.
 
+pub mod aio;
 pub mod carried;
 #[cfg(test)]
 mod carried_test;
@@ -33,7 +34,7 @@ use crate::hub::Hub;
 use crate::hub::admin::{About, Operation};
 use crate::hub::message::Durability;
 use crate::hub::policy::{Address, Secret};
-use crate::link::{Spoken, Terms};
+use crate::link::{Carrier, Spoken, Terms};
 
 use doom::Doom;
 use fault::Fault;
@@ -68,10 +69,10 @@ pub enum Speak {
     Http,
     /// The Foo protocol, for a relay.
     Foo,
-    /// WAMP.
-    Wamp,
     /// HTTP, for whoever asks how relays are doing.
     Stats,
+    /// WAMP, in every form.
+    Wamp,
     /// The embedding program.
     Local,
 }
@@ -82,6 +83,7 @@ impl From<Spoken> for Speak {
             Spoken::Prx1 => Self::Prx1,
             Spoken::Mqtt => Self::Mqtt,
             Spoken::Http => Self::Http,
+            Spoken::Wamp(_) => Self::Wamp,
         }
     }
 }
@@ -244,9 +246,20 @@ impl Peer {
             Speak::Stats => Self::Http(Box::new(http::peer::Peer::of_relays(now, hub))),
             // Of which relay, only the listener knows: see `relayed`.
             Speak::Foo => Self::relayed(0, now, hub),
-            Speak::Wamp => Self::Wamp(Box::new(wamp::peer::Peer::new(now, hub))),
             Speak::Any => Self::Unknown(unknown::Unknown::new(now, hub)),
+            Speak::Wamp => Self::spoken(Spoken::Wamp(Carrier::Raw), now, hub),
             Speak::Local => Self::Local(Box::default()),
+        }
+    }
+
+    /// A new peer, of whom first bytes or a subprotocol have told what it speaks.
+    #[must_use]
+    pub fn spoken(spoken: Spoken, now: Now, hub: &Hub) -> Self {
+        match spoken {
+            Spoken::Wamp(carrier) => {
+                Self::Wamp(Box::new(wamp::peer::Peer::carried(carrier, now, hub)))
+            }
+            Spoken::Prx1 | Spoken::Mqtt | Spoken::Http => Self::new(Speak::from(spoken), now, hub),
         }
     }
 

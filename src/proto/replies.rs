@@ -56,6 +56,18 @@ impl<T> Replies<T> {
         Some(reply)
     }
 
+    /// The first of these, ahead of what waits before it: nothing that promises anything.
+    pub fn pop_ahead(&mut self, of: impl Fn(&T) -> bool) -> Option<T> {
+        let at = self.queue.iter().position(|(.., reply)| of(reply))?;
+        self.queue.remove(at).map(|(.., reply)| reply)
+    }
+
+    /// The next reply, whatever it waits for.
+    #[must_use]
+    pub fn front(&self) -> Option<&T> {
+        self.queue.front().map(|(.., reply)| reply)
+    }
+
     /// What the front waits for.
     #[must_use]
     pub fn waits_for(&self) -> Option<Lsn> {

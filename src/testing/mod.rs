@@ -28,6 +28,7 @@ mod watch;
 pub mod words;
 pub mod words_http;
 pub mod words_mqtt;
+pub mod words_wamp;
 pub mod words_ws;
 pub mod workload;
 pub mod world;

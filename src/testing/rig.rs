@@ -28,7 +28,7 @@ use crate::hub::{Hub, Parts};
 use crate::journal::job::{DiskDone, DiskJob};
 use crate::journal::record::Record;
 use crate::journal::{Journal, Options, Spot, perform};
-use crate::link::{self, Inside, Spoken};
+use crate::link::{self, Carrier, Inside, Spoken};
 use crate::proto::{Listener, Speak};
 use crate::topic::Filter;
 
@@ -50,6 +50,8 @@ pub const HTTP: u16 = 5;
 pub const RELAY: u16 = 6;
 /// The listener that tells about it.
 pub const STATS: u16 = 7;
+/// Where WAMP is spoken over RawSocket.
+pub const WAMP: u16 = 8;
 
 /// What a broker is made of, each time it starts.
 #[derive(Clone, Debug)]
@@ -258,7 +260,7 @@ impl Rig {
         let mut hub = Hub::new(Parts {
             limits: setup.limits.clone(),
             seed: setup.seed,
-            realms: vec!["main".to_owned(), bans::KEPT_REALM.to_owned()],
+            realms: vec!["default".to_owned(), bans::KEPT_REALM.to_owned()],
             policy: policy(setup)?,
             observer: Box::new(witness.clone()),
         });
@@ -274,7 +276,7 @@ impl Rig {
             level: setup.level,
             link: link::Terms {
                 inside,
-                speaks: vec![Spoken::Mqtt, Spoken::Prx1],
+                speaks: vec![Spoken::Mqtt, Spoken::Prx1, Spoken::Wamp(Carrier::Raw)],
                 ..link::Terms::default()
             },
             relay: (speak == Speak::Foo).then_some(0),
@@ -288,6 +290,7 @@ impl Rig {
             listener(HTTP, Speak::Http, Inside::Bare),
             listener(RELAY, Speak::Foo, Inside::Bare),
             listener(STATS, Speak::Stats, Inside::Bare),
+            listener(WAMP, Speak::Wamp, Inside::Bare),
         ];
         let mut engine = Engine::new(hub, listeners, setup.seed);
         engine.set_admins(admins("$2b$nobody"));

@@ -12,7 +12,7 @@
 //! level: disk | os | memory
 //!
 //! speak: mqtt 5                              what peers speak: prx1 (default), mqtt 3, 4 or 5,
-//!                                            http, foo
+//!                                            http, foo, wamp
 //! relay: strict away=nak wait_ms=500 forward=2   what the relay does, and upstreams it has
 //!
 //! a: open [prx1 | mqtt 4] [at ws | any | any-ws] [from 10.0.0.7] | close | reset | deaf | hear
@@ -48,6 +48,9 @@
 //! u: dialed | u: refused                     who was dialed first is there, or not to be had
 //! a> 'REQ 1 Hey|' ; a< end                   the other side has said that nothing follows
 //!
+//! In WAMP a message is a list in JSON (`words_wamp`):
+//! a> hello caller ; a< welcome ; a> [48,1,{},"com.add",[2,3]] ; a< [50,1,{},[5]]
+//!
 //! clock +5s | clock +250ms
 //! disk hold | sync | go | full | room | fail | break
 //! verify yes | no | hold | first yes         first: only the one that waits longest
@@ -63,6 +66,7 @@ use super::rig::Setup;
 use super::talk_mqtt::{Phrase, Talk};
 use super::words::{SAMPLES, bytes_of};
 use super::words_http;
+use super::words_wamp;
 use super::words_ws::{Heard, frame, upgrade};
 use crate::hub::message::Durability;
 use crate::hub::relay::{Away, Terms};
@@ -118,6 +122,8 @@ pub enum Tongue {
     Foo,
     /// HTTP, for whoever asks how the relay is doing.
     Stats,
+    /// WAMP over RawSocket.
+    Wamp,
 }
 
 /// Where a peer comes in.
@@ -155,6 +161,10 @@ pub enum Step {
     Heed(String, Phrase),
     /// Something of a WebSocket out.
     Ws(String, Heard),
+    /// A message of WAMP in, or something of a RawSocket.
+    Call(String, words_wamp::Phrase),
+    /// The same out.
+    Answer(String, words_wamp::Phrase),
     /// An answer of HTTP out.
     Http(String, words_http::Answer),
     /// Hung up on, for this reason.
@@ -416,6 +426,10 @@ impl Script {
             ("<", words, Tongue::Http | Tongue::Stats) if !matches!(words, "" | "...") => {
                 Ok(Step::Http(who, words_http::Answer::parse(words)?))
             }
+            (">", _, Tongue::Wamp) => Ok(Step::Call(who, words_wamp::Phrase::parse(rest, framed)?)),
+            ("<", words, Tongue::Wamp) if !matches!(words, "" | "...") => {
+                Ok(Step::Answer(who, words_wamp::Phrase::parse(rest, framed)?))
+            }
             (">", _, Tongue::Mqtt(_)) => Ok(Step::Tell(who, phrase()?)),
             ("<", "" | "...", _) | (":" | "!", ..) => self.plain_step(sign, who, rest),
             ("<" | "<~", _, Tongue::Mqtt(_)) => Ok(Step::Heed(who, phrase()?)),
@@ -521,6 +535,7 @@ fn tongue(text: &str) -> Result<Tongue, String> {
         "http" => Ok(Tongue::Http),
         "foo" => Ok(Tongue::Foo),
         "stats" => Ok(Tongue::Stats),
+        "wamp" => Ok(Tongue::Wamp),
         "mqtt 3" => Ok(Tongue::Mqtt(3)),
         "mqtt 4" => Ok(Tongue::Mqtt(4)),
         "mqtt 5" => Ok(Tongue::Mqtt(5)),
@@ -554,6 +569,8 @@ impl Step {
             Self::Ws(who, heard) => heard
                 .perform(&mut |n| world.hear(who, n))
                 .map_err(|why| format!("{who} should hear {heard:?}: {why}")),
+            Self::Call(who, phrase) => phrase.say(world, who, &mut talk.wamp),
+            Self::Answer(who, phrase) => phrase.hear(world, who, &mut talk.wamp),
             Self::Http(who, answer) => answer
                 .perform(&mut |n| world.hear(who, n))
                 .map_err(|why| format!("{who} should hear {answer:?}: {why}")),

@@ -35,6 +35,8 @@ pub struct Talk {
     /// What came out of frames and is not a whole packet yet.
     unframed: BTreeMap<String, Vec<u8>>,
     vars: Vars,
+    /// What was named in WAMP.
+    pub(super) wamp: super::words_wamp::Names,
 }
 
 impl Phrase {

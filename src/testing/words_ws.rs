@@ -76,6 +76,12 @@ pub fn binary(payload: &[u8]) -> Vec<u8> {
     framed(0x82, true, None, payload)
 }
 
+/// A whole text frame from a client.
+#[must_use]
+pub fn text(payload: &[u8]) -> Vec<u8> {
+    framed(0x81, true, None, payload)
+}
+
 fn framed(first: u8, mask: bool, announced: Option<u64>, payload: &[u8]) -> Vec<u8> {
     let mut out = vec![first];
     let masked = if mask { 0x80 } else { 0 };

@@ -21,6 +21,21 @@ fn whatever_is_said_is_said_as_json_too() {
     assert!(hash["password_hash"].as_str().unwrap().starts_with("$2b$12$"), "{hash}");
     let hash = document(&["hash", "--scram", "--json"], b"secret\n");
     assert!(hash["scram_sha_256"].as_str().unwrap().len() > 60, "{hash}");
+    let hash = document(&["hash", "--wampcra", "--json"], b"secret\n");
+    assert!(hash["wampcra"].as_str().unwrap().starts_with("WAMP-CRA$100000:"), "{hash}");
+    let hash = document(&["hash", "--argon2id", "--json"], b"secret\n");
+    let line = hash["scram_argon2id"].as_str().unwrap();
+    assert!(line.starts_with("SCRAM-ARGON2ID$3,65536:"), "{hash}");
+    // The first pair of WAMP's samples for Cryptosign.
+    let private = b"4d57d97a68f555696620a6d849c0ce582568518d729eb753dc7c732de2804510\n";
+    let public = "1adfc8bfe1d35616e64dffbd900096f23b066f914c8c2ffbb66f6075b96e116d";
+    let hash = document(&["hash", "--cryptosign", "--json"], private);
+    assert_eq!(hash, serde_json::json!({ "cryptosign": public }));
+    let made = document(&["hash", "--cryptosign", "--json"], b"");
+    let private = made["private_key"].as_str().unwrap();
+    let again = document(&["hash", "--cryptosign", "--json"], private.as_bytes());
+    assert_eq!(again["cryptosign"], made["cryptosign"]);
+    assert_ne!(again["cryptosign"], public);
     let passwd = |args: &[&str]| document(&[&["passwd", "--json"], args].concat(), b"secret\n");
     let said = |done: &str| serde_json::json!({ "done": done, "user": "j\"o" });
     assert_eq!(passwd(&["-c", &users, "j\"o"]), said("added"));

@@ -81,7 +81,7 @@ impl Storage for Door {
 }
 
 /// What the broker says of its disk.
-struct Ear(Arc<Mutex<Vec<String>>>);
+pub(crate) struct Ear(pub(crate) Arc<Mutex<Vec<String>>>);
 
 impl Observer for Ear {
     fn see(&mut self, _: Now, event: &Event<'_>) {

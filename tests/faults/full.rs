@@ -40,7 +40,7 @@ pub(crate) fn no_ext4() -> Option<String> {
     Scratch::new("full").and_then(|dir| small_ext4(&dir)).err()
 }
 
-fn small_tmpfs(dir: &Scratch) -> Result<Mount, String> {
+pub(crate) fn small_tmpfs(dir: &Scratch) -> Result<Mount, String> {
     Mount::new(&dir.0, &["-t", "tmpfs", "-o", &format!("size={SIZE}m"), "none"])
 }
 
@@ -54,7 +54,7 @@ fn small_ext4(dir: &Scratch) -> Result<Mount, String> {
 }
 
 /// A file system that goes with its owner.
-struct Mount(PathBuf);
+pub(crate) struct Mount(pub(crate) PathBuf);
 
 impl Mount {
     fn new(dir: &Path, what: &[&str]) -> Result<Self, String> {

@@ -353,15 +353,19 @@ class Lines:
 
     def ask(self, then, **ask):
         with self.lock:
-            self.last += 1
-            if then:
-                self.answers[self.last] = then
-            try:
-                self.process.stdin.write(json.dumps({"n": self.last, **ask}) + "\n")
-                self.process.stdin.flush()
-            except OSError:
-                pass
-            return self.last
+            return self.put(then, **ask)
+
+    def put(self, then, **ask):
+        """For who holds the lock."""
+        self.last += 1
+        if then:
+            self.answers[self.last] = then
+        try:
+            self.process.stdin.write(json.dumps({"n": self.last, **ask}) + "\n")
+            self.process.stdin.flush()
+        except OSError:
+            pass
+        return self.last
 
     def end(self):
         self.process.kill()

@@ -8,6 +8,7 @@ not done after `CHECK_S`. Absent on purpose: retries.
 
 import collections
 import itertools
+import sys
 import threading
 import time
 import traceback
@@ -31,6 +32,11 @@ class Check:
     own: bool
     #: Runs while nothing else does: it measures time, or needs both cores.
     alone: bool
+
+    @property
+    def wamp(self):
+        """Is it about WAMP?"""
+        return self.run.__module__.startswith("checks.wamp")
 
 
 CHECKS = []
@@ -94,7 +100,7 @@ class World:
         self.numbers = itertools.count(1)
         self.brokers = {}
         self.all = []
-        self.node = None
+        self.drivers = {}
 
     def broker(self, setup=None):
         """A broker for this setup that checks share."""
@@ -116,20 +122,36 @@ class World:
         return broker.start()
 
     def node_lines(self):
+        return self._shared("node", ["node", self.peers_folder() / "node" / "driver.js"])
+
+    def wamp_node(self):
+        return self._shared("wamp.js", ["node", self.peers_folder() / "node" / "wamp.js"])
+
+    def wamp_python(self):
+        driver = self.peers_folder() / "wamp" / "driver.py"
+        return self._shared("wamp.py", [sys.executable, driver])
+
+    def wamp_rust(self):
+        return Lines([self.peers.wamp_async], None)
+
+    def _shared(self, name, command):
+        """A process that drives the clients of many checks; another when it ended."""
         with self.lock:
-            if self.node is None or self.node.process.poll() is not None:
-                env = dict(self.peers.env, NODE_PATH=str(self.peers.node_path))
-                driver = self.peers_folder() / "node" / "driver.js"
-                self.node = Lines(["node", driver], env)
-            return self.node
+            lines = self.drivers.get(name)
+            if lines is None or lines.process.poll() is not None:
+                ca = str(self.certificates.ca)
+                env = dict(self.peers.env, NODE_PATH=str(self.peers.node_path),
+                           NODE_EXTRA_CA_CERTS=ca, SSL_CERT_FILE=ca)
+                lines = self.drivers[name] = Lines(command, env)
+            return lines
 
     @staticmethod
     def peers_folder():
         return Path(__file__).resolve().parent
 
     def close(self):
-        if self.node:
-            self.node.end()
+        for lines in self.drivers.values():
+            lines.end()
         for broker in self.all:
             broker.close()
 
@@ -165,8 +187,21 @@ class Test:
         """A topic nobody else uses."""
         return f"t{self.number}/{rest}" if rest else f"t{self.number}"
 
+    def uri(self, rest=""):
+        """A topic or procedure of WAMP nobody else uses."""
+        return f"org.t{self.number}.{rest}" if rest else f"org.t{self.number}"
+
     def id(self):
         return f"c{self.number}-{next(self.names)}"
+
+    @staticmethod
+    def until(holds, text, seconds=15):
+        """Something holds before long."""
+        end = time.monotonic() + seconds
+        while not holds():
+            if time.monotonic() > end:
+                raise AssertionError(text)
+            time.sleep(0.05)
 
     def tls(self, **more):
         return {"ca": self.world.certificates.ca, **more}

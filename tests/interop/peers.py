@@ -8,9 +8,11 @@ from the machine where it has them.
 import os
 import shutil
 import subprocess
+import venv
 from pathlib import Path
 
 HERE = Path(__file__).resolve().parent
+CROSSBAR = "crossbar==26.10.1"
 
 
 def ran(command, seconds, **more):
@@ -36,12 +38,14 @@ class Peers:
         self.scratch = scratch
         self.node_path = scratch / "node" / "node_modules"
         self.rumqttc = scratch / "rumqttc" / "debug" / "interop-rumqttc"
+        self.wamp_async = scratch / "wamp-async" / "debug" / "interop-wamp-async"
         self.mosquitto = None
         self.env = dict(os.environ)
 
     def install(self, say):
         self._node(say)
-        self._rust(say)
+        self._rust(say, self.rumqttc, "rumqttc", "rust")
+        self._rust(say, self.wamp_async, "wamp-async", "rust-wamp")
         self._mosquitto(say)
         return self
 
@@ -51,19 +55,32 @@ class Peers:
         stamp = home / "installed.json"
         if stamp.exists() and stamp.read_text() == wanted:
             return
-        say(f"installing MQTT.js into {home}")
+        say(f"installing the clients of node into {home}")
         home.mkdir(parents=True, exist_ok=True)
         shutil.copy(HERE / "node" / "package.json", home / "package.json")
         quiet = ["--no-audit", "--no-fund", "--no-package-lock", "--loglevel=error"]
         ran(["npm", "install", *quiet], 300, cwd=home)
         stamp.write_text(wanted)
 
-    def _rust(self, say):
-        if not self.rumqttc.exists():
-            say("building the rumqttc client")
-        manifest = HERE / "rust" / "Cargo.toml"
-        env = dict(self.env, CARGO_TARGET_DIR=str(self.scratch / "rumqttc"))
+    def _rust(self, say, program, name, folder):
+        if not program.exists():
+            say(f"building the {name} client")
+        manifest = HERE / folder / "Cargo.toml"
+        env = dict(self.env, CARGO_TARGET_DIR=str(self.scratch / name))
         ran(["cargo", "build", "--quiet", "--locked", "--manifest-path", manifest], 900, env=env)
+
+    def crossbar(self, say):
+        """The reference for WAMP, which wants other versions of what the clients want."""
+        home = self.scratch / "crossbar"
+        stamp = home / "installed.txt"
+        if not (stamp.exists() and stamp.read_text() == CROSSBAR):
+            say(f"installing crossbar into {home}")
+            venv.create(home, with_pip=True, clear=True)
+            pip = [home / "bin" / "python", "-m", "pip", "install", "--quiet",
+                   "--disable-pip-version-check"]
+            ran([*pip, CROSSBAR], 1200)
+            stamp.write_text(CROSSBAR)
+        return home / "bin" / "crossbar"
 
     def _mosquitto(self, say):
         found = shutil.which("mosquitto_sub")

@@ -93,6 +93,9 @@ impl Engine {
     fn checks(&self) -> Vec<Check> {
         let check = |name, ok: bool, text: &str| Check { name, ok, text: text.to_owned() };
         let journal = match self.hub.journal().map(Journal::state) {
+            Some(State::Running) if self.hub.flush_is_late() => {
+                check("journal", false, "its device does not answer")
+            }
             None | Some(State::Running) => check("journal", true, ""),
             Some(State::Full) => check("journal", false, "no space left on its device"),
             Some(State::Failed(error)) => check("journal", false, &error.to_string()),

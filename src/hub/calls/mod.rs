@@ -451,9 +451,9 @@ impl Calls {
         self.registrations.get(realm, id)
     }
 
-    /// All registrations of a realm, the oldest first.
-    pub fn list(&self, realm: RealmId) -> impl Iterator<Item = &Registration> {
-        self.registrations.list(realm)
+    /// The registrations of a realm above this number, the oldest first.
+    pub fn list(&self, realm: RealmId, after: u64) -> impl Iterator<Item = &Registration> {
+        self.registrations.list(realm, after)
     }
 
     /// Bytes held.

@@ -6,6 +6,7 @@
 //! purpose: the calls, and rights.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::ops::Bound::{Excluded, Unbounded};
 
 use bytes::Bytes;
 
@@ -275,9 +276,11 @@ impl Registrations {
         self.realms.get_mut(&realm)?.all.get_mut(&id)
     }
 
-    /// All of this realm, the oldest first.
-    pub(super) fn list(&self, realm: RealmId) -> impl Iterator<Item = &Registration> {
-        self.realms.get(&realm).into_iter().flat_map(|realm| realm.all.values())
+    /// Those of this realm above this number, the oldest first.
+    pub(super) fn list(&self, realm: RealmId, after: u64) -> impl Iterator<Item = &Registration> {
+        let range = (Excluded(after), Unbounded);
+        let realm = self.realms.get(&realm).into_iter();
+        realm.flat_map(move |realm| realm.all.range(range)).map(|(_, it)| it)
     }
 
     /// How many this session offers.

@@ -61,7 +61,7 @@ fn the_same_text_is_another_registration_as_another_kind_and_in_another_realm() 
     assert_eq!(scene.calls.best(HOME, b"a.b"), Some(1));
     assert_eq!(scene.calls.best(RealmId(2), b"a.b"), None);
     assert!(scene.calls.registration(OTHER, 1).is_none(), "realms do not see each other");
-    assert_eq!(scene.calls.list(OTHER).map(|it| it.id).collect::<Vec<_>>(), [4]);
+    assert_eq!(scene.calls.list(OTHER, 0).map(|it| it.id).collect::<Vec<_>>(), [4]);
 }
 
 #[test]
@@ -111,7 +111,7 @@ fn it_can_be_looked_up_by_everything_that_is_asked_about_it() {
     let it = scene.calls.registration(HOME, prefix).unwrap();
     assert_eq!((it.kind, it.invoke, it.created), (Kind::Prefix, Invoke::First, NOW.wall));
     assert_eq!(it.procedure, "a");
-    let all: Vec<_> = scene.calls.list(HOME).map(|it| (it.kind, it.id)).collect();
+    let all: Vec<_> = scene.calls.list(HOME, 0).map(|it| (it.kind, it.id)).collect();
     assert_eq!(all, [(Kind::Exact, exact), (Kind::Prefix, prefix), (Kind::Wildcard, wildcard)]);
 }
 
@@ -252,7 +252,7 @@ fn who_leaves_is_missed_by_all_its_registrations_the_oldest_first() {
     assert_eq!(scene.leave(1).0, [], "once");
     assert_eq!(scene.leave(2).0, [lost(one, true), lost(three, true)]);
     assert_eq!(scene.calls.audit(), Ok(Tally::default()));
-    assert_eq!(scene.calls.list(HOME).count(), 0);
+    assert_eq!(scene.calls.list(HOME, 0).count(), 0);
 }
 
 #[test]

@@ -24,7 +24,7 @@ use crate::topic::Topic;
 use super::connect::tongue_of;
 use super::decode::{self, Taken};
 use super::dialect::{SEP, Spelling};
-use super::line::Line;
+use super::line::{Line, Reply};
 use super::online::Online;
 use super::pace::Pace;
 use super::packet::{Ack, Connect, Packet, Sender, Version};
@@ -192,6 +192,22 @@ impl Peer {
         Ok(self.line.parked.is_none() && !matches!(self.state, State::Joining(_)))
     }
 
+    /// It is owed so many replies that nothing more is read of it.
+    fn owes_too_much(&self) -> bool {
+        self.line.replies.len() >= self.replies_max as usize
+    }
+
+    /// The next reply that may be said. While the disk does not come back, a ping is answered
+    /// ahead of what waits for it, but not ahead of the welcome.
+    fn next_reply(&mut self, synced: Lsn, hub: &Hub) -> Option<Reply> {
+        let replies = &mut self.line.replies;
+        let ahead = hub.flush_is_late() && self.line.welcomed;
+        match replies.pop(synced) {
+            None if ahead => replies.pop_ahead(|reply| matches!(reply, Reply::Pong)),
+            next => next,
+        }
+    }
+
     /// The longest packet it may send in this state.
     fn packet_max(&self, hub: &Hub) -> usize {
         match self.is_stranger() {
@@ -267,12 +283,15 @@ impl Protocol for Peer {
         out: &mut Outbound,
         budget: usize,
     ) -> bool {
-        let synced = hub.synced();
+        let (synced, was_full) = (hub.synced(), self.owes_too_much());
         while out.len() < budget
-            && let Some(reply) = self.line.replies.pop(synced)
+            && let Some(reply) = self.next_reply(synced, hub)
         {
             self.line.put(reply, out);
             hub.stats.count(Counter::RepliesSent);
+        }
+        if was_full && !self.owes_too_much() {
+            self.line.heard = now.mono;
         }
         let State::Online(online) = &mut self.state else { return false };
         hub.heard(online.session);
@@ -295,6 +314,7 @@ impl Protocol for Peer {
             State::Verifying(_) => (self.line.heard, VERDICT_MS),
             // Whoever is not read from is not silent.
             State::Online(_) if self.line.parked.is_some() => return Deadline::NEVER,
+            State::Online(_) if self.owes_too_much() => return Deadline::NEVER,
             State::Online(_) if self.is_paused() => {
                 return self.pace.as_ref().map_or(Deadline(0), |pace| pace.until());
             }
@@ -308,9 +328,7 @@ impl Protocol for Peer {
     fn wants_bytes(&self, _: &Hub) -> bool {
         let open = matches!(self.state, State::Stranger | State::Conversing(_) | State::Online(_));
         let line = &self.line;
-        let busy = self.is_paused()
-            || line.parked.is_some()
-            || line.replies.len() >= self.replies_max as usize;
+        let busy = self.is_paused() || line.parked.is_some() || self.owes_too_much();
         open && !line.left && !busy
     }
 

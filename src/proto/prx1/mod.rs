@@ -29,6 +29,7 @@ pub mod fault;
 pub mod fuzzing;
 mod gather;
 pub mod ids;
+mod kept;
 pub mod packet;
 pub mod peer;
 #[cfg(test)]

@@ -33,6 +33,7 @@ use super::calling::{self, Calling, Not};
 use super::dialect::{SEP, Spelling};
 use super::extended::{Answer, Extended, Response, What};
 use super::ids::IdSet;
+use super::kept::without_password;
 use super::packet::{Action, ConnAck, Connect, Packet, Publish, QAckCode, Queue, Subscribe};
 use super::{decode, encode, fault};
 
@@ -528,6 +529,22 @@ impl Peer {
         Ok(self.stalled.is_none() && !matches!(self.state, State::Joining { .. }))
     }
 
+    /// It is owed so many replies that nothing more is read of it.
+    fn owes_too_much(&self) -> bool {
+        self.replies.len() >= self.replies_max
+    }
+
+    /// The next reply that may be said. While the disk does not come back, a ping is answered
+    /// ahead of what waits for it, but not ahead of the welcome.
+    fn next_reply(&mut self, synced: Lsn, hub: &Hub) -> Option<Reply> {
+        let welcomed = !matches!(self.replies.front(), Some(Reply::ConnAck { .. }));
+        let ahead = hub.flush_is_late() && welcomed;
+        match self.replies.pop(synced) {
+            None if ahead => self.replies.pop_ahead(|reply| matches!(reply, Reply::Pong)),
+            next => next,
+        }
+    }
+
     /// The longest body it may send in this state.
     fn body_max(&self, hub: &Hub) -> usize {
         match self.is_stranger() {
@@ -654,12 +671,15 @@ impl Protocol for Peer {
         out: &mut Outbound,
         budget: usize,
     ) -> bool {
-        let synced = hub.synced();
+        let (synced, was_full) = (hub.synced(), self.owes_too_much());
         while out.len() < budget
-            && let Some(reply) = self.replies.pop(synced)
+            && let Some(reply) = self.next_reply(synced, hub)
         {
             self.put_reply(reply, out);
             hub.stats.count(Counter::RepliesSent);
+        }
+        if was_full && !self.owes_too_much() {
+            self.heard = now.mono;
         }
         let State::Online(online) = &mut self.state else { return false };
         hub.heard(online.session);
@@ -683,6 +703,7 @@ impl Protocol for Peer {
             // Whoever is not read from is not silent.
             State::Online(online) if online.is_to_go() => return Deadline(0),
             State::Online(_) if self.stalled.is_some() => return Deadline::NEVER,
+            State::Online(_) if self.owes_too_much() => return Deadline::NEVER,
             State::Online(online) => (self.heard, online.idle_ms),
             State::Joining { .. } | State::Over => return Deadline::NEVER,
         };
@@ -691,7 +712,7 @@ impl Protocol for Peer {
 
     fn wants_bytes(&self, _: &Hub) -> bool {
         let open = matches!(self.state, State::Stranger | State::Online(_));
-        open && !self.left && self.stalled.is_none() && self.replies.len() < self.replies_max
+        open && !self.left && self.stalled.is_none() && !self.owes_too_much()
     }
 
     fn has_packet(&self, input: &[u8], hub: &Hub) -> bool {
@@ -746,40 +767,5 @@ fn method_of(connect: &Connect, ctx: &Ctx<'_>) -> Method {
         (Some(_), _) => Method::Password,
         (None, Some(_)) => Method::Certificate,
         (None, None) => Method::Anonymous,
-    }
-}
-
-/// The password is not kept while a worker looks at its copy, only that there was one.
-fn without_password(connect: Connect) -> Connect {
-    let apart = |field: Option<Bytes>| field.map(|bytes| Bytes::copy_from_slice(&bytes));
-    Connect {
-        password: connect.password.map(|_| Bytes::new()),
-        username: apart(connect.username),
-        client_id: apart(connect.client_id),
-        version: Bytes::from_static(super::packet::VERSION),
-        ..connect
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn of_a_password_only_that_there_was_one_is_kept() {
-        let packet = Bytes::from_static(b"s3cretannc1");
-        let said = Connect {
-            password: Some(packet.slice(..6)),
-            username: Some(packet.slice(6..9)),
-            client_id: Some(packet.slice(9..)),
-            ..Connect::default()
-        };
-        let left = without_password(said.clone());
-        assert_eq!(left, Connect { password: Some(Bytes::new()), ..said.clone() });
-        // What is kept must not keep the packet either, in which the password stands.
-        for (kept, said) in [(left.username, said.username), (left.client_id, said.client_id)] {
-            assert_ne!(kept.map(|kept| kept.as_ptr()), said.map(|said| said.as_ptr()));
-        }
-        assert_eq!(without_password(Connect::default()).password, None);
     }
 }

@@ -110,7 +110,7 @@ impl Online {
     }
 
     fn answer_meta(&self, it: &Call, replies: &mut Replies<Reply>, ctx: &mut Ctx<'_>) {
-        let who = Asker { session: self.session, realm: self.realm, form: self.form };
+        let who = Asker { session: self.session, realm: self.realm };
         match meta::answer(it.procedure.as_str(), &it.payload, who, ctx) {
             Some(Ok(reply)) => {
                 let details = ResultDetails::default();
@@ -120,10 +120,7 @@ impl Online {
             }
             Some(Err(why)) => {
                 ctx.hub.stats.count(Counter::CallsFailed);
-                let payload = payload_of(&why.args, &[]);
-                let (kind, request, error) = (CALL, it.request, why.error);
-                let failure = Failure { kind, request, error, payload, ..Failure::default() };
-                replies.push(Lsn::START, Reply::Message(Box::new(failure.into())));
+                refuse(CALL, it.request, why.reason, why.text, replies);
             }
             None => {
                 ctx.hub.stats.count(Counter::CallsFailed);

@@ -34,7 +34,8 @@
 //! on both sides, patterns, shared and sharded registrations and subscriptions, revocation, lists
 //! of who may have an event, retention and history of events, testaments, payloads passed through,
 //! the meta procedures. Reading order: `packet`, `options`, `roles`, `parts`, `decode`, `encode`,
-//! `uri`, `dialect`, `fault`; then how messages travel: `rawsocket`, `batch`.
+//! `uri`, `dialect`, `fault`; then how messages travel: `rawsocket`, `batch`; then who comes in:
+//! `exam`; then what the router itself answers and tells: `meta`.
 //! Absent on purpose: UBJSON and FlatBuffers, and the older way of packing payloads (`enc_algo`).
 
 pub mod batch;
@@ -67,6 +68,8 @@ mod decode_test;
 mod dialect_test;
 #[cfg(test)]
 mod encode_test;
+#[cfg(test)]
+mod exam_test;
 #[cfg(test)]
 mod options_test;
 #[cfg(test)]

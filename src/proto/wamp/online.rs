@@ -133,7 +133,7 @@ impl Online {
             return refuse(Reason::InvalidArgument, replies, ctx.hub);
         }
         let audience = self.audience(&it.options);
-        let (number, props, body) = self.dress(it, whole, &audience, ctx.hub);
+        let (number, props, body) = self.dress(it, (whole, self.form), &audience, ctx.hub);
         let mut publication = Publication {
             realm: self.realm,
             topic,
@@ -169,11 +169,11 @@ impl Online {
     fn dress(
         &self,
         it: &Publish,
-        whole: &Bytes,
+        (whole, form): (&Bytes, Form),
         audience: &Audience,
         hub: &mut Hub,
     ) -> (u64, Bytes, Bytes) {
-        let span = Span::of(&it.payload, whole, self.form);
+        let span = Span::of(&it.payload, whole, form);
         let number = hub.parties.number();
         let mut rest = Vec::new();
         let who = it.options.disclose_me.then(|| self.identity(hub));
@@ -234,7 +234,7 @@ impl Online {
         let node = it.options.nkey.as_ref().map(|node| node.detached().bytes().clone());
         let (hub, now) = (&mut *ctx.hub, ctx.now);
         let noted = hub.interests.subscribe(now, self.realm, self.session, (pattern, text), node);
-        let opts = SubOpts { id: noted.id, as_published: true, ..SubOpts::default() };
+        let opts = SubOpts { id: noted.id, ..SubOpts::default() };
         let replays = if it.options.get_retained { Replays::Always } else { Replays::Never };
         let done = hub.subscribe(now, self.session, &filter, None, opts, replays);
         if noted.joined && !matches!(done, Ok(Subscribed::Yes(_))) {
@@ -269,10 +269,7 @@ impl Online {
             return Err(FaultKind::WampRole.into());
         }
         let known = ctx.hub.interests.get(self.realm, it.subscription);
-        let mine = known.filter(|known| {
-            let place = |listener: &crate::hub::interests::Listener| listener.session;
-            known.listeners().binary_search_by_key(&self.session, place).is_ok()
-        });
+        let mine = known.filter(|known| known.is_heard_by(self.session));
         let Some((id, pattern, kind)) = mine.map(|it| (it.id, it.pattern.clone(), it.kind)) else {
             refuse(34, it.request, Reason::NoSuchSubscription, None, replies);
             return Ok(());
@@ -336,12 +333,12 @@ impl Online {
         false
     }
 
-    /// It is gone: so is what it offered, what it was asked, what it asked, and what it listened to.
+    /// It is gone: so is what it offered, was asked, asked, and listened to. What it wanted said
+    /// then is said before others hear that it left.
     pub(super) fn leave(&self, ctx: &mut Ctx<'_>) {
         let mut acts = Vec::new();
         let lost = ctx.hub.calls.leave(self.session, &mut acts);
         let left = ctx.hub.interests.leave(self.session);
-        let party = ctx.hub.parties.leave(self.session);
         ctx.hub.pass_on(&mut acts);
         for lost in lost {
             meta::on_unregistered(self.id, self.realm, lost, ctx);
@@ -349,9 +346,44 @@ impl Online {
         for left in left {
             meta::on_unsubscribed(self.id, self.realm, left, ctx);
         }
-        if let Some(party) = party {
+        let said = ctx.hub.parties.get_mut(self.session).map(meta::said);
+        for (it, whole, form) in said.into_iter().flatten() {
+            self.bequeath(&it, (&whole, form), ctx);
+        }
+        if let Some(party) = ctx.hub.parties.leave(self.session) {
             meta::on_leave(&party, ctx);
         }
+    }
+
+    /// It is gone, and this is what it wanted said then, with its rights as they are now. It can
+    /// neither wait for room nor be answered.
+    fn bequeath(&self, it: &Publish, written: (&Bytes, Form), ctx: &mut Ctx<'_>) {
+        let Some(topic) = self.topic(it.topic.bytes(), ctx.hub) else { return };
+        let discloses = !it.options.disclose_me || terms(self.realm, ctx.hub).disclose;
+        if !self.permits(Access::Publish(&topic), ctx) || !discloses {
+            return ctx.hub.stats.count(Counter::PublishesRefused);
+        }
+        let mut audience = self.audience(&it.options);
+        audience.without = Some(self.session);
+        let (_, props, body) = self.dress(it, written, &audience, ctx.hub);
+        let mut publication = Publication {
+            realm: self.realm,
+            topic,
+            body,
+            props,
+            qos: u8::from(it.options.acknowledge),
+            retain: it.options.retain,
+            expires: 0,
+            inbound: None,
+        };
+        let from = (self.session, &*self.who);
+        for level in [level(self.realm, ctx), Durability::Memory] {
+            let audience = audience.clone();
+            if ctx.hub.accept_for(ctx.now, from, level, &mut publication, audience).is_ok() {
+                return;
+            }
+        }
+        ctx.hub.stats.count(Counter::DroppedFull);
     }
 }
 

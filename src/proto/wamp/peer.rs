@@ -20,6 +20,7 @@ use crate::hub::parties::Joining;
 use crate::hub::policy::{Event, Terms};
 use crate::hub::registry::{Attach, Fresh, NoSession, Parting};
 use crate::hub::session::Kind;
+use crate::link::Carrier;
 use crate::proto::doom::Doom;
 use crate::proto::fault::{Blame, Fault, FaultKind};
 use crate::proto::replies::Replies;
@@ -116,16 +117,19 @@ impl From<FaultKind> for Stop {
 }
 
 impl Peer {
-    /// A stranger on a RawSocket, from now on.
+    /// A stranger, from now on, by this road.
     #[must_use]
-    pub fn new(now: Now, hub: &Hub) -> Self {
-        Self::on(Line::bare(), now, hub)
-    }
-
-    /// A stranger on a WebSocket that has agreed on a form.
-    #[must_use]
-    pub fn framed(form: Form, batched: bool, now: Now, hub: &Hub) -> Self {
-        Self::on(Line::framed(form, batched), now, hub)
+    pub fn carried(carrier: Carrier, now: Now, hub: &Hub) -> Self {
+        let line = match carrier {
+            Carrier::Raw => Line::bare(),
+            Carrier::Json => Line::framed(Form::Json, false),
+            Carrier::JsonBatched => Line::framed(Form::Json, true),
+            Carrier::MsgPack => Line::framed(Form::MsgPack, false),
+            Carrier::MsgPackBatched => Line::framed(Form::MsgPack, true),
+            Carrier::Cbor => Line::framed(Form::Cbor, false),
+            Carrier::CborBatched => Line::framed(Form::Cbor, true),
+        };
+        Self::on(line, now, hub)
     }
 
     fn on(line: Line, now: Now, hub: &Hub) -> Self {
@@ -338,11 +342,7 @@ impl Peer {
         };
         let welcome = Welcome { session: it.id, details };
         self.replies.push_gate(Lsn::START, Reply::Message(Box::new(welcome.into())));
-        let method = match admitted.method {
-            "anonymous" => Method::Anonymous,
-            "ticket" => Method::Password,
-            _ => Method::Scram,
-        };
+        let method = it.exam.as_ref().map_or(Method::Anonymous, Exam::counted);
         ctx.hub.stats.login(method, Outcome::Accepted);
         let event = Event::LoggedIn {
             conn: ctx.conn,
@@ -510,6 +510,12 @@ impl Protocol for Peer {
         }
         self.stalled = None;
         if let State::Online(online) = core::mem::replace(&mut self.state, State::Over) {
+            // Where everybody goes, nobody is told, and nothing is said for anybody.
+            let all_go = matches!(doom, Doom::Stopping);
+            if let Some(party) = ctx.hub.parties.get_mut(online.session).filter(|_| all_go) {
+                party.quiet = true;
+                party.testaments.clear();
+            }
             online.leave(ctx);
             ctx.hub.detach(ctx.now, online.session, ctx.conn, Parting::Lost);
         }

@@ -88,17 +88,17 @@ impl Sum {
 }
 
 /// The disk, the loop device on it, and the file system on that.
-struct Stage {
+pub(super) struct Stage {
     blank: Vec<u8>,
     /// Undone in this order.
-    top: Mount,
-    _device: Loop,
+    pub(super) top: Mount,
+    device: Loop,
     _file: Mount,
-    served: Served,
+    pub(super) served: Served,
 }
 
 impl Stage {
-    fn new(dir: &Path, tick: &Tick) -> Result<Self, String> {
+    pub(super) fn new(dir: &Path, tick: &Tick) -> Result<Self, String> {
         let image = dir.join("image");
         let file = std::fs::File::create(&image).map_err(told)?;
         file.set_len(SIZE).map_err(told)?;
@@ -113,12 +113,19 @@ impl Stage {
         let file = Mount(below.clone());
         let device = Loop::new(&below.join("disk"))?;
         run("mount", &[&device.0, &above.display().to_string()])?;
-        Ok(Self { blank, top: Mount(above), _device: device, _file: file, served })
+        Ok(Self { blank, top: Mount(above), device, _file: file, served })
+    }
+
+    /// The file system is taken off the disk and put on it again, as after a start of the machine.
+    pub(super) fn mount_again(&self) -> Result<(), String> {
+        let place = self.top.0.display().to_string();
+        run("umount", &[&place])?;
+        run("mount", &[&self.device.0, &place]).map(drop)
     }
 }
 
 /// A file system that goes with its owner.
-struct Mount(PathBuf);
+pub(super) struct Mount(pub(super) PathBuf);
 
 impl Drop for Mount {
     fn drop(&mut self) {

@@ -24,17 +24,38 @@ pub(crate) enum Deed {
     Flush,
 }
 
+/// How the disk is.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(crate) enum Mood {
+    Well,
+    /// What is written is taken, and a flush is not answered.
+    Hangs,
+    /// Nothing that would change it is answered.
+    HangsAltogether,
+    /// A flush is answered with an error.
+    FailsFlushes,
+    /// A write is answered with an error, and nothing is written.
+    FailsWrites,
+}
+
 /// The disk.
 pub(crate) struct Medium {
     bytes: Vec<u8>,
     pub(crate) deeds: Vec<Deed>,
     tick: Tick,
+    mood: Mood,
+    /// What it has not answered.
+    held: Vec<Vec<u8>>,
+    /// How often it has done what its mood says.
+    pub(crate) sick: u64,
 }
 
 /// A disk that is served until it goes; then whoever still uses it has an error.
 pub(crate) struct Served {
     medium: Arc<Mutex<Medium>>,
     ends: Arc<AtomicBool>,
+    /// Answers what was held.
+    other: Server,
 }
 
 impl Served {
@@ -44,10 +65,13 @@ impl Served {
         let fuse = fuse.map_err(|e| format!("/dev/fuse: {e}"))?;
         let given = fuse.try_clone().map_err(told)?;
         let deeds = Vec::new();
-        let medium = Arc::new(Mutex::new(Medium { bytes, deeds, tick: tick.clone() }));
+        let (mood, held, tick) = (Mood::Well, Vec::new(), tick.clone());
+        let medium = Arc::new(Mutex::new(Medium { bytes, deeds, tick, mood, held, sick: 0 }));
         let ends = Arc::new(AtomicBool::new(false));
-        let it = Self { medium: Arc::clone(&medium), ends: Arc::clone(&ends) };
-        let mut server = Server { fuse, medium, ends };
+        let own = fuse.try_clone().map_err(told)?;
+        let mut server = Server { fuse, medium: Arc::clone(&medium), ends: Arc::clone(&ends) };
+        let other = Server { fuse: own, medium: Arc::clone(&medium), ends: Arc::clone(&ends) };
+        let it = Self { medium, ends, other };
         thread::spawn(move || server.serve());
         // The descriptor that the file system is to listen to is the input of that program.
         let how = "fd=0,rootmode=40000,user_id=0,group_id=0";
@@ -57,6 +81,18 @@ impl Served {
         let said = || format!("mount: {}", String::from_utf8_lossy(&done.stderr).trim());
         ensure(done.status.success(), said)?;
         Ok(it)
+    }
+
+    /// From now on it is like this. What it had not answered is done and answered if it is well.
+    pub(crate) fn set_mood(&mut self, mood: Mood) {
+        let held = {
+            let mut medium = self.medium();
+            (medium.mood, medium.sick) = (mood, 0);
+            if mood == Mood::Well { std::mem::take(&mut medium.held) } else { Vec::new() }
+        };
+        for request in held {
+            self.other.answer(&request);
+        }
     }
 
     /// What was done so far.
@@ -95,6 +131,7 @@ mod op {
 }
 
 const NO_ENTRY: i32 = -2;
+const INPUT_OUTPUT: i32 = -5;
 const NO_SUCH_CALL: i32 = -38;
 /// The root, and the file in it.
 const ROOT: u64 = 1;
@@ -130,7 +167,10 @@ impl Server {
     fn answer(&mut self, request: &[u8]) -> Option<()> {
         let (code, unique, node) = (u32_at(request, 4)?, u64_at(request, 8)?, u64_at(request, 16)?);
         let rest = request.get(ASKED..)?;
+        let sick = self.sickness(code, request);
         let answer = match code {
+            _ if sick == Some(Mood::Hangs) => return Some(()),
+            _ if sick.is_some() => Err(INPUT_OUTPUT),
             op::FORGET | op::BATCH_FORGET | op::INTERRUPT => return Some(()),
             op::INIT => Ok(welcome(rest)?),
             op::LOOKUP if node == ROOT && rest == b"disk\0" => Ok(self.entry()),
@@ -167,6 +207,22 @@ impl Server {
             Err(e) if e.kind() == ErrorKind::NotFound => Some(()),
             Err(_) => None,
         }
+    }
+
+    /// What its mood makes of this request, if anything. One that hangs is held.
+    fn sickness(&self, code: u32, request: &[u8]) -> Option<Mood> {
+        let mut medium = self.medium();
+        let sick = match (medium.mood, code) {
+            (Mood::Hangs | Mood::HangsAltogether, op::FSYNC)
+            | (Mood::HangsAltogether, op::WRITE) => Mood::Hangs,
+            (Mood::FailsFlushes, op::FSYNC) | (Mood::FailsWrites, op::WRITE) => medium.mood,
+            _ => return None,
+        };
+        medium.sick += 1;
+        if sick == Mood::Hangs {
+            medium.held.push(request.to_vec());
+        }
+        Some(sick)
     }
 
     fn medium(&self) -> MutexGuard<'_, Medium> {

@@ -11,4 +11,5 @@ mod fuse;
 pub(crate) mod load;
 pub(crate) mod look;
 pub(crate) mod records;
+pub(crate) mod sick;
 pub(crate) mod tape;

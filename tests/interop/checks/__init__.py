@@ -11,4 +11,13 @@ from . import (  # noqa: F401 - they fill the list
     tools,
     crossing,
     restart,
+    wamp_each,
+    wamp_session,
+    wamp_transports,
+    wamp_pubsub,
+    wamp_rpc,
+    wamp_meta,
+    wamp_payload,
+    wamp_auth,
+    wamp_crossing,
 )

@@ -1,0 +1,64 @@
+//! Floor 2. A sync of the journal that does not come back: noticed, said once, and then over.
+//!
+//! A disk that hangs gives no error: what waits for it waits, and nobody knows why. So the time of
+//! the sync under way is watched. While it is late, whoever waits for it is told at least that the
+//! broker is there: pings are answered ahead of acknowledgements, which otherwise keep their order.
+//! Absent on purpose: giving it up, because what a disk has not refused may still be done.
+
+use crate::base::limits::Limit;
+use crate::base::time::{Deadline, MS, Now};
+
+use super::Hub;
+
+/// The sync under way.
+#[derive(Debug, Default)]
+pub(crate) struct Flush {
+    /// When it was asked for.
+    asked: Option<u64>,
+    /// It has been said that it is late.
+    late: bool,
+}
+
+impl Hub {
+    /// A sync was asked for.
+    pub fn on_flush_asked(&mut self, now: Now) {
+        self.timings.on_sync_asked(now);
+        self.flush.asked = Some(now.mono);
+    }
+
+    /// It is done, or never will be.
+    pub(crate) fn on_flush_over(&mut self, now: Now) {
+        let Flush { asked, late } = core::mem::take(&mut self.flush);
+        if let (Some(asked), true) = (asked, late) {
+            let ms = now.mono.saturating_sub(asked) / MS;
+            self.tell_storage(now, "running", &format!("the sync that was late took {ms} ms"));
+        }
+    }
+
+    /// Has it just become late? Then that is said and counted.
+    pub fn watch_flush(&mut self, now: Now) -> bool {
+        if self.flush_deadline().is_none_or(|at| !now.reached(at)) {
+            return false;
+        }
+        self.flush.late = true;
+        self.stats.reached(Limit::sync_ms_max);
+        let ms = self.limits.sync_ms_max;
+        let text = format!("a sync takes longer than {ms} ms; acknowledgements wait for it");
+        self.tell_storage(now, "late", &text);
+        true
+    }
+
+    /// When the sync under way will be late.
+    #[must_use]
+    pub fn flush_deadline(&self) -> Option<Deadline> {
+        let asked = self.flush.asked.filter(|_| !self.flush.late)?;
+        let ms = self.limits.sync_ms_max;
+        Some(Deadline(asked.saturating_add(ms.saturating_mul(MS))))
+    }
+
+    /// It is.
+    #[must_use]
+    pub fn flush_is_late(&self) -> bool {
+        self.flush.late
+    }
+}

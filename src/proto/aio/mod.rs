@@ -1,0 +1,55 @@
+//! Floor 3. aioconnectors: messages, files and answers between named processes, port 10673.
+//!
+//! ```text
+//! u32 L     bytes that follow
+//! u16 H     bytes of header, one object of JSON
+//! u32 D     bytes of data
+//! u32 B     bytes of binary, only if the header has "with_binary": true
+//! ```
+//!
+//! Counts are little endian. There is no magic and no version: that two peers of different age
+//! understand each other is because unknown keys and types are passed over. The first frame of a
+//! client names it (without TLS, or under TLS without certificates); with certificates the name is
+//! theirs, and with tokens it is shown with a token (`inner`). A message goes to whoever listens to
+//! its type, and from a server to the client it names; it may want to be acknowledged by the other
+//! connector, answered by the other application, or both.
+//!
+//! Reading order: `packet`, `decode`, `encode`, `inner`, `file`, `names`, `dialect`, `fault`; how
+//! the tools of the original ask a connector: `command`. Then what is decided without a wire and
+//! without a clock: `heard` (what becomes of a frame), `assembly` (files from chunks), `acks` and
+//! `answers` (who waits for what until when), `owners` (whose a name is), `shelf` (what is kept for
+//! who is away).
+//! Where the original is not followed on purpose is listed in `deviations.md`.
+//! Absent on purpose: a peer, sockets, files, and the certificates of section 4.
+
+pub mod acks;
+pub mod answers;
+pub mod assembly;
+#[cfg(test)]
+mod assembly_test;
+pub mod command;
+pub mod decode;
+#[cfg(test)]
+mod decode_test;
+pub mod dialect;
+pub mod encode;
+pub mod fault;
+pub mod file;
+#[cfg(any(test, feature = "testing"))]
+pub mod fuzzing;
+pub mod heard;
+#[cfg(test)]
+mod heard_test;
+pub mod inner;
+#[cfg(test)]
+mod inner_test;
+pub mod names;
+pub mod owners;
+pub mod packet;
+pub mod shelf;
+
+pub use decode::{frame_len, next};
+pub use encode::{TooLong, encode, encode_vec};
+pub use inner::{Meaning, Side, meaning};
+pub use names::Name;
+pub use packet::{Frame, Header, Id, Text};
