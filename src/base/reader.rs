@@ -52,6 +52,12 @@ impl Reader {
         Ok(self.rest.get_u32())
     }
 
+    /// Eight bytes, big endian.
+    pub fn u64(&mut self) -> Result<u64, Short> {
+        let (high, low) = (self.u32()?, self.u32()?);
+        Ok(u64::from(high) << 32 | u64::from(low))
+    }
+
     /// The next `len` bytes, shared with the buffer.
     pub fn take(&mut self, len: usize) -> Result<Bytes, Short> {
         if self.rest.len() < len {

@@ -77,6 +77,8 @@ faults! {
     Prx1AckShort, Peer, "prx1 §6", "an acknowledgement without a whole id";
     Prx1SubscribeShort, Peer, "prx1 §6", "a Subscribe or Unsubscribe ends inside a field";
     Prx1PublishShort, Peer, "prx1 §6", "a Publish ends inside a field";
+    Prx1ExtendedShort, Peer, "prx1 §3.1 0xF", "an extended frame ends inside a field";
+    Prx1Reused, Peer, "prx1 §3.1 0xF", "the number of a request is used again before its outcome";
     Prx1FirstFrame, Peer, "prx1 §8.1", "the first frame is not a Connect";
     Prx1Version, Peer, "prx1 §4", "the version is not PRX1";
     Prx1Credentials, Policy, "prx1 §10.1", "the credentials are not good";

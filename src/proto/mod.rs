@@ -17,6 +17,7 @@ pub mod fuzzing;
 pub mod http;
 pub mod local;
 pub mod mqtt;
+pub mod procedure;
 pub mod prx1;
 pub mod replies;
 pub mod unknown;

@@ -295,6 +295,7 @@ impl Desk {
             | Packet::Subscribe(_)
             | Packet::Unsubscribe(_)
             | Packet::Ping
+            | Packet::Extended(_)
             | Packet::Unknown { .. } => {}
         }
         Ok(None)

@@ -93,6 +93,27 @@ impl Calls {
 
     /// A call, or one more piece of one.
     pub fn call(&mut self, now: Now, ask: Ask, out: &mut Vec<Act>) -> Result<(), Violation> {
+        self.call_at(now, ask, None, out)
+    }
+
+    /// The same of this callee of the best registration, and of nobody in its place.
+    pub fn call_one(
+        &mut self,
+        now: Now,
+        ask: Ask,
+        callee: SessionId,
+        out: &mut Vec<Act>,
+    ) -> Result<(), Violation> {
+        self.call_at(now, ask, Some(callee), out)
+    }
+
+    fn call_at(
+        &mut self,
+        now: Now,
+        ask: Ask,
+        at: Option<SessionId>,
+        out: &mut Vec<Act>,
+    ) -> Result<(), Violation> {
         let (to, request, more) = (ask.caller, ask.request, ask.more);
         if let Some(key) = self.pending.asked(to, request) {
             return self.follow(now, key, ask, out);
@@ -100,7 +121,7 @@ impl Calls {
         if self.pending.is_over(to, request, more) {
             return Ok(());
         }
-        if let Err(why) = self.begin(now, ask, out) {
+        if let Err(why) = self.begin(now, ask, at, out) {
             if more {
                 self.pending.note_over(to, request, self.limits.streams_known_max);
             }
@@ -110,13 +131,23 @@ impl Calls {
     }
 
     /// The first piece, or the only one.
-    fn begin(&mut self, now: Now, ask: Ask, out: &mut Vec<Act>) -> Result<(), Why> {
+    fn begin(
+        &mut self,
+        now: Now,
+        ask: Ask,
+        at: Option<SessionId>,
+        out: &mut Vec<Act>,
+    ) -> Result<(), Why> {
         if self.pending.counts(ask.caller).0 >= self.limits.calls_per_caller_max {
             return Err(Why::Full(Bound::CallsPerCaller));
         }
         let id = self.registrations.best(ask.realm, &ask.procedure).ok_or(Why::NoProcedure)?;
         let chosen = (ask.realm, id);
-        let callee = self.registrations.pick(chosen, ask.shard, |_| true).ok_or(Why::NoCallee)?;
+        let callee = match at {
+            None => self.registrations.pick(chosen, ask.shard, |_| true),
+            Some(at) => self.registrations.callee(chosen, at),
+        };
+        let callee = callee.ok_or(Why::NoCallee)?;
         if !callee.terms.can.has(pending::needs(&ask)) {
             return Err(Why::Unsupported);
         }
@@ -133,7 +164,7 @@ impl Calls {
             call.procedure = Some(ask.procedure);
         }
         // It is held only if that can be of use: if there is somebody else to ask.
-        let others = known.is_some_and(|it| it.callees().len() > 1);
+        let others = at.is_none() && known.is_some_and(|it| it.callees().len() > 1);
         call.stays = !others;
         match (others, ask.more) {
             (true, _) => call.begun = ask.payload.clone(),
@@ -394,6 +425,12 @@ impl Calls {
             self.stop(key, Mode::KillNoWait, Stop::Gone, out);
         }
         lost
+    }
+
+    /// This caller waits for what comes of a call with this number.
+    #[must_use]
+    pub fn is_asked(&self, caller: SessionId, request: u64) -> bool {
+        self.pending.asked(caller, request).is_some()
     }
 
     /// The registration of this very name or pattern.

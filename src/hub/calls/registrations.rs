@@ -252,6 +252,11 @@ impl Registrations {
         it.pick(shard, &mut self.rng, fits)
     }
 
+    /// This one of them.
+    pub(super) fn callee(&self, (realm, id): (RealmId, u64), who: SessionId) -> Option<Callee> {
+        self.get(realm, id)?.callees.iter().find(|callee| callee.session == who).copied()
+    }
+
     /// The number of this very pattern.
     pub(super) fn lookup(&self, realm: RealmId, kind: Kind, procedure: &[u8]) -> Option<u64> {
         self.realms.get(&realm)?.patterns.find(kind, procedure)

@@ -47,6 +47,8 @@ impl Able {
     pub const TIMEOUT: Self = Self(8);
     /// Take payloads that only the two ends can read.
     pub const OPAQUE: Self = Self(16);
+    /// Give a result in pieces, until it is told that it is enough.
+    pub const GIVES_PIECES: Self = Self(3);
     /// All of it.
     pub const ALL: Self = Self(31);
 

@@ -11,6 +11,9 @@ use bytes::{Bytes, BytesMut};
 use crate::base::reader::{Reader, Short};
 use crate::proto::fault::{Fault, FaultKind};
 
+use super::extended::{
+    Answer, Cancel, Extended, Register, Request, Response, Unregister, What, how, kind, rflag,
+};
 use super::packet::{
     Action, ConnAck, Connect, Packet, Publish, QAckCode, Queue, Subscribe, cflag, code, qflag,
 };
@@ -98,6 +101,7 @@ fn body(first: u8, body: Bytes) -> Result<Packet, Fault> {
         code::PING => return Ok(Packet::Ping),
         code::PONG => return Ok(Packet::Pong),
         code::DISCONNECT => return Ok(Packet::Disconnect),
+        code::EXTENDED => (extended(r), FaultKind::Prx1ExtendedShort),
         code => return Ok(Packet::Unknown { code }),
     };
     packet.map_err(|Short| short.fault())
@@ -176,6 +180,52 @@ fn publish(flags: u8, r: &mut Reader) -> Result<Publish, Short> {
         topic: r.blob16()?,
         payload: r.blob16()?,
     })
+}
+
+/// A kind that nobody knows yet has no meaning, whatever else the frame holds.
+fn extended(r: &mut Reader) -> Result<Packet, Short> {
+    const UNKNOWN: Packet = Packet::Unknown { code: code::EXTENDED };
+    if r.left() == 0 {
+        return Ok(UNKNOWN);
+    }
+    Ok(Packet::Extended(match r.u8()? {
+        kind::REGISTER => {
+            Extended::Register(Register { id: r.u16()?, share: r.u8()?, topic: r.blob16()? })
+        }
+        kind::UNREGISTER => Extended::Unregister(Unregister { id: r.u16()?, topic: r.blob16()? }),
+        kind::ANSWER => Extended::Answer(Answer { id: r.u16()?, reason: r.u8()? }),
+        kind::REQUEST => Extended::Request(request(r)?),
+        kind::RESPONSE => match response(r)? {
+            Some(it) => Extended::Response(it),
+            None => return Ok(UNKNOWN),
+        },
+        kind::CANCEL => Extended::Cancel(Cancel { id: r.u64()?, mode: r.u8()? }),
+        _ => return Ok(UNKNOWN),
+    }))
+}
+
+fn request(r: &mut Reader) -> Result<Request, Short> {
+    let (id, has) = (r.u64()?, r.u8()?);
+    Ok(Request {
+        id,
+        timeout_ms: if has & rflag::TIMEOUT == 0 { 0 } else { r.u32()? },
+        many: if has & rflag::MANY == 0 { None } else { Some(r.u16()?) },
+        pieces: has & rflag::PIECES != 0,
+        topic: r.blob16()?,
+        payload: r.blob16()?,
+    })
+}
+
+fn response(r: &mut Reader) -> Result<Option<Response>, Short> {
+    let (id, said) = (r.u64()?, r.u8()?);
+    let what = match said {
+        how::FINAL => What::Final(r.blob16()?),
+        how::PIECE => What::Piece(r.blob16()?),
+        how::ERROR => What::Error { reason: r.u8()?, name: r.blob16()?, payload: r.blob16()? },
+        how::GATHERED => What::Gathered { asked: r.u16()?, answered: r.u16()?, failed: r.u16()? },
+        _ => return Ok(None),
+    };
+    Ok(Some(Response { id, what }))
 }
 
 fn blob_if(present: bool, r: &mut Reader) -> Result<Option<Bytes>, Short> {

@@ -12,6 +12,7 @@ use crate::proto::fault::{Fault, FaultKind};
 
 use super::decode::{BODY_MAX, frame_len, next};
 use super::encode::{Unsendable, encode, encode_vec, publish_head};
+use super::extended::*;
 use super::fuzzing;
 use super::packet::*;
 
@@ -72,7 +73,7 @@ fn queue(rng: &mut Rng) -> Queue {
 }
 
 fn packet(rng: &mut Rng) -> Packet {
-    match rng.below(15) {
+    match rng.below(19) {
         0 => Packet::Connect(connect(rng)),
         1 => Packet::ConnAck(ConnAck {
             session_present: rng.chance(1, 2),
@@ -90,9 +91,38 @@ fn packet(rng: &mut Rng) -> Packet {
         9 => Packet::Ping,
         10 => Packet::Pong,
         11 => Packet::Disconnect,
+        12..=15 => Packet::Extended(extended(rng)),
         _ => {
             let Subscribe { dup, qos, retain, id, topic } = subscribe(rng);
             Packet::Publish(Publish { dup, qos, retain, id, topic, payload: blob(rng) })
+        }
+    }
+}
+
+fn extended(rng: &mut Rng) -> Extended {
+    let number = rng.next_u64();
+    let (id, few) = (number as u16, (number >> 16) as u8);
+    match rng.below(9) {
+        0 => Extended::Register(Register { id, share: few, topic: blob(rng) }),
+        1 => Extended::Unregister(Unregister { id, topic: blob(rng) }),
+        2 => Extended::Answer(Answer { id, reason: few }),
+        3 => Extended::Cancel(Cancel { id: number, mode: few }),
+        4 => Extended::Request(Request {
+            id: number,
+            timeout_ms: (number >> 40) as u32 * u32::from(few & 1),
+            many: (few & 2 != 0).then_some(id),
+            pieces: few & 4 != 0,
+            topic: blob(rng),
+            payload: blob(rng),
+        }),
+        how => {
+            let what = match how {
+                5 => What::Final(blob(rng)),
+                6 => What::Piece(blob(rng)),
+                7 => What::Error { reason: few, name: blob(rng), payload: blob(rng) },
+                _ => What::Gathered { asked: id, answered: id / 2, failed: id / 3 },
+            };
+            Extended::Response(Response { id: number, what })
         }
     }
 }
@@ -190,7 +220,9 @@ fn a_body_shorter_than_its_fields_is_a_fault_and_leaves_the_next_frame() {
         if body.is_empty() || body.len() > 127 {
             continue;
         }
-        for len in 0..body.len() {
+        // An extended frame without a kind is none that anybody knows.
+        let least = usize::from(matches!(packet, Packet::Extended(_)));
+        for len in least..body.len() {
             let mut input = BytesMut::from(&[bytes[0], len as u8][..]);
             input.extend_from_slice(&body[..len]);
             input.extend_from_slice(&[0xc0, 0]);
@@ -376,5 +408,67 @@ fn a_head_and_its_payload_are_a_publish() {
         publish_head(&mut out, p.dup, p.qos, p.retain, p.id, &p.topic, p.payload.len()).unwrap();
         out.put_bytes(&p.payload);
         assert_eq!(Ok(out.to_vec()), encode_vec(&Packet::Publish(p)));
+    }
+}
+
+#[test]
+fn golden_bytes_of_calls() {
+    let (payload, id) = (Bytes::from_static(b"hi"), 0x0102);
+    let request = Request { id: 5, topic: topic(), payload: payload.clone(), ..Request::default() };
+    let full = Request { timeout_ms: 1_000, many: Some(3), pieces: true, ..request.clone() };
+    let response = |what| Packet::Extended(Extended::Response(Response { id: 5, what }));
+    let error = What::Error { reason: 5, name: topic(), payload: payload.clone() };
+    golden(&[
+        (
+            "f0 09 01 0102 03 0003 612f62",
+            Packet::Extended(Extended::Register(Register { id, share: 3, topic: topic() })),
+        ),
+        (
+            "f0 08 02 0102 0003 612f62",
+            Packet::Extended(Extended::Unregister(Unregister { id, topic: topic() })),
+        ),
+        ("f0 04 03 0102 0a", Packet::Extended(Extended::Answer(Answer { id, reason: 10 }))),
+        (
+            "f0 13 04 0000000000000005 00 0003 612f62 0002 6869",
+            Packet::Extended(Extended::Request(request)),
+        ),
+        (
+            "f0 19 04 0000000000000005 07 000003e8 0003 0003 612f62 0002 6869",
+            Packet::Extended(Extended::Request(full)),
+        ),
+        ("f0 0e 05 0000000000000005 00 0002 6869", response(What::Final(payload.clone()))),
+        ("f0 0e 05 0000000000000005 01 0002 6869", response(What::Piece(payload))),
+        ("f0 14 05 0000000000000005 02 05 0003 612f62 0002 6869", response(error)),
+        (
+            "f0 10 05 0000000000000005 03 0003 0002 0001",
+            response(What::Gathered { asked: 3, answered: 2, failed: 1 }),
+        ),
+        (
+            "f0 0a 06 0102030405060708 01",
+            Packet::Extended(Extended::Cancel(Cancel { id: 0x0102_0304_0506_0708, mode: 1 })),
+        ),
+    ]);
+}
+
+#[test]
+fn what_nobody_knows_yet_under_the_extended_code_has_no_meaning() {
+    for unknown in ["f0 00", "f0 01 00", "f0 03 070000", "f5 0a 05 0000000000000005 04"] {
+        assert_eq!(decode(&hex(unknown)), Ok(Some(Packet::Unknown { code: 0xf })), "{unknown}");
+    }
+    let short = "f0 13 04 0000000000000005 00 0003 612f62 0002 6869";
+    let whole = hex(short);
+    for end in 3..whole.len() {
+        let mut cut = whole[..end].to_vec();
+        cut[1] = (end - 2) as u8;
+        let fault = FaultKind::Prx1ExtendedShort.fault();
+        assert_eq!(decode(&cut), Err(fault), "{end}");
+    }
+    let long = Bytes::from(vec![b'x'; 65_536]);
+    let register = Register { topic: long.clone(), ..Register::default() };
+    let result = Response { id: 1, what: What::Final(long) };
+    for packet in [Extended::Register(register), Extended::Response(result)] {
+        let mut out = Outbound::default();
+        assert_eq!(encode(&Packet::Extended(packet), &mut out), Err(Unsendable::TooLong));
+        assert!(out.is_empty());
     }
 }

@@ -7,9 +7,11 @@
 use std::fmt;
 
 use bytes::Bytes;
+use smallvec::SmallVec;
 
 use crate::base::outbound::Outbound;
 
+use super::extended::{Extended, Request, Response, What, how, kind, rflag};
 use super::packet::{
     Action, ConnAck, Connect, Packet, Publish, QAckCode, Queue, Subscribe, cflag, code, qflag,
 };
@@ -47,6 +49,7 @@ pub fn encode(packet: &Packet, out: &mut Outbound) -> Result<(), Unsendable> {
         Packet::Ping => empty(code::PING, out),
         Packet::Pong => empty(code::PONG, out),
         Packet::Disconnect => empty(code::DISCONNECT, out),
+        Packet::Extended(it) => extended(it, out),
         Packet::Unknown { .. } => Err(Unsendable::Meaningless),
     }
 }
@@ -182,6 +185,93 @@ fn subscribe(code: u8, p: &Subscribe, out: &mut Outbound) -> Result<(), Unsendab
         out.put_u16(p.id);
     }
     put_blob(out, Some(&p.topic));
+    Ok(())
+}
+
+fn extended(it: &Extended, out: &mut Outbound) -> Result<(), Unsendable> {
+    match it {
+        Extended::Register(it) => {
+            let [high, low] = it.id.to_be_bytes();
+            fields(&[kind::REGISTER, high, low, it.share], &[&it.topic], out)
+        }
+        Extended::Unregister(it) => {
+            let [high, low] = it.id.to_be_bytes();
+            fields(&[kind::UNREGISTER, high, low], &[&it.topic], out)
+        }
+        Extended::Answer(it) => {
+            let [high, low] = it.id.to_be_bytes();
+            fields(&[kind::ANSWER, high, low, it.reason], &[], out)
+        }
+        Extended::Request(it) => request(it, out),
+        Extended::Response(it) => response(it, out),
+        Extended::Cancel(it) => {
+            let mut first = numbered(kind::CANCEL, it.id);
+            first.push(it.mode);
+            fields(&first, &[], out)
+        }
+    }
+}
+
+fn request(it: &Request, out: &mut Outbound) -> Result<(), Unsendable> {
+    let mut first = numbered(kind::REQUEST, it.id);
+    let has = |there: bool, bit| if there { bit } else { 0 };
+    first.push(
+        has(it.timeout_ms > 0, rflag::TIMEOUT)
+            | has(it.many.is_some(), rflag::MANY)
+            | has(it.pieces, rflag::PIECES),
+    );
+    if it.timeout_ms > 0 {
+        first.extend_from_slice(&it.timeout_ms.to_be_bytes());
+    }
+    if let Some(count) = it.many {
+        first.extend_from_slice(&count.to_be_bytes());
+    }
+    fields(&first, &[&it.topic, &it.payload], out)
+}
+
+fn response(it: &Response, out: &mut Outbound) -> Result<(), Unsendable> {
+    let mut first = numbered(kind::RESPONSE, it.id);
+    match &it.what {
+        What::Final(payload) => {
+            first.push(how::FINAL);
+            fields(&first, &[payload], out)
+        }
+        What::Piece(payload) => {
+            first.push(how::PIECE);
+            fields(&first, &[payload], out)
+        }
+        What::Error { reason, name, payload } => {
+            first.extend_from_slice(&[how::ERROR, *reason]);
+            fields(&first, &[name, payload], out)
+        }
+        What::Gathered { asked, answered, failed } => {
+            first.push(how::GATHERED);
+            for count in [asked, answered, failed] {
+                first.extend_from_slice(&count.to_be_bytes());
+            }
+            fields(&first, &[], out)
+        }
+    }
+}
+
+fn numbered(kind: u8, id: u64) -> SmallVec<[u8; 24]> {
+    let mut first = SmallVec::new();
+    first.push(kind);
+    first.extend_from_slice(&id.to_be_bytes());
+    first
+}
+
+/// An extended frame: what is of fixed length, then blobs.
+fn fields(first: &[u8], blobs: &[&Bytes], out: &mut Outbound) -> Result<(), Unsendable> {
+    let mut len = first.len();
+    for blob in blobs {
+        len += 2 + usize::from(count(blob.len())?);
+    }
+    head(out, code::EXTENDED, 0, len);
+    out.put_slice(first);
+    for blob in blobs {
+        put_blob(out, Some(blob));
+    }
     Ok(())
 }
 

@@ -6,6 +6,8 @@
 
 use bytes::Bytes;
 
+use super::extended::Extended;
+
 /// One packet, either direction.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub enum Packet {
@@ -35,6 +37,8 @@ pub enum Packet {
     Pong,
     /// 0xE, both ways: goodbye.
     Disconnect,
+    /// 0xF, both ways: about calls.
+    Extended(Extended),
     /// A frame without a meaning: a reserved code, or a QAck with an undefined result.
     Unknown {
         /// The code nibble.
@@ -215,4 +219,5 @@ pub(super) mod code {
     pub(crate) const PING: u8 = 0xC;
     pub(crate) const PONG: u8 = 0xD;
     pub(crate) const DISCONNECT: u8 = 0xE;
+    pub(crate) const EXTENDED: u8 = 0xF;
 }

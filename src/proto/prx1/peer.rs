@@ -29,8 +29,11 @@ use crate::proto::fault::{Fault, FaultKind};
 use crate::proto::replies::Replies;
 use crate::proto::{Ask, Ctx, Protocol};
 
+use super::calling::{self, Calling, Not};
 use super::dialect::{SEP, Spelling};
+use super::extended::{Answer, Extended, Response, What};
 use super::ids::IdSet;
+use super::kept::without_password;
 use super::packet::{Action, ConnAck, Connect, Packet, Publish, QAckCode, Queue, Subscribe};
 use super::{decode, encode, fault};
 
@@ -39,12 +42,24 @@ const VERDICT_MS: u64 = 60_000;
 
 /// Small answers, in the order of what they answer.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
-enum Reply {
-    ConnAck { result: u8, present: bool },
+pub(super) enum Reply {
+    ConnAck {
+        result: u8,
+        present: bool,
+    },
     PubAck(u16),
     SubAck(u16),
     UnsubAck(u16),
     QAck(QAckCode),
+    Answer {
+        id: u16,
+        reason: u8,
+    },
+    /// A request that is not even asked.
+    Refused {
+        id: u64,
+        reason: u8,
+    },
     Pong,
 }
 
@@ -72,6 +87,8 @@ pub(super) struct Online {
     idle_ms: u64,
     /// Deliveries up to this ordinal were stored before: prx1 §9.2 marks them all.
     pub(super) resumed: u64,
+    /// Since it has said a word about calls.
+    pub(super) calling: Option<Box<Calling>>,
 }
 
 /// A PRX1 connection's state.
@@ -208,6 +225,8 @@ impl Peer {
             Err(NoSession::Anothers) => return Err(FaultKind::Prx1Credentials.fault()),
         };
         ctx.asks.extend(attached.yielding.filter(|old| *old != ctx.conn).map(Ask::Yield));
+        // What its former connection called and served ends with that.
+        calling::leave(attached.session, ctx);
         let stored = attached.present
             && ctx
                 .hub
@@ -234,6 +253,7 @@ impl Peer {
             who: principal,
             idle_ms: limits.idle_ms_max.max(asked * 1_500),
             resumed: attached.resumed,
+            calling: None,
         });
         Ok(())
     }
@@ -256,6 +276,7 @@ impl Peer {
                 Ok(())
             }
             Packet::Queue(q) => self.on_queue(q, session, who, ctx),
+            Packet::Extended(it) => self.on_extended(it, who, ctx),
             Packet::Ping => {
                 self.replies.push(Lsn::START, Reply::Pong);
                 Ok(())
@@ -453,6 +474,20 @@ impl Peer {
         ctx.hub.queue_push(ctx.now, address, &item, level)
     }
 
+    fn on_extended(
+        &mut self,
+        it: Extended,
+        who: &Principal,
+        ctx: &mut Ctx<'_>,
+    ) -> Result<(), Fault> {
+        let State::Online(online) = &mut self.state else { return Ok(()) };
+        match online.on_extended(&it, who, &mut self.replies, ctx) {
+            Ok(()) => Ok(()),
+            Err(Not::Held(why)) => self.held(why, Packet::Extended(it), ctx),
+            Err(Not::Broken(kind)) => Err(kind.fault()),
+        }
+    }
+
     fn qack(&mut self, ok: bool) -> Result<(), Fault> {
         let code = if ok { QAckCode::Ok } else { QAckCode::Error };
         self.replies.push(Lsn::START, Reply::QAck(code));
@@ -528,6 +563,14 @@ impl Peer {
             Reply::SubAck(id) => Packet::SubAck(id),
             Reply::UnsubAck(id) => Packet::UnsubAck(id),
             Reply::QAck(code) => Packet::QAck(code),
+            Reply::Answer { id, reason } => {
+                Packet::Extended(Extended::Answer(Answer { id, reason }))
+            }
+            Reply::Refused { id, reason } => {
+                let (name, payload) = (Bytes::new(), Bytes::new());
+                let what = What::Error { reason, name, payload };
+                Packet::Extended(Extended::Response(Response { id, what }))
+            }
             Reply::Pong => Packet::Pong,
         };
         // Fixed small packets: nothing in them can be too long.
@@ -586,7 +629,8 @@ impl Protocol for Peer {
         if !ctx.now.reached(self.deadline()) {
             return Ok(());
         }
-        match self.state {
+        match &self.state {
+            State::Online(online) if online.is_to_go() => Err(Doom::Kicked),
             State::Online(_) => Err(Doom::IdleTimeout),
             _ => Err(Doom::ConnectTimeout),
         }
@@ -609,6 +653,11 @@ impl Protocol for Peer {
             self.replies.push(Lsn::START, Reply::ConnAck { result: ack.result, present: false });
         }
         if let State::Online(online) = &self.state {
+            // Another connection may have its session, and what that called and serves.
+            let party = ctx.hub.parties.get(online.session);
+            if party.is_some_and(|party| party.conn == ctx.conn) {
+                calling::leave(online.session, ctx);
+            }
             ctx.hub.detach(ctx.now, online.session, ctx.conn, Parting::Lost);
         }
         self.stalled = None;
@@ -632,15 +681,16 @@ impl Protocol for Peer {
         if was_full && !self.owes_too_much() {
             self.heard = now.mono;
         }
-        let State::Online(online) = &self.state else { return false };
+        let State::Online(online) = &mut self.state else { return false };
         hub.heard(online.session);
         if self.replies.is_gated() {
             return self.replies.waits_for().is_some_and(|at| at <= synced);
         }
+        while out.len() < budget && online.tell(now, hub, out) {}
         let share = hub.share(online.session, budget);
         while out.len() < share {
             if !online.deliver(now, hub, out) {
-                return false;
+                return online.calling.is_some() && hub.parties.has_mail(online.session);
             }
         }
         true
@@ -651,6 +701,7 @@ impl Protocol for Peer {
             State::Stranger => (self.opened, self.connect_ms),
             State::Verifying { .. } => (self.heard, VERDICT_MS),
             // Whoever is not read from is not silent.
+            State::Online(online) if online.is_to_go() => return Deadline(0),
             State::Online(_) if self.stalled.is_some() => return Deadline::NEVER,
             State::Online(_) if self.owes_too_much() => return Deadline::NEVER,
             State::Online(online) => (self.heard, online.idle_ms),
@@ -699,7 +750,7 @@ impl Protocol for Peer {
     }
 }
 
-fn permit(who: &Principal, access: Access<'_>, ctx: &mut Ctx<'_>) -> Result<(), Fault> {
+pub(super) fn permit(who: &Principal, access: Access<'_>, ctx: &mut Ctx<'_>) -> Result<(), Fault> {
     if ctx.hub.policy.permit(who, &access) {
         return Ok(());
     }
@@ -716,40 +767,5 @@ fn method_of(connect: &Connect, ctx: &Ctx<'_>) -> Method {
         (Some(_), _) => Method::Password,
         (None, Some(_)) => Method::Certificate,
         (None, None) => Method::Anonymous,
-    }
-}
-
-/// The password is not kept while a worker looks at its copy, only that there was one.
-fn without_password(connect: Connect) -> Connect {
-    let apart = |field: Option<Bytes>| field.map(|bytes| Bytes::copy_from_slice(&bytes));
-    Connect {
-        password: connect.password.map(|_| Bytes::new()),
-        username: apart(connect.username),
-        client_id: apart(connect.client_id),
-        version: Bytes::from_static(super::packet::VERSION),
-        ..connect
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn of_a_password_only_that_there_was_one_is_kept() {
-        let packet = Bytes::from_static(b"s3cretannc1");
-        let said = Connect {
-            password: Some(packet.slice(..6)),
-            username: Some(packet.slice(6..9)),
-            client_id: Some(packet.slice(9..)),
-            ..Connect::default()
-        };
-        let left = without_password(said.clone());
-        assert_eq!(left, Connect { password: Some(Bytes::new()), ..said.clone() });
-        // What is kept must not keep the packet either, in which the password stands.
-        for (kept, said) in [(left.username, said.username), (left.client_id, said.client_id)] {
-            assert_ne!(kept.map(|kept| kept.as_ptr()), said.map(|said| said.as_ptr()));
-        }
-        assert_eq!(without_password(Connect::default()).password, None);
     }
 }

@@ -140,7 +140,7 @@ fn number_of(m: &Carried) -> u64 {
 }
 
 /// A body as one argument.
-fn plain(body: &[u8], form: Form) -> Span {
+pub(super) fn plain(body: &[u8], form: Form) -> Span {
     let mut into = Vec::with_capacity(body.len() + 8);
     carried::arguments_of(body, form, &mut into);
     Span { form, flags: carried::ARGS, bytes: into.into() }

@@ -16,6 +16,7 @@ use crate::proto::carried::form_of;
 use crate::value::Form;
 
 use super::calling::CALL;
+use super::deliver::plain;
 use super::fault::Reason;
 use super::line::Line;
 use super::notes::Notes;
@@ -71,7 +72,7 @@ impl Online {
         match act {
             Act::Invoke(it) => self.put_invocation(it, line, hub, out),
             Act::Result { request, more, payload, .. } => {
-                let (span, notes) = unload(&payload);
+                let (span, notes) = unload(&payload, self.form);
                 let details = ResultDetails { progress: more, ppt: notes.ppt };
                 let outcome = Outcome { request, details, payload: Payload::default() };
                 if !put_with(&outcome.into(), &span, line, hub, out) {
@@ -114,7 +115,7 @@ impl Online {
     }
 
     fn put_invocation(&self, it: Invocation, line: &Line, hub: &mut Hub, out: &mut Outbound) {
-        let (span, notes) = unload(&it.payload);
+        let (span, notes) = unload(&it.payload, self.form);
         let mut details = InvocationDetails {
             procedure: it.procedure.as_ref().map(text),
             receive_progress: it.pieces,
@@ -154,7 +155,7 @@ impl Online {
         hub: &mut Hub,
         out: &mut Outbound,
     ) {
-        let (span, notes) = unload(payload);
+        let (span, notes) = unload(payload, self.form);
         let details = ErrorDetails { ppt: notes.ppt };
         let (kind, none) = (CALL, Payload::default());
         let failure = Failure { kind, request, details, error, payload: none };
@@ -191,9 +192,13 @@ fn text(bytes: &Bytes) -> Text {
     Text::from_utf8(bytes.clone()).unwrap_or_default()
 }
 
-/// What the dealer handed on, as arguments and notes again.
-pub(super) fn unload(load: &Load) -> (Span, Notes) {
-    let form = form_of(load.form).unwrap_or(Form::Json);
+/// What the dealer handed on, as arguments and notes again; what came as a body, as one argument
+/// for who reads this form.
+pub(super) fn unload(load: &Load, own: Form) -> (Span, Notes) {
+    let Some(form) = form_of(load.form) else {
+        let span = if load.args.is_empty() { NOTHING } else { plain(&load.args, own) };
+        return (span, Notes::default());
+    };
     let flags = load.meta.first().copied().unwrap_or(0);
     let notes = match load.meta.len() {
         0 | 1 => Notes::default(),
@@ -201,6 +206,9 @@ pub(super) fn unload(load: &Load) -> (Span, Notes) {
     };
     (Span { form, flags, bytes: load.args.clone() }, notes)
 }
+
+/// No arguments.
+const NOTHING: Span = Span { form: Form::Json, flags: 0, bytes: Bytes::new() };
 
 fn put(message: &Message, line: &Line, hub: &mut Hub, out: &mut Outbound) -> bool {
     hub.stats.count(Counter::RepliesSent);
