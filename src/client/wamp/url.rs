@@ -56,7 +56,7 @@ impl Url {
         };
         let (host, port) = host_of(place)?;
         let usual = if tls { 443 } else { 80 };
-        let port = port.or(ws.then_some(usual)).ok_or("a RawSocket wants a port")?;
+        let port = port.or_else(|| ws.then_some(usual)).ok_or("a RawSocket wants a port")?;
         let (user, password) = match who.map(|who| who.split_once(':').unwrap_or((who, ""))) {
             None => (None, None),
             Some((user, "")) => (Some(decoded(user)), None),
