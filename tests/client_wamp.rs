@@ -318,7 +318,9 @@ fn every_invocation_is_answered_once_also_one_that_nobody_answers() {
         assert_eq!(error_of(line.hear()), (3, "wamp.error.unavailable".to_owned()));
         let exceeded = "wamp.error.payload_size_exceeded".to_owned();
         assert_eq!(error_of(line.hear()), (4, exceeded), "the router takes 4 KiB");
+        let Message::Call(call) = line.hear() else { panic!() };
         invoke(&mut line, 5, false);
+        line.say(packet::Outcome { request: call.request, ..Default::default() });
         assert!(matches!(line.hear(), Message::Unregister(_)));
         assert_eq!(error_of(line.hear()), (5, "wamp.error.unavailable".to_owned()));
         line.part();
@@ -335,6 +337,8 @@ fn every_invocation_is_answered_once_also_one_that_nobody_answers() {
     next().fail("x.y", ()).unwrap();
     drop(next());
     assert!(matches!(next().reply(text(&long)), Err(Error::TooLarge)));
+    // What comes before the answer of a call was heard when that is.
+    client.call("q", CallOptions::default(), ()).unwrap();
     drop(calls);
     client.leave();
     thread.join().unwrap();
@@ -477,10 +481,13 @@ fn go_round(builder: &Builder) {
 
 #[test]
 fn our_own_broker_is_spoken_to_in_every_form() {
-    let rig = Rig::new("wamp://127.0.0.1:0");
+    let (raw, ws) = (Rig::new("wamp://127.0.0.1:0"), Rig::new("wamp+ws://127.0.0.1:0"));
     for form in Form::ALL {
-        let url = format!("rs://127.0.0.1:{}", rig.port);
+        let url = format!("rs://127.0.0.1:{}", raw.port);
         go_round(&Client::builder(url, "default").form(form));
+        let url = format!("ws://127.0.0.1:{}/ws", ws.port);
+        go_round(&Client::builder(&url, "default").form(form));
+        go_round(&Client::builder(&url, "default").form(form).batched(true));
     }
 }
 
@@ -499,6 +506,7 @@ fn ws_router(
         let (stream, _) = listener.accept().unwrap();
         stream.set_read_timeout(SOON).unwrap();
         let name = "sec-websocket-protocol";
+        #[expect(clippy::result_large_err, reason = "tungstenite wants it so")]
         let choose = |request: &Request, mut answer: Response| {
             assert_eq!(request.uri().path(), "/ws");
             let offered = request.headers().get(name).unwrap().to_str().unwrap();

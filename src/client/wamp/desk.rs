@@ -25,6 +25,9 @@ use super::{Error, Failure, Payload};
 /// What a request has come to: the id in its answer.
 pub(super) type Answer = Result<u64, Error>;
 
+/// Where the results of a call come out.
+pub(super) type Results = Receiver<Result<Outcome, Error>>;
+
 /// What a request was about, for what is to be done when it is granted.
 pub(super) enum About {
     /// Nothing else is to be done.
@@ -137,7 +140,7 @@ impl Desk {
         &mut self,
         room: usize,
         make: impl FnOnce(u64) -> Message,
-    ) -> Result<(u64, Receiver<Result<Outcome, Error>>), Error> {
+    ) -> Result<(u64, Results), Error> {
         if self.calls.len() >= ASKED_MAX {
             return Err(Error::Full);
         }
@@ -424,6 +427,10 @@ impl Desk {
     }
 
     fn refuse(&mut self, request: u64, why: Reason) {
+        // Nothing follows a goodbye.
+        if self.leaving {
+            return;
+        }
         let error = why.uri().into();
         let failure = packet::Failure { kind: INVOCATION, request, error, ..Default::default() };
         let _ = self.put(&failure.into());
