@@ -165,7 +165,7 @@ fn where_everybody_goes_nobody_is_told_and_nothing_is_said_for_anybody() {
         let ann = b.join("ann", "user");
         b.listen(ann, "wamp.session.on_leave", Exact);
         b.listen(ann, "t", Exact);
-        let mut peer = Peer::new(b.now, &b.hub);
+        let mut peer = Peer::carried(crate::link::Carrier::Raw, b.now, &b.hub);
         let mut input = BytesMut::from(&[0x7f, 0xf1, 0, 0][..]);
         for text in [
             r#"[1,"default",{"roles":{"caller":{}}}]"#,
