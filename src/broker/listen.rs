@@ -599,7 +599,7 @@ mod tests {
             ("mqtt://h?mode=600", "no such option"),
             ("unix:relative", "whole path"),
             ("unix:/x?mode=9", "octal"),
-            ("unix:/x?speak=http", "prx1, mqtt, foo or any"),
+            ("unix:/x?speak=http", "prx1, mqtt, wamp, foo or any"),
         ] {
             let said = url.parse::<Listen>().unwrap_err().to_string();
             assert!(said.starts_with(url) && said.contains(what), "{said}");

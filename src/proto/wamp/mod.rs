@@ -73,6 +73,8 @@ mod exam_test;
 #[cfg(test)]
 mod options_test;
 #[cfg(test)]
+mod peer_test;
+#[cfg(test)]
 mod rawsocket_test;
 #[cfg(test)]
 mod uri_test;

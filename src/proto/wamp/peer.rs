@@ -401,6 +401,12 @@ impl Peer {
                 let reason = reason(fault).uri().into();
                 Some(Abort { details, reason, ..Abort::default() }.into())
             }
+            Doom::Busy => {
+                let message = Some(FaultKind::WampBusy.text().into());
+                let (details, reason) =
+                    (AbortDetails { message }, Reason::Unavailable.uri().into());
+                Some(Abort { details, reason, ..Abort::default() }.into())
+            }
             Doom::Stopping if online => Some(goodbye(Reason::SystemShutdown, None)),
             Doom::Kicked if online && self.go_by == Deadline::NEVER => {
                 Some(goodbye(Reason::Killed, None))

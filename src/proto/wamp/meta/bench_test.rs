@@ -67,9 +67,9 @@ impl Policy for But {
     }
 }
 
-pub(super) struct Bench {
-    pub(super) hub: Hub,
-    pub(super) now: Now,
+pub(in crate::proto::wamp) struct Bench {
+    pub(in crate::proto::wamp) hub: Hub,
+    pub(in crate::proto::wamp) now: Now,
     asks: Vec<Ask>,
     listener: Listener,
     conns: u32,
@@ -84,7 +84,7 @@ pub(super) struct Who {
 }
 
 impl Bench {
-    pub(super) fn new() -> Self {
+    pub(in crate::proto::wamp) fn new() -> Self {
         Self::bounded(Limits::default())
     }
 
@@ -110,7 +110,7 @@ impl Bench {
         self.hub.policy = Box::new(But(topic));
     }
 
-    pub(super) fn ctx(&mut self) -> Ctx<'_> {
+    pub(in crate::proto::wamp) fn ctx(&mut self) -> Ctx<'_> {
         Ctx {
             now: self.now,
             conn: ConnId { index: 0, life: 0 },

@@ -20,7 +20,7 @@ mod subscriptions;
 mod testaments;
 
 #[cfg(test)]
-mod bench_test;
+pub(super) mod bench_test;
 #[cfg(test)]
 mod events_test;
 #[cfg(test)]
