@@ -15,7 +15,7 @@ use crate::hub::policy::{Claim, Login, Principal};
 use crate::hub::riddle::{Judge, Kdf, Riddle, Verdict, Way};
 
 use super::cra::Cra;
-use super::face::Looks;
+use super::face::{Face, Looks};
 use super::keyring::PublicKey;
 use super::scram::{Hash, Pair};
 use super::users::{Roll, User};
@@ -43,11 +43,13 @@ pub(super) fn pose(
     principal: impl FnOnce(&Bytes, &User) -> Principal,
 ) -> Option<Riddle> {
     let name = named(roll, login, way, key)?;
-    let found = roll.users.get_key_value(&name);
+    // Who has no proof of this kind is as if not there: asked, and never right.
+    let able = |user: &User| Face::of(user).looks(way).is_some();
+    let found = roll.users.get_key_value(&name).filter(|(_, user)| able(user));
     let looks = match found {
         // It named nobody and its key is nobody's: like somebody whose key is another's.
         None if login.user.is_empty() => Looks::PLAIN,
-        _ => roll.face(&name).looks(way)?,
+        _ => roll.looks(&name, way)?,
     };
     let (lock, salt) = match way {
         Way::Password => return None,

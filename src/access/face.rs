@@ -103,6 +103,11 @@ impl Faces {
         Face::default()
     }
 
+    /// How the first of those looks who look in this way.
+    pub(super) fn one(&self, way: Way) -> Option<Looks> {
+        self.all.iter().find_map(|(face, _)| face.looks(way))
+    }
+
     /// Does anybody show himself in this way?
     pub(super) fn any(&self, way: Way) -> bool {
         self.all.iter().any(|(face, _)| face.looks(way).is_some())

@@ -16,7 +16,7 @@ use toml::{Spanned, Value};
 
 use crate::base::base64;
 use crate::base::map::{Map, Seed};
-use crate::hub::riddle::Kdf;
+use crate::hub::riddle::{Kdf, Way};
 
 use super::argon::Argon;
 use super::cost::{Cost, decoy};
@@ -280,6 +280,12 @@ impl Roll {
             let [a, b, c, d, e, f, g, h, ..] = scram::keyed(&self.salts.0, &[b"face", name]);
             self.faces.pick(u64::from_le_bytes([a, b, c, d, e, f, g, h]))
         })
+    }
+
+    /// How somebody of this name looks in this way; who does not look in it at all looks like one
+    /// who does, if there is one.
+    pub(super) fn looks(&self, name: &[u8], way: Way) -> Option<Looks> {
+        self.face(name).looks(way).or_else(|| self.faces.one(way))
     }
 
     /// The keys of somebody who is not there, with the salt that goes with the name. What would

@@ -68,8 +68,8 @@ pub(super) const KEYS: &[Key] = &[
         Texts,
         "\"prx1://127.0.0.1:52909,mqtt://127.0.0.1:1883\"",
         "Listeners as URLs, instead of those in files: protocol://host:port[?durability=...&\
-         proxy=on] or unix:/path; protocols: mqtt, mqtts, ws, wss, prx1, prx1s, wamp, wamps, wamp+ws, wamp+wss, \
-         any, anys.",
+         proxy=on] or unix:/path; protocols: mqtt, mqtts, ws, wss, prx1, prx1s, wamp, wamps, \
+         wamp+ws, wamp+wss, any, anys.",
     )
     .flag("listen")
     .unfiled(),
@@ -79,7 +79,8 @@ pub(super) const KEYS: &[Key] = &[
         Texts,
         "[]",
         "Namespaces for WAMP sessions beside `default`, which is the one of all other protocols: \
-         NAME[?strict=on&disclose=off]. Of what is published in them nothing outlives the broker.",
+         NAME[?strict=on&disclose=off&meta=off&kill=off&modify=on&history=MATCH:LIMIT:PATTERN]. Of \
+         what is published in them nothing outlives the broker.",
     )
     .flag("realm")
     .restart(),

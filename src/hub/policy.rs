@@ -359,6 +359,11 @@ pub trait Policy: Send {
         way == Way::Password
     }
 
+    /// Is there anybody who could show anything in this way? Then whoever names it is asked for it.
+    fn knows(&self, way: Way) -> bool {
+        way == Way::Password
+    }
+
     /// Ask for a proof in this way; nobody is let in yet, and whether there is such a user shows at
     /// the end only. For signatures `key` is the client's public key, and may stand for the name.
     /// `None`: it is not offered.

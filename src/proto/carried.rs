@@ -40,6 +40,8 @@ pub const KWARGS: u8 = 2;
 pub const LISTED: u8 = 4;
 /// Only the two ends can read it.
 pub const SEALED: u8 = 8;
+/// The router itself says it.
+pub const OURS: u8 = 16;
 
 /// What stands before everything else.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]

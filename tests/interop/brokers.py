@@ -268,7 +268,7 @@ class Spindle(Broker):
             args += ["--listen", f"{scheme}://127.0.0.1:{port}{tail}"]
         args += ["--listen", f"unix:{self.unix}?speak=mqtt", "--trusted-proxy", "127.0.0.0/8"]
         args += ["--listen", f"unix:{self.folder / 'any'}?speak=any"]
-        for realm in self.setup.realms:
+        for realm in ["default?modify=on", *self.setup.realms]:
             args += ["--realm", realm]
         args += ["--tls-cert", self.cert, "--tls-key", self.key, "--tls-ca", own.ca]
         needed = "required" if self.setup.certificate_needed else "optional"

@@ -12,8 +12,8 @@ use crate::hub::Hub;
 use crate::hub::message::{Delivery, Message as Carried, SHARE};
 use crate::hub::policy::Event as Seen;
 use crate::hub::session::Kind;
-use crate::proto::carried::{self, Head, LISTED};
-use crate::topic::Dialect;
+use crate::proto::carried::{self, Head, LISTED, OURS};
+use crate::topic::{Dialect, Topic};
 use crate::value::Form;
 
 use super::line::Line;
@@ -49,6 +49,11 @@ impl Online {
         let head = Head::of(&d.message.props);
         if head.is_some_and(|head| head.has(LISTED)) && d.retain && !self.is_meant(d, hub) {
             return Ok(());
+        }
+        let ours = head.is_some_and(|head| head.has(OURS));
+        if !ours && is_reserved(&d.message.topic) {
+            // Whoever speaks otherwise may have such topics; here they would be the router's word.
+            return Err(Loss::Spelling);
         }
         for id in d.subs.iter().filter(|id| **id & SHARE == 0) {
             self.put_event(d, head, *id, line, hub, out)?;
@@ -131,6 +136,12 @@ impl Online {
         let event = Seen::Dropped { user: &self.who.user, topic: &d.message.topic, reason };
         hub.observer.see(now, &event);
     }
+}
+
+/// Is it a name that only the router uses?
+fn is_reserved(topic: &Topic) -> bool {
+    let mut levels = topic.levels();
+    topic.text().starts_with(b"wamp") && levels.len() > 1 && levels.next() == Some(&b"wamp"[..])
 }
 
 /// A number for what another protocol published: the same for all who read it.

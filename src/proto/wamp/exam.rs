@@ -179,6 +179,9 @@ impl Kind {
     }
 }
 
+/// Methods of one HELLO that are looked at; there are not so many.
+const METHODS_MAX: usize = 16;
+
 impl Exam {
     /// A HELLO came; the session will have this id.
     pub fn begin(hello: &Hello, id: u64, ctx: &mut Ctx<'_>) -> (Self, Step) {
@@ -188,13 +191,17 @@ impl Exam {
         let none_given = listed.is_empty().then_some(Kind::Anonymous);
         let methods = listed.iter().filter_map(|method| Kind::named(method.as_str()));
         let mut nameless = false;
-        for kind in none_given.into_iter().chain(methods) {
+        let all: Vec<Kind> = none_given.into_iter().chain(methods).take(METHODS_MAX).collect();
+        // First by what it could have; then, so that nobody can tell who has what, by what anybody
+        // has: it is asked, and never right.
+        let twice = [false, true].into_iter().flat_map(|any| all.iter().map(move |it| (*it, any)));
+        for (kind, any) in twice {
             exam.kind = kind;
             if kind.needs_name() && exam.authid.bytes().is_empty() {
                 nameless = true;
                 continue;
             }
-            match exam.start(hello, ctx) {
+            match exam.start(hello, any, ctx) {
                 Begun::Skip => {}
                 Begun::Step(state, step) => {
                     exam.state = state;
@@ -263,12 +270,13 @@ impl Exam {
     }
 
     /// Begin by `self.kind`, if it fits.
-    fn start(&self, hello: &Hello, ctx: &mut Ctx<'_>) -> Begun {
+    fn start(&self, hello: &Hello, any: bool, ctx: &mut Ctx<'_>) -> Begun {
         let Some(way) = self.kind.way() else {
-            return self.unasked(ctx);
+            return if any { Begun::Skip } else { self.unasked(ctx) };
         };
         let login = self.login(ctx);
-        if !ctx.hub.policy.offers(&login, way) {
+        let policy = &ctx.hub.policy;
+        if !(policy.offers(&login, way) || any && policy.knows(way)) {
             return Begun::Skip;
         }
         if ctx.hub.is_barred(ctx.now, &login) {

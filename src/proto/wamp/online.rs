@@ -173,7 +173,11 @@ impl Online {
         audience: &Audience,
         hub: &mut Hub,
     ) -> (u64, Bytes, Bytes) {
-        let span = Span::of(&it.payload, whole, form);
+        let mut span = Span::of(&it.payload, whole, form);
+        if it.options.retain && span.bytes.is_empty() {
+            // Without a body it would be forgotten, not kept.
+            span = Span::nothing(form);
+        }
         let number = hub.parties.number();
         let mut rest = Vec::new();
         let who = it.options.disclose_me.then(|| self.identity(hub));
@@ -182,7 +186,13 @@ impl Online {
         let mut flags = span.flags;
         if it.options.retain && audience.has_lists() {
             flags |= carried::LISTED;
-            put_lists(audience, &mut rest);
+            if !put_lists(audience, &mut rest) {
+                // What cannot be said of it is that nobody who comes later may have it.
+                put_lists(
+                    &Audience { eligible: Some(Vec::new()), ..Audience::default() },
+                    &mut rest,
+                );
+            }
         }
         if notes.ppt.is_some() {
             flags |= carried::SEALED;

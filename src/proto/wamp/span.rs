@@ -8,7 +8,7 @@ use bytes::Bytes;
 
 use super::parts::{Payload, Raw};
 use crate::proto::carried::{ARGS, KWARGS};
-use crate::value::{Bounds, Form, Walk, transcode};
+use crate::value::{Bounds, Form, Walk, Writer, transcode};
 
 /// Positional arguments and named ones, where there are any.
 pub type Parts<'a> = (Option<&'a [u8]>, Option<&'a [u8]>);
@@ -37,6 +37,14 @@ impl Span {
             }
         };
         Self { form, flags, bytes }
+    }
+
+    /// An empty list of them.
+    #[must_use]
+    pub fn nothing(form: Form) -> Self {
+        let mut into = Vec::new();
+        Writer::new(form, &mut into).list(0).end();
+        Self { form, flags: ARGS, bytes: into.into() }
     }
 
     /// How many elements of a message they are.

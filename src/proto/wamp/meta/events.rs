@@ -19,7 +19,7 @@ use crate::hub::interests::{Left, Noted};
 use crate::hub::message::Publication;
 use crate::hub::parties::Party;
 use crate::proto::Ctx;
-use crate::proto::carried::{ARGS, Head};
+use crate::proto::carried::{ARGS, Head, OURS};
 use crate::topic::Topic;
 use crate::value::{Form, Value, Writer};
 
@@ -129,7 +129,7 @@ pub(super) fn tell(
     }
     let mut body = Vec::new();
     Value::List(args(ctx.hub)).write(&mut Writer::new(Form::Json, &mut body));
-    let head = Head { form: Form::Json, flags: ARGS, number: ctx.hub.parties.number() };
+    let head = Head { form: Form::Json, flags: ARGS | OURS, number: ctx.hub.parties.number() };
     let mut publication = Publication {
         realm,
         topic,

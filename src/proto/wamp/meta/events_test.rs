@@ -8,7 +8,7 @@ use crate::base::limits::Limits;
 use crate::base::stats::Counter;
 use crate::hub::calls::{Invoke, Kind};
 use crate::proto::Protocol;
-use crate::proto::carried::{ARGS, Head};
+use crate::proto::carried::{ARGS, Head, OURS};
 use crate::proto::doom::Doom;
 use crate::proto::wamp::options::Matching::{Exact, Prefix};
 use crate::proto::wamp::peer::Peer;
@@ -122,7 +122,7 @@ fn an_event_is_a_publication_like_any_other_with_a_number_of_its_own() {
         on_join(bob.session, &mut b.ctx());
         let d = b.hub.next(b.now, ann.session).expect("told");
         let head = Head::of(&d.message.props).expect("with arguments");
-        assert_eq!((head.form, head.flags, d.qos), (Form::Json, ARGS, 0));
+        assert_eq!((head.form, head.flags, d.qos), (Form::Json, ARGS | OURS, 0));
         numbers.push(head.number);
     }
     assert_ne!(numbers[0], numbers[1]);
