@@ -507,7 +507,8 @@ impl Hub {
     /// for it is held for longer.
     pub(crate) fn note_lag(&mut self, id: SessionId, blocked: bool) {
         if let Some(s) = self.sessions.get_mut(id) {
-            s.lagging = blocked || s.outbox.held() > 0 || self.parties.has_mail(id);
+            let mail = !self.parties.is_empty() && self.parties.has_mail(id);
+            s.lagging = blocked || s.outbox.held() > 0 || mail;
         }
     }
 
