@@ -401,6 +401,12 @@ impl Hub {
         self.realms.get_mut(usize::from(id.0))
     }
 
+    /// What so many bytes weigh that last as long as a session.
+    #[must_use]
+    pub fn weigh(&self, bytes: usize) -> Charge {
+        self.meter.charge(bytes)
+    }
+
     /// What so many bytes weigh that nobody is bound to take soon; none: there is no room.
     #[must_use]
     pub fn store(&self, bytes: usize) -> Option<Charge> {

@@ -82,6 +82,12 @@ impl Messages {
         self.split
     }
 
+    /// All of them were taken.
+    #[must_use]
+    pub fn is_done(&self) -> bool {
+        self.rest.is_empty() && self.any
+    }
+
     fn first(&mut self) -> Option<Bytes> {
         match self.split {
             Split::After(separator) => {

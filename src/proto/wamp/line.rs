@@ -4,8 +4,6 @@
 //! handshake here; over a WebSocket the form was agreed on before, and frames are what its messages
 //! are. Absent on purpose: what messages say.
 
-use std::collections::VecDeque;
-
 use bytes::{Bytes, BytesMut};
 
 use super::batch::{self, Split};
@@ -39,8 +37,9 @@ pub enum Heard {
 pub struct Line {
     form: Option<Form>,
     split: Option<Split>,
-    /// Messages of a batch that were not looked at yet.
-    batch: VecDeque<Bytes>,
+    /// What of a batch was not looked at yet: taken apart as it is taken, because messages of a
+    /// byte each would weigh many times what they are when they lie side by side.
+    batch: Option<batch::Messages>,
     /// What the other side takes.
     takes: usize,
 }
@@ -49,7 +48,7 @@ impl Line {
     /// A RawSocket that has not said how it speaks.
     #[must_use]
     pub fn bare() -> Self {
-        let (form, split, batch) = (None, None, VecDeque::new());
+        let (form, split, batch) = (None, None, None);
         Self { form, split, batch, takes: LONGEST }
     }
 
@@ -57,7 +56,7 @@ impl Line {
     #[must_use]
     pub fn framed(form: Form, batched: bool) -> Self {
         let split = batched.then(|| Split::of(form));
-        Self { form: Some(form), split, batch: VecDeque::new(), takes: LONGEST }
+        Self { form: Some(form), split, batch: None, takes: LONGEST }
     }
 
     /// Its form, once it is known.
@@ -69,7 +68,7 @@ impl Line {
     /// Is there something whole, or something that can never be?
     #[must_use]
     pub fn has_packet(&self, input: &[u8], most: usize) -> bool {
-        if !self.batch.is_empty() {
+        if self.batch.is_some() {
             return true;
         }
         if self.form.is_none() {
@@ -84,8 +83,8 @@ impl Line {
 
     /// Take the next thing. `most`: the longest message that is taken.
     pub fn next(&mut self, input: &mut BytesMut, most: usize) -> Result<Heard, FaultKind> {
-        if let Some(message) = self.batch.pop_front() {
-            return Ok(Heard::Message(message));
+        if let Some(message) = self.of_batch() {
+            return message.map(Heard::Message);
         }
         if self.form.is_none() {
             return Ok(self.handshake(input, most));
@@ -110,17 +109,24 @@ impl Line {
         }
     }
 
-    /// The messages of a batch, the first at once.
+    /// A message, or the first of a batch of them.
     fn apart(&mut self, message: Bytes) -> Result<Heard, FaultKind> {
         let (Some(form), Some(split)) = (self.form, &mut self.split) else {
             return Ok(Heard::Message(message));
         };
         let messages = batch::messages(form, message);
         *split = messages.split();
-        for message in messages {
-            self.batch.push_back(message?);
+        self.batch = Some(messages);
+        self.of_batch().map_or(Ok(Heard::Nothing), |message| message.map(Heard::Message))
+    }
+
+    /// The next message of a batch that is under way.
+    fn of_batch(&mut self) -> Option<Result<Bytes, FaultKind>> {
+        let message = self.batch.as_mut()?.next();
+        if self.batch.as_ref().is_some_and(batch::Messages::is_done) || message.is_none() {
+            self.batch = None;
         }
-        Ok(self.batch.pop_front().map_or(Heard::Nothing, Heard::Message))
+        message
     }
 
     /// The answer to a ping.
@@ -200,11 +206,5 @@ impl Line {
             out.put_u8(byte);
         }
         true
-    }
-
-    /// Heap bytes.
-    #[must_use]
-    pub fn heap(&self) -> usize {
-        self.batch.capacity() * size_of::<Bytes>()
     }
 }

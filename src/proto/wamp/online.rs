@@ -12,7 +12,7 @@ use crate::base::id::{Lsn, RealmId, SessionId};
 use crate::base::stats::Counter;
 use crate::hub::audience::{Audience, List};
 use crate::hub::calls::{Able, Kind as Pattern};
-use crate::hub::message::{Durability, Publication};
+use crate::hub::message::{Charge, Durability, Publication};
 use crate::hub::policy::{Access, Event, Principal};
 use crate::hub::session::SubOpts;
 use crate::hub::subscribe::{Replays, Subscribed};
@@ -59,12 +59,14 @@ pub(super) struct Online {
     pub(super) calls_as: Able,
     /// How it writes.
     pub(super) form: Form,
+    /// What it says of itself, on the memory budget.
+    _weight: Charge,
 }
 
 impl Online {
     pub(super) fn new(
         session: SessionId,
-        id: u64,
+        (id, charge): (u64, Charge),
         realm: RealmId,
         hello: &Hello,
         who: Arc<Principal>,
@@ -73,7 +75,7 @@ impl Online {
         let roles = hello.details.roles;
         let as_callee = able(roles.callee.unwrap_or_default());
         let calls_as = able(roles.caller.unwrap_or_default());
-        Self { session, id, realm, who, roles, able: as_callee, calls_as, form }
+        Self { session, id, realm, who, roles, able: as_callee, calls_as, form, _weight: charge }
     }
 
     pub(super) fn on_request(

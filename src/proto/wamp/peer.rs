@@ -39,6 +39,11 @@ use super::{meta, roles};
 
 /// A password check is waited for this long; then the stranger is let go.
 const VERDICT_MS: u64 = 60_000;
+/// Bytes of what somebody says of itself in HELLO, besides what has a meaning: it is kept for as
+/// long as the session is.
+const DETAILS_BYTES_MAX: usize = 16_384;
+/// A value in memory is at most so many times as long as it was written.
+const TREE: usize = 16;
 /// Whoever is told to go has so long to say goodbye.
 const GO_MS: u64 = 1_000;
 
@@ -247,6 +252,10 @@ impl Peer {
             let text = "there is no such realm here";
             return Err(self.abort(FaultKind::WampRealm, Reason::NoSuchRealm, text));
         }
+        if more_bytes(&hello) > DETAILS_BYTES_MAX {
+            let text = "more is said about the session than is kept of one";
+            return Err(self.abort(FaultKind::WampLong, Reason::PayloadSizeExceeded, text));
+        }
         let id = ctx.hub.parties.number();
         let (exam, step) = Exam::begin(&hello, id, ctx);
         let it = Examined { exam: Some(exam), hello: detached(hello), id, verdict: None };
@@ -312,6 +321,8 @@ impl Peer {
                 return Ok(());
             }
         };
+        let details = details_of(&it.hello);
+        let charge = ctx.hub.weigh(more_bytes(&it.hello) * TREE);
         ctx.hub.parties.join(Joining {
             id: it.id,
             session,
@@ -321,10 +332,10 @@ impl Peer {
             authrole: admitted.authrole.bytes().clone(),
             authmethod: Bytes::from_static(admitted.method.as_bytes()),
             authprovider: Bytes::from_static(admitted.provider.as_bytes()),
-            details: details_of(&it.hello),
+            details,
         });
         self.welcome(&it, &admitted, ctx);
-        let online = Online::new(session, it.id, realm, &it.hello, who, self.form());
+        let online = Online::new(session, (it.id, charge), realm, &it.hello, who, self.form());
         self.state = State::Online(Box::new(online));
         meta::on_join(session, ctx);
         Ok(())
@@ -433,6 +444,11 @@ fn detached(mut hello: Hello) -> Hello {
         raw.bytes = Bytes::copy_from_slice(&raw.bytes);
     }
     hello
+}
+
+fn more_bytes(hello: &Hello) -> usize {
+    let more = hello.details.more.0.iter();
+    more.map(|(key, raw)| key.bytes().len() + raw.bytes.len()).sum()
 }
 
 /// What it says of itself, save for what is not its to say.
@@ -605,6 +621,6 @@ impl Protocol for Peer {
 
     fn heap(&self) -> usize {
         let online = usize::from(matches!(self.state, State::Online(_))) * size_of::<Online>();
-        size_of::<Self>() + online + self.replies.heap() + self.line.heap()
+        size_of::<Self>() + online + self.replies.heap()
     }
 }

@@ -2,6 +2,7 @@
 
 use bytes::{Bytes, BytesMut};
 
+use super::line::{Heard, Line};
 use super::meta::bench_test::Bench;
 use super::notes::{Notes, Who, lists, put_lists};
 use super::options::Ppt;
@@ -48,6 +49,28 @@ fn a_policy_that_has_no_time_lets_nobody_in() {
     input.extend_from_slice(text);
     let fault = peer.on_bytes(&mut input, &mut b.ctx()).expect_err("nobody is let in");
     assert_eq!(fault.kind, FaultKind::WampBusy);
+}
+
+#[test]
+fn a_batch_is_taken_apart_as_it_is_taken() {
+    let mut line = Line::framed(Form::Json, true);
+    let mut input = BytesMut::from(&[0, 0, 0, 6][..]);
+    input.extend_from_slice(b"1\x1e2\x1e3\x1e");
+    for wanted in [&b"1"[..], b"2", b"3"] {
+        assert!(line.has_packet(&input, 100));
+        let heard = line.next(&mut input, 100).expect("whole");
+        assert!(matches!(heard, Heard::Message(said) if said == wanted));
+    }
+    assert!(!line.has_packet(&input, 100));
+    assert!(matches!(line.next(&mut input, 100), Ok(Heard::Nothing)));
+    // What it holds does not depend on how many there are.
+    assert!(size_of::<Line>() <= 96, "{}", size_of::<Line>());
+    // What is wrong further on is said when its turn comes, and then there is no more of it.
+    input.extend_from_slice(&[0, 0, 0, 3]);
+    input.extend_from_slice(b"1\x1e2");
+    assert!(matches!(line.next(&mut input, 100), Ok(Heard::Message(_))));
+    assert_eq!(line.next(&mut input, 100).err(), Some(FaultKind::WampBatch));
+    assert!(!line.has_packet(&input, 100));
 }
 
 fn raw(form: Form, whole: &Bytes, from: usize, to: usize) -> Option<Raw> {
