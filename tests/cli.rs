@@ -501,6 +501,32 @@ fn broker_that_says(words: &'static [u8]) -> u16 {
     port
 }
 
+/// How the verbs of WAMP end, each code once.
+fn codes_of_wamp(ca: &str) -> Vec<(&'static str, &'static str)> {
+    let rig = Rig::at("wamp://127.0.0.1:0");
+    let at = |scheme: &str, port: u16| format!("{scheme}://127.0.0.1:{port}");
+    let (url, within_tls) = (at("rs", rig.port), at("rss", rig.port));
+    let babbles = at("rs", broker_that_says(b"\x7f\xf1\0\0\0\0\0\x02[]"));
+    let leaves = at(
+        "rs",
+        broker_that_says(b"\x7f\xf1\0\0\0\0\0\x29[2,1,{\"roles\":{\"broker\":{},\"dealer\":{}}}]"),
+    );
+    let call = |url| ["wamp", "call", "com.nothing", "--serializer", "json", "-L", url];
+    let table: [(&str, i32, Vec<&str>); 6] = [
+        ("1", 1, call("rs://127.0.0.1:1").to_vec()),
+        ("2", 2, call(&babbles).to_vec()),
+        ("5", 5, call(&url).to_vec()),
+        ("7", 7, call(&leaves).to_vec()),
+        ("8", 8, [&call(&within_tls)[..], &["--cafile", ca]].concat()),
+        ("27", 27, vec!["wamp", "sub", "a", "-L", &url, "-W", "1"]),
+    ];
+    for (code, expected, args) in &table {
+        let done = spindle(args, b"");
+        assert_eq!(done.status.code(), Some(*expected), "wamp {code} {args:?}: {done:?}");
+    }
+    table.iter().map(|(code, ..)| ("wamp", *code)).collect()
+}
+
 /// A folder whose journal has a byte that was acknowledged and is another now.
 fn damaged(folder: &Folder) -> String {
     let data = folder.0.join("data");
@@ -561,6 +587,7 @@ fn every_exit_code_is_one_that_somebody_ends_with() {
         let done = spindle(args, b"");
         assert_eq!(done.status.code(), Some(*expected), "{verbs} {code} {args:?}: {done:?}");
     }
+    shown.extend(codes_of_wamp(&ca));
     let mut rows = listed.clone();
     rows.sort_unstable();
     shown.sort_unstable();
