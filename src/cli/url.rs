@@ -6,6 +6,8 @@
 
 use std::path::PathBuf;
 
+use crate::client::percent::decoded;
+
 /// What is spoken.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
 pub(super) enum Scheme {
@@ -94,25 +96,6 @@ fn place_of(place: &str) -> Result<(String, Option<u16>), String> {
     let port = port.map(|port| port.parse().map_err(|_| wrong(port))).transpose()?;
     let host = if host.is_empty() { "localhost" } else { host };
     Ok((host.to_owned(), port))
-}
-
-fn decoded(text: &str) -> String {
-    let mut out = Vec::new();
-    let mut rest = text.as_bytes();
-    while let Some((&byte, behind)) = rest.split_first() {
-        let digits = behind.get(..2).and_then(|two| std::str::from_utf8(two).ok());
-        match digits.and_then(|two| u8::from_str_radix(two, 16).ok()) {
-            Some(value) if byte == b'%' => {
-                out.push(value);
-                rest = behind.get(2..).unwrap_or_default();
-            }
-            _ => {
-                out.push(byte);
-                rest = behind;
-            }
-        }
-    }
-    String::from_utf8_lossy(&out).into_owned()
 }
 
 #[cfg(test)]

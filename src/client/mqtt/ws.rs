@@ -9,6 +9,7 @@ use bytes::{Buf, BytesMut};
 
 use crate::base::base64;
 use crate::base::rng::Rng;
+use crate::client::masked;
 use crate::link::{ws_frame, ws_handshake};
 
 use super::Error;
@@ -85,15 +86,7 @@ impl Ws {
 
     /// Wrap what is to be said.
     pub(crate) fn wrap(&mut self, opcode: u8, payload: &[u8], into: &mut BytesMut) {
-        let mut head = ws_frame::head(opcode, payload.len()).to_vec();
-        if let Some(size) = head.get_mut(1) {
-            *size |= 0x80;
-        }
-        into.extend_from_slice(&head);
-        let [a, b, c, d, ..] = self.rng.next_u64().to_be_bytes();
-        let mask = [a, b, c, d];
-        into.extend_from_slice(&mask);
-        into.extend(payload.iter().zip(mask.iter().cycle()).map(|(byte, key)| byte ^ key));
+        masked::put(&mut self.rng, opcode, payload, into);
     }
 
     /// Take frames off `raw`; payload goes to `into`, what control frames want back to `out`.

@@ -6,6 +6,8 @@
 
 use std::path::PathBuf;
 
+use crate::client::percent::decoded;
+
 /// A URL, read.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub(super) struct Url {
@@ -87,25 +89,6 @@ fn host_of(place: &str) -> Result<(String, Option<u16>), &'static str> {
         return Err("no name of a host");
     }
     Ok((host.to_owned(), port))
-}
-
-fn decoded(text: &str) -> String {
-    let mut out = Vec::new();
-    let mut rest = text.as_bytes();
-    while let Some((&byte, behind)) = rest.split_first() {
-        let digits = behind.get(..2).and_then(|two| std::str::from_utf8(two).ok());
-        match digits.and_then(|two| u8::from_str_radix(two, 16).ok()) {
-            Some(value) if byte == b'%' => {
-                out.push(value);
-                rest = behind.get(2..).unwrap_or_default();
-            }
-            _ => {
-                out.push(byte);
-                rest = behind;
-            }
-        }
-    }
-    String::from_utf8_lossy(&out).into_owned()
 }
 
 #[cfg(test)]
