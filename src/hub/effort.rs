@@ -1,7 +1,7 @@
 //! Floor 2. How much of a turn goes into filters: a share for each session, a bound for all.
 //!
-//! A filter costs by its bytes, whether it comes or goes, is granted or not: every level of it may
-//! be a node to make or to take away. Who has had its share goes on in the next turn, and so does
+//! A filter costs by its bytes and more by its levels, whether it comes or goes, is granted or not:
+//! every level of it may be a node to make or to take away. Who has had its share goes on in the next turn, and so does
 //! whoever comes when the bound is reached; nobody is refused for it. Work on one session comes in
 //! a row, so only the last is known. Absent on purpose: what a turn is, which whoever drives knows.
 
@@ -16,16 +16,17 @@ pub struct Effort {
 }
 
 impl Effort {
-    /// May this session have a filter of so many bytes looked at now? If so, it is counted.
-    pub fn takes_on(&mut self, id: SessionId, len: usize) -> bool {
+    /// May this session have a filter with this text looked at now? If so, it is counted.
+    pub fn takes_on(&mut self, id: SessionId, text: &[u8]) -> bool {
         if self.whose != Some(id) {
             (self.whose, self.own) = (Some(id), 0);
         }
         if self.own >= SHARE || self.is_over() {
             return false;
         }
-        self.own += EACH + len;
-        self.all += EACH + len;
+        let cost = cost(text);
+        self.own += cost;
+        self.all += cost;
         true
     }
 
@@ -41,10 +42,18 @@ impl Effort {
     }
 }
 
+/// What a filter costs, whichever way its dialect parts levels.
+fn cost(text: &[u8]) -> usize {
+    let levels = text.iter().filter(|byte| matches!(byte, b'/' | b'.')).count();
+    EACH + text.len() + levels * LEVEL
+}
+
 /// What a filter costs besides its bytes.
 const EACH: usize = 32;
+/// What a level costs besides its bytes.
+const LEVEL: usize = 8;
 /// For one session.
-pub const SHARE: usize = 2 << 10;
+pub const SHARE: usize = 1 << 10;
 /// For all of them.
 pub const ALL: usize = 4 * SHARE;
 
@@ -58,7 +67,8 @@ mod tests {
 
     /// How many filters of so many bytes it may have now.
     fn takes(effort: &mut Effort, of: u32, len: usize) -> usize {
-        (0..100_000).take_while(|_| effort.takes_on(id(of), len)).count()
+        let text = vec![b'x'; len];
+        (0..100_000).take_while(|_| effort.takes_on(id(of), &text)).count()
     }
 
     #[test]
@@ -75,5 +85,14 @@ mod tests {
         assert_eq!(takes(&mut effort, 5, 65_535), 1, "however long, one is carried out");
         effort.begin();
         assert_eq!(takes(&mut effort, 5, 0), SHARE / EACH, "and so many at most, however short");
+    }
+
+    #[test]
+    fn a_level_costs_more_than_its_bytes() {
+        for text in ["x/".repeat(100), "x.".repeat(100)] {
+            let mut effort = Effort::default();
+            let all = (0..1_000).take_while(|_| effort.takes_on(id(1), text.as_bytes())).count();
+            assert_eq!(all, SHARE.div_ceil(EACH + 200 + 100 * LEVEL));
+        }
     }
 }

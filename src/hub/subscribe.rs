@@ -30,7 +30,7 @@ const FEW: usize = 16;
 pub(super) const SUB_BYTES: usize = 24;
 
 /// Nodes and edges of bare filters that are cut in a turn.
-const PRUNED_TURN: usize = 1_024;
+const PRUNED_TURN: usize = 512;
 
 /// The answer to a subscription.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -112,10 +112,10 @@ impl Hub {
         Ok(Subscribed::Yes(Receipt { after: after(level, spot), matched: 0 }))
     }
 
-    /// Is there time in this turn for a filter of so many bytes, to come or to go? Whoever speaks
+    /// Is there time in this turn for a filter with this text, to come or to go? Whoever speaks
     /// for the session asks before it reads the filter.
-    pub fn take_on(&mut self, id: SessionId, len: usize) -> Result<(), Held> {
-        self.effort.takes_on(id, len).then_some(()).ok_or(Held::Turn)
+    pub fn take_on(&mut self, id: SessionId, text: &[u8]) -> Result<(), Held> {
+        self.effort.takes_on(id, text).then_some(()).ok_or(Held::Turn)
     }
 
     /// What the session asks for under this filter, on its own.

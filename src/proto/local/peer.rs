@@ -140,7 +140,7 @@ impl Peer {
                 self.replies.push(receipt.after, word);
             }
             Verb::Subscribe { no, filter, qos } => {
-                ctx.hub.take_on(session, filter.len())?;
+                ctx.hub.take_on(session, filter.as_ref())?;
                 let Ok(filter) = star.filter(filter, Match::Native) else {
                     return self.refuse(verb, "bad filter");
                 };
@@ -154,7 +154,7 @@ impl Peer {
                 }
             }
             Verb::Unsubscribe { no, filter } => {
-                ctx.hub.take_on(session, filter.len())?;
+                ctx.hub.take_on(session, filter.as_ref())?;
                 let Ok(filter) = star.filter(filter, Match::Native) else {
                     return self.refuse(verb, "bad filter");
                 };

@@ -73,7 +73,7 @@ impl Online {
         v5: bool,
         ctx: &mut Ctx<'_>,
     ) -> Result<Outcome, Fault> {
-        if let Err(why) = ctx.hub.take_on(self.session, asked.filter.len()) {
+        if let Err(why) = ctx.hub.take_on(self.session, &asked.filter) {
             return Ok(Outcome::Later(why));
         }
         let (filter, share) = match Spelling::new(&ctx.hub.limits).filter(&asked.filter) {
@@ -150,7 +150,7 @@ impl Online {
     }
 
     fn unsubscribe_one(&self, text: &Bytes, ctx: &mut Ctx<'_>) -> Result<Outcome, Fault> {
-        if let Err(why) = ctx.hub.take_on(self.session, text.len()) {
+        if let Err(why) = ctx.hub.take_on(self.session, text) {
             return Ok(Outcome::Later(why));
         }
         let (filter, share) = match Spelling::new(&ctx.hub.limits).filter(text) {

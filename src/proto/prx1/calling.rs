@@ -77,7 +77,7 @@ impl Online {
         self.take_part(who, ctx);
         match it {
             Extended::Register(it) => {
-                ctx.hub.take_on(self.session, it.topic.len()).map_err(Not::Held)?;
+                ctx.hub.take_on(self.session, &it.topic).map_err(Not::Held)?;
                 let done = self.register(it, who, ctx);
                 let reason = done.err().unwrap_or(reason::NONE);
                 // Nothing is asked of it before it knows.

@@ -369,7 +369,7 @@ impl Peer {
         who: &Principal,
         ctx: &mut Ctx<'_>,
     ) -> Result<(), Fault> {
-        if let Err(why) = ctx.hub.take_on(session, s.topic.len()) {
+        if let Err(why) = ctx.hub.take_on(session, &s.topic) {
             return self.held(why, Packet::Subscribe(s), ctx);
         }
         let filter = Spelling::new(&ctx.hub.limits).filter(&s.topic)?;
@@ -394,7 +394,7 @@ impl Peer {
         session: SessionId,
         ctx: &mut Ctx<'_>,
     ) -> Result<(), Fault> {
-        if let Err(why) = ctx.hub.take_on(session, s.topic.len()) {
+        if let Err(why) = ctx.hub.take_on(session, &s.topic) {
             return self.held(why, Packet::Unsubscribe(s), ctx);
         }
         let filter = Spelling::new(&ctx.hub.limits).filter(&s.topic)?;

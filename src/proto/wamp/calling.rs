@@ -163,7 +163,7 @@ impl Online {
     ) -> Result<(), Stop> {
         let Some(features) = self.roles.callee else { return Err(FaultKind::WampRole.into()) };
         let text = it.procedure.bytes();
-        ctx.hub.take_on(self.session, text.len()).map_err(Stop::Wait)?;
+        ctx.hub.take_on(self.session, text).map_err(Stop::Wait)?;
         let said = match self.filter(text, it.options.matching, ctx.hub) {
             Some(said) if !it.procedure.as_str().starts_with(RESERVED) => said,
             _ => {

@@ -234,7 +234,7 @@ impl Online {
             return Err(FaultKind::WampRole.into());
         }
         let text = it.topic.bytes();
-        ctx.hub.take_on(self.session, text.len()).map_err(Stop::Wait)?;
+        ctx.hub.take_on(self.session, text).map_err(Stop::Wait)?;
         let Some((filter, pattern)) = self.filter(text, it.options.matching, ctx.hub) else {
             refuse(32, it.request, Reason::InvalidUri, None, replies);
             return Ok(());
@@ -286,7 +286,7 @@ impl Online {
             refuse(34, it.request, Reason::NoSuchSubscription, None, replies);
             return Ok(());
         };
-        ctx.hub.take_on(self.session, pattern.len()).map_err(Stop::Wait)?;
+        ctx.hub.take_on(self.session, &pattern).map_err(Stop::Wait)?;
         if let Some((filter, _)) = self.filter(&pattern, matching(kind), ctx.hub)
             && let Err(why) = ctx.hub.unsubscribe(ctx.now, self.session, &filter, None)
             && why.passes()
