@@ -121,6 +121,11 @@ impl Rig {
         Ok(it)
     }
 
+    /// Its number among the processes.
+    pub(crate) fn process(&self) -> u32 {
+        self.child.id()
+    }
+
     /// Where its first listener is.
     pub(crate) fn address(&self) -> &str {
         &self.addresses[0]
