@@ -269,6 +269,7 @@ fn append() -> usize {
                 props: &[],
                 body: &body,
                 owed: &owed,
+                past: None,
             };
             assert!(journal.append_message(Class::Growth, &message).is_ok(), "there is room");
         }

@@ -66,6 +66,7 @@ impl Log {
             props: &[],
             body: &self.body,
             owed: &self.owed,
+            past: None,
         };
         self.journal.append_message(Class::Growth, &message).ok()
     }

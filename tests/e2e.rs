@@ -16,6 +16,8 @@ mod latency;
 mod mqtt;
 #[path = "e2e/process.rs"]
 mod process;
+#[path = "e2e/realms.rs"]
+mod realms;
 #[path = "e2e/service.rs"]
 mod service;
 #[path = "e2e/sys.rs"]

@@ -41,11 +41,11 @@ pub(crate) fn patient() -> Limits {
 
 /// A hub with one open realm; with a journal on `disk` unless nothing is to be durable.
 pub(crate) fn hub(now: Now, level: Durability, limits: Limits, disk: &mut Memory) -> Hub {
-    let (segment_bytes, inline) = (limits.segment_bytes, limits.retained_inline_bytes);
+    let segment_bytes = limits.segment_bytes;
     let (policy, observer) = (Box::new(Open), Box::new(Nobody));
     let mut hub = Hub::new(Parts { limits, seed: 7, realms: vec!["all".into()], policy, observer });
     if level != Durability::Memory {
-        let mut told = Recovery::new(7, inline);
+        let mut told = Recovery::new(7, &hub);
         let options = Options { segment_bytes, salt: 1, salvage: false };
         let (journal, _) = Journal::recover(disk, options, &mut |spot, record| {
             told.apply(spot.lsn, spot.len, record);

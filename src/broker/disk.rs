@@ -19,7 +19,7 @@ pub(super) fn open_journal(
     hub: &mut Hub,
     (seed, clock): (u64, &Clock),
 ) -> Result<(Box<dyn Storage>, Report), Error> {
-    let mut told = Recovery::new(seed, hub.limits.retained_inline_bytes);
+    let mut told = Recovery::new(seed, hub);
     let (mut journal, report) = Journal::recover(&mut storage, options, &mut |spot, record| {
         told.apply(spot.lsn, spot.len, record);
     })

@@ -5,6 +5,7 @@
 //! ```
 //!
 //! `history` may stand several times: how a pattern matches, how many of its events, the pattern.
+//! `lasting` is a history that outlives the broker.
 //!
 //! The default one can be named too, to be told something. Absent on purpose: who may come in,
 //! which the users file says.
@@ -50,7 +51,8 @@ impl FromStr for RealmPlan {
         for option in options.split('&').filter(|option| !option.is_empty()) {
             let (key, value) = option.split_once('=').unwrap_or((option, ""));
             let done = match key {
-                "history" => remembered(value).map(|it| histories.push(it)),
+                "history" => remembered(value, false).map(|it| histories.push(it)),
+                "lasting" => remembered(value, true).map(|it| histories.push(it)),
                 _ => terms.set(key, value),
             };
             done.map_err(|why| format!("{name}: {why}"))?;
@@ -61,7 +63,7 @@ impl FromStr for RealmPlan {
 }
 
 /// `MATCH:LIMIT:PATTERN`.
-fn remembered(text: &str) -> Result<Remembered, String> {
+fn remembered(text: &str, lasting: bool) -> Result<Remembered, String> {
     let mut parts = text.splitn(3, ':');
     let mut part = || parts.next().unwrap_or_default();
     let (how, limit, pattern) = (part(), part(), part());
@@ -75,7 +77,7 @@ fn remembered(text: &str) -> Result<Remembered, String> {
         Matching::Prefix => Kind::Prefix,
         Matching::Wildcard => Kind::Wildcard,
     };
-    Ok(Remembered { pattern, kind, filter, limit })
+    Ok(Remembered { pattern, kind, filter, limit, lasting })
 }
 
 impl Builder {
@@ -121,10 +123,11 @@ mod tests {
         assert!(plan.terms.meta && plan.terms.kill && !plan.terms.modify && !plan.terms.normal);
         let plan: RealmPlan = "a?meta=off&kill=off&modify=on&normal=on".parse().expect("one");
         assert!(!plan.terms.meta && !plan.terms.kill && plan.terms.modify && plan.terms.normal);
-        let plan: RealmPlan = "a?history=prefix:7:a:b.&history=exact:1:c".parse().expect("one");
+        let plan: RealmPlan = "a?history=prefix:7:a:b.&lasting=exact:1:c".parse().expect("one");
         let [first, second] = &plan.terms.histories[..] else { panic!("two histories") };
         assert_eq!((&first.pattern[..], first.kind, first.limit), (&b"a:b."[..], Kind::Prefix, 7));
         assert_eq!((&second.pattern[..], second.kind, second.limit), (&b"c"[..], Kind::Exact, 1));
+        assert!(!first.lasting && second.lasting);
         for (wrong, about) in [
             ("a?history=fuzzy:1:c", "exact, prefix or wildcard"),
             ("a?history=exact:0:c", "a limit"),

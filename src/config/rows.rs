@@ -79,8 +79,9 @@ pub(super) const KEYS: &[Key] = &[
         Texts,
         "[]",
         "Namespaces for WAMP sessions beside `default`, which is the one of all other protocols: \
-         NAME[?strict=on&disclose=off&meta=off&kill=off&modify=on&history=MATCH:LIMIT:PATTERN]. Of \
-         what is published in them nothing outlives the broker.",
+         NAME[?strict=on&disclose=off&meta=off&kill=off&modify=on&history=MATCH:LIMIT:PATTERN&\
+         lasting=MATCH:LIMIT:PATTERN]. A history that is `lasting` outlives the broker, as far as \
+         what is published does.",
     )
     .flag("realm")
     .restart(),

@@ -42,7 +42,7 @@ impl Bench {
         let options = Options { segment_bytes: limits.segment_bytes, salt: 1, salvage: false };
         let parts = Parts { limits, seed: 7, realms: vec!["main".into()], policy, observer };
         let mut hub = Hub::new(parts);
-        let mut told = Recovery::new(7, 256);
+        let mut told = Recovery::new(7, &hub);
         let (journal, _) = Journal::recover(&mut disk, options, &mut |spot, record| {
             told.apply(spot.lsn, spot.len, record);
         })

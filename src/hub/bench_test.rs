@@ -41,19 +41,30 @@ impl Bench {
         Self::over(Memory::default(), limits)
     }
 
-    pub(super) fn over(mut disk: Memory, limits: Limits) -> Self {
+    pub(super) fn over(disk: Memory, limits: Limits) -> Self {
+        Self::with_realms(disk, limits, &["default"], |_, _| {})
+    }
+
+    /// With these namespaces, told what they are to do before the journal is read.
+    pub(super) fn with_realms(
+        mut disk: Memory,
+        limits: Limits,
+        realms: &[&str],
+        tell: impl FnOnce(&mut Hub, Now),
+    ) -> Self {
         let policy: Box<dyn Policy> = Box::new(Open);
         let observer = Box::new(Quiet);
         let segment_bytes = limits.segment_bytes;
-        let parts = Parts { limits, seed: 7, realms: vec!["default".into()], policy, observer };
-        let mut hub = Hub::new(parts);
-        let mut told = Recovery::new(7, hub.limits.retained_inline_bytes);
+        let realms = realms.iter().map(|name| (*name).to_owned()).collect();
+        let mut hub = Hub::new(Parts { limits, seed: 7, realms, policy, observer });
+        let now = Now { mono: 1_000_000, wall: 1_700_000_000_000 };
+        tell(&mut hub, now);
+        let mut told = Recovery::new(7, &hub);
         let options = Options { segment_bytes, salt: 1, salvage: false };
         let (journal, _) = Journal::recover(&mut disk, options, &mut |spot, record| {
             told.apply(spot.lsn, spot.len, record);
         })
         .expect("the journal opens");
-        let now = Now { mono: 1_000_000, wall: 1_700_000_000_000 };
         hub.recover(now, told, journal);
         let mut bench = Self { hub, disk, now, conns: 0 };
         bench.pump();

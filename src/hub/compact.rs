@@ -1,9 +1,10 @@
 //! Floor 2. Carrying forward what lives in the journal's oldest segment.
 //!
 //! The journal reads the segment and hands over its records; what still matters is appended again
-//! at the tail: messages with the debts that are unsettled, kept values, and the full record of
-//! every owner whose record was there. Then the segment may go. A crash in between finds both
-//! copies and takes the later one. Absent on purpose: when to compact (the journal decides).
+//! at the tail: messages with the debts that are unsettled, kept values, what is remembered, names
+//! of realms, and the full record of every owner whose record was there. Then the segment may go. A
+//! crash in between finds both copies and takes the later one. Absent on purpose: when to compact
+//! (the journal decides).
 
 use crate::base::id::{Lsn, OwnerNo, RealmId};
 use crate::base::time::Now;
@@ -57,8 +58,8 @@ impl Hub {
             Record::Subscribe { owner, .. }
             | Record::Received { owner, held: true, .. }
             | Record::Released { owner, .. } => self.carry_owner(segment, *owner),
-            Record::Note { .. }
-            | Record::Unsubscribe { .. }
+            Record::Note { key, value } => self.carry_note(lsn, key, value),
+            Record::Unsubscribe { .. }
             | Record::Received { .. }
             | Record::Settle { .. }
             | Record::Mark { .. }
@@ -70,18 +71,24 @@ impl Hub {
 
     /// Append a message again if it is owed or kept, with the debts that are left.
     fn carry_message(&mut self, lsn: Lsn, m: &MessageRecord) -> Result<(), Held> {
-        let kept = m.retain && self.keeps(m.realm, m, lsn);
+        let Some(place) = self.numbered(m.realm) else { return Ok(()) };
+        let kept = m.retain && self.keeps(place, m, lsn);
         let left = m.owed.iter().filter(|owed| self.still_owes(owed, lsn)).cloned();
         let owed: smallvec::SmallVec<[Owed; 1]> = left.collect();
-        if owed.is_empty() && !kept {
+        let past = m.past.clone().filter(|past| self.remembers_by(place, past.ord, lsn));
+        if owed.is_empty() && !kept && past.is_none() {
             return Ok(());
         }
-        let copy = MessageRecord { retain: kept, owed: owed.clone(), ..m.clone() };
+        let ord = past.as_ref().map(|past| past.ord);
+        let copy = MessageRecord { retain: kept, owed: owed.clone(), past, ..m.clone() };
         let Some(spot) = self.append(Class::Relief, &Record::Message(copy))? else {
             return Ok(());
         };
         let from = Journal::segment_of(lsn);
         let to = Journal::segment_of(spot.lsn);
+        if let Some(ord) = ord {
+            self.past_moved(place, ord, lsn, spot.lsn);
+        }
         for debt in &owed {
             if let Some(outbox) = self.outbox_of(debt.owner)
                 && let Some(ledger) = &mut outbox.ledger
@@ -93,7 +100,7 @@ impl Hub {
             }
         }
         if kept && let Some(name) = Topic::decode(m.topic.clone()) {
-            let realm = self.realms.get_mut(usize::from(m.realm.0));
+            let realm = self.realms.get_mut(usize::from(place.0));
             if let Some(kept) = realm.and_then(|r| r.retained.get_mut(&name)) {
                 kept.lsn = Some(spot.lsn);
                 kept.len = spot.len;
@@ -137,7 +144,7 @@ impl Hub {
                 if !s.homes.all().contains(&segment) {
                     return Ok(());
                 }
-                let record = owner_record(no, s, &subs);
+                let record = owner_record(no, self.number_of(s.realm), s, &subs);
                 let spot = self.append(Class::Relief, &record)?;
                 self.rehome(id, spot.map(|spot| Journal::segment_of(spot.lsn)));
                 Ok(())
@@ -146,7 +153,7 @@ impl Hub {
                 let Some(q) = self.queue(realm, &address).filter(|q| q.home == segment) else {
                     return Ok(());
                 };
-                let record = queue_record(no, realm, q);
+                let record = queue_record(no, self.number_of(realm), q);
                 let Some(spot) = self.append(Class::Relief, &record)? else { return Ok(()) };
                 let to = Journal::segment_of(spot.lsn);
                 self.own(to, 1);

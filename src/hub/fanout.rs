@@ -15,11 +15,12 @@ use crate::base::limits::Limit;
 use crate::base::stats::Counter;
 use crate::base::time::Now;
 use crate::base::words::{Loss, Tongue};
-use crate::journal::record::{MessageRef, Owed, Record};
+use crate::journal::record::{MessageRef, Owed, PastRecord, Record};
 use crate::journal::{Class, Journal, Spot};
 use crate::topic::Topic;
 
 use super::audience::Audience;
+use super::history::Noting;
 use super::inline::Inline;
 use super::message::{Body, Delivery, Durability, Message, Meter, Publication, SubIds};
 use super::outbox::Pushed;
@@ -164,7 +165,9 @@ impl Hub {
         self.tell_overfull(now, p);
         let matched = self.targets.len() as u32;
         let keep = p.retain && self.may_keep(now, from, p);
-        let spots = self.write_down(now, from, level, p, (keep, entry))?;
+        let noting = if self.pasts.any { self.note(p) } else { None };
+        let past = noting.as_ref().and_then(Noting::record);
+        let spots = self.write_down(now, from, level, p, (keep, entry, past))?;
         let spots: &[Spot] = &spots;
         if keep {
             self.keep_value(now, p, spots.first().copied());
@@ -175,8 +178,8 @@ impl Hub {
             self.observer.payload(topic, &p.props, &p.body);
         }
         self.stats.add(Counter::PayloadReceived, p.body.len() as u64);
-        if self.remembers {
-            self.remember(now, p);
+        if let Some(noting) = noting {
+            self.remember(now, p, noting, spots.first());
         }
         self.owe_all(now, p, spots);
         if let (Some(from), Some(packet)) = (from, p.inbound) {
@@ -315,7 +318,7 @@ impl Hub {
         from: Option<SessionId>,
         level: Durability,
         p: &Publication,
-        (keep, entry): (bool, Option<Owed>),
+        (keep, entry, past): (bool, Option<Owed>, Option<&PastRecord>),
     ) -> Result<SmallVec<[Spot; 1]>, Held> {
         let mut spots = SmallVec::new();
         if level == Durability::Memory || self.journal.is_none() {
@@ -329,18 +332,20 @@ impl Hub {
         let (keep, clears) = (keep && !p.body.is_empty(), p.retain && p.body.is_empty());
         let wills = entry.as_ref().is_some_and(|entry| entry.grant == GRANT_WILL);
         let received = from.zip(entry.clone());
-        if owed.is_empty() && !keep && !wills {
+        if owed.is_empty() && !keep && !wills && past.is_none() {
             return self.write_little(p, clears, received);
         }
         let mut debts = owed.len();
         owed.extend(entry);
         self.scratch.clear();
         p.topic.encode(&mut self.scratch);
-        let Some(journal) = &mut self.journal else { return Ok(spots) };
-        let each = self.scratch.len() + p.props.len() + p.body.len() + 128;
+        let realm = self.number_realm(p.realm)?;
+        let lists = past.map_or(0, |past| past.lists.len());
+        let each = self.scratch.len() + p.props.len() + p.body.len() + lists + 128;
         let records = owed.len().div_ceil(OWED_MAX).max(1);
         let entries: usize = owed.iter().map(|o| 24 + 4 * o.subs.len()).sum();
-        if !journal.room_for(Class::Growth, each * records + entries) && records > 1 {
+        let room = |j: &Journal| j.room_for(Class::Growth, each * records + entries);
+        if records > 1 && !self.journal.as_ref().is_some_and(room) {
             return Err(Held::Full);
         }
         // Without a body the same record clears the value: owing and clearing happen together.
@@ -351,22 +356,20 @@ impl Hub {
             let message = MessageRef {
                 retain,
                 qos: p.qos,
-                realm: p.realm,
+                realm,
                 born: now.wall,
                 expires: p.expires,
                 topic: &self.scratch,
                 props: &p.props,
                 body: &p.body,
                 owed: chunk,
+                past: past.filter(|_| spots.is_empty()),
             };
+            let Some(journal) = &mut self.journal else { return Ok(spots) };
             let spot = journal.append_message(Class::Growth, &message).map_err(held)?;
             let owned = chunk.len().min(debts);
             debts -= owned;
-            let segment = Journal::segment_of(spot.lsn);
-            journal.own(segment, owned as u64);
-            self.ages.owe(segment, owned as u64, now.wall);
-            self.stats.count(Counter::JournalRecords);
-            self.stats.add(Counter::JournalBytes, u64::from(spot.len));
+            self.wrote_debts(now, spot, owned as u64);
             spots.push(spot);
             retain = false;
             rest = more;
@@ -378,6 +381,15 @@ impl Hub {
                 return Ok(spots);
             }
         }
+    }
+
+    /// A record was written, with so many debts.
+    fn wrote_debts(&mut self, now: Now, spot: Spot, owned: u64) {
+        let segment = Journal::segment_of(spot.lsn);
+        self.own(segment, owned);
+        self.ages.owe(segment, owned, now.wall);
+        self.stats.count(Counter::JournalRecords);
+        self.stats.add(Counter::JournalBytes, u64::from(spot.len));
     }
 
     /// What the durable readers of the publication at hand are to be owed.
@@ -427,7 +439,8 @@ impl Hub {
         if kept.is_some_and(|kept| kept.lsn.is_some()) {
             let mut topic = Vec::new();
             p.topic.encode(&mut topic);
-            let record = Record::Clear { realm: p.realm, topic: Bytes::from(topic) };
+            let realm = self.number_of(p.realm);
+            let record = Record::Clear { realm, topic: Bytes::from(topic) };
             spots.extend(self.append(Class::Relief, &record)?);
         }
         Ok(spots)

@@ -13,7 +13,7 @@ use crate::topic::{Dialect, Match};
 fn remembered(pattern: &str, limit: usize) -> Remembered {
     let pattern = Bytes::copy_from_slice(pattern.as_bytes());
     let filter = STAR.filter(&pattern, Match::Native).expect("filter");
-    Remembered { pattern, kind: Kind::Exact, filter, limit }
+    Remembered { pattern, kind: Kind::Exact, filter, limit, lasting: false }
 }
 
 fn tell(b: &mut Bench, all: &[(&str, usize)]) {

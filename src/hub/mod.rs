@@ -2,14 +2,14 @@
 //!
 //! Reading order: `message`, `outbox`, `session`, `realm`, then the verbs: `registry` (attach,
 //! detach), `subscribe`, `group` (turns), `fanout` (publish), `backlog` (next, settle, read back),
-//! `ladder` (QoS 2), `will`, `retained`, `queue`, and what the journal needs: `recover` and
-//! `compact`. `calls` asks one on behalf of another, and stands by itself; `parties` and
-//! `interests` are who is there and who listens, by number; `post` is the way between them;
-//! `audience` says for whom a publication is, and `history` remembers some of them. `policy` has
-//! the two traits that others implement, and `riddle` what a login by one challenge is made of;
-//! `timings` and `sys` are what the hub knows about itself. Nothing here encodes, reads a clock or
-//! touches the world: time comes in as an argument, disk work goes out as jobs. Absent on purpose:
-//! any wire format.
+//! `ladder` (QoS 2), `will`, `retained`, `queue`, and what the journal needs: `recover`, `compact`,
+//! `numbered` (realms on record) and `lasting` (histories on record). `calls` asks one on behalf of
+//! another, and stands by itself; `parties` and `interests` are who is there and who listens, by
+//! number; `post` is the way between them; `audience` says for whom a publication is, and `history`
+//! remembers some of them. `policy` has the two traits that others implement, and `riddle` what a
+//! login by one challenge is made of; `timings` and `sys` are what the hub knows about itself.
+//! Nothing here encodes, reads a clock or touches the world: time comes in as an argument, disk
+//! work goes out as jobs. Absent on purpose: any wire format.
 
 pub mod admin;
 pub mod ages;
@@ -31,10 +31,12 @@ pub mod inline;
 pub mod interests;
 pub mod kept;
 pub mod ladder;
+pub mod lasting;
 mod limited;
 mod memo;
 pub mod message;
 pub mod names;
+pub mod numbered;
 pub mod outbox;
 pub mod parties;
 pub mod policy;
@@ -68,6 +70,10 @@ mod hub_test;
 mod interests_test;
 #[cfg(test)]
 mod ladder_test;
+#[cfg(test)]
+mod lasting_test;
+#[cfg(test)]
+mod numbered_test;
 #[cfg(test)]
 mod outbox_test;
 #[cfg(test)]
@@ -209,13 +215,14 @@ pub struct Hub {
     pub(crate) overrun: Vec<ConnId>,
     /// For whom the publication at hand is, if not for all.
     audience: Option<audience::Audience>,
-    /// Some realm remembers something.
-    remembers: bool,
+    /// What is remembered, of all realms.
+    pasts: history::Pasts,
     pub(crate) bans: bans::Bans,
     /// Kept values that were read for whoever asked.
     pub(crate) picked: Vec<(ConnId, Option<Arc<message::Message>>)>,
     pub(crate) sessions: Slab<SessionId, Session>,
     pub(crate) realms: Vec<Realm>,
+    pub(crate) numbers: numbered::Numbers,
     pub(crate) journal: Option<Journal>,
     pub(crate) owners: Map<OwnerNo, Owner>,
     pub(crate) next_owner: u32,
@@ -288,10 +295,10 @@ impl Hub {
     /// An empty hub without a journal: nothing in it outlives the process.
     #[must_use]
     pub fn new(parts: Parts) -> Self {
-        let seed = Seed::with_seed(parts.seed);
-        let meter = Meter::default();
+        let (seed, meter) = (Seed::with_seed(parts.seed), Meter::default());
         let stored = meter.part();
         let bounds = calls::CallLimits::of(&parts.limits);
+        let (realms, numbers) = numbered::realms(&parts.realms, &seed);
         Self {
             limits: parts.limits,
             stats: Stats::default(),
@@ -308,11 +315,12 @@ impl Hub {
             calls: calls::Calls::new(bounds, parts.seed ^ CALLS),
             overrun: Vec::new(),
             audience: None,
-            remembers: false,
+            pasts: history::Pasts::default(),
             bans: bans::Bans::default(),
             picked: Vec::new(),
             sessions: Slab::default(),
-            realms: parts.realms.iter().map(|name| Realm::new(name, seed.clone())).collect(),
+            realms,
+            numbers,
             journal: None,
             owners: Map::with_hasher(seed.clone()),
             next_owner: 1,
@@ -413,10 +421,10 @@ impl Hub {
         (!self.storage_is_short() && !self.memory_is_short()).then(|| self.stored.charge(bytes))
     }
 
-    /// The namespace of this name.
+    /// The namespace of this name, if it is open.
     #[must_use]
     pub fn realm_named(&self, name: &str) -> Option<RealmId> {
-        let at = self.realms.iter().position(|realm| realm.name == name)?;
+        let at = self.realms.iter().position(|realm| realm.name == name && !realm.shut)?;
         Some(RealmId(at as u16))
     }
 

@@ -102,7 +102,8 @@ impl Hub {
         };
         let mut spot = None;
         if let Some(no) = owner {
-            spot = self.append(Class::Growth, &queue_record(no, realm, &queue))?;
+            let number = self.number_realm(realm)?;
+            spot = self.append(Class::Growth, &queue_record(no, number, &queue))?;
             queue.made = spot.map_or(Lsn::START, |spot| spot.end);
             queue.home = spot.map_or(0, |spot| Journal::segment_of(spot.lsn));
             self.own(queue.home, 1);
@@ -128,6 +129,7 @@ impl Hub {
         }
         let room = Room { len: self.limits.queue_len_max, bytes: self.limits.queue_bytes_max };
         let (meter, full) = (self.stored.clone(), self.storage_is_short());
+        let number = self.number_of(p.realm);
         let Some(r) = self.realms.get_mut(usize::from(p.realm.0)) else {
             return Ok(Queued::Unknown);
         };
@@ -143,7 +145,7 @@ impl Hub {
             p.topic.encode(&mut topic);
             let ord = queue.outbox.peek_ordinal();
             let owed = [Owed { owner, ord, grant: 1, subs: SubIds::new() }];
-            let message = record_of(now, p, &topic, &owed);
+            let message = record_of(now, (p, number), &topic, &owed);
             let written = journal.append_message(Class::Growth, &message).map_err(held)?;
             journal.own(Journal::segment_of(written.lsn), 1);
             self.ages.owe(Journal::segment_of(written.lsn), 1, now.wall);
@@ -326,7 +328,7 @@ impl Hub {
             inbound: None,
         };
         let from = self.realm(realm).and_then(|r| r.queues.get(address)).and_then(|q| q.owner);
-        let room = self.session_room();
+        let (room, number) = (self.session_room(), self.number_of(realm));
         let Some(s) = self.sessions.get(session) else { return false };
         let mut lsn: Option<Lsn> = None;
         if let (Some(owner), Some(journal)) = (s.owner, &mut self.journal) {
@@ -338,7 +340,8 @@ impl Hub {
             owed.extend(from.map(settles));
             let mut text = Vec::new();
             p.topic.encode(&mut text);
-            match journal.append_message(Class::Growth, &record_of(now, &p, &text, &owed)) {
+            match journal.append_message(Class::Growth, &record_of(now, (&p, number), &text, &owed))
+            {
                 Ok(spot) => {
                     journal.own(Journal::segment_of(spot.lsn), 1);
                     self.ages.owe(Journal::segment_of(spot.lsn), 1, now.wall);
@@ -410,24 +413,25 @@ enum Drained {
 
 fn record_of<'a>(
     now: Now,
-    p: &'a Publication,
+    (p, realm): (&'a Publication, RealmId),
     topic: &'a [u8],
     owed: &'a [Owed],
 ) -> MessageRef<'a> {
     MessageRef {
         retain: false,
         qos: 1,
-        realm: p.realm,
+        realm,
         born: now.wall,
         expires: p.expires,
         topic,
         props: &p.props,
         body: &p.body,
         owed,
+        past: None,
     }
 }
 
-/// The queue's full record.
+/// The queue's full record; its realm by number.
 pub(crate) fn queue_record(owner: OwnerNo, realm: RealmId, queue: &Queue) -> Record {
     let ledger = queue.outbox.ledger.as_deref();
     Record::Owner(OwnerRecord {

@@ -16,6 +16,7 @@ use super::group::Group;
 use super::history::History;
 use super::message::Charge;
 use super::names::Names;
+use super::numbered::Number;
 use super::queue::Queue;
 use super::retained::Kept;
 use super::session::SubOpts;
@@ -100,6 +101,8 @@ pub struct Remembered {
     pub filter: Filter,
     /// So many, the newest.
     pub limit: usize,
+    /// They outlive the broker, if what is published outlives it at all.
+    pub lasting: bool,
 }
 
 /// What somebody said about a name of a realm.
@@ -118,6 +121,10 @@ pub struct Described {
 pub struct Realm {
     /// Its name in the configuration.
     pub name: String,
+    /// What it is on record, once something of it is.
+    pub(crate) number: Option<Number>,
+    /// Nobody configured it: it is on record only.
+    pub(crate) shut: bool,
     /// On which terms peers are here.
     pub terms: Terms,
     /// What is remembered, in the order of the terms.
@@ -146,6 +153,8 @@ impl Realm {
     pub fn new(name: &str, seed: Seed) -> Self {
         Self {
             name: name.to_owned(),
+            number: None,
+            shut: false,
             terms: Terms::default(),
             histories: Vec::new(),
             described: BTreeMap::new(),

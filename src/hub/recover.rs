@@ -29,7 +29,9 @@ use super::backlog::message_of_record;
 use super::fanout::{GRANT_RECEIVED, GRANT_SETTLES, GRANT_WILL};
 use super::identity::Identity;
 use super::inline::Inline;
+use super::lasting;
 use super::message::{Durability, Meter, VOLATILE};
+use super::numbered;
 use super::outbox::Outbox;
 use super::policy::Principal;
 use super::queue::Queue;
@@ -113,6 +115,8 @@ pub struct Recovery {
     drafts: Map<OwnerNo, Draft>,
     retained: Map<(RealmId, Bytes), Value>,
     order: Vec<OwnerNo>,
+    realms: numbered::Told,
+    pasts: lasting::Told,
     names: Map<(u8, RealmId, Bytes), OwnerNo>,
     /// Of each segment, when the first message came that anybody was owed.
     born: BTreeMap<u32, u64>,
@@ -120,18 +124,25 @@ pub struct Recovery {
 }
 
 impl Recovery {
-    /// Nothing told yet. Values up to `inline_max` bytes will be held in memory.
+    /// Nothing told yet, for this hub: its realms have been told their terms.
     #[must_use]
-    pub fn new(seed: u64, inline_max: usize) -> Self {
+    pub fn new(seed: u64, hub: &Hub) -> Self {
         let seed = Seed::with_seed(seed);
         Self {
             drafts: Map::with_hasher(seed.clone()),
             retained: Map::with_hasher(seed.clone()),
             names: Map::with_hasher(seed),
             order: Vec::new(),
+            realms: numbered::Told::default(),
+            pasts: lasting::Told::of(hub),
             born: BTreeMap::new(),
-            inline_max,
+            inline_max: hub.limits.retained_inline_bytes,
         }
+    }
+
+    #[cfg(test)]
+    pub(super) fn pasts_held(&self) -> usize {
+        self.pasts.held()
     }
 
     /// One record, in order.
@@ -183,7 +194,8 @@ impl Recovery {
             Record::Clear { realm, topic } => {
                 self.retained.remove(&(*realm, topic.clone()));
             }
-            Record::Note { .. } | Record::Seal { .. } => {}
+            Record::Note { key, value } => self.realms.on_note(lsn, key, value),
+            Record::Seal { .. } => {}
         }
     }
 
@@ -215,6 +227,9 @@ impl Recovery {
                 let born = self.born.entry(Journal::segment_of(lsn)).or_insert(m.born);
                 *born = m.born.min(*born);
             }
+        }
+        if let Some(past) = &m.past {
+            self.pasts.on_past(lsn, m, past);
         }
         if m.retain && m.body.is_empty() {
             self.retained.remove(&(m.realm, apart(&m.topic)));
@@ -263,11 +278,17 @@ impl Hub {
     pub fn recover(&mut self, now: Now, mut told: Recovery, journal: Journal) {
         self.journal = Some(journal);
         self.ages = Ages::after(core::mem::take(&mut told.born));
-        let mut highest = 0;
+        self.recall_realms(core::mem::take(&mut told.realms));
+        let (mut highest, mut nameless) = (0, 0);
         for no in told.order {
             highest = highest.max(no.0);
             let Some(draft) = told.drafts.remove(&no) else { continue };
             let Some(owner) = draft.owner.clone() else { continue };
+            let Some(realm) = self.numbered(owner.realm) else {
+                nameless += 1;
+                continue;
+            };
+            let owner = OwnerRecord { realm, ..owner };
             match Kind::of(owner.kind) {
                 Some(Kind::Queue) => self.recover_queue(&owner, draft),
                 Some(kind) => self.recover_session(now, kind, &owner, draft),
@@ -279,8 +300,14 @@ impl Hub {
         kept.sort_by_key(|(_, value)| value.lsn);
         kept.retain(|(_, value)| value.expires == 0 || value.expires > now.wall);
         for ((realm, topic), value) in kept {
-            self.recover_value(realm, topic, value);
+            match self.numbered(realm) {
+                Some(realm) => self.recover_value(realm, topic, value),
+                None => nameless += 1,
+            }
         }
+        self.recall_pasts(core::mem::take(&mut told.pasts));
+        self.tell_nameless(now, nameless);
+        self.forget_realms();
     }
 
     fn own_all(&mut self, outbox: &Outbox) {
@@ -469,6 +496,7 @@ fn detached(m: &MessageRecord) -> MessageRecord {
         props: apart(&m.props),
         body: apart(&m.body),
         owed: SmallVec::new(),
+        past: None,
         ..m.clone()
     }
 }

@@ -191,7 +191,10 @@ impl Hub {
         if let Some(no) = owner {
             s.owner = Some(no);
             s.outbox = Outbox::durable(&self.waiting);
-            match self.append(Class::Growth, &owner_record(no, &s, &[])) {
+            let written = self
+                .number_realm(s.realm)
+                .and_then(|realm| self.append(Class::Growth, &owner_record(no, realm, &s, &[])));
+            match written {
                 Ok(written) => spot = written,
                 // A sick disk: it is served from memory, and promised nothing.
                 Err(Held::Failed) => (s.owner, s.outbox) = (None, Outbox::default()),
@@ -312,6 +315,7 @@ impl Hub {
     fn wipe_debts(&mut self, id: SessionId) -> Result<(), Held> {
         let fresh = self.sessions.get(id).and_then(|s| s.owner).map(|_| self.new_owner());
         let subs = self.subscriptions(id);
+        let realm = self.session(id).map(|s| self.number_of(s.realm)).unwrap_or_default();
         let Some(s) = self.sessions.get_mut(id) else { return Ok(()) };
         s.replays.close();
         let (Some(old), Some(no)) = (s.owner, fresh) else {
@@ -319,7 +323,7 @@ impl Hub {
             return Ok(());
         };
         let debts = core::mem::replace(&mut s.outbox, Outbox::durable(&self.waiting));
-        let record = owner_record(no, s, &subs);
+        let record = owner_record(no, realm, s, &subs);
         match self.append(Class::Growth, &record) {
             Ok(spot) => {
                 self.owners.remove(&old);
@@ -350,7 +354,8 @@ impl Hub {
         let subs = self.subscriptions(id);
         let Some(s) = self.sessions.get(id) else { return Ok(None) };
         let Some(no) = s.owner else { return Ok(None) };
-        let spot = self.append(class, &owner_record(no, s, &subs))?;
+        let record = owner_record(no, self.number_of(s.realm), s, &subs);
+        let spot = self.append(class, &record)?;
         if let Some(spot) = spot {
             self.rehome(id, Some(Journal::segment_of(spot.lsn)));
         }
@@ -606,9 +611,11 @@ impl Seat {
     }
 }
 
-/// The session's full record: replaces everything the journal said of it before.
+/// The session's full record, its realm by number: replaces everything the journal said of it
+/// before.
 pub(crate) fn owner_record(
     owner: OwnerNo,
+    realm: RealmId,
     s: &Session,
     subs: &[super::session::SubView],
 ) -> Record {
@@ -616,7 +623,7 @@ pub(crate) fn owner_record(
     Record::Owner(OwnerRecord {
         owner,
         kind: s.kind.code(),
-        realm: s.realm,
+        realm,
         name: s.name().clone(),
         detail: super::recover::encode_detail(s, subs),
         next: s.outbox.peek_ordinal(),

@@ -291,6 +291,7 @@ impl Hub {
     /// Owe one message to one reader, on record if the reader is. False: there is no room now.
     pub(crate) fn owe_one(&mut self, id: SessionId, delivery: Delivery) -> bool {
         let room = self.session_room();
+        let realm = self.sessions.get(id).map(|s| self.number_of(s.realm)).unwrap_or_default();
         let Some(s) = self.sessions.get_mut(id) else { return true };
         let message = &delivery.message;
         let mut lsn = None;
@@ -303,13 +304,14 @@ impl Hub {
             let record = MessageRef {
                 retain: false,
                 qos: message.qos,
-                realm: s.realm,
+                realm,
                 born: message.born,
                 expires: message.expires,
                 topic: &topic,
                 props: &message.props,
                 body: &message.body,
                 owed: &[Owed { owner, ord, grant, subs }],
+                past: None,
             };
             match journal.append_message(Class::Growth, &record).map_err(super::held) {
                 Ok(spot) => {

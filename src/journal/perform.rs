@@ -7,7 +7,7 @@
 use super::frame::{Found, Frame, look};
 use super::job::{DiskDone, DiskJob, Fetch, Fetched, FetchedItem, Pick, Picked, Scan, Scanned};
 use super::page::{Header, PAGE, Page};
-use super::record::{MessageRecord, Record, kind, message_owed_to};
+use super::record::{MessageRecord, Record, kind, message_in, message_owed_to};
 use super::storage::{DiskError, Storage};
 use super::{lsn_at, offset_of, segment_of};
 use crate::base::id::Lsn;
@@ -57,9 +57,9 @@ fn fetch_into(
         }
         let chunk = Chunk::read(storage, &header, *next, job.end, job.bytes_max)?;
         chunk.walk(next, |lsn, frame, body| {
-            if frame.kind != kind::MESSAGE {
+            let Some(body) = message_in(frame.kind, body) else {
                 return ControlFlow::Continue(());
-            }
+            };
             let found = message_owed_to(frame.flags, &body, job.owner, job.lo, job.hi);
             let Some((owed, message)) = found else {
                 return ControlFlow::Continue(());

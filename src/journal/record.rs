@@ -108,7 +108,7 @@ pub enum Record {
     },
 }
 
-/// A publish that somebody durable is owed, or that is retained.
+/// A publish that somebody durable is owed, that is retained, or that is remembered.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct MessageRecord {
     /// It is the retained value of its topic.
@@ -129,6 +129,19 @@ pub struct MessageRecord {
     pub body: Bytes,
     /// To whom it is owed.
     pub owed: SmallVec<[Owed; 1]>,
+    /// It is remembered, as this.
+    pub past: Option<PastRecord>,
+}
+
+/// What a message has that is remembered.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct PastRecord {
+    /// Which of all that were ever remembered.
+    pub ord: u64,
+    /// Its publication's number.
+    pub number: u64,
+    /// For whom it was, in the hub's own bytes.
+    pub lists: Bytes,
 }
 
 /// A message to be appended, before anything of it is copied.
@@ -152,6 +165,8 @@ pub struct MessageRef<'a> {
     pub body: &'a [u8],
     /// To whom it is owed.
     pub owed: &'a [Owed],
+    /// It is remembered, as this.
+    pub past: Option<&'a PastRecord>,
 }
 
 /// One delivery of a message that is owed to one owner.
@@ -206,11 +221,14 @@ pub(super) mod kind {
     pub(in crate::journal) const SEAL: u8 = 10;
     pub(in crate::journal) const RECEIVED: u8 = 11;
     pub(in crate::journal) const RELEASED: u8 = 12;
+    pub(in crate::journal) const PAST: u8 = 13;
 }
 
 /// Bytes of a message's fields before its debts, and of a debt before its subscriptions.
 const MESSAGE: usize = 30;
 const OWED: usize = 15;
+/// Bytes before those of one that is remembered, without lists.
+const PAST: usize = 20;
 
 const RETAIN: u8 = 1;
 const ATTACHED: u8 = 1;
@@ -254,6 +272,7 @@ impl MessageRecord {
             props: &self.props,
             body: &self.body,
             owed: &self.owed,
+            past: self.past.as_ref(),
         }
     }
 }
@@ -263,11 +282,18 @@ impl<'a> MessageRef<'a> {
     #[must_use]
     pub fn size(&self) -> usize {
         let owed: usize = self.owed.iter().map(|owed| OWED + 4 * owed.subs.len()).sum();
-        padded(FRAME + MESSAGE + owed + self.topic.len() + self.props.len() + self.body.len())
+        let past = self.past.map_or(0, |past| PAST + past.lists.len());
+        let said = self.topic.len() + self.props.len() + self.body.len();
+        padded(FRAME + past + MESSAGE + owed + said)
     }
 
     /// Append the head to `out`; the rest is in the draft.
     pub(super) fn draft(&self, out: &mut Vec<u8>) -> Result<Draft<'a>, TooLong> {
+        if let Some(past) = self.past {
+            out.extend_from_slice(&past.ord.to_be_bytes());
+            out.extend_from_slice(&past.number.to_be_bytes());
+            put_blob(out, &past.lists)?;
+        }
         out.extend_from_slice(&self.realm.0.to_be_bytes());
         out.extend_from_slice(&self.born.to_be_bytes());
         out.extend_from_slice(&self.expires.to_be_bytes());
@@ -283,7 +309,8 @@ impl<'a> MessageRef<'a> {
             owed.subs.iter().for_each(|sub| out.extend_from_slice(&sub.to_be_bytes()));
         }
         let flags = (u8::from(self.retain) * RETAIN) | ((self.qos & 3) << 1);
-        Ok(Draft { kind: kind::MESSAGE, flags, blobs: [self.topic, self.props, self.body] })
+        let kind = if self.past.is_some() { kind::PAST } else { kind::MESSAGE };
+        Ok(Draft { kind, flags, blobs: [self.topic, self.props, self.body] })
     }
 }
 
@@ -406,6 +433,10 @@ fn put_ords(out: &mut Vec<u8>, ords: &[u64]) -> Result<(), TooLong> {
 fn decode(kind: u8, flags: u8, mut r: Reader) -> Result<Option<Record>, Short> {
     let record = match kind {
         kind::MESSAGE => Record::Message(message(flags, r, true)?),
+        kind::PAST => {
+            let past = Some(past(&mut r)?);
+            Record::Message(MessageRecord { past, ..message(flags, r, true)? })
+        }
         kind::OWNER => Record::Owner(owner_record(flags, r)?),
         kind::SUBSCRIBE => {
             let (owner, group, filter) = (owner(&mut r)?, blob(&mut r)?, blob(&mut r)?);
@@ -454,7 +485,35 @@ fn message(flags: u8, mut r: Reader, with_owed: bool) -> Result<MessageRecord, S
     }
     let (topic, props) = (r.take(topic_len)?, r.take(props_len)?);
     let (retain, qos) = (flags & RETAIN != 0, (flags >> 1) & 3);
-    Ok(MessageRecord { retain, qos, realm, born, expires, topic, props, body: r.rest(), owed: all })
+    Ok(MessageRecord {
+        retain,
+        qos,
+        realm,
+        born,
+        expires,
+        topic,
+        props,
+        body: r.rest(),
+        owed: all,
+        past: None,
+    })
+}
+
+/// What a record of this kind has of a message that anybody may be owed.
+pub(super) fn message_in(kind: u8, body: Bytes) -> Option<Bytes> {
+    match kind {
+        kind::MESSAGE => Some(body),
+        kind::PAST => {
+            let mut r = Reader::new(body);
+            past(&mut r).ok()?;
+            Some(r.rest())
+        }
+        _ => None,
+    }
+}
+
+fn past(r: &mut Reader) -> Result<PastRecord, Short> {
+    Ok(PastRecord { ord: u64(r)?, number: u64(r)?, lists: blob(r)? })
 }
 
 /// The debt of this message to `owner` with an ordinal from `lo` to `hi`, and the message without

@@ -21,6 +21,7 @@ pub(super) fn message(body: &[u8], owed: &[Owed]) -> MessageRecord {
         props: Bytes::from_static(b"props"),
         body: Bytes::copy_from_slice(body),
         owed: owed.iter().cloned().collect(),
+        past: None,
     }
 }
 
@@ -29,6 +30,10 @@ pub(super) fn one_of_each() -> Vec<Record> {
     let (owner, filter) = (OwnerNo(0x0102_0304), Bytes::from_static(b"a/+/c"));
     vec![
         Record::Message(message(b"payload", &[owed(1, 11), owed(2, u64::MAX)])),
+        Record::Message(MessageRecord {
+            past: Some(PastRecord { ord: 5, number: 1 << 52, lists: Bytes::from_static(b"lists") }),
+            ..message(b"payload", &[owed(1, 12)])
+        }),
         Record::Owner(OwnerRecord {
             owner,
             kind: 2,
@@ -103,7 +108,7 @@ fn noise_is_none_or_itself() {
     for _ in 0..20_000 {
         let len = rng.below(80) as usize;
         let body: Vec<u8> = (0..len).map(|_| (rng.next_u64() % 3) as u8).collect();
-        let kind = rng.below(13) as u8;
+        let kind = rng.below(14) as u8;
         if let Some(record) = Record::decode(kind, 0, body.clone().into()) {
             let again = body_of(&record).2;
             assert!(body.starts_with(&again), "{record:?} is not what {body:?} says");
@@ -124,4 +129,23 @@ fn a_debt_is_found_among_many_without_the_others() {
     assert_eq!(got, MessageRecord { owed: SmallVec::new(), ..record });
     assert_eq!(message_owed_to(flags, &body, OwnerNo(42), 1043, 2000), None, "below the range");
     assert_eq!(message_owed_to(flags, &body, OwnerNo(100), 0, 5000), None, "not owed");
+}
+
+#[test]
+fn what_is_remembered_is_owed_like_anything_else() {
+    let past = Some(PastRecord { ord: 1, number: 2, lists: Bytes::from_static(b"for all") });
+    let record = MessageRecord { past, ..message(b"body", &[owed(1, 11)]) };
+    let (kind, flags, body) = body_of(&Record::Message(record.clone()));
+    assert_eq!(record.as_ref().size() % 8, 0);
+    assert_eq!(body.len() + super::frame::FRAME, record.as_ref().size() - padding(body.len()));
+    let plain = message_in(kind, body.into()).expect("a message");
+    let (found, got) = message_owed_to(flags, &plain, OwnerNo(1), 1, 20).expect("there");
+    assert_eq!(found, owed(1, 11));
+    assert_eq!(got, MessageRecord { owed: SmallVec::new(), past: None, ..record });
+    let (kind, _, body) = body_of(&Record::Gone { owner: OwnerNo(1) });
+    assert_eq!(message_in(kind, body.into()), None);
+}
+
+fn padding(body: usize) -> usize {
+    (8 - (body + super::frame::FRAME) % 8) % 8
 }

@@ -512,7 +512,7 @@ fn policy(setup: &Setup) -> Result<Box<dyn Policy>, String> {
 }
 
 fn recover(hub: &mut Hub, setup: &Setup, disk: &FakeDisk, now: Now) -> Result<(), String> {
-    let mut told = Recovery::new(setup.seed, setup.limits.retained_inline_bytes);
+    let mut told = Recovery::new(setup.seed, hub);
     let options = Options {
         segment_bytes: setup.limits.segment_bytes,
         salt: setup.seed ^ now.mono,

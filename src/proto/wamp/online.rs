@@ -147,7 +147,7 @@ impl Online {
             inbound: None,
         };
         let from = (self.session, &*self.who);
-        let level = level(self.realm, ctx);
+        let level = ctx.listener.level;
         let mut done = ctx.hub.accept_for(ctx.now, from, level, &mut publication, audience.clone());
         if done == Err(Held::Failed) && !it.options.acknowledge {
             // Nothing was promised, so a sick disk need not stop it.
@@ -389,7 +389,7 @@ impl Online {
             inbound: None,
         };
         let from = (self.session, &*self.who);
-        for level in [level(self.realm, ctx), Durability::Memory] {
+        for level in [ctx.listener.level, Durability::Memory] {
             let audience = audience.clone();
             if ctx.hub.accept_for(ctx.now, from, level, &mut publication, audience).is_ok() {
                 return;
@@ -397,12 +397,6 @@ impl Online {
         }
         ctx.hub.stats.count(Counter::DroppedFull);
     }
-}
-
-/// Only what is published where other protocols are is written down: the numbers of other realms
-/// may be others' after a restart.
-fn level(realm: RealmId, ctx: &Ctx<'_>) -> Durability {
-    if realm == ctx.listener.realm { ctx.listener.level } else { Durability::Memory }
 }
 
 /// What a realm has been told to do.

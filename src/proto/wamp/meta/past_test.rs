@@ -23,7 +23,7 @@ fn scene(all: &[(&str, Matching)]) -> (Bench, Who) {
     let remembered = |(pattern, matching): &(&str, Matching)| {
         let pattern = Bytes::copy_from_slice(pattern.as_bytes());
         let filter = spelling.filter(&pattern, matching.how()).expect("a filter");
-        Remembered { pattern, kind: kind(*matching), filter, limit: 2_000 }
+        Remembered { pattern, kind: kind(*matching), filter, limit: 2_000, lasting: false }
     };
     let histories = all.iter().map(remembered).collect();
     b.terms(|terms| terms.histories = histories);
