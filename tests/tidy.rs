@@ -7,6 +7,8 @@
 
 #[path = "tidy/clauses.rs"]
 mod clauses;
+#[path = "tidy/features.rs"]
+mod features;
 #[path = "tidy/floors.rs"]
 mod floors;
 #[path = "tidy/package.rs"]
@@ -408,6 +410,33 @@ fn every_promise_is_shown() {
             "src/manual/guarantees.md:4: a promise without a test",
             "src/manual/guarantees.md:5: no test is called gone",
             "SECURITY.md:3: a threat without a test",
+        ],
+    );
+}
+
+#[test]
+fn every_feature_of_wamp_is_shown_or_has_a_reason() {
+    let page = "| feature | does | how | shown by |\n|---|---|---|---|\n\
+                | one | yes | So. | `stays`, `a-scene`, `wamp.check` |\n\
+                | two | yes | So. | |\n| three | no | | |\n| four | no | Why not. | |\n\
+                | five | perhaps | So. | `gone` |\n| six | no |\n";
+    let checks = "@check(\"wamp.check\", over=1)\ndef check(t):\n    pass\n";
+    judge(
+        features::chapter,
+        &[
+            ("src/manual/wamp_features.md", page),
+            ("src/proto/wamp/roles.rs", "features! {\n    One = \"one\";\n    Ten = \"ten\";\n}"),
+            ("src/hub/a_test.rs", "#[test]\nfn stays() {}"),
+            ("tests/wire/wamp/a-scene.wire", ""),
+            ("tests/interop/checks/wamp_a.py", checks),
+        ],
+        &[
+            "src/manual/wamp_features.md:4: nothing shows that it does: two",
+            "src/manual/wamp_features.md:5: no reason why not: three",
+            "src/manual/wamp_features.md:7: neither yes nor no: perhaps",
+            "src/manual/wamp_features.md:7: nothing is called gone",
+            "src/manual/wamp_features.md:8: a row has 4 cells, not 2",
+            "src/proto/wamp/roles.rs:3: ten has no row in src/manual/wamp_features.md",
         ],
     );
 }

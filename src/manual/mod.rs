@@ -1,9 +1,10 @@
 //! Floor 6. The manual: chapters in markdown, mounted so that they stand beside the code.
 //!
 //! Reading order: [`architecture`], [`style`], [`adding_a_protocol`], [`journal`], [`guarantees`],
-//! [`operating`], [`configuration`], [`cli`], [`relay`], [`prx1_calls`], [`console`],
-//! [`service`], [`metrics`], [`rest`], [`mqtt_clauses`]. A chapter is a file that a pull request
-//! changes together with the code it speaks of; some are compared with it by `tests/tidy.rs`.
+//! [`operating`], [`configuration`], [`cli`], [`relay`], [`prx1_calls`], [`wamp_features`],
+//! [`console`], [`service`], [`metrics`], [`rest`], [`mqtt_clauses`]. A chapter is a file that a
+//! pull request changes together with the code it speaks of; some are compared with it by
+//! `tests/tidy.rs`.
 //! Absent on purpose: code. Nothing here runs.
 
 #[doc = include_str!("architecture.md")]
@@ -44,6 +45,9 @@ pub mod service {}
 
 #[doc = include_str!("mqtt_clauses.md")]
 pub mod mqtt_clauses {}
+
+#[doc = include_str!("wamp_features.md")]
+pub mod wamp_features {}
 
 #[doc = include_str!("rest.md")]
 pub mod rest {}

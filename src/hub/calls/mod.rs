@@ -433,6 +433,19 @@ impl Calls {
         self.pending.asked(caller, request).is_some()
     }
 
+    /// A call is answered before it is asked of anybody. False: it was, and this is a late piece of
+    /// it, which has no answer.
+    #[must_use]
+    pub fn answer_at_once(&mut self, caller: SessionId, request: u64, more: bool) -> bool {
+        if self.pending.is_over(caller, request, more) {
+            return false;
+        }
+        if more {
+            self.pending.note_over(caller, request, self.limits.streams_known_max);
+        }
+        true
+    }
+
     /// The registration of this very name or pattern.
     #[must_use]
     pub fn lookup(&self, realm: RealmId, kind: Kind, procedure: &[u8]) -> Option<u64> {

@@ -58,16 +58,18 @@ impl Online {
         if it.options.ppt.is_some() && !features.has(Feature::PayloadPassthruMode) {
             return Err(FaultKind::WampFeature.into());
         }
-        if let Some(reason) = self.objection(it, ctx) {
-            ctx.hub.stats.count(Counter::CallsFailed);
-            refuse(CALL, it.request, reason, None, replies);
-            return Ok(());
+        // What follows of a call goes where it went, as the first piece said.
+        if !ctx.hub.calls.is_asked(self.session, it.request) {
+            let objection = self.objection(it, ctx);
+            let is_meta = it.procedure.as_str().starts_with(RESERVED);
+            if objection.is_some() || is_meta {
+                if ctx.hub.calls.answer_at_once(self.session, it.request, more) {
+                    self.answer_here(it, objection, replies, ctx);
+                }
+                return Ok(());
+            }
         }
         ctx.hub.stats.count(Counter::CallsTaken);
-        if it.procedure.as_str().starts_with(RESERVED) {
-            self.answer_meta(it, replies, ctx);
-            return Ok(());
-        }
         let span = Span::of(&it.payload, whole, self.form);
         let ask = Ask {
             realm: self.realm,
@@ -88,6 +90,22 @@ impl Online {
         let done = ctx.hub.calls.call(ctx.now, ask, &mut acts);
         ctx.hub.pass_on(&mut acts);
         done.map_err(violated)
+    }
+
+    /// It is refused, or the router itself knows the answer.
+    fn answer_here(
+        &self,
+        it: &Call,
+        objection: Option<Reason>,
+        replies: &mut Replies<Reply>,
+        ctx: &mut Ctx<'_>,
+    ) {
+        if let Some(reason) = objection {
+            ctx.hub.stats.count(Counter::CallsFailed);
+            return refuse(CALL, it.request, reason, None, replies);
+        }
+        ctx.hub.stats.count(Counter::CallsTaken);
+        self.answer_meta(it, replies, ctx);
     }
 
     /// Why it is not even asked for.

@@ -27,13 +27,14 @@ use crate::proto::replies::Replies;
 use crate::proto::{Ask, Ctx, Protocol};
 use crate::value::{Form, Value, Walk};
 
+use super::calling::CALL;
 use super::decode::{Most, Refused, decode};
 use super::exam::{Admitted, Exam, Step};
 use super::fault::{Reason, last_words, reason};
 use super::line::{Heard, Line};
 use super::online::Online;
 use super::options::{AbortDetails, GoodbyeDetails, WelcomeDetails};
-use super::packet::{Abort, Goodbye, Hello, Message, Sender, Welcome};
+use super::packet::{Abort, Failure, Goodbye, Hello, Message, Sender, Welcome};
 use super::parts::Text;
 use super::{meta, roles};
 
@@ -393,9 +394,13 @@ impl Peer {
                 let message = super::packet::Published { request, publication };
                 hub.with_scratch(|_, scratch| self.line.put(&message.into(), scratch, out));
             }
-            Reply::Message(message) => {
-                hub.with_scratch(|_, scratch| self.line.put(&message, scratch, out));
-            }
+            Reply::Message(message) => hub.with_scratch(|_, scratch| {
+                if !self.line.put(&message, scratch, out)
+                    && let Some(instead) = instead_of(&message)
+                {
+                    self.line.put(&instead, scratch, out);
+                }
+            }),
         }
         hub.stats.count(Counter::RepliesSent);
     }
@@ -424,6 +429,19 @@ impl Peer {
             }
             _ => None,
         }
+    }
+}
+
+/// What is said to who waits for something that is longer than it takes.
+fn instead_of(message: &Message) -> Option<Message> {
+    let reason = Reason::PayloadSizeExceeded.uri().into();
+    match message {
+        Message::Outcome(it) => {
+            let (kind, request, error) = (CALL, it.request, reason);
+            Some(Failure { kind, request, error, ..Failure::default() }.into())
+        }
+        Message::Welcome(_) => Some(Abort { reason, ..Abort::default() }.into()),
+        _ => None,
     }
 }
 
