@@ -76,3 +76,29 @@ fn every_relay_passes_what_was_said_and_leaves_nothing_behind() {
         .collect();
     assert!(failed.is_empty(), "{}", failed.join("\n\n"));
 }
+
+#[test]
+fn every_call_has_one_end_and_leaves_nothing_behind() {
+    use spindle::testing::dealers::live;
+    if let Some(seed) = number("SPINDLE_CALLS_SEED") {
+        let lived = live(seed).unwrap_or_else(|why| panic!("{why}"));
+        panic!("seed {seed} keeps its promises: {lived:?}");
+    }
+    let seeds = number("SPINDLE_SEEDS").unwrap_or(60);
+    let (mut failed, mut calls, mut asked) = (Vec::new(), 0, 0);
+    for seed in 0..seeds {
+        match live(seed) {
+            Ok(lived) => (calls, asked) = (calls + lived.calls, asked + lived.asked),
+            Err(why) => {
+                failed.push(format!("{why}\nSPINDLE_CALLS_SEED={seed} lives through this again"));
+            }
+        }
+        if failed.len() > 2 {
+            break;
+        }
+    }
+    assert!(failed.is_empty(), "{}", failed.join("\n\n"));
+    assert_eq!(live(3), live(3), "a seed repeats itself");
+    let each = seeds as usize;
+    assert!(calls > each * 30 && asked > each * 20, "too quiet: {calls} calls, {asked} asked");
+}

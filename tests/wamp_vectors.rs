@@ -3,8 +3,8 @@
 //! They are under a licence of their own (CC-BY-SA 3.0), so they are not part of this tree: the
 //! tests read them from `../shared/vectors/wamp`, or from where `SPINDLE_WAMP_VECTORS` says. Where
 //! they are not, nothing is tested, and that is said. What is not held against them is listed here
-//! by name with the reason, and the list is exact. Absent on purpose: the sequences through a
-//! router, UBJSON and FlatBuffers.
+//! by name with the reason, and the list is exact. Sequences through a router are played on the
+//! engine. Absent on purpose: UBJSON and FlatBuffers.
 
 #![expect(clippy::print_stderr, reason = "that nothing was tested must be said")]
 
@@ -16,6 +16,10 @@ use serde_json::{Map, Value, json};
 use spindle::proto::fault::Blame;
 use spindle::proto::wamp::packet::{MESSAGES, Origin};
 use spindle::proto::wamp::{Message, Most, Refused, Sender, decode, encode};
+use spindle::testing::rig::Setup;
+use spindle::testing::script::{Door, Tongue, World};
+use spindle::testing::stage::Stage;
+use spindle::testing::words_wamp::{Names, Phrase};
 use spindle::value::{Bounds, Form, transcode};
 
 /// Samples that are not taken as they are listed, because what stands in place of `Arguments` is a
@@ -36,30 +40,38 @@ const PACKED: &[&str] = &[
 const OTHERWISE: &[&str] =
     &["EVENT.Details.enc_algo with invalid value", "PUBLISH.Options.enc_algo with invalid value"];
 
-fn folder() -> Option<PathBuf> {
+fn folder(kind: &str) -> Option<PathBuf> {
     let named = std::env::var_os("SPINDLE_WAMP_VECTORS").map(PathBuf::from);
     let usual = Path::new(env!("CARGO_MANIFEST_DIR")).join("../shared/vectors/wamp");
-    let found = named.clone().unwrap_or(usual).join("singlemessage");
+    let found = named.clone().unwrap_or(usual).join(kind);
     assert!(named.is_none() || found.is_dir(), "no samples in {}", found.display());
     found.is_dir().then_some(found)
 }
 
-/// Every sample: its file's message code, and the sample.
-fn samples() -> Option<Vec<(u64, Value)>> {
-    let Some(folder) = folder() else {
+/// All files of this kind, in the order of their names.
+fn files(kind: &str) -> Option<Vec<Value>> {
+    let Some(folder) = folder(kind) else {
         eprintln!("the samples of the WAMP project are not here: nothing is tested");
         return None;
     };
     let mut files = Vec::new();
-    for kind in ["basic", "advanced"] {
-        let entries = std::fs::read_dir(folder.join(kind)).expect("a folder");
-        files.extend(entries.map(|entry| entry.expect("an entry").path()));
+    for part in ["basic", "advanced"].map(|part| folder.join(part)) {
+        let entries = part.is_dir().then(|| std::fs::read_dir(part).expect("a folder"));
+        files.extend(entries.into_iter().flatten().map(|entry| entry.expect("an entry").path()));
     }
+    files.retain(|file| file.extension().is_some_and(|it| it == "json"));
     files.sort();
-    let mut all = Vec::new();
-    for file in files.iter().filter(|file| file.extension().is_some_and(|it| it == "json")) {
+    let read = |file: &PathBuf| {
         let text = std::fs::read_to_string(file).expect("a file");
-        let it: Value = serde_json::from_str(&text).expect("samples are JSON");
+        serde_json::from_str(&text).expect("samples are JSON")
+    };
+    Some(files.iter().map(read).collect())
+}
+
+/// Every sample: its file's message code, and the sample.
+fn samples() -> Option<Vec<(u64, Value)>> {
+    let mut all = Vec::new();
+    for it in files("singlemessage")? {
         let code = it["wamp_message_code"].as_u64().expect("a code");
         let samples = it["samples"].as_array().expect("samples").iter();
         all.extend(samples.map(|sample| (code, sample.clone())));
@@ -233,6 +245,84 @@ fn refused_as(error: &Map<String, Value>, refused: &Refused, name: &str) {
         error["contains"].as_str().expect("a word")
     };
     assert!(refused.to_string().contains(word), "{name}: {refused}");
+}
+
+/// A message of a sequence as a scene would have it. Numbers that the router gives have the name
+/// of the sample's own; what it says beside them is its affair.
+fn phrase(message: &Value, heard: bool) -> Phrase {
+    let kind = message["type"].as_str().expect("a type");
+    let row = MESSAGES.iter().find(|row| row.1 == kind).expect("a known type");
+    let mut list = vec![json!(row.0)];
+    for field in fields(row.0) {
+        let told = match message.get(*field).or_else(|| message.get(format!("{field}_id"))) {
+            None if matches!(*field, "options" | "details") => json!({}),
+            None => panic!("{kind} has no {field}"),
+            Some(told) => told.clone(),
+        };
+        let given = ["session", "subscription", "publication", "registration"];
+        list.push(match *field {
+            _ if given.iter().any(|word| field.starts_with(word)) => json!(format!("@{told}")),
+            "details" if heard => json!({"...": 0}),
+            _ => told,
+        });
+    }
+    match (message.get("args"), message.get("kwargs")) {
+        (None, None) => {}
+        (args, None) => list.extend(args.cloned()),
+        (args, Some(kwargs)) => {
+            list.push(args.cloned().unwrap_or(json!([])));
+            list.push(kwargs.clone());
+        }
+    }
+    Phrase::parse(&Value::Array(list).to_string(), false).expect("a list")
+}
+
+/// Play it; who heard events, in their order.
+fn play(sequence: &Value) -> Vec<Value> {
+    let mut stage = Stage::new(&Setup::default()).expect("a broker");
+    let (mut names, mut events) = (Names::default(), Vec::new());
+    let all = |key: &str| sequence[key].as_array().expect("a list").clone();
+    let say = |text: &str| Phrase::parse(text, false).expect("words");
+    let known: Vec<Value> = all("sessions").iter().map(|it| it["session_id"].clone()).collect();
+    for session in all("sessions") {
+        // Which realm it is, is no matter of the sequence.
+        let who = session["session_id"].as_str().expect("a name");
+        let roles: Vec<Value> = session["roles"].as_array().expect("roles").clone();
+        let roles: Vec<&str> = roles.iter().map(|role| role.as_str().expect("a role")).collect();
+        stage.open(who, Tongue::Wamp, Door::Own, None).expect("a slot");
+        let hello = say(&format!("hello {}", roles.join(" ")));
+        hello.say(&mut stage, who, &mut names).expect("said");
+        say("welcome").hear(&mut stage, who, &mut names).expect("it is in");
+    }
+    for step in all("sequence") {
+        let heard = step["from"] == "router";
+        let session = &step[if heard { "to" } else { "from" }];
+        assert!(known.contains(session), "{step}");
+        let (who, it) = (session.as_str().expect("a name"), phrase(&step["message"], heard));
+        let done = match heard {
+            true => it.hear(&mut stage, who, &mut names),
+            false => it.say(&mut stage, who, &mut names),
+        };
+        done.unwrap_or_else(|why| panic!("step {}: {why}", step["step"]));
+        events.extend((heard && step["message"]["type"] == "EVENT").then(|| session.clone()));
+    }
+    for who in known {
+        let left = stage.hear(who.as_str().expect("a name"), 0).expect("a wire");
+        assert!(left.is_empty(), "{who} hears {} bytes more", left.len());
+    }
+    events
+}
+
+#[test]
+fn every_sequence_through_a_router_comes_out_as_it_says() {
+    let Some(sequences) = files("multisession") else { return };
+    for sequence in &sequences {
+        let (events, outcome) = (play(sequence), &sequence["expected_outcome"]);
+        let name = &sequence["description"];
+        assert_eq!(json!(events.len()), outcome["event_count"], "{name}");
+        assert_eq!(Value::Array(events), outcome["event_recipients"], "{name}");
+    }
+    assert_eq!(sequences.len(), 1, "there was one when this was written: look at the others");
 }
 
 #[test]

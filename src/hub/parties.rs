@@ -42,6 +42,14 @@ pub enum Mail {
         /// Why, as that one says.
         reason: Bytes,
     },
+    /// It serves what it wanted to serve from now on, or does not any more: said in its place
+    /// among what it is asked.
+    Granted {
+        /// Its number for what it wanted.
+        request: u64,
+        /// What it serves now.
+        registration: Option<u64>,
+    },
     /// It is to go.
     Go {
         /// Why, as a name.
@@ -65,6 +73,7 @@ impl Mail {
         let said = match self {
             Self::Unsubscribed { reason, .. } | Self::Unregistered { reason, .. } => reason.len(),
             Self::Go { reason, message } => reason.len() + message.len(),
+            Self::Granted { .. } => 0,
             Self::Act(_) => self.payload().map_or(0, Payload::weight),
         };
         said + size_of::<Self>()

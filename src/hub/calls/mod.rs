@@ -374,6 +374,13 @@ impl Calls {
         }
     }
 
+    /// Does the callee have to hear this? What it has answered meanwhile, or never heard of because
+    /// it could not be said, it cannot stop; only whoever goes on with what is over can.
+    #[must_use]
+    pub fn is_worth_saying(&self, callee: SessionId, number: u64, why: Stop) -> bool {
+        why == Stop::Late || matches!(self.pending.doing(callee, number), Found::Call(_))
+    }
+
     /// An invocation could not be put into the callee's queue. The caller hears so, and the callee
     /// keeps its number for the next one, unless it has a piece of this already.
     pub fn blocked(&mut self, callee: SessionId, number: u64, out: &mut Vec<Act>) {

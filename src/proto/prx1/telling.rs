@@ -52,6 +52,8 @@ impl Online {
                 }
                 self.put_failure(request, &why, &payload, hub, out);
             }
+            Mail::Act(Act::Interrupt { number, why, .. })
+                if !hub.calls.is_worth_saying(self.session, number, why) => {}
             Mail::Act(Act::Interrupt { number, mode, .. }) => {
                 let mode = match mode {
                     Mode::Skip => mode::SKIP,
@@ -66,7 +68,7 @@ impl Online {
                     put(Extended::Unregister(Unregister { id: 0, topic }), hub, out);
                 }
             }
-            Mail::Unsubscribed { .. } => {}
+            Mail::Unsubscribed { .. } | Mail::Granted { .. } => {}
             Mail::Go { .. } => {
                 if let Some(calling) = &mut self.calling {
                     calling.go = true;

@@ -11,7 +11,7 @@ use crate::hub::calls::{
     Able, Act, Answer, Ask, Invoke as Share, Mode, Offer, Payload as Load, Refused, Terms,
     Violation,
 };
-use crate::hub::parties::scatter;
+use crate::hub::parties::{Mail, scatter};
 use crate::hub::policy::Access;
 use crate::proto::Ctx;
 use crate::proto::carried::{SEALED, code_of};
@@ -24,12 +24,12 @@ use super::meta::{self, Asker};
 use super::notes::Notes;
 use super::online::{Online, is_packed, refuse, terms};
 use super::options::{CallOptions, CancelMode, Invoke, Ppt, ResultDetails};
-use super::packet::{Call, Cancel, Ended, Failure, Outcome, Register, Registered};
-use super::packet::{Unregister, Unregistered, Yield};
+use super::packet::{Call, Cancel, Failure, Outcome, Register, Unregister, Yield};
 use super::parts::{Payload, Raw};
 use super::peer::{Reply, Stop};
 use super::roles::Feature;
 use super::span::Span;
+use super::telling::granted;
 
 /// Codes that answers name.
 pub(super) const CALL: u64 = 48;
@@ -211,8 +211,7 @@ impl Online {
         };
         match ctx.hub.calls.register(ctx.now, self.realm, self.session, &offer) {
             Ok(done) => {
-                let said = Registered { request: it.request, registration: done.id() };
-                replies.push_gate(Lsn::START, Reply::Message(Box::new(said.into())));
+                self.grant(it.request, Some(done.id()), replies, ctx);
                 meta::on_registered(self.session, done, ctx);
             }
             Err(Refused::Exists) => {
@@ -240,12 +239,28 @@ impl Online {
                 refuse(UNREGISTER, it.request, Reason::NoSuchRegistration, None, replies);
             }
             Some(lost) => {
-                let said = Unregistered { ended: Ended { request: it.request, revoked: None } };
-                replies.push(Lsn::START, Reply::Message(Box::new(said.into())));
+                self.grant(it.request, None, replies, ctx);
                 meta::on_unregistered(self.id, self.realm, lost, ctx);
             }
         }
         Ok(())
+    }
+
+    /// What it is asked before it stops serving it hears before it hears that it did; and what it
+    /// serves anew, behind that.
+    fn grant(
+        &self,
+        request: u64,
+        registration: Option<u64>,
+        replies: &mut Replies<Reply>,
+        ctx: &mut Ctx<'_>,
+    ) {
+        let mail = Mail::Granted { request, registration };
+        let waits = ctx.hub.parties.has_mail(self.session);
+        if !waits || !ctx.hub.post(self.session, mail) {
+            let said = granted(request, registration);
+            replies.push_gate(Lsn::START, Reply::Message(Box::new(said)));
+        }
     }
 
     pub(super) fn on_yield(

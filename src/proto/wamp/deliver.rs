@@ -56,9 +56,22 @@ impl Online {
             return Err(Loss::Spelling);
         }
         for id in d.subs.iter().filter(|id| **id & SHARE == 0) {
-            self.put_event(d, head, *id, line, hub, out)?;
+            if self.still_listens(*id, hub) {
+                self.put_event(d, head, *id, line, hub, out)?;
+            }
         }
         Ok(())
+    }
+
+    /// Whoever was told that a subscription has ended takes no event by it any more, though it was
+    /// published before that.
+    fn still_listens(&self, id: u32, hub: &Hub) -> bool {
+        let Some(session) = hub.session(self.session) else { return false };
+        if session.subs.len() <= FEW {
+            return session.subs.iter().any(|sub| sub.opts.id == id);
+        }
+        let known = hub.interests.get(self.realm, u64::from(id));
+        known.is_some_and(|known| known.is_heard_by(self.session))
     }
 
     /// What was kept was for some only: is this one of them?
@@ -137,6 +150,9 @@ impl Online {
         hub.observer.see(now, &event);
     }
 }
+
+/// So many subscriptions of a session are looked through one by one.
+const FEW: usize = 16;
 
 /// Is it a name that only the router uses?
 fn is_reserved(topic: &Topic) -> bool {

@@ -26,8 +26,8 @@ use super::options::{
     RevokedDetails,
 };
 use super::packet::{
-    Ended, Failure, Goodbye, Interrupt, Invocation as Invoked, Message, Outcome, Unregistered,
-    Unsubscribed,
+    Ended, Failure, Goodbye, Interrupt, Invocation as Invoked, Message, Outcome, Registered,
+    Unregistered, Unsubscribed,
 };
 use super::parts::{Amount, Payload, Text};
 use super::roles::Feature;
@@ -56,6 +56,9 @@ impl Online {
                     let ended = revoked(None, Some(id), &reason);
                     put(&Unregistered { ended }.into(), line, hub, out);
                 }
+            }
+            Mail::Granted { request, registration } => {
+                put(&granted(request, registration), line, hub, out);
             }
             Mail::Go { reason, message } => {
                 let message = text(&message);
@@ -96,6 +99,8 @@ impl Online {
                     None => self.put_failure(request, error, &payload, line, hub, out),
                 }
             }
+            Act::Interrupt { number, why, .. }
+                if !hub.calls.is_worth_saying(self.session, number, why) => {}
             Act::Interrupt { number, mode, why, .. } => {
                 let mode = match mode {
                     Mode::Skip => CancelMode::Skip,
@@ -181,6 +186,14 @@ fn reason_of(why: Why) -> (Text, Option<&'static str>) {
         Why::Full(_) => (Reason::Unavailable, "too many calls"),
     };
     (reason.uri().into(), Some(words))
+}
+
+/// The answer to a REGISTER, or to an UNREGISTER.
+pub(super) fn granted(request: u64, registration: Option<u64>) -> Message {
+    match registration {
+        Some(registration) => Registered { request, registration }.into(),
+        None => Unregistered { ended: Ended { request, revoked: None } }.into(),
+    }
 }
 
 fn revoked(subscription: Option<u64>, registration: Option<u64>, reason: &Bytes) -> Ended {
