@@ -118,7 +118,7 @@ fn every_scene_can_be_read() {
 }
 
 /// The folders, and how the heads in them begin.
-const SHOWN: [(&str, &str); 10] = [
+const SHOWN: [(&str, &str); 11] = [
     ("foo", "[foo"),
     ("http", "[http"),
     ("prx1", "[prx1 §"),
@@ -128,6 +128,7 @@ const SHOWN: [(&str, &str); 10] = [
     ("ws", "[ws "),
     ("cross", "[cross"),
     ("wamp", "[wamp"),
+    ("aio", "[aio"),
     ("durability", "[durability"),
 ];
 

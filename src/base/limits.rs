@@ -207,6 +207,9 @@ limits! {
         keepalive_s_max: u16 = 3_600;
         /// The shortest keep-alive an MQTT peer may ask for; a shorter one is read as this.
         keepalive_s_min: u16 = 0;
+        /// Silence of an aioconnectors client after which it is asked whether it is there; its
+        /// answer has `idle_ms_max`.
+        aio_idle_ms_max: u64 = 60_000, at least 1;
         /// The head of an HTTP request.
         http_head_bytes_max: usize = 8_192, at least 256;
         /// The body of a request to the administration.

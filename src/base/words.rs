@@ -48,6 +48,8 @@ words! {
         Foo, "foo";
         /// WAMP.
         Wamp, "wamp";
+        /// aioconnectors.
+        Aio, "aio";
         /// The embedding program.
         Local, "local";
         /// Nobody knows yet: it has not identified itself.

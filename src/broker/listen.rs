@@ -193,7 +193,7 @@ impl Listen {
             Speak::Any => ANY.to_vec(),
             Speak::Http => vec![Spoken::Http],
             Speak::Wamp => vec![Spoken::Wamp(Carrier::Raw)],
-            Speak::Foo | Speak::Stats | Speak::Local => Vec::new(),
+            Speak::Foo | Speak::Stats | Speak::Aio | Speak::Local => Vec::new(),
         }
     }
 
@@ -333,7 +333,8 @@ impl Listen {
                     "any" => Speak::Any,
                     "foo" => Speak::Foo,
                     "wamp" => Speak::Wamp,
-                    _ => return Err("speak is prx1, mqtt, wamp, foo or any"),
+                    "aio" => Speak::Aio,
+                    _ => return Err("speak is prx1, mqtt, wamp, aio, foo or any"),
                 };
                 let (level, proxy) = (self.level, self.proxy);
                 Ok(Self { level, proxy, ..Self::at(self.at, speak) })
@@ -525,7 +526,7 @@ const ANY: [Spoken; 3] = [Spoken::Mqtt, Spoken::Prx1, Spoken::Wamp(Carrier::Raw)
 /// Scheme, protocol, in a WebSocket, in TLS, port.
 type Scheme = (&'static str, Speak, bool, bool, Option<u16>);
 
-const SCHEMES: [Scheme; 20] = [
+const SCHEMES: [Scheme; 22] = [
     ("prx1", Speak::Prx1, false, false, Some(52_909)),
     ("prx1s", Speak::Prx1, false, true, None),
     ("prx1+ws", Speak::Prx1, true, false, None),
@@ -544,6 +545,8 @@ const SCHEMES: [Scheme; 20] = [
     ("wamps", Speak::Wamp, false, true, None),
     ("wamp+ws", Speak::Wamp, true, false, Some(8_080)),
     ("wamp+wss", Speak::Wamp, true, true, None),
+    ("aio", Speak::Aio, false, false, Some(10_673)),
+    ("aios", Speak::Aio, false, true, Some(10_673)),
     ("any", Speak::Any, false, false, None),
     ("anys", Speak::Any, false, true, None),
 ];
@@ -599,7 +602,7 @@ mod tests {
             ("mqtt://h?mode=600", "no such option"),
             ("unix:relative", "whole path"),
             ("unix:/x?mode=9", "octal"),
-            ("unix:/x?speak=http", "prx1, mqtt, wamp, foo or any"),
+            ("unix:/x?speak=http", "prx1, mqtt, wamp, aio, foo or any"),
         ] {
             let said = url.parse::<Listen>().unwrap_err().to_string();
             assert!(said.starts_with(url) && said.contains(what), "{said}");

@@ -69,7 +69,7 @@ pub(super) const KEYS: &[Key] = &[
         "\"prx1://127.0.0.1:52909,mqtt://127.0.0.1:1883\"",
         "Listeners as URLs, instead of those in files: protocol://host:port[?durability=...&\
          proxy=on] or unix:/path; protocols: mqtt, mqtts, ws, wss, prx1, prx1s, wamp, wamps, \
-         wamp+ws, wamp+wss, any, anys.",
+         wamp+ws, wamp+wss, aio, aios, any, anys.",
     )
     .flag("listen")
     .unfiled(),

@@ -33,7 +33,9 @@ impl Later {
 fn wants_time(doom: &Doom) -> bool {
     match doom {
         Doom::Busy => true,
-        Doom::Fault(fault) => matches!(fault.kind, FaultKind::MqttBusy | FaultKind::Prx1Busy),
+        Doom::Fault(fault) => {
+            matches!(fault.kind, FaultKind::MqttBusy | FaultKind::Prx1Busy | FaultKind::AioBusy)
+        }
         _ => false,
     }
 }

@@ -23,8 +23,12 @@ pub(super) fn reached(doom: &Doom, stranger: bool) -> Option<Limit> {
         Doom::Stuck => Limit::stuck_ms_max,
         Doom::Overrun => Limit::outbox_len_max,
         Doom::Fault(fault) => match fault.kind {
-            FaultKind::Prx1OverMax | FaultKind::MqttOverMax if stranger => Limit::login_bytes_max,
-            FaultKind::Prx1OverMax | FaultKind::MqttOverMax => Limit::packet_bytes_max,
+            FaultKind::Prx1OverMax | FaultKind::MqttOverMax | FaultKind::AioOverMax if stranger => {
+                Limit::login_bytes_max
+            }
+            FaultKind::Prx1OverMax | FaultKind::MqttOverMax | FaultKind::AioOverMax => {
+                Limit::packet_bytes_max
+            }
             FaultKind::Prx1TopicDeep | FaultKind::MqttTopicDeep => Limit::levels_max,
             FaultKind::MqttReceiveMax => Limit::receive_max,
             FaultKind::MqttRate => Limit::messages_s_max,

@@ -335,7 +335,7 @@ impl Engine {
             Speak::Http | Speak::Stats => Tongue::Http,
             Speak::Local => Tongue::Local,
             Speak::Foo => Tongue::Foo,
-            Speak::Prx1 | Speak::Mqtt | Speak::Wamp | Speak::Any => Tongue::Unknown,
+            Speak::Prx1 | Speak::Mqtt | Speak::Wamp | Speak::Aio | Speak::Any => Tongue::Unknown,
         };
         let conn = self.conns.insert_with(|_| Conn::new(peer, link, place, now));
         if let Some(c) = self.conns.get_mut(conn) {

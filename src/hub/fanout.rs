@@ -26,6 +26,7 @@ use super::message::{Body, Delivery, Durability, Message, Meter, Publication, Su
 use super::outbox::Pushed;
 use super::policy::{Access, Event, Principal};
 use super::retained::Kept;
+use super::session::Session;
 use super::{Held, Hub, Receipt, after, held};
 
 /// Owners named by one record; a wider fan-out writes several.
@@ -109,6 +110,22 @@ impl Hub {
         done
     }
 
+    /// The same, only for this one, whatever it listens to. It is owed to it like anything else:
+    /// within its bounds, and durably if the session is.
+    pub fn accept_to(
+        &mut self,
+        now: Now,
+        from: (SessionId, &Principal),
+        level: Durability,
+        p: &mut Publication,
+        to: SessionId,
+    ) -> Result<Receipt, Held> {
+        self.addressee = Some(to);
+        let done = self.accept(now, from, level, p);
+        self.addressee = None;
+        done
+    }
+
     /// Take in what the broker itself says, only for these. Nothing of it is durable.
     pub fn say_for(
         &mut self,
@@ -165,7 +182,8 @@ impl Hub {
         self.tell_overfull(now, p);
         let matched = self.targets.len() as u32;
         let keep = p.retain && self.may_keep(now, from, p);
-        let noting = if self.pasts.any { self.note(p) } else { None };
+        let noted = self.pasts.any && self.addressee.is_none();
+        let noting = if noted { self.note(p) } else { None };
         let past = noting.as_ref().and_then(Noting::record);
         let spots = self.write_down(now, from, level, p, (keep, entry, past))?;
         let spots: &[Spot] = &spots;
@@ -200,6 +218,10 @@ impl Hub {
         self.targets.clear();
         self.matches.clear();
         self.apart = false;
+        self.overfull.clear();
+        if let Some(to) = self.addressee {
+            return self.find_addressee(to, p);
+        }
         let Some(realm) = self.realms.get(usize::from(p.realm.0)) else { return };
         self.memo.find(realm, p, &mut self.matches);
         self.chosen.clear();
@@ -209,7 +231,6 @@ impl Hub {
         let checks = self.policy.checks_receive();
         let queued_max = self.limits.queued_max;
         let queued_bytes_max = self.limits.queued_bytes_max;
-        self.overfull.clear();
         let Some(realm) = self.realms.get(usize::from(p.realm.0)) else { return };
         let leaves = self.matches.iter().filter_map(|leaf| realm.topics.leaf(*leaf));
         let all = leaves.flatten().map(|member| (member, None));
@@ -259,6 +280,30 @@ impl Hub {
                 subs: if named { sub.into_iter().chain(group).collect() } else { SubIds::new() },
             });
         }
+    }
+
+    /// The one it is for, if that may have it and is not owed as much as it may be.
+    fn find_addressee(&mut self, to: SessionId, p: &Publication) {
+        let most = (self.limits.queued_max, self.limits.queued_bytes_max);
+        let checks = self.policy.checks_receive();
+        let here = |s: &&mut Session| s.realm == p.realm && !s.ended;
+        let Some(s) = self.sessions.get_mut(to).filter(here) else { return };
+        if checks && !self.policy.permit(s.principal(), &Access::Receive(&p.topic)) {
+            return;
+        }
+        let (count, bytes) = s.outbox.waiting();
+        if p.qos > 0 && (count >= most.0 || bytes >= most.1) {
+            return self.overfull.push((to, count < most.0));
+        }
+        self.apart = s.conn.is_none() || s.lagging;
+        self.targets.push(Target {
+            session: to,
+            owner: s.owner,
+            qos: p.qos.min(2),
+            retain: false,
+            shared: false,
+            subs: SubIds::new(),
+        });
     }
 
     /// Readers that are owed as much as they may be get nothing more, and it is said.

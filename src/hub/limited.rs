@@ -77,7 +77,7 @@ impl Hub {
     /// Where the client of this name is connected.
     fn connection_of(&self, name: &[u8]) -> Option<ConnId> {
         let realms = (0..self.realms.len()).map(|realm| RealmId(realm as u16));
-        let kinds = [Kind::Mqtt, Kind::Prx1];
+        let kinds = [Kind::Mqtt, Kind::Prx1, Kind::Aio];
         let mut all = realms.flat_map(|realm| kinds.map(|kind| (realm, kind)));
         let id = all.find_map(|(realm, kind)| self.named(realm, kind, name))?;
         self.sessions.get(id)?.conn

@@ -217,6 +217,8 @@ pub struct Hub {
     audience: Option<audience::Audience>,
     /// What is remembered, of all realms.
     pasts: history::Pasts,
+    /// Whom alone the publication at hand is for.
+    addressee: Option<SessionId>,
     pub(crate) bans: bans::Bans,
     /// Kept values that were read for whoever asked.
     pub(crate) picked: Vec<(ConnId, Option<Arc<message::Message>>)>,
@@ -316,6 +318,7 @@ impl Hub {
             overrun: Vec::new(),
             audience: None,
             pasts: history::Pasts::default(),
+            addressee: None,
             bans: bans::Bans::default(),
             picked: Vec::new(),
             sessions: Slab::default(),

@@ -373,13 +373,12 @@ impl Hub {
         if ended {
             draft = draft.without_debts();
         }
-        let (subs, homes) = (draft.subs.clone(), draft.homes.clone());
+        let (subs, homes, attached) = (draft.subs.clone(), draft.homes.clone(), draft.attached);
         for home in &homes {
             self.own(*home, 1);
         }
-        let attached = draft.attached;
         // Whoever was connected lost its connection now; who was not has waited since then.
-        let away_since = if draft.attached { now.wall } else { draft.away_since.min(now.wall) };
+        let away_since = if attached { now.wall } else { draft.away_since.min(now.wall) };
         let waited = now.wall - away_since;
         let expiry_s = draft.expiry_s.unwrap_or(detail.expiry_s);
         let expires = now.after_ms(expiry_s.saturating_mul(1_000).saturating_sub(waited));
@@ -417,6 +416,7 @@ impl Hub {
             queued_read: false,
             unmarked: false,
             ended,
+            doubted: false,
             dropped: 0,
         });
         self.owners.insert(owner.owner, Owner::Session(id));

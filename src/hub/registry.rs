@@ -376,6 +376,19 @@ impl Hub {
         }
     }
 
+    /// Somebody else wants its name. Whoever is connected is to find out whether anybody is there.
+    pub fn doubt(&mut self, id: SessionId) {
+        if let Some(s) = self.sessions.get_mut(id).filter(|s| s.conn.is_some()) {
+            s.doubted = true;
+            self.wake(id);
+        }
+    }
+
+    /// Was it doubted since this was asked last?
+    pub fn take_doubt(&mut self, id: SessionId) -> bool {
+        self.sessions.get_mut(id).is_some_and(|s| core::mem::take(&mut s.doubted))
+    }
+
     /// The connection is gone. What it was owed waits, or is forgotten.
     pub fn detach(&mut self, now: Now, id: SessionId, conn: ConnId, parting: Parting) {
         let Some(s) = self.sessions.get_mut(id) else { return };
@@ -570,6 +583,7 @@ fn blank(a: Attach, durable: bool) -> Session {
         queued_read: false,
         unmarked: false,
         ended: false,
+        doubted: false,
         dropped: 0,
     }
 }

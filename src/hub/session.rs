@@ -34,6 +34,8 @@ pub enum Kind {
     Mqtt,
     /// A WAMP session, which has no name to come back to.
     Wamp,
+    /// The name of an aioconnectors client.
+    Aio,
 }
 
 impl Kind {
@@ -46,6 +48,7 @@ impl Kind {
             Self::Queue => 3,
             Self::Mqtt => 4,
             Self::Wamp => 5,
+            Self::Aio => 6,
         }
     }
 
@@ -58,13 +61,14 @@ impl Kind {
             Self::Queue => "queue",
             Self::Mqtt => "mqtt",
             Self::Wamp => "wamp",
+            Self::Aio => "aio",
         }
     }
 
     /// From the journal.
     #[must_use]
     pub fn of(code: u8) -> Option<Self> {
-        [Self::Prx1, Self::Local, Self::Queue, Self::Mqtt, Self::Wamp]
+        [Self::Prx1, Self::Local, Self::Queue, Self::Mqtt, Self::Wamp, Self::Aio]
             .into_iter()
             .find(|k| k.code() == code)
     }
@@ -239,6 +243,8 @@ pub struct Session {
     pub unmarked: bool,
     /// It has ended, and stays for the sake of a will that waits for room.
     pub ended: bool,
+    /// Somebody else wants its name: is it still there?
+    pub doubted: bool,
     /// Deliveries given up because there was no room for them.
     pub dropped: u32,
 }

@@ -2,8 +2,8 @@
 //!
 //! Reading order: [`architecture`], [`style`], [`adding_a_protocol`], [`journal`], [`guarantees`],
 //! [`operating`], [`configuration`], [`cli`], [`relay`], [`prx1_calls`], [`wamp_features`],
-//! [`console`], [`service`], [`metrics`], [`rest`], [`mqtt_clauses`]. A chapter is a file that a
-//! pull request changes together with the code it speaks of; some are compared with it by
+//! [`aio`], [`console`], [`service`], [`metrics`], [`rest`], [`mqtt_clauses`]. A chapter is a file
+//! that a pull request changes together with the code it speaks of; some are compared with it by
 //! `tests/tidy.rs`.
 //! Absent on purpose: code. Nothing here runs.
 
@@ -36,6 +36,9 @@ pub mod relay {}
 
 #[doc = include_str!("prx1_calls.md")]
 pub mod prx1_calls {}
+
+#[doc = include_str!("aio.md")]
+pub mod aio {}
 
 #[doc = include_str!("console.md")]
 pub mod console {}

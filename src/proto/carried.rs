@@ -17,7 +17,14 @@
 //! with names              {"args":[..],"kwargs":{..}}
 //! ```
 //!
-//! The other way a body becomes one argument. Absent on purpose: who may have it.
+//! The other way a body becomes one argument. A message may also have a second part, which only its
+//! own protocol reads; whoever speaks otherwise has the first:
+//!
+//! ```text
+//! 0xFE · bytes of the first part (4) · what only its own protocol reads
+//! ```
+//!
+//! Absent on purpose: who may have it.
 
 use std::borrow::Cow;
 
@@ -29,6 +36,10 @@ use crate::value::{Bounds, Flaw, Form, Item, Walk, Writer, transcode};
 
 /// No protocol's properties begin with this.
 const MARK: u8 = 0xff;
+/// And with this begin those of a message that may have a second part.
+const PARTS: u8 = 0xfe;
+/// Bytes before what only the protocol of such a message reads.
+pub const PARTS_HEAD: usize = 5;
 /// Bytes of the head.
 pub const HEAD: usize = 11;
 
@@ -54,10 +65,35 @@ pub struct Head {
     pub number: u64,
 }
 
-/// Did it come with arguments?
+/// Did it come with arguments, or may it have a second part?
 #[must_use]
 pub fn is_carried(props: &[u8]) -> bool {
-    props.first() == Some(&MARK)
+    matches!(props.first(), Some(&(MARK | PARTS)))
+}
+
+/// How long the first part is; none: these are no properties of a message that may have another.
+#[must_use]
+pub fn first_part(props: &[u8]) -> Option<usize> {
+    let (&[PARTS, ref len @ ..], _) = props.split_first_chunk::<PARTS_HEAD>()? else {
+        return None;
+    };
+    usize::try_from(u32::from_be_bytes(*len)).ok()
+}
+
+/// What stands before the properties of a message with this first part.
+#[must_use]
+pub fn parts_head(first: u32) -> [u8; PARTS_HEAD] {
+    let [a, b, c, d] = first.to_be_bytes();
+    [PARTS, a, b, c, d]
+}
+
+/// What others read of a message that has no arguments.
+#[must_use]
+pub fn first_of(body: &Body, props: &[u8]) -> Body {
+    match first_part(props) {
+        Some(len) if len < body.len() => body.to_bytes().slice(..len).into(),
+        _ => body.clone(),
+    }
 }
 
 impl Head {
@@ -138,6 +174,10 @@ impl Read {
 /// it was kept. None: nothing, because it is not for everybody or no body can be made of it.
 #[must_use]
 pub fn read(message: &Message, kept: bool) -> Option<Read> {
+    if first_part(&message.props).is_some() {
+        let body = first_of(&message.body, &message.props);
+        return Some(Read { body, nature: Nature::Bytes });
+    }
     let head = Head::of(&message.props)?;
     if kept && head.has(LISTED) {
         return None;
@@ -158,6 +198,9 @@ pub fn plain(message: &Message, kept: bool) -> Option<Cow<'_, Body>> {
 /// What is shown of it to whoever runs the broker, who may see what is for some only.
 #[must_use]
 pub fn shown(props: &[u8], span: &[u8]) -> Option<Bytes> {
+    if let Some(len) = first_part(props) {
+        return Some(Bytes::copy_from_slice(span.get(..len).unwrap_or(span)));
+    }
     let head = Head::of(props)?;
     body_of(head.form, &Bytes::copy_from_slice(span)).map(|read| read.body.to_bytes())
 }

@@ -186,6 +186,11 @@ faults! {
     AioFirst, Peer, "aio 3", "a frame before it is known whose, or a second word about that";
     AioHello, Peer, "aio 3.1", "a handshake that does not say hello";
     AioName, Peer, "aio 3.6", "a name that no client may have";
+    AioTaken, Policy, "aio 3.6", "a name that somebody has who is here";
+    AioCredentials, Policy, "aio 3.4", "it is not who it says, or not let in";
+    AioEnrol, Policy, "aio 3.2", "a certificate or a token is asked for, and none is given out";
+    AioBusy, Capacity, "aio 3.4", "no room to check another token now";
+    AioStorage, Us, "aio 8", "the disk failed, so nothing can be promised";
     AioCommand, Peer, "aio 2.2", "data that is none of its type's commands";
     AioAck, Peer, "aio 5", "an acknowledgement of nothing";
     AioPing, Peer, "aio 5", "a ping that cannot be answered";

@@ -73,6 +73,8 @@ pub enum Speak {
     Stats,
     /// WAMP, in every form.
     Wamp,
+    /// aioconnectors.
+    Aio,
     /// The embedding program.
     Local,
 }
@@ -99,6 +101,7 @@ impl Speak {
             Self::Http => "http",
             Self::Foo => "foo",
             Self::Wamp => "wamp",
+            Self::Aio => "aio",
             Self::Stats => "foo+http",
             Self::Local => "local",
         }
@@ -215,6 +218,8 @@ pub enum Peer {
     Foo(Box<foo::peer::Peer>),
     /// WAMP.
     Wamp(Box<wamp::peer::Peer>),
+    /// aioconnectors.
+    Aio(Box<aio::peer::Peer>),
     /// Nobody knows yet.
     Unknown(unknown::Unknown),
     /// The embedding program.
@@ -229,6 +234,7 @@ macro_rules! dispatch {
             Peer::Http($peer) => $do,
             Peer::Foo($peer) => $do,
             Peer::Wamp($peer) => $do,
+            Peer::Aio($peer) => $do,
             Peer::Unknown($peer) => $do,
             Peer::Local($peer) => $do,
         }
@@ -248,6 +254,7 @@ impl Peer {
             Speak::Foo => Self::relayed(0, now, hub),
             Speak::Any => Self::Unknown(unknown::Unknown::new(now, hub)),
             Speak::Wamp => Self::spoken(Spoken::Wamp(Carrier::Raw), now, hub),
+            Speak::Aio => Self::Aio(Box::new(aio::peer::Peer::new(now, hub))),
             Speak::Local => Self::Local(Box::default()),
         }
     }

@@ -2,12 +2,13 @@
 //!
 //! Reading order: `disk`, `rig` (one broker and its turn), `words`, `script` and `stage` (scenes
 //! written as text; in MQTT `words_mqtt`, `heard_mqtt`, `talk_mqtt`; in frames `words_ws`, in HTTP
-//! `words_http`), then the simulator: `dice`, `net`, `model`, `world` with its halves `watch` and
-//! `fate`, and its door for fuzzers, `fuzzing`; and worlds of their own for relays (`relays`) and
-//! for calls (`dealers` with `dealer_folk`, `dealer_law`, `dealer_flaw`). What benches say is in
-//! `workload`. What a fake promises is what the real thing promises and no more: a disk keeps what
-//! was synced, a network keeps the order of one connection. Absent on purpose: real sockets, files,
-//! clocks and threads, and anything that floors 0 to 4 would have to know about.
+//! `words_http`, in WAMP `words_wamp`, in aioconnectors `words_aio`), then the simulator: `dice`,
+//! `net`, `model`, `world` with its halves `watch` and `fate`, and its door for fuzzers, `fuzzing`;
+//! and worlds of their own for relays (`relays`) and for calls (`dealers` with `dealer_folk`,
+//! `dealer_law`, `dealer_flaw`). What benches say is in `workload`. What a fake promises is what the
+//! real thing promises and no more: a disk keeps what was synced, a network keeps the order of one
+//! connection. Absent on purpose: real sockets, files, clocks and threads, and anything that floors
+//! 0 to 4 would have to know about.
 
 mod dealer_flaw;
 mod dealer_folk;
@@ -33,6 +34,7 @@ pub mod stage;
 pub mod talk_mqtt;
 mod watch;
 pub mod words;
+pub mod words_aio;
 pub mod words_http;
 pub mod words_mqtt;
 pub mod words_wamp;

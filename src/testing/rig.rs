@@ -52,6 +52,8 @@ pub const RELAY: u16 = 6;
 pub const STATS: u16 = 7;
 /// Where WAMP is spoken over RawSocket.
 pub const WAMP: u16 = 8;
+/// Where aioconnectors is spoken.
+pub const AIO: u16 = 9;
 
 /// What a broker is made of, each time it starts.
 #[derive(Clone, Debug)]
@@ -291,6 +293,7 @@ impl Rig {
             listener(RELAY, Speak::Foo, Inside::Bare),
             listener(STATS, Speak::Stats, Inside::Bare),
             listener(WAMP, Speak::Wamp, Inside::Bare),
+            listener(AIO, Speak::Aio, Inside::Bare),
         ];
         let mut engine = Engine::new(hub, listeners, setup.seed);
         engine.set_admins(admins("$2b$nobody"));

@@ -12,7 +12,7 @@
 //! level: disk | os | memory
 //!
 //! speak: mqtt 5                              what peers speak: prx1 (default), mqtt 3, 4 or 5,
-//!                                            http, foo, wamp
+//!                                            http, foo, wamp, aio
 //! relay: strict away=nak wait_ms=500 forward=2   what the relay does, and upstreams it has
 //!
 //! a: open [prx1 | mqtt 4] [at ws | any | any-ws] [from 10.0.0.7] | close | reset | deaf | hear
@@ -51,6 +51,9 @@
 //! In WAMP a message is a list in JSON (`words_wamp`):
 //! a> hello caller ; a< welcome ; a> [48,1,{},"com.add",[2,3]] ; a< [50,1,{},[5]]
 //!
+//! In aioconnectors a frame is a header in JSON, and what it carries (`words_aio`):
+//! a> hello ann ; a> {"message_type":"any","source_id":"ann"} 'data' + 'binary'
+//!
 //! clock +5s | clock +250ms
 //! disk hold | sync | go | full | room | fail | break
 //! verify yes | no | hold | first yes         first: only the one that waits longest
@@ -65,6 +68,7 @@ use std::collections::BTreeMap;
 use super::rig::Setup;
 use super::talk_mqtt::{Phrase, Talk};
 use super::words::{SAMPLES, bytes_of};
+use super::words_aio;
 use super::words_http;
 use super::words_wamp;
 use super::words_ws::{Heard, frame, upgrade};
@@ -124,6 +128,8 @@ pub enum Tongue {
     Stats,
     /// WAMP over RawSocket.
     Wamp,
+    /// aioconnectors.
+    Aio,
 }
 
 /// Where a peer comes in.
@@ -165,6 +171,10 @@ pub enum Step {
     Call(String, words_wamp::Phrase),
     /// The same out.
     Answer(String, words_wamp::Phrase),
+    /// A frame of aioconnectors in.
+    Post(String, words_aio::Phrase),
+    /// The same out.
+    Fetch(String, words_aio::Phrase),
     /// An answer of HTTP out.
     Http(String, words_http::Answer),
     /// Hung up on, for this reason.
@@ -430,6 +440,13 @@ impl Script {
             ("<", words, Tongue::Wamp) if !matches!(words, "" | "...") => {
                 Ok(Step::Answer(who, words_wamp::Phrase::parse(rest, framed)?))
             }
+            (">", words, Tongue::Aio) => match words.strip_prefix("raw ") {
+                Some(bytes) => Ok(Step::Say(who, bytes_of(bytes)?)),
+                None => Ok(Step::Post(who, words_aio::Phrase::parse(words)?)),
+            },
+            ("<", words, Tongue::Aio) if !matches!(words, "" | "...") => {
+                Ok(Step::Fetch(who, words_aio::Phrase::parse(words)?))
+            }
             (">", _, Tongue::Mqtt(_)) => Ok(Step::Tell(who, phrase()?)),
             ("<", "" | "...", _) | (":" | "!", ..) => self.plain_step(sign, who, rest),
             ("<" | "<~", _, Tongue::Mqtt(_)) => Ok(Step::Heed(who, phrase()?)),
@@ -536,6 +553,7 @@ fn tongue(text: &str) -> Result<Tongue, String> {
         "foo" => Ok(Tongue::Foo),
         "stats" => Ok(Tongue::Stats),
         "wamp" => Ok(Tongue::Wamp),
+        "aio" => Ok(Tongue::Aio),
         "mqtt 3" => Ok(Tongue::Mqtt(3)),
         "mqtt 4" => Ok(Tongue::Mqtt(4)),
         "mqtt 5" => Ok(Tongue::Mqtt(5)),
@@ -570,6 +588,8 @@ impl Step {
                 .perform(&mut |n| world.hear(who, n))
                 .map_err(|why| format!("{who} should hear {heard:?}: {why}")),
             Self::Call(who, phrase) => phrase.say(world, who, &mut talk.wamp),
+            Self::Post(who, phrase) => world.say(who, &phrase.bytes(&talk.wamp)?),
+            Self::Fetch(who, phrase) => phrase.hear(world, who, &mut talk.wamp),
             Self::Answer(who, phrase) => phrase.hear(world, who, &mut talk.wamp),
             Self::Http(who, answer) => answer
                 .perform(&mut |n| world.hear(who, n))

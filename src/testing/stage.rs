@@ -166,6 +166,7 @@ impl World for Stage {
             (Door::Own, Tongue::Foo) => rig::RELAY,
             (Door::Own, Tongue::Stats) => rig::STATS,
             (Door::Own, Tongue::Wamp) => rig::WAMP,
+            (Door::Own, Tongue::Aio) => rig::AIO,
             (Door::Own, Tongue::Prx1) => 0,
             (Door::Own, Tongue::Mqtt(_)) => rig::MQTT,
             (Door::Ws, _) => rig::WS,

@@ -170,7 +170,7 @@ impl Names {
     }
 
     /// What was called so, in place of its name.
-    fn filled(&self, value: &Value) -> Result<Value, String> {
+    pub(super) fn filled(&self, value: &Value) -> Result<Value, String> {
         Ok(match value {
             Value::Text(text) if text.starts_with('@') => {
                 let named = self.values.get(text).cloned();
@@ -187,7 +187,7 @@ impl Names {
         })
     }
 
-    fn agree(&mut self, wanted: &Value, heard: &Value) -> bool {
+    pub(super) fn agree(&mut self, wanted: &Value, heard: &Value) -> bool {
         match (wanted, heard) {
             (Value::Text(text), _) if text == "*" => true,
             (Value::Text(text), heard) if text.starts_with('@') => {
@@ -215,12 +215,12 @@ impl Names {
     }
 }
 
-fn value_of(text: &str) -> Result<Value, String> {
+pub(super) fn value_of(text: &str) -> Result<Value, String> {
     let mut walk = Walk::new(Form::Json, text.as_bytes(), Bounds::default());
     Value::read(&mut walk).map_err(|flaw| format!("`{text}`: {}", flaw.text()))
 }
 
-fn encoded(value: &Value, form: Form) -> Vec<u8> {
+pub(super) fn encoded(value: &Value, form: Form) -> Vec<u8> {
     let mut into = Vec::new();
     value.write(&mut Writer::new(form, &mut into));
     into

@@ -29,7 +29,8 @@ class Setup:
     #: (name, password, [rules]); a rule is "can publish a/*" in the star grammar, and a password
     #: of None is one who comes in by a certificate.
     users: list = field(default_factory=list)
-    #: server_keepalive, packet_max, receive_max, qos_max, retain_ok, alias_max
+    #: server_keepalive, packet_max, receive_max, qos_max, retain_ok, alias_max, aio_silence_ms,
+    #: silence_ms
     limits: dict = field(default_factory=dict)
     #: Nobody comes in over TLS without a certificate.
     certificate_needed: bool = False
@@ -204,7 +205,7 @@ class Spindle(Broker):
     WAMP_PLACES = {"ws": "any", "tcp": "any", "wss": "anys", "tls": "anys"}
 
     #: One port for all protocols, the same over TLS, and one behind a proxy that is trusted.
-    more_ports = ("prx1", "any", "anys", "proxied", "wamp", "wamps")
+    more_ports = ("prx1", "any", "anys", "proxied", "wamp", "wamps", "aio", "aios")
     SCHEMES = {"tcp": "mqtt", "tls": "mqtts", "proxied": "mqtt"}
     LIMITS = {
         "server_keepalive": "server_keepalive_s",
@@ -213,6 +214,8 @@ class Spindle(Broker):
         "qos_max": "qos_max",
         "retain_ok": "retain_ok",
         "alias_max": "alias_max",
+        "aio_silence_ms": "aio_idle_ms_max",
+        "silence_ms": "idle_ms_max",
     }
 
     def wamp_place(self, transport):

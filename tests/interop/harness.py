@@ -131,6 +131,11 @@ class World:
         driver = self.peers_folder() / "wamp" / "driver.py"
         return self._shared("wamp.py", [sys.executable, driver])
 
+    def aio(self, version):
+        """A process that is one client of this version of aioconnectors."""
+        driver = self.peers_folder() / "aio" / "driver.py"
+        return Lines([self.peers.aioconnectors(version), driver], dict(self.peers.env))
+
     def wamp_rust(self):
         return Lines([self.peers.wamp_async], None)
 

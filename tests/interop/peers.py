@@ -8,6 +8,7 @@ from the machine where it has them.
 import os
 import shutil
 import subprocess
+import threading
 import venv
 from pathlib import Path
 
@@ -41,6 +42,7 @@ class Peers:
         self.wamp_async = scratch / "wamp-async" / "debug" / "interop-wamp-async"
         self.mosquitto = None
         self.env = dict(os.environ)
+        self.lock = threading.Lock()
 
     def install(self, say):
         self._node(say)
@@ -81,6 +83,19 @@ class Peers:
             ran([*pip, CROSSBAR], 1200)
             stamp.write_text(CROSSBAR)
         return home / "bin" / "crossbar"
+
+    def aioconnectors(self, version):
+        """The interpreter that has this version of aioconnectors; made when it is first wanted."""
+        home = self.scratch / f"aioconnectors-{version}"
+        stamp = home / "installed.txt"
+        with self.lock:
+            if not (stamp.exists() and stamp.read_text() == version):
+                venv.create(home, with_pip=True, clear=True)
+                pip = [home / "bin" / "python", "-m", "pip", "install", "--quiet",
+                       "--disable-pip-version-check"]
+                ran([*pip, f"aioconnectors=={version}"], 300)
+                stamp.write_text(version)
+        return home / "bin" / "python"
 
     def _mosquitto(self, say):
         found = shutil.which("mosquitto_sub")

@@ -36,8 +36,6 @@ pub(crate) fn rooms(tree: &Tree) -> Vec<Violation> {
             // The relay and the admin interface have no topics; embedders have no bytes.
             "foo" | "http" => **room != "dialect",
             "local" => matches!(**room, "mod" | "peer"),
-            // Its messages are read and written; nobody is spoken to yet.
-            "aio" => **room != "peer",
             _ => true,
         });
         for room in needed {

@@ -35,7 +35,7 @@ fn hash() -> String {
 /// A broker on a port of its own choice, and the names of its clients.
 pub(crate) struct Sockets {
     /// Where PRX1 is spoken, where MQTT, where WebSocket, where whatever comes, and where HTTP.
-    addresses: [SocketAddr; 6],
+    addresses: [SocketAddr; 7],
     handle: Handle,
     running: Option<JoinHandle<Result<(), Error>>>,
     data: PathBuf,
@@ -59,6 +59,7 @@ impl Sockets {
             .listen("127.0.0.1:0", Speak::Any)
             .listen("127.0.0.1:0", Speak::Http)
             .listen("127.0.0.1:0", Speak::Wamp)
+            .listen("127.0.0.1:0", Speak::Aio)
             .admin(admins(&hash()))
             .limits(setup.limits.clone())
             .workers(1);
@@ -71,8 +72,10 @@ impl Sockets {
         }
         let broker = builder.build().map_err(|why| why.to_string())?;
         let address = |no| broker.local_addr(no).ok_or("it listens nowhere");
-        let addresses =
-            [address(0)?, address(1)?, address(2)?, address(3)?, address(4)?, address(5)?];
+        let mut addresses = [address(0)?; 7];
+        for (no, place) in addresses.iter_mut().enumerate() {
+            *place = address(no)?;
+        }
         let handle = broker.handle();
         let running = Some(std::thread::spawn(move || broker.run()));
         Ok(Self { addresses, handle, running, data, clients: BTreeMap::new() })
@@ -151,6 +154,7 @@ impl World for Sockets {
             (Door::Own, Tongue::Mqtt(_)) => 1,
             (Door::Own, Tongue::Http) => 4,
             (Door::Own, Tongue::Wamp) => 5,
+            (Door::Own, Tongue::Aio) => 6,
             (Door::Own, Tongue::Foo | Tongue::Stats) => return Err("no relay here".into()),
             (Door::Ws, _) => 2,
             (Door::Any | Door::AnyWs, _) => 3,

@@ -162,9 +162,10 @@ impl Engine {
         }
     }
 
-    /// The session of this name: a client of MQTT, else of PRX1, else the embedder's.
+    /// The session of this name: a client of MQTT, else of PRX1, else of aioconnectors, else the
+    /// embedder's.
     fn session_named(&self, name: &Bytes) -> Option<&Session> {
-        let kinds = [Kind::Mqtt, Kind::Prx1, Kind::Local];
+        let kinds = [Kind::Mqtt, Kind::Prx1, Kind::Aio, Kind::Local];
         kinds.iter().find_map(|kind| {
             let realms = (0..self.hub.realms.len()).map(|realm| RealmId(realm as u16));
             let id = realms.into_iter().find_map(|realm| self.hub.named(realm, *kind, name))?;

@@ -31,6 +31,11 @@ const HEADER: Bounds = Bounds { depth: 16, items: 4_096 };
 
 /// Take one frame off the front of `input` when it is whole. `max` bounds what follows its length.
 pub fn next(input: &mut BytesMut, max: usize) -> Result<Option<Frame>, Fault> {
+    Ok(next_whole(input, max)?.map(|(frame, _)| frame))
+}
+
+/// The same, and what its data and its binary are parts of, as it arrived.
+pub fn next_whole(input: &mut BytesMut, max: usize) -> Result<Option<(Frame, Content)>, Fault> {
     let Some(whole) = frame_len(input, max)? else { return Ok(None) };
     if input.len() < whole {
         return Ok(None);
@@ -70,15 +75,33 @@ fn u32_at(input: &[u8], at: usize) -> Option<usize> {
     usize::try_from(u32::from_le_bytes(*bytes)).ok()
 }
 
+/// Data, and behind it a count and a binary if there is one: what a frame holds, in one piece.
+#[derive(Clone, PartialEq, Eq, Debug, Default)]
+pub struct Content(pub Bytes);
+
+/// Bytes of the count between the two.
+const COUNT: usize = 4;
+
+impl Content {
+    /// The binary behind data of this length.
+    #[must_use]
+    pub fn binary(&self, data: usize) -> Bytes {
+        let from = data.saturating_add(COUNT).min(self.0.len());
+        self.0.slice(from..)
+    }
+}
+
 /// What follows the length.
-fn sections(mut rest: Bytes) -> Result<Frame, Fault> {
+fn sections(mut rest: Bytes) -> Result<(Frame, Content), Fault> {
     let header = section(&mut rest, 2)?;
+    let mut content = rest.clone();
     let data = section(&mut rest, 4)?;
+    content.advance(COUNT);
     let (header, with_binary) = read_header(&header)?;
     let forgiven = header.message_type.as_str() == PING && !rest.is_empty();
     let binary = if with_binary || forgiven { section(&mut rest, 4)? } else { Bytes::new() };
     if rest.is_empty() {
-        Ok(Frame { header, data, binary })
+        Ok((Frame { header, data, binary }, Content(content)))
     } else {
         Err(FaultKind::AioSections.fault())
     }

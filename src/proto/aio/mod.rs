@@ -19,11 +19,15 @@
 //! without a clock: `heard` (what becomes of a frame), `assembly` (files from chunks), `acks` and
 //! `answers` (who waits for what until when), `owners` (whose a name is), `shelf` (what is kept for
 //! who is away).
+//! Last whoever speaks with a client: `peer` (from the first frame to the last), `online` (what it
+//! says), `deliver` (what it is told), `letter` (what is kept of a message meanwhile), `asked` (who
+//! is to have which answer).
 //! Where the original is not followed on purpose is listed in `deviations.md`.
-//! Absent on purpose: a peer, sockets, files, and the certificates of section 4.
+//! Absent on purpose: sockets, files, and the certificates of section 4.
 
 pub mod acks;
 pub mod answers;
+mod asked;
 pub mod assembly;
 #[cfg(test)]
 mod assembly_test;
@@ -31,6 +35,7 @@ pub mod command;
 pub mod decode;
 #[cfg(test)]
 mod decode_test;
+mod deliver;
 pub mod dialect;
 pub mod encode;
 pub mod fault;
@@ -43,12 +48,15 @@ mod heard_test;
 pub mod inner;
 #[cfg(test)]
 mod inner_test;
+mod letter;
 pub mod names;
+mod online;
 pub mod owners;
 pub mod packet;
+pub mod peer;
 pub mod shelf;
 
-pub use decode::{frame_len, next};
+pub use decode::{frame_len, next, next_whole};
 pub use encode::{TooLong, encode, encode_vec};
 pub use inner::{Meaning, Side, meaning};
 pub use names::Name;

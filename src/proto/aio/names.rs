@@ -38,6 +38,11 @@ impl Name {
         self.0.as_str()
     }
 
+    /// The text that it is.
+    pub(super) fn text(&self) -> &Text {
+        &self.0
+    }
+
     /// A copy that does not keep the buffer alive which this one was read from.
     #[must_use]
     pub fn detached(&self) -> Self {

@@ -99,6 +99,11 @@ impl Text {
         }
     }
 
+    /// These bytes, if they are text.
+    pub(super) fn of(bytes: Bytes) -> Option<Self> {
+        core::str::from_utf8(&bytes).is_ok().then_some(Self(bytes))
+    }
+
     /// As text.
     #[must_use]
     pub fn as_str(&self) -> &str {

@@ -90,10 +90,10 @@ pub fn publish(call: &Call, post: Post, ctx: &mut Ctx<'_>) -> Result<Receipt, Un
     Ok(receipt)
 }
 
-/// The session of this name: a client of MQTT, else of PRX1.
+/// The session of this name: a client of MQTT, else of PRX1, else of aioconnectors.
 #[must_use]
 pub fn session_of(name: &Bytes, ctx: &Ctx<'_>) -> Option<(SessionId, Kind)> {
-    [Kind::Mqtt, Kind::Prx1].into_iter().find_map(|kind| {
+    [Kind::Mqtt, Kind::Prx1, Kind::Aio].into_iter().find_map(|kind| {
         let id = ctx.hub.named(ctx.listener.realm, kind, name)?;
         ctx.hub.session(id).map(|s| (s.id, s.kind))
     })

@@ -94,7 +94,7 @@ impl Online {
         let publication = head.map_or_else(|| number_of(m), |head| head.number);
         let span = match head {
             Some(head) => Span { form: head.form, flags: head.flags, bytes: m.body.to_bytes() },
-            None => plain(&m.body, self.form),
+            None => plain(&carried::first_of(&m.body, &m.props), self.form),
         };
         let subscription = u64::from(subscription);
         let event: Message =
@@ -115,7 +115,7 @@ impl Online {
         if known.is_none_or(|known| known.kind != crate::hub::calls::Kind::Exact) {
             it.topic = Some(self.spelled(m, hub).ok_or(Loss::Spelling)?);
         }
-        if m.props.len() <= carried::HEAD || !carried::is_carried(&m.props) {
+        if m.props.len() <= carried::HEAD || Head::of(&m.props).is_none() {
             return Ok(it);
         }
         let said = Notes::of(&m.props.slice(carried::HEAD..));

@@ -20,4 +20,5 @@ from . import (  # noqa: F401 - they fill the list
     wamp_payload,
     wamp_auth,
     wamp_crossing,
+    aio,
 )

@@ -54,8 +54,9 @@ fn search_of(call: &Call, online: Option<bool>, subscriptions: bool) -> Result<S
         None => None,
         Some("mqtt") => Some(Kind::Mqtt),
         Some("prx1") => Some(Kind::Prx1),
+        Some("aio") => Some(Kind::Aio),
         Some("local") => Some(Kind::Local),
-        Some(_) => return Err("protocol is mqtt, prx1 or local".into()),
+        Some(_) => return Err("protocol is mqtt, prx1, aio or local".into()),
     };
     let address = call.text("address")?.map(|text| text.parse::<core::net::IpAddr>());
     let address = address.transpose().map_err(|_| "address is an IP address".to_owned())?;

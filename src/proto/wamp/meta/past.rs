@@ -172,9 +172,9 @@ fn event(past: &Past, subscription: u32, topic: Option<&[u8]>) -> Value {
 fn details(past: &Past, topic: Option<&[u8]>) -> Value {
     let mut all: Vec<(&str, Value)> =
         topic.map(|topic| ("topic", text(topic))).into_iter().collect();
-    let said = match carried::is_carried(&past.props) {
-        true => Notes::of(&past.props.slice(carried::HEAD.min(past.props.len())..)),
-        false => Notes::default(),
+    let said = match Head::of(&past.props) {
+        Some(_) => Notes::of(&past.props.slice(carried::HEAD..)),
+        None => Notes::default(),
     };
     if let Some(who) = said.who {
         all.push(("publisher", id(who.id)));
@@ -198,7 +198,9 @@ fn details(past: &Past, topic: Option<&[u8]>) -> Value {
 fn arguments(past: &Past) -> (Option<Value>, Option<Value>) {
     let Some(head) = Head::of(&past.props) else {
         let (mut args, form) = (Vec::new(), Form::Cbor);
-        carried::arguments_of(&past.body, form, &mut args);
+        let len = carried::first_part(&past.props).unwrap_or(past.body.len());
+        let body = past.body.get(..len).unwrap_or(&past.body);
+        carried::arguments_of(body, form, &mut args);
         return (Value::read(&mut Walk::new(form, &args, Bounds::default())).ok(), None);
     };
     let span = Span { form: head.form, flags: head.flags, bytes: past.body.clone() };

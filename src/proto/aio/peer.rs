@@ -1,0 +1,568 @@
+//! Floor 3. An aioconnectors client: from the first frame to the last.
+//!
+//! States only go forward: a stranger says its name, perhaps a token is compared, it joins its
+//! session, is online, is over. Its name is its session's, and whoever has it keeps it while it is
+//! there: one that only says the same name is let go, and the other is asked whether it is still
+//! there, so that the next attempt finds the name free if it is not. Who shows the name by a token
+//! or a certificate has it at once. While the journal has no room nothing is taken, and TCP holds
+//! the rest. Absent on purpose: certificates and tokens that are given out, and goodbyes, which
+//! the protocol has none of.
+
+use std::sync::Arc;
+
+use bytes::{Bytes, BytesMut};
+
+use crate::base::id::{Lsn, SessionId, Ticket};
+use crate::base::outbound::Outbound;
+use crate::base::stats::Counter;
+use crate::base::time::{Deadline, MS, Now};
+use crate::base::words::{Method, Outcome, Tongue};
+use crate::hub::admin::About;
+use crate::hub::policy::{Admit, Claim, Event, Login, Principal, Refusal};
+use crate::hub::registry::{Attach, Fresh, NoSession, Parting};
+use crate::hub::session::Kind;
+use crate::hub::{Held, Hub};
+use crate::proto::doom::Doom;
+use crate::proto::fault::{Fault, FaultKind};
+use crate::proto::replies::Replies;
+use crate::proto::{Ask, Ctx, Protocol};
+
+use super::asked::Book;
+use super::decode::{self, Content};
+use super::encode::encode;
+use super::heard::{Heard, Listening, What, Why, hear};
+use super::inner::{Meaning, Side, frame as said};
+use super::names::Name;
+use super::online::Online;
+use super::packet::{Frame, Id};
+
+/// A token is compared within this time; then the stranger is let go.
+const VERDICT_MS: u64 = 60_000;
+/// What this end is called until the client has said what it calls it.
+const UNKNOWN: &str = "spindle";
+
+/// Small things to say, in the order of what they answer.
+#[derive(Debug)]
+enum Reply {
+    /// The token is the right one.
+    Welcome,
+    /// Are you there?
+    Ping,
+    /// An acknowledgement, or an answer.
+    Say(Box<Frame>),
+}
+
+/// Somebody who said its name.
+#[derive(Debug)]
+struct Comer {
+    name: Name,
+    /// It showed a token.
+    token: bool,
+}
+
+/// How far the connection has come.
+#[derive(Debug)]
+enum State {
+    /// Nothing but a name may come.
+    Stranger,
+    /// A worker compares the token.
+    Verifying { serial: u32, comer: Box<Comer>, claim: Box<Claim> },
+    /// Let in; the journal has no room for its session yet.
+    Joining { comer: Box<Comer>, principal: Arc<Principal> },
+    /// At work.
+    Online(Box<Online>),
+    /// Over.
+    Over,
+}
+
+/// A connection's state.
+#[derive(Debug)]
+pub struct Peer {
+    state: State,
+    replies: Replies<Reply>,
+    /// Bytes of content in them.
+    owed: usize,
+    /// What waits for room; nothing behind it is taken.
+    stalled: Option<Box<(Heard, Content)>>,
+    opened: u64,
+    heard: u64,
+    /// Bytes of a frame that is not whole.
+    partial: usize,
+    connect_ms: u64,
+    ask_ms: u64,
+    answer_ms: u64,
+    serial: u32,
+    replies_max: usize,
+    owed_max: usize,
+}
+
+impl Peer {
+    /// A stranger, from now on.
+    #[must_use]
+    pub fn new(now: Now, hub: &Hub) -> Self {
+        let limits = &hub.limits;
+        Self {
+            state: State::Stranger,
+            replies: Replies::default(),
+            owed: 0,
+            stalled: None,
+            opened: now.mono,
+            heard: now.mono,
+            partial: 0,
+            connect_ms: limits.connect_ms_max,
+            ask_ms: limits.aio_idle_ms_max,
+            answer_ms: limits.idle_ms_max,
+            serial: 0,
+            replies_max: limits.replies_max,
+            owed_max: limits.packet_bytes_max,
+        }
+    }
+
+    fn is_heard(&mut self, now: Now) {
+        self.heard = now.mono;
+        if let State::Online(online) = &mut self.state {
+            online.pinged = None;
+        }
+    }
+
+    fn on_frame(&mut self, frame: Frame, content: Content, ctx: &mut Ctx<'_>) -> Result<(), Fault> {
+        let (name, me) = match &mut self.state {
+            State::Stranger => (None, UNKNOWN),
+            State::Online(online) => {
+                online.learn(&frame);
+                (Some(&online.name), online.me.as_str())
+            }
+            State::Verifying { .. } | State::Joining { .. } | State::Over => return Ok(()),
+        };
+        let on = Listening { me, from: Side::Client, name, ignored: false };
+        // Whoever listens is who takes a type: that is known when it is published.
+        let heard = hear(frame, on, |_| true)?;
+        match heard.what {
+            What::Login(meaning) => self.on_login(meaning, ctx),
+            _ => self.act(heard, content, ctx),
+        }
+    }
+
+    fn on_login(&mut self, meaning: Meaning, ctx: &mut Ctx<'_>) -> Result<(), Fault> {
+        let (name, token) = match meaning {
+            Meaning::Hello { name, .. } => (name, None),
+            Meaning::Authenticate(name, token) => (name, Some(token)),
+            Meaning::GetCertificate(_) | Meaning::GetToken(_) => {
+                return Err(FaultKind::AioEnrol.fault());
+            }
+            _ => return Err(FaultKind::AioDirection.fault()),
+        };
+        let comer = Comer { name: name.detached(), token: token.is_some() };
+        let login = Login {
+            protocol: "aio",
+            user: comer.name.as_str().as_bytes(),
+            password: token.as_ref().map(|token| token.reveal().as_bytes()),
+            client_id: comer.name.as_str().as_bytes(),
+            certificate: ctx.certificate,
+            address: ctx.address,
+            loopback: ctx.loopback,
+        };
+        match ctx.hub.admit(ctx.now, &login) {
+            Admit::Yes(principal) => self.join(comer, Arc::new(principal), ctx),
+            Admit::No(why) => refuse(&comer, why, ctx),
+            Admit::Busy => {
+                ctx.hub.stats.login(comer.method(ctx), Outcome::Busy);
+                Err(FaultKind::AioBusy.fault())
+            }
+            Admit::Verify { secret, hash, claim } => {
+                self.serial += 1;
+                let ticket = Ticket { conn: ctx.conn, serial: self.serial };
+                let (address, tag) = (ctx.address, claim.tag);
+                ctx.asks.push(Ask::Verify { ticket, address, tag, secret, hash });
+                let (comer, claim) = (Box::new(comer), Box::new(claim));
+                self.state = State::Verifying { serial: self.serial, comer, claim };
+                Ok(())
+            }
+        }
+    }
+
+    /// Let in: find or make the session. Without room in the journal, wait for it.
+    fn join(
+        &mut self,
+        comer: Comer,
+        principal: Arc<Principal>,
+        ctx: &mut Ctx<'_>,
+    ) -> Result<(), Fault> {
+        if is_taken(&comer, ctx) {
+            ctx.hub.stats.login(comer.method(ctx), Outcome::Refused);
+            return Err(FaultKind::AioTaken.fault());
+        }
+        let attach = Attach {
+            kind: Kind::Aio,
+            tongue: Tongue::Aio,
+            realm: ctx.listener.realm,
+            name: Bytes::copy_from_slice(comer.name.as_str().as_bytes()),
+            durable: principal.durable,
+            principal: principal.clone(),
+            conn: ctx.conn,
+            fresh: Fresh::No,
+            level: ctx.listener.level,
+            inflight_max: ctx.hub.limits.inflight_max,
+            expiry_s: ctx.hub.limits.session_s_max,
+            unique: true,
+            will: None,
+        };
+        let attached = match ctx.hub.attach(ctx.now, attach) {
+            Ok(attached) => attached,
+            Err(NoSession::Held(why)) if why.passes() => {
+                self.state = State::Joining { comer: Box::new(comer), principal };
+                ctx.asks.push(Ask::Stall);
+                return Ok(());
+            }
+            Err(NoSession::Held(_)) => return Err(FaultKind::AioStorage.fault()),
+            Err(NoSession::Anothers) => return Err(FaultKind::AioCredentials.fault()),
+        };
+        ctx.asks.extend(attached.yielding.filter(|old| *old != ctx.conn).map(Ask::Yield));
+        ctx.hub.stats.login(comer.method(ctx), Outcome::Accepted);
+        let client_id = comer.name.as_str().as_bytes();
+        let who = &principal;
+        let event =
+            Event::LoggedIn { conn: ctx.conn, protocol: "aio", who, client_id, terms: None };
+        ctx.hub.observer.see(ctx.now, &event);
+        if comer.token {
+            self.replies.push_gate(attached.after, Reply::Welcome);
+        }
+        self.state = State::Online(Box::new(Online {
+            session: attached.session,
+            who: principal,
+            name: comer.name,
+            me: UNKNOWN.into(),
+            book: Book::default(),
+            pinged: None,
+        }));
+        Ok(())
+    }
+
+    /// Do what a frame says, or keep it until there is room.
+    fn act(&mut self, mut heard: Heard, content: Content, ctx: &mut Ctx<'_>) -> Result<(), Fault> {
+        let State::Online(online) = &mut self.state else { return Ok(()) };
+        let promised = heard.say.is_some();
+        let done = match &mut heard.what {
+            What::Message(frame) => online.on_message((frame, &content), promised, ctx),
+            What::Answer(frame) => online.on_answer((frame, &content), promised, ctx),
+            What::Publish(kind, frame) => online.on_publish(kind, (frame, &content), promised, ctx),
+            What::Subscribe(types) => online.on_subscribe(types, ctx),
+            What::Unsubscribe(types) => online.on_unsubscribe(types, ctx),
+            What::Acked(id) => {
+                let known = id.number().and_then(|id| u16::try_from(id).ok());
+                if !known.is_some_and(|id| ctx.hub.settle(online.session, id)) {
+                    ctx.hub.stats.count(Counter::Ignored);
+                }
+                return Ok(());
+            }
+            What::Nothing(why) => {
+                if *why != Why::Pinged {
+                    ctx.hub.stats.count(Counter::Ignored);
+                }
+                self.say(Lsn::START, heard.say.take());
+                return Ok(());
+            }
+            What::Login(_) => return Err(FaultKind::AioFirst.fault()),
+        };
+        match done {
+            Ok(done) => {
+                self.say(done.after, heard.say.take());
+                self.say(Lsn::START, done.say);
+                Ok(())
+            }
+            Err(why) => self.held(why, heard, content, ctx),
+        }
+    }
+
+    fn say(&mut self, after: Lsn, frame: Option<Frame>) {
+        if let Some(frame) = frame {
+            self.owed += frame.len();
+            self.replies.push(after, Reply::Say(Box::new(frame)));
+        }
+    }
+
+    /// The hub could not: wait with it if waiting helps.
+    fn held(
+        &mut self,
+        why: Held,
+        heard: Heard,
+        content: Content,
+        ctx: &mut Ctx<'_>,
+    ) -> Result<(), Fault> {
+        match why {
+            Held::Turn => ctx.asks.push(Ask::Again),
+            Held::Full | Held::Memory => {
+                ctx.hub.stats.count(Counter::Stalled);
+                ctx.asks.push(Ask::Stall);
+            }
+            Held::Failed => return Err(FaultKind::AioStorage.fault()),
+            Held::TooLarge => return Err(FaultKind::AioOverMax.fault()),
+        }
+        self.stalled = Some(Box::new((heard, content)));
+        Ok(())
+    }
+
+    /// Retry what waited. False: it waits still.
+    fn unstall(&mut self, ctx: &mut Ctx<'_>) -> Result<bool, Fault> {
+        if let State::Joining { .. } = self.state
+            && let State::Joining { comer, principal } =
+                core::mem::replace(&mut self.state, State::Over)
+        {
+            self.heard = ctx.now.mono;
+            self.join(*comer, principal, ctx)?;
+        }
+        if let Some(stalled) = self.stalled.take() {
+            self.is_heard(ctx.now);
+            let (heard, content) = *stalled;
+            self.act(heard, content, ctx)?;
+        }
+        Ok(self.stalled.is_none() && !matches!(self.state, State::Joining { .. }))
+    }
+
+    /// It is owed so much that nothing more is read of it.
+    fn owes_too_much(&self) -> bool {
+        self.replies.len() >= self.replies_max || self.owed > self.owed_max
+    }
+
+    /// The longest frame it may send in this state.
+    fn frame_max(&self, hub: &Hub) -> usize {
+        match self.is_stranger() {
+            true => hub.limits.login_bytes_max,
+            false => hub.limits.packet_bytes_max,
+        }
+    }
+
+    fn put_reply(&mut self, reply: Reply, out: &mut Outbound) {
+        let me = match &self.state {
+            State::Online(online) => online.me.as_str(),
+            _ => UNKNOWN,
+        };
+        let meant = match &reply {
+            Reply::Welcome => said(&Meaning::Welcome, me),
+            Reply::Ping => said(&Meaning::Ping(Id::from(UNKNOWN)), me),
+            Reply::Say(frame) => {
+                self.owed = self.owed.saturating_sub(frame.len());
+                // What came in a frame fits into one.
+                let _ = encode(frame, out);
+                return;
+            }
+        };
+        let _ = meant.map(|frame| encode(&frame, out));
+    }
+}
+
+impl Protocol for Peer {
+    fn on_bytes(&mut self, input: &mut BytesMut, ctx: &mut Ctx<'_>) -> Result<(), Fault> {
+        if !self.unstall(ctx)? {
+            return Ok(());
+        }
+        for _ in 0..ctx.hub.limits.packets_turn {
+            if !self.wants_bytes(ctx.hub) {
+                return Ok(());
+            }
+            match decode::next_whole(input, self.frame_max(ctx.hub))? {
+                Some((frame, content)) => {
+                    self.is_heard(ctx.now);
+                    self.partial = 0;
+                    ctx.hub.stats.count(Counter::PacketsReceived);
+                    self.on_frame(frame, content, ctx)?;
+                }
+                None => {
+                    // A part of a long frame is a sign of life too.
+                    if input.len() > self.partial && !self.is_stranger() {
+                        self.is_heard(ctx.now);
+                    }
+                    self.partial = input.len();
+                    return Ok(());
+                }
+            }
+        }
+        Ok(())
+    }
+
+    fn on_verdict(&mut self, serial: u32, ok: bool, ctx: &mut Ctx<'_>) -> Result<(), Fault> {
+        if !matches!(&self.state, State::Verifying { serial: asked, .. } if *asked == serial) {
+            ctx.hub.stats.count(Counter::StaleAnswers);
+            return Ok(());
+        }
+        let State::Verifying { comer, claim, .. } =
+            core::mem::replace(&mut self.state, State::Over)
+        else {
+            return Ok(());
+        };
+        self.heard = ctx.now.mono;
+        match ctx.hub.policy.verified(ctx.now, &claim, ok) {
+            Ok(principal) => self.join(*comer, Arc::new(principal), ctx),
+            Err(why) => refuse(&comer, why, ctx),
+        }
+    }
+
+    fn on_deadline(&mut self, ctx: &mut Ctx<'_>) -> Result<(), Doom> {
+        if !ctx.now.reached(self.deadline()) {
+            return Ok(());
+        }
+        match &mut self.state {
+            State::Online(online) if online.pinged.is_none() => {
+                online.pinged = Some(ctx.now.mono);
+                self.replies.push(Lsn::START, Reply::Ping);
+                Ok(())
+            }
+            State::Online(_) => Err(Doom::IdleTimeout),
+            _ => Err(Doom::ConnectTimeout),
+        }
+    }
+
+    fn on_doom(&mut self, _: &Doom, ctx: &mut Ctx<'_>) {
+        // What waits for the disk is not promised any more; what is true already may still go.
+        let synced = ctx.hub.synced();
+        let mut kept = Vec::new();
+        while let Some(reply) = self.replies.pop(synced) {
+            kept.push(reply);
+        }
+        self.replies.clear();
+        for reply in kept {
+            self.replies.push(Lsn::START, reply);
+        }
+        if let State::Online(online) = &mut self.state {
+            let ours = ctx.hub.session(online.session).is_some_and(|s| s.conn == Some(ctx.conn));
+            if ours {
+                online.leave(ctx);
+            }
+            ctx.hub.detach(ctx.now, online.session, ctx.conn, Parting::Lost);
+        }
+        self.stalled = None;
+        self.state = State::Over;
+    }
+
+    fn poll_transmit(
+        &mut self,
+        now: Now,
+        hub: &mut Hub,
+        out: &mut Outbound,
+        budget: usize,
+    ) -> bool {
+        if let State::Online(online) = &mut self.state
+            && hub.take_doubt(online.session)
+            && online.pinged.is_none()
+        {
+            online.pinged = Some(now.mono);
+            self.replies.push(Lsn::START, Reply::Ping);
+        }
+        let (synced, was_full) = (hub.synced(), self.owes_too_much());
+        while out.len() < budget
+            && let Some(reply) = self.replies.pop(synced)
+        {
+            self.put_reply(reply, out);
+            hub.stats.count(Counter::RepliesSent);
+        }
+        if was_full && !self.owes_too_much() {
+            self.is_heard(now);
+        }
+        let gated = self.replies.is_gated();
+        let State::Online(online) = &mut self.state else { return false };
+        hub.heard(online.session);
+        if gated {
+            return self.replies.waits_for().is_some_and(|at| at <= synced);
+        }
+        let share = hub.share(online.session, budget);
+        while out.len() < share {
+            if !online.deliver(now, hub, out) {
+                return false;
+            }
+        }
+        true
+    }
+
+    fn deadline(&self) -> Deadline {
+        let (from, ms) = match &self.state {
+            State::Stranger => (self.opened, self.connect_ms),
+            State::Verifying { .. } => (self.heard, VERDICT_MS),
+            // Whoever is not read from is not silent.
+            State::Online(_) if self.stalled.is_some() || self.owes_too_much() => {
+                return Deadline::NEVER;
+            }
+            State::Online(online) => match online.pinged {
+                Some(at) => (at, self.answer_ms),
+                None => (self.heard, self.ask_ms),
+            },
+            State::Joining { .. } | State::Over => return Deadline::NEVER,
+        };
+        Deadline(from.saturating_add(ms.saturating_mul(MS)))
+    }
+
+    fn wants_bytes(&self, _: &Hub) -> bool {
+        let open = matches!(self.state, State::Stranger | State::Online(_));
+        open && self.stalled.is_none() && !self.owes_too_much()
+    }
+
+    fn has_packet(&self, input: &[u8], hub: &Hub) -> bool {
+        match decode::frame_len(input, self.frame_max(hub)) {
+            Ok(len) => len.is_some_and(|len| len <= input.len()),
+            Err(_) => true,
+        }
+    }
+
+    fn waits_for(&self) -> Option<Lsn> {
+        self.replies.waits_for()
+    }
+
+    fn session(&self) -> Option<SessionId> {
+        match &self.state {
+            State::Online(online) => Some(online.session),
+            _ => None,
+        }
+    }
+
+    fn is_stranger(&self) -> bool {
+        !matches!(self.state, State::Online(_) | State::Over)
+    }
+
+    fn about(&self) -> About {
+        About { protocol: "aio", ..About::default() }
+    }
+
+    fn heap(&self) -> usize {
+        let online = match &self.state {
+            State::Online(online) => size_of::<Online>() + online.book.heap(),
+            _ => 0,
+        };
+        size_of::<Self>() + self.replies.heap() + online
+    }
+}
+
+impl Comer {
+    /// By what it shows who it is.
+    fn method(&self, ctx: &Ctx<'_>) -> Method {
+        match (self.token, ctx.certificate) {
+            (true, _) => Method::Password,
+            (false, Some(_)) => Method::Certificate,
+            (false, None) => Method::Anonymous,
+        }
+    }
+}
+
+/// Is the name somebody's who is connected, and whom this one cannot send away? That one is to show
+/// that it is there.
+fn is_taken(comer: &Comer, ctx: &mut Ctx<'_>) -> bool {
+    let name = comer.name.as_str();
+    if comer.token || ctx.certificate == Some(name) {
+        return false;
+    }
+    let found = ctx.hub.named(ctx.listener.realm, Kind::Aio, name.as_bytes());
+    let connected = |id: &SessionId| ctx.hub.session(*id).is_some_and(|s| s.conn.is_some());
+    match found.filter(connected) {
+        Some(id) => {
+            ctx.hub.doubt(id);
+            true
+        }
+        None => false,
+    }
+}
+
+fn refuse(comer: &Comer, why: Refusal, ctx: &mut Ctx<'_>) -> Result<(), Fault> {
+    ctx.hub.stats.login(comer.method(ctx), Outcome::Refused);
+    let user = comer.name.as_str().as_bytes();
+    let event = Event::Refused { conn: ctx.conn, address: ctx.address, user, client_id: user, why };
+    ctx.hub.observer.see(ctx.now, &event);
+    Err(FaultKind::AioCredentials.fault())
+}

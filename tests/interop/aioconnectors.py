@@ -1,0 +1,151 @@
+"""One face for the clients of aioconnectors: a connector and an application, in a process of their
+own for each client, in the version that is asked for.
+
+What the application hears lies in its inbox in the order in which it came; every wait has an end.
+A client that is connected has had a ping answered. Absent on purpose: certificates that a server
+gives out, which this broker does not.
+"""
+
+import base64
+import queue
+import shutil
+import tempfile
+import time
+from pathlib import Path
+
+from clients import QUIET_S, WAIT_S
+
+NEWEST, OLDEST = "1.6.3", "1.0.9"
+VERSIONS = (NEWEST, OLDEST)
+
+
+class Message:
+    def __init__(self, said):
+        self.header = said["header"]
+        self.data = base64.b64decode(said["data"] or "")
+        self.binary = base64.b64decode(said["binary"] or "")
+
+
+class Aio:
+    """One client."""
+
+    def __init__(self, t, version, port, **ask):
+        # Names of sockets are short, or they are none.
+        self.folder = Path(tempfile.mkdtemp(prefix="aio-"))
+        self.name = ask.setdefault("name", t.id())
+        ask.setdefault("types", ["any"])
+        self.asked = {"port": port, "folder": str(self.folder), **ask}
+        self.make = lambda: t.world.aio(version)
+        self.lines = None
+        self.inbox = queue.Queue()
+
+    def start(self):
+        """Begin to connect; a client goes on trying for ever."""
+        self.lines = self.make()
+        self.lines.heard[0] = self._hear
+        self.ask("start", **self.asked)
+        return self
+
+    def connect(self, seconds=WAIT_S):
+        self.start()
+        self.is_there(seconds)
+        return self
+
+    def is_there(self, seconds=WAIT_S):
+        """A ping comes back."""
+        end = time.monotonic() + seconds
+        while time.monotonic() < end:
+            try:
+                if self.ping(2):
+                    return
+            except AssertionError:
+                pass
+            time.sleep(0.1)
+        raise AssertionError(f"not connected within {seconds} s")
+
+    def ping(self, seconds=WAIT_S, data=b"ping"):
+        options = {"request_id": int(time.monotonic() * 1e6), "await_response": True}
+        got = self.ask("send", seconds, kind="_ping", data=coded(data), options=options)
+        return bool(got) and base64.b64decode(got["data"] or "") == data
+
+    def _hear(self, said):
+        if said["ev"] == "message":
+            self.inbox.put(Message(said))
+
+    def ask(self, do, seconds=WAIT_S, **more):
+        answer = queue.Queue()
+        self.lines.ask(answer.put, do=do, **more)
+        try:
+            said = answer.get(timeout=seconds)
+        except queue.Empty:
+            raise AssertionError(f"{do}: no answer within {seconds} s") from None
+        if "no" in said:
+            raise AssertionError(f"{do}: {said['no']}")
+        return said["ok"]
+
+    def send(self, kind, data=b"", binary=None, **options):
+        return self.ask("send", kind=kind, data=coded(data), binary=coded(binary), options=options)
+
+    def publish(self, kind, data=b"", binary=None, **options):
+        return self.ask("publish", kind=kind, data=coded(data), binary=coded(binary),
+                        options=options)
+
+    def question(self, kind, data=b"", binary=None, request_id=1, seconds=WAIT_S):
+        """Ask and wait; a message, or something false."""
+        options = {"request_id": request_id, "await_response": True}
+        got = self.ask("send", seconds, kind=kind, data=coded(data), binary=coded(binary),
+                       options=options)
+        return Message(got) if isinstance(got, dict) else got
+
+    def take(self, seconds=WAIT_S):
+        try:
+            return self.inbox.get(timeout=seconds)
+        except queue.Empty:
+            raise AssertionError(f"no message within {seconds} s") from None
+
+    def nothing(self, seconds=QUIET_S):
+        try:
+            came = self.inbox.get(timeout=seconds)
+        except queue.Empty:
+            return
+        raise AssertionError(f"a message that should not have come: {came.header}")
+
+    def received(self, name):
+        """Where a file of this name was put."""
+        return self.folder / "received" / name
+
+    def file(self, name, content):
+        """A file to be sent."""
+        path = self.folder / name
+        path.write_bytes(content)
+        return str(path)
+
+    def stop(self):
+        """End it in an orderly way: it says goodbye to what it listens to."""
+        self.ask("stop")
+        self.end()
+
+    def end(self):
+        """End it without a word."""
+        if self.lines:
+            self.lines.end()
+
+    def close(self):
+        self.end()
+        shutil.rmtree(self.folder, ignore_errors=True)
+
+
+def coded(data):
+    return None if data is None else base64.b64encode(data).decode()
+
+
+def made(t, version, tls=False, **ask):
+    """A client that does not connect yet."""
+    port = t.broker.ports["aios" if tls else "aio"]
+    client = Aio(t, version, port, tls=tls, **ask)
+    t.open.append(client)
+    return client
+
+
+def client(t, version, **ask):
+    return made(t, version, **ask).connect()
