@@ -1,9 +1,10 @@
 //! Floor 2. How much of a turn goes into filters: a share for each session, a bound for all.
 //!
 //! A filter costs by its bytes and more by its levels, whether it comes or goes, is granted or not:
-//! every level of it may be a node to make or to take away. Who has had its share goes on in the next turn, and so does
-//! whoever comes when the bound is reached; nobody is refused for it. Work on one session comes in
-//! a row, so only the last is known. Absent on purpose: what a turn is, which whoever drives knows.
+//! every level of it may be a node to make or to take away. Who has had its share goes on in the
+//! next turn, and so does whoever comes when the bound is reached; nobody is refused for it. Work
+//! on one session comes in a row, so only the last is known. Absent on purpose: what a turn is,
+//! which whoever drives knows.
 
 use crate::base::id::SessionId;
 

@@ -299,9 +299,9 @@ impl Hub {
     pub fn new(parts: Parts) -> Self {
         let (seed, meter) = (Seed::with_seed(parts.seed), Meter::default());
         let stored = meter.part();
-        let bounds = calls::CallLimits::of(&parts.limits);
         let (realms, numbers) = numbered::realms(&parts.realms, &seed);
         Self {
+            calls: calls::Calls::new(calls::CallLimits::of(&parts.limits), parts.seed ^ CALLS),
             limits: parts.limits,
             stats: Stats::default(),
             timings: timings::Timings::default(),
@@ -314,7 +314,6 @@ impl Hub {
             relays: relay::Relays::default(),
             parties: parties::Parties::new(parts.seed ^ PARTIES),
             interests: interests::Interests::new(parts.seed),
-            calls: calls::Calls::new(bounds, parts.seed ^ CALLS),
             overrun: Vec::new(),
             audience: None,
             pasts: history::Pasts::default(),

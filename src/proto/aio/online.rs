@@ -1,11 +1,11 @@
 //! Floor 3. What a connected client says: messages, questions, answers, and what it listens to.
 //!
-//! What it says to everybody (to the server, as it writes it) goes to the topic of its type; what it
-//! says to one, to that one alone. A question is either, and remembered by whoever is told it; the
-//! answer goes back to who asked. If nobody is there to be asked, the asker hears so at once, in
-//! the words that its own connector has for a lost connection. What it may not say is acknowledged
-//! and goes nowhere: this client would say nothing else until it was (specification 6). Absent on
-//! purpose: the wire, and how long anything is waited for.
+//! What it says to everybody (to the server, as it writes it) goes to the topic of its type; what
+//! it says to one, to that one alone. A question is either, and remembered by whoever is told it;
+//! the answer goes back to who asked. If nobody is there to be asked, the asker hears so at once,
+//! in the words that its own connector has for a lost connection. What it may not say is
+//! acknowledged and goes nowhere: this client would say nothing else until it was (specification
+//! 6). Absent on purpose: the wire, and how long anything is waited for.
 
 use std::sync::Arc;
 
