@@ -141,8 +141,12 @@ impl Ws {
         if control && (len > 125 || first & 0x80 == 0) {
             return Err(Error::WebSocket("a control frame that is fragmented or too long"));
         }
-        if !matches!(opcode, ws_frame::CONTINUE | ws_frame::BINARY) && !control {
-            return Err(Error::WebSocket("a frame that is not binary"));
+        match opcode {
+            ws_frame::CONTINUE | ws_frame::BINARY => {}
+            ws_frame::CLOSE | ws_frame::PING | ws_frame::PONG => {}
+            // [RFC 6455, 5.2] An opcode that is unknown fails the connection.
+            _ if control => return Err(Error::WebSocket("a control frame that has no meaning")),
+            _ => return Err(Error::WebSocket("a frame that is not binary")),
         }
         raw.advance(head);
         (self.left, self.opcode) = (len, opcode);
@@ -168,3 +172,34 @@ impl Ws {
 
 /// No head of an answer is longer.
 const HEAD_MAX: usize = 16 << 10;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn heard(frames: &[u8]) -> Result<(bool, Vec<u8>, usize), Error> {
+        let (mut ws, _) = Ws::new("localhost", "/mqtt", Rng::new(7));
+        let (mut raw, mut into, mut out) =
+            (BytesMut::from(frames), BytesMut::new(), BytesMut::new());
+        let open = ws.unwrap(&mut raw, &mut into, &mut out)?;
+        Ok((open, into.to_vec(), out.len()))
+    }
+
+    #[test]
+    fn frames_with_a_meaning_are_taken_and_a_ping_is_answered() {
+        let told = heard(b"\x82\x01a\x89\x02hi\x8a\x00\x80\x01b").expect("all are known");
+        assert_eq!(told, (true, b"ab".to_vec(), 2 + 4 + 2));
+        assert!(!heard(b"\x88\x00").expect("a Close is known").0);
+    }
+
+    #[test]
+    fn an_opcode_without_a_meaning_fails_the_connection() {
+        for opcode in 0..16_u8 {
+            let done = heard(&[0x80 | opcode, 0]);
+            assert_eq!(done.is_ok(), matches!(opcode, 0 | 2 | 8 | 9 | 10), "{opcode:#x}");
+            // Whether more of it follows or not.
+            let done = heard(&[0x80 | opcode, 2, 0x03]);
+            assert_eq!(done.is_ok(), matches!(opcode, 0 | 2 | 8 | 9 | 10), "{opcode:#x}");
+        }
+    }
+}
