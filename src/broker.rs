@@ -398,12 +398,12 @@ impl Builder {
         self.tuning.try_all(&mut poller, &doors)?;
         let handle = Handle { commands, controls, waker: poller.waker() };
         let mut engine = Engine::new(hub, listeners, seed);
+        engine.hub_mut().polls.seal(entropy()?);
         engine.set_admins(self.admins);
         engine.set_config(self.shown);
         engine.set_places(renew::places(&engine, &doors));
-        for (place, it) in plan.listen.iter().enumerate() {
-            engine.bound_listener(place as u16, it.most());
-        }
+        let mosts = plan.listen.iter().map(Listen::most).enumerate();
+        mosts.for_each(|(place, most)| engine.bound_listener(place as u16, most));
         let own = plan.clone();
         let reload: Box<dyn Renew> = Box::new(Renewer {
             from: self.reloader.unwrap_or_else(|| Box::new(move || Ok(own.clone()))),

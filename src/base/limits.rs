@@ -124,6 +124,8 @@ limits! {
         /// The same from one address (an IPv6 network counts as one), so that it cannot take all
         /// their places; 0: no bound of its own.
         strangers_per_address_max: u32 = 2_048;
+        /// WAMP sessions that are spoken to by requests (long poll).
+        wamp_polls_max: u32 = 1_024;
         /// From accept to a complete first packet (PRX1 peers are given at least 1 s).
         connect_ms_max: u64 = 10_000, at least 1;
         /// From the first byte of a packet to its last, plus a millisecond for every KiB of it.
@@ -226,6 +228,17 @@ limits! {
         ws_frame_bytes_max: usize = 16_777_216, at least 16;
         /// A WAMP message after login, either way; what the router says that it takes.
         wamp_bytes_max: usize = 16_777_216, at least 512;
+        /// Silence after which a WAMP session at a WebSocket is pinged; 0: never.
+        wamp_ping_ms: u64 = 30_000;
+        /// The same at a RawSocket, where some clients do not know what a PING is; 0: never.
+        wamp_raw_ping_ms: u64 = 0;
+        /// A WAMP session that says nothing for so long after a ping is gone.
+        wamp_pong_ms: u64 = 45_000, at least 1;
+        /// Such a session of which nobody fetches anything for so long is gone; a request waits for
+        /// something to fetch for half of it, and 10 s at most.
+        wamp_poll_ms: u64 = 60_000, at least 2;
+        /// Bytes that wait to be fetched of such a session before it says no more.
+        wamp_poll_bytes_max: usize = 262_144, at least 1;
         /// Bytes read from one connection before the next one's turn.
         read_bytes_turn: usize = 65_536, at least 1;
         /// Packets taken from one connection before the next one's turn.

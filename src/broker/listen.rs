@@ -18,7 +18,7 @@ use crate::base::id::{ListenerNo, RealmId};
 use crate::hub::message::Durability;
 use crate::hub::relay::Terms as Relay;
 use crate::link::tls::{Config, Toward};
-use crate::link::{Carrier, Inside, Spoken, Terms};
+use crate::link::{Carrier, Inside, Pings, Spoken, Terms};
 use crate::os::dial::{Upstream, Upstreams};
 use crate::os::listener::{Door, Local};
 use crate::os::passed::Passed;
@@ -44,6 +44,7 @@ pub struct Listen {
     admin: bool,
     dispensable: bool,
     most: u32,
+    pings: Pings,
     /// For a relay: how it goes about it, and where to.
     relay: Option<Box<Relaying>>,
     #[cfg(feature = "tls")]
@@ -94,6 +95,7 @@ impl Listen {
             admin: false,
             dispensable: false,
             most: 0,
+            pings: Pings::default(),
             relay: (speak == Speak::Foo).then(Box::default),
             #[cfg(feature = "tls")]
             own: None,
@@ -247,6 +249,10 @@ impl Listen {
         }
     }
 
+    fn may_speak_wamp(&self) -> bool {
+        matches!(self.speak, Speak::Wamp | Speak::Any)
+    }
+
     /// Can others than this machine reach it, as far as its name tells?
     pub(crate) fn is_reachable(&self) -> bool {
         let At::Net(address) = &self.at else { return false };
@@ -267,9 +273,8 @@ impl Listen {
     /// Do both say the same to who comes? Certificates may differ.
     pub(super) fn is_alike(&self, other: &Self) -> bool {
         let terms = |it: &Self| {
-            let Self { at, speak, inside, tls, level, paths, proxy, admin, most, relay, .. } =
-                it.clone();
-            (at, speak, inside, tls, level, paths, proxy, admin, most, relay)
+            let Self { at, speak, inside, tls, level, paths, proxy, admin, most, .. } = it.clone();
+            (at, speak, inside, tls, level, paths, proxy, admin, most, it.pings, it.relay.clone())
         };
         terms(self) == terms(other)
     }
@@ -316,6 +321,19 @@ impl Listen {
             ("durability", "os") => Ok(self.level(Durability::Os)),
             ("durability", "memory") => Ok(self.level(Durability::Memory)),
             ("durability", _) => Err("durability is disk, os or memory"),
+            ("ping_ms" | "pong_ms", _) if !self.may_speak_wamp() => {
+                Err("only where WAMP is spoken is anybody pinged")
+            }
+            ("ping_ms", ms) => {
+                let ms = ms.parse().map_err(|_| "ping_ms is a number of milliseconds")?;
+                self.pings.ping_ms = Some(ms);
+                Ok(self)
+            }
+            ("pong_ms", ms) => {
+                let ms = ms.parse().ok().filter(|ms| *ms > 0);
+                self.pings.pong_ms = Some(ms.ok_or("pong_ms is a number of milliseconds, not 0")?);
+                Ok(self)
+            }
             ("proxy", "on") => Ok(self.proxied()),
             ("proxy", "off") => Ok(self),
             ("proxy", _) => Err("proxy is on or off"),
@@ -336,11 +354,11 @@ impl Listen {
                     "aio" => Speak::Aio,
                     _ => return Err("speak is prx1, mqtt, wamp, aio, foo or any"),
                 };
-                let (level, proxy) = (self.level, self.proxy);
-                Ok(Self { level, proxy, ..Self::at(self.at, speak) })
+                let (level, proxy, pings) = (self.level, self.proxy, self.pings);
+                Ok(Self { level, proxy, pings, ..Self::at(self.at, speak) })
             }
-            _ => Err("there is no such option; there are durability and proxy, and for sockets \
-                      in the file system mode and speak"),
+            _ => Err("there is no such option; there are durability and proxy, for WAMP ping_ms \
+                      and pong_ms, and for sockets in the file system mode and speak"),
         }
     }
 }
@@ -421,6 +439,7 @@ pub(super) fn listeners(
             proxy: it.proxy,
             trusted: trusted.to_vec(),
             toward: wraps.get(no).map(|wrap| wrap.toward.clone()).unwrap_or_default(),
+            pings: it.pings,
         },
         relay: it.relay.is_some().then(|| {
             let before = all_before(listen, no);
@@ -583,6 +602,10 @@ mod tests {
         assert_eq!(listen("http+unix:///run/x"), own);
         let both = Listen::new("h:7", Speak::Any).administered();
         assert_eq!(listen("any://h:7?admin=on"), both);
+        let mut asking = Listen::new("h:8000", Speak::Wamp);
+        asking.pings = Pings { ping_ms: Some(0), pong_ms: Some(7) };
+        assert_eq!(listen("wamp://h?ping_ms=0&pong_ms=7"), asking);
+        assert!(!asking.is_alike(&listen("wamp://h?ping_ms=0&pong_ms=8")));
         let unix = Listen::unix("/run/x", Speak::Any);
         assert_eq!(listen("unix:/run/x"), unix);
         assert_eq!(listen("unix:///run/x?mode=600"), unix.mode(0o600));
@@ -600,6 +623,9 @@ mod tests {
             ("mqtt://h?durability=perhaps", "disk, os or memory"),
             ("mqtt://h?proxy=1", "on or off"),
             ("mqtt://h?mode=600", "no such option"),
+            ("mqtt://h?ping_ms=600", "only where WAMP is spoken"),
+            ("wamp://h?ping_ms=often", "a number"),
+            ("wamp://h?pong_ms=0", "not 0"),
             ("unix:relative", "whole path"),
             ("unix:/x?mode=9", "octal"),
             ("unix:/x?speak=http", "prx1, mqtt, wamp, aio, foo or any"),

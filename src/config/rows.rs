@@ -225,6 +225,22 @@ pub(super) const KEYS: &[Key] = &[
     .like(&["max_connections"]),
     Key::new(
         Listener,
+        "ping_ms",
+        Number,
+        "",
+        "Silence after which a WAMP session is pinged here; 0: never. Without it, what is said in \
+         limits.wamp_ping_ms, and at a RawSocket in limits.wamp_raw_ping_ms.",
+    ),
+    Key::new(
+        Listener,
+        "pong_ms",
+        Number,
+        "",
+        "A WAMP session that says nothing for so long after a ping is gone; without it, what is \
+         said in limits.wamp_pong_ms.",
+    ),
+    Key::new(
+        Listener,
         "forward",
         Texts,
         "[]",

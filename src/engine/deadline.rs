@@ -20,8 +20,8 @@ impl Engine {
         }
         let journal = self.hub.journal().and_then(crate::journal::Journal::deadline);
         let soonest = self.wheel.next().into_iter().chain(journal).chain(self.later.at());
-        let soonest =
-            soonest.chain(self.hub.flush_deadline()).chain(self.hub.calls.deadline()).min();
+        let soonest = soonest.chain(self.hub.flush_deadline()).chain(self.hub.calls.deadline());
+        let soonest = soonest.chain(self.hub.polls.deadline()).min();
         let soonest = match self.hub.relays.is_empty() {
             true => soonest,
             false => soonest.into_iter().chain(self.relays_deadline()).min(),

@@ -89,8 +89,11 @@ impl Engine {
     /// takes, then `bury` it.
     pub fn poll_doomed(&mut self) -> Option<(ConnId, Doom)> {
         while let Some(conn) = self.doomed.pop_front() {
-            if let Some(doom) = self.conns.get(conn).and_then(|c| c.doom.as_deref()) {
-                return Some((conn, *doom));
+            let doom = self.conns.get(conn).and_then(|c| c.doom.as_deref().copied());
+            match doom {
+                Some(_) if self.is_polled(conn) => self.bury_polled(self.now, conn),
+                Some(doom) => return Some((conn, doom)),
+                None => {}
             }
         }
         None

@@ -17,6 +17,7 @@ mod later;
 mod limited;
 mod links;
 mod local;
+mod polls;
 mod relays;
 mod renewal;
 mod unfinished;
@@ -186,6 +187,8 @@ pub struct Engine {
     /// Memory in which links work, empty between calls.
     spare: BytesMut,
     inside: Outbound,
+    /// The time of this turn.
+    now: Now,
     /// When it was first told the time.
     started: Option<Now>,
     /// Where the listeners are.
@@ -240,6 +243,7 @@ impl Engine {
             fired: Vec::new(),
             spare: BytesMut::new(),
             inside: Outbound::default(),
+            now: Now { mono: 0, wall: 0 },
             started: None,
             places: Vec::new(),
             watched: None,
@@ -394,6 +398,10 @@ impl Engine {
             return self.on_clear(now, conn, chunk);
         }
         let held = c.link.held();
+        if let Peer::Wamp(peer) = &mut c.peer {
+            // Control frames end in the link, and show as well that it is there.
+            peer.on_alive(now);
+        }
         let heard = self.unwrap(now, conn, chunk);
         if !chunk.is_empty() {
             self.on_clear(now, conn, chunk);
@@ -527,6 +535,7 @@ impl Engine {
             Ask::Leave => self.doom(now, conn, Doom::Left),
             Ask::Operate { ticket, what } => self.operations.push_back((ticket, what)),
             Ask::Dial { relay, at, pair } => self.dial(now, relay, at, pair),
+            Ask::Wish(wish) => self.on_wish(now, conn, wish),
             Ask::Forsake(other) => self.doom(now, other, Doom::Unreachable),
         }
     }
@@ -558,6 +567,8 @@ impl Engine {
     /// The clock moved: deadlines, and work that was left over.
     pub fn on_time(&mut self, now: Now) {
         self.hub.timings.on_turn(now);
+        self.now = now;
+        self.hub.polls.forget(now);
         self.started.get_or_insert(now);
         // Who came in this turn has had its time for filters; these have their own.
         self.hub.effort.begin();
@@ -626,6 +637,7 @@ impl Engine {
     /// among those with something to say, and collect whom the hub wants heard.
     fn settle(&mut self, now: Now, conn: ConnId) {
         self.consult(now, conn);
+        self.tell_of_poll(conn);
         self.arm(conn);
         if let Some(c) = self.conns.get_mut(conn)
             && let Some(lsn) = c.peer.waits_for()
@@ -682,7 +694,10 @@ impl Engine {
         while let Some(conn) = self.dirty.take() {
             let Some(c) = self.conns.get_mut(conn) else { continue };
             c.marked = false;
-            if c.blocked == Since::NEVER {
+            let free = c.blocked == Since::NEVER;
+            if self.is_polled(conn) {
+                self.speak_polled(self.now, conn);
+            } else if free {
                 return Some(conn);
             }
         }
@@ -707,8 +722,10 @@ impl Engine {
             Link::Plain => c.peer.poll_transmit(now, &mut self.hub, out, budget),
             Link::Wrapped(_) => self.say_wrapped(now, conn, out),
         };
+        // What is laid down is counted when it is fetched.
+        let said = if self.is_polled(conn) { 0 } else { out.len() - before };
+        self.hub.stats.add(Counter::BytesSent, said as u64);
         let Some(c) = self.conns.get_mut(conn) else { return false };
-        self.hub.stats.add(Counter::BytesSent, (out.len() - before) as u64);
         if let Some(session) = c.peer.session() {
             self.hub.note_lag(session, false);
         }

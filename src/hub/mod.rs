@@ -5,11 +5,12 @@
 //! `ladder` (QoS 2), `will`, `retained`, `queue`, and what the journal needs: `recover`, `compact`,
 //! `numbered` (realms on record) and `lasting` (histories on record). `calls` asks one on behalf of
 //! another, and stands by itself; `parties` and `interests` are who is there and who listens, by
-//! number; `post` is the way between them; `audience` says for whom a publication is, and `history`
-//! remembers some of them. `policy` has the two traits that others implement, and `riddle` what a
-//! login by one challenge is made of; `timings` and `sys` are what the hub knows about itself.
-//! Nothing here encodes, reads a clock or touches the world: time comes in as an argument, disk
-//! work goes out as jobs. Absent on purpose: any wire format.
+//! number; `post` is the way between them, and `polls` what sessions without a socket wait with;
+//! `audience` says for whom a publication is, and `history` remembers some of them. `policy` has
+//! the two traits that others implement, and `riddle` what a login by one challenge is made of;
+//! `timings` and `sys` are what the hub knows about itself. Nothing here encodes, reads a clock or
+//! touches the world: time comes in as an argument, disk work goes out as jobs. Absent on purpose:
+//! any wire format.
 
 pub mod admin;
 pub mod ages;
@@ -40,6 +41,7 @@ pub mod numbered;
 pub mod outbox;
 pub mod parties;
 pub mod policy;
+pub mod polls;
 pub mod post;
 pub mod queue;
 pub mod realm;
@@ -211,6 +213,8 @@ pub struct Hub {
     pub interests: interests::Interests,
     /// Procedures, and calls on their way.
     pub calls: calls::Calls,
+    /// Sessions that are spoken to by requests.
+    pub polls: polls::Polls,
     /// Connections that do not fetch what they asked for.
     pub(crate) overrun: Vec<ConnId>,
     /// For whom the publication at hand is, if not for all.
@@ -261,9 +265,7 @@ pub struct Hub {
     pub(crate) shares: usize,
     /// Kept values that expire: the tree is swept while there are some.
     pub(crate) fading: usize,
-    pub(crate) sweep: crate::topic::Cursor,
-    pub(crate) sweep_realm: u16,
-    pub(crate) sweep_at: u64,
+    pub(crate) sweep: retained::Sweep,
     told: limited::Told,
     sys: sys::Sys,
     publish_no: u64,
@@ -314,6 +316,7 @@ impl Hub {
             relays: relay::Relays::default(),
             parties: parties::Parties::new(parts.seed ^ PARTIES),
             interests: interests::Interests::new(parts.seed),
+            polls: polls::Polls::new(parts.seed),
             overrun: Vec::new(),
             audience: None,
             pasts: history::Pasts::default(),
@@ -350,9 +353,7 @@ impl Hub {
             subs: 0,
             shares: 0,
             fading: 0,
-            sweep: crate::topic::Cursor::default(),
-            sweep_realm: 0,
-            sweep_at: 0,
+            sweep: retained::Sweep::default(),
             told: limited::Told::new(seed.clone()),
             sys: sys::Sys::default(),
             publish_no: 0,

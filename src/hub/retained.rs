@@ -103,6 +103,15 @@ impl Replay {
     }
 }
 
+/// How far the sweep for values that expired has come.
+#[derive(Debug, Default)]
+pub(crate) struct Sweep {
+    cursor: Cursor,
+    realm: u16,
+    /// When it goes on.
+    at: u64,
+}
+
 impl Hub {
     /// Forget some of what expired, a few places of the tree at a time. True while there is
     /// something that may expire.
@@ -110,14 +119,14 @@ impl Hub {
         if self.fading == 0 {
             return false;
         }
-        if now.mono < self.sweep_at {
+        if now.mono < self.sweep.at {
             return true;
         }
-        self.sweep_at = now.mono + SWEEP_EVERY;
+        self.sweep.at = now.mono + SWEEP_EVERY;
         let all = Filter { segs: smallvec::SmallVec::new(), tail: Tail::Rest };
         let mut gone = Vec::new();
-        let mut cursor = core::mem::take(&mut self.sweep);
-        let done = match self.realms.get(usize::from(self.sweep_realm)) {
+        let mut cursor = core::mem::take(&mut self.sweep.cursor);
+        let done = match self.realms.get(usize::from(self.sweep.realm)) {
             Some(r) => r.retained.walk(&all, &mut cursor, SWEEP, &mut |topic, kept| {
                 if kept.is_expired(now.wall) {
                     gone.push(topic.detached());
@@ -126,11 +135,11 @@ impl Hub {
             }),
             None => true,
         };
-        let realm = RealmId(self.sweep_realm);
-        self.sweep = cursor;
+        let realm = RealmId(self.sweep.realm);
+        self.sweep.cursor = cursor;
         if done {
-            self.sweep = Cursor::default();
-            self.sweep_realm = (self.sweep_realm + 1) % (self.realms.len().max(1) as u16);
+            self.sweep.cursor = Cursor::default();
+            self.sweep.realm = (self.sweep.realm + 1) % (self.realms.len().max(1) as u16);
         }
         for topic in gone {
             self.drop_value(realm, &topic);

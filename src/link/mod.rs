@@ -80,6 +80,17 @@ pub struct Terms {
     pub trusted: Vec<Cidr>,
     /// For a relay: how each of its upstreams is spoken to, where that is within TLS.
     pub toward: Vec<Option<tls::Toward>>,
+    /// How those who are silent are asked whether they are there, if not as everywhere.
+    pub pings: Pings,
+}
+
+/// When somebody silent is pinged, and how long an answer may take; none: as everywhere.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+pub struct Pings {
+    /// After so long a silence; 0: never.
+    pub ping_ms: Option<u64>,
+    /// Nothing is heard for so long after it: it is gone.
+    pub pong_ms: Option<u64>,
 }
 
 /// What is found inside of TLS, or at once without it.
@@ -108,6 +119,15 @@ impl Terms {
             _ => *own == spoken,
         };
         self.speaks.iter().any(alike)
+    }
+
+    /// What stands behind the place where sessions of WAMP are spoken to by requests, if this path
+    /// is there: beside each WebSocket.
+    #[must_use]
+    pub fn polled<'a>(&self, path: &'a str) -> Option<&'a str> {
+        let (base, rest) = path.split_once("/lp/")?;
+        let base = if base.is_empty() { "/" } else { base };
+        (self.takes(Spoken::Wamp(Carrier::Raw)) && self.has_path(base)).then_some(rest)
     }
 
     fn has_path(&self, path: &str) -> bool {
@@ -362,10 +382,12 @@ impl Wrapped {
         if len > most {
             return Err(Flaw::HttpTooLong);
         }
+        let whole = chunk.get(..len).unwrap_or_default();
+        let polls = ws_handshake::path_of(whole).and_then(|path| terms.polled(path)).is_some();
         let admin = terms.speaks.contains(&Spoken::Http);
-        if admin && !ws_handshake::asks_upgrade(chunk.get(..len).unwrap_or_default()) {
+        if (admin || polls) && !ws_handshake::asks_upgrade(whole) {
             // A request like any other: it stays where it is, for the peer.
-            heard.spoken = Some(Spoken::Http);
+            heard.spoken = Some(if polls { Spoken::Polls } else { Spoken::Http });
             self.inside = Layer::Bare;
             return Ok(None);
         }

@@ -18,6 +18,8 @@ pub enum Spoken {
     Http,
     /// WAMP, carried so.
     Wamp(Carrier),
+    /// HTTP requests that speak to a session of WAMP.
+    Polls,
 }
 
 /// What WAMP is carried by: RawSocket, or a WebSocket whose subprotocol says how messages are
@@ -45,6 +47,12 @@ impl Carrier {
     #[must_use]
     pub const fn is_text(self) -> bool {
         matches!(self, Self::Json | Self::JsonBatched)
+    }
+
+    /// Do several messages go in one?
+    #[must_use]
+    pub const fn is_batched(self) -> bool {
+        matches!(self, Self::JsonBatched | Self::MsgPackBatched | Self::CborBatched)
     }
 }
 

@@ -35,7 +35,7 @@ impl Ws {
     pub(super) fn new(spoken: Spoken, answer: Vec<u8>) -> Self {
         let text = match spoken {
             Spoken::Wamp(carrier) => Some(carrier.is_text()),
-            Spoken::Mqtt | Spoken::Prx1 | Spoken::Http => None,
+            Spoken::Mqtt | Spoken::Prx1 | Spoken::Http | Spoken::Polls => None,
         };
         let unframe = text.map_or_else(Unframe::default, Unframe::of_messages);
         let (pongs, messages) = (Vec::new(), text.map(Wrap::new));

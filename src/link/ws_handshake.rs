@@ -91,6 +91,25 @@ fn path(target: &str) -> &str {
     }
 }
 
+/// What a subprotocol of this name speaks.
+#[must_use]
+pub fn spoken_by(name: &str) -> Option<Spoken> {
+    PROTOCOLS.iter().find(|(known, _)| *known == name).map(|(_, spoken)| *spoken)
+}
+
+/// The subprotocol that speaks this.
+#[must_use]
+pub fn name_of(spoken: Spoken) -> &'static str {
+    PROTOCOLS.iter().find(|(_, known)| *known == spoken).map_or("", |(name, _)| name)
+}
+
+/// The path of a whole head, if its first line has one.
+pub(super) fn path_of(head: &[u8]) -> Option<&str> {
+    let line = head.split(|byte| *byte == b'\r').next()?;
+    let target = line.split(|byte| *byte == b' ').nth(1)?;
+    core::str::from_utf8(target).ok().map(path)
+}
+
 /// Does the request ask for a WebSocket?
 #[must_use]
 pub fn asks_upgrade(head: &[u8]) -> bool {

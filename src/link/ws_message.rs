@@ -4,8 +4,9 @@
 //! zero, then the length), and that many bytes. The four bytes of a client's mask make room for
 //! such a head, wherever a chunk ends, so a message in one frame is handed on where it lies and as
 //! it comes. Only one in fragments is held until its length is known, and only what came of it.
-//! Text is checked as it comes, too, and ends at its first wrong byte. Absent on purpose: kinds of
-//! frames other than messages; Pings of a WebSocket never reach the peer.
+//! Text is checked as it comes, too, and ends at its first wrong byte. A PING
+//! that the peer says is a Ping. Absent on purpose: what control frames of the client say; none of
+//! them reaches the peer.
 
 use bytes::BytesMut;
 
@@ -19,6 +20,9 @@ pub const LONGEST: usize = 1 << 24;
 
 const HEAD: usize = 4;
 const EXACTLY_LONGEST: u8 = 0x08;
+/// What kind of frame it is, and the one that is a Ping here too.
+const KIND: u8 = 0x07;
+const PING: u8 = 1;
 
 /// What a client's messages are put together by.
 #[derive(Debug)]
@@ -170,7 +174,8 @@ impl Wrap {
         let opcode = self.opcode;
         out.rehead(mark, &mut self.frames, |head| {
             let len = len_of(head);
-            (ws_frame::head(opcode, len), len)
+            let ping = head.first().is_some_and(|first| first & KIND == PING);
+            (ws_frame::head(if ping { ws_frame::PING } else { opcode }, len), len)
         });
     }
 

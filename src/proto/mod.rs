@@ -25,7 +25,7 @@ pub mod wamp;
 
 use std::sync::Arc;
 
-use bytes::BytesMut;
+use bytes::{Bytes, BytesMut};
 
 use crate::base::id::{ConnId, ListenerNo, Lsn, PairId, RealmId, SessionId, Ticket};
 use crate::base::outbound::Outbound;
@@ -85,7 +85,7 @@ impl From<Spoken> for Speak {
             Spoken::Prx1 => Self::Prx1,
             Spoken::Mqtt => Self::Mqtt,
             Spoken::Http => Self::Http,
-            Spoken::Wamp(_) => Self::Wamp,
+            Spoken::Wamp(_) | Spoken::Polls => Self::Wamp,
         }
     }
 }
@@ -143,6 +143,8 @@ pub enum Ask {
     },
     /// That connection is as good as gone: end it.
     Forsake(ConnId),
+    /// Something of a session that is spoken to by requests.
+    Wish(Wish),
     /// Whoever drives the machine is to do this.
     Operate {
         /// Whose wish.
@@ -150,6 +152,19 @@ pub enum Ask {
         /// What.
         what: Operation,
     },
+}
+
+/// What requests want of a session of WAMP that they speak to.
+#[derive(Debug)]
+pub enum Wish {
+    /// Open one that speaks so.
+    Open(Carrier),
+    /// It is to hear this.
+    Hand(ConnId, Bytes),
+    /// Somebody was there for it.
+    Alive(ConnId),
+    /// It is over.
+    Close(ConnId),
 }
 
 /// What a peer may see and touch while it is called.
@@ -266,6 +281,7 @@ impl Peer {
             Spoken::Wamp(carrier) => {
                 Self::Wamp(Box::new(wamp::peer::Peer::carried(carrier, now, hub)))
             }
+            Spoken::Polls => Self::Http(Box::new(http::peer::Peer::of_polls(now, hub))),
             Spoken::Prx1 | Spoken::Mqtt | Spoken::Http => Self::new(Speak::from(spoken), now, hub),
         }
     }

@@ -43,6 +43,7 @@
 //! In HTTP (`words_http`; administrators are ann, an operator, and bob, a viewer):
 //! a> get /livez ; a> post /publish as ann "Name: value" 'body' ; a> raw 'GET / HTTP/1.1|...||'
 //! a< 200 Name=value !Name 'in the body' ; a< 200 bare
+//! a< 200 '"key":"@x' ; a> get /x/@x/y        what stands there has a name from then on
 //!
 //! In Foo bytes are text with `|` for a line's end. The relay dials, and an upstream answers:
 //! u: dialed | u: refused                     who was dialed first is there, or not to be had
@@ -175,6 +176,8 @@ pub enum Step {
     Post(String, words_aio::Phrase),
     /// The same out.
     Fetch(String, words_aio::Phrase),
+    /// A request of HTTP in, with names in its path.
+    Ask(String, String),
     /// An answer of HTTP out.
     Http(String, words_http::Answer),
     /// Hung up on, for this reason.
@@ -430,6 +433,7 @@ impl Script {
             (">", _, Tongue::Foo) => Ok(Step::Say(who, foo_bytes(rest)?)),
             ("<", "end", Tongue::Foo) => Ok(Step::HearEnd(who)),
             ("<", _, Tongue::Foo) if rest != "..." => Ok(Step::Hear(who, foo_bytes(rest)?)),
+            (">", _, Tongue::Http) if rest.contains("/@") => Ok(Step::Ask(who, rest.to_owned())),
             (">", _, Tongue::Http | Tongue::Stats) => {
                 Ok(Step::Say(who, words_http::request(rest)?))
             }
@@ -591,8 +595,12 @@ impl Step {
             Self::Post(who, phrase) => world.say(who, &phrase.bytes(&talk.wamp)?),
             Self::Fetch(who, phrase) => phrase.hear(world, who, &mut talk.wamp),
             Self::Answer(who, phrase) => phrase.hear(world, who, &mut talk.wamp),
+            Self::Ask(who, words) => {
+                let words = words_http::filled(words, &talk.http)?;
+                world.say(who, &words_http::request(&words)?)
+            }
             Self::Http(who, answer) => answer
-                .perform(&mut |n| world.hear(who, n))
+                .perform(&mut talk.http, &mut |n| world.hear(who, n))
                 .map_err(|why| format!("{who} should hear {answer:?}: {why}")),
             Self::Tell(who, phrase) => talk.say(world, who, phrase),
             Self::Heed(who, phrase) => talk.hear(world, who, phrase),

@@ -37,6 +37,8 @@ pub struct Talk {
     vars: Vars,
     /// What was named in WAMP.
     pub(super) wamp: super::words_wamp::Names,
+    /// What was named in HTTP.
+    pub(super) http: super::words_http::Names,
 }
 
 impl Phrase {

@@ -3,11 +3,35 @@
 //! `get /livez`, `post /publish "Content-Type: application/json" '{"qos":0}'`: a request with its
 //! Host and, when there is a body, its length; fields in double quotes, the body in single ones.
 //! `as ann` shows that name with a password. `raw 'GET / HTTP/1.1|Host: x||'` is sent as it stands,
-//! a bar for every end of line. An answer is expected as `200 [name=value] ['part of the body']`;
-//! it is read strictly, to its very end. Absent on purpose: what the parts mean.
+//! a bar for every end of line. A body that begins with `hex ` is given in digits. An answer is
+//! expected as `200 [name=value] ['part of the body']`; it is read strictly, to its very end. `@x`
+//! at the end of a part is what stands there up to the next quote, and names it; in a path it
+//! stands for it. Absent on purpose: what the parts mean.
 
+use std::collections::BTreeMap;
+
+use super::words::bytes_of;
 use super::words_mqtt::lossy;
 use crate::base::base64;
+
+/// What was named.
+pub type Names = BTreeMap<String, String>;
+
+/// The same words with what was named in the place of names.
+pub fn filled(words: &str, names: &Names) -> Result<String, String> {
+    let mut text = String::new();
+    for (at, part) in words.split("/@").enumerate() {
+        if at == 0 {
+            text += part;
+            continue;
+        }
+        let end = part.find(['/', ' ']).unwrap_or(part.len());
+        let (name, rest) = part.split_at(end);
+        let value = names.get(name).ok_or_else(|| format!("nothing is called @{name}"))?;
+        text += &format!("/{value}{rest}");
+    }
+    Ok(text)
+}
 
 /// The bytes of a request.
 pub fn request(words: &str) -> Result<Vec<u8>, String> {
@@ -32,10 +56,14 @@ pub fn request(words: &str) -> Result<Vec<u8>, String> {
         text += &format!("{field}\r\n");
     }
     let body = bodies.concat();
+    let body = match body.strip_prefix("hex ") {
+        Some(digits) => bytes_of(digits)?,
+        None => body.into_bytes(),
+    };
     if !body.is_empty() {
         text += &format!("Content-Length: {}\r\n", body.len());
     }
-    Ok(format!("{text}\r\n{body}").into_bytes())
+    Ok([text.as_bytes(), b"\r\n", &body].concat())
 }
 
 /// What stands in single and in double quotes.
@@ -107,6 +135,7 @@ impl Answer {
     /// Hear it: `hear(n)` brings the next n bytes or fewer.
     pub fn perform(
         &self,
+        names: &mut Names,
         hear: &mut dyn FnMut(usize) -> Result<Vec<u8>, String>,
     ) -> Result<(), String> {
         let head = line_end(hear, b"\r\n\r\n")?;
@@ -144,11 +173,20 @@ impl Answer {
             return Err(format!("{} bytes of a body of {len}", body.len()));
         }
         let text = lossy(&body);
-        match self.body.iter().find(|part| !text.contains(part.as_str())) {
+        match self.body.iter().find(|part| !is_in(&text, part, names)) {
             Some(part) => Err(format!("{part:?} is not in {text:?}")),
             None => Ok(()),
         }
     }
+}
+
+fn is_in(text: &str, part: &str, names: &mut Names) -> bool {
+    let Some((before, name)) = part.rsplit_once("\"@") else { return text.contains(part) };
+    let before = format!("{before}\"");
+    let Some(at) = text.find(&before) else { return false };
+    let value: String = text[at + before.len()..].chars().take_while(|c| *c != '"').collect();
+    names.insert(name.to_owned(), value);
+    true
 }
 
 /// Everything up to these bytes.

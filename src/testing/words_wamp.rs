@@ -7,7 +7,7 @@
 //! a< welcome                        the answer to the handshake, and WELCOME
 //! a< [17,1,"*"]                     "*": anything; "@x": what it is called from now on
 //! a< [36,"@s","*",{"topic":"a","...":0},["x"]]   "...": there may be other keys
-//! a> ping 'x' ; a< pong 'x' ; a> raw 7f f1 0000
+//! a> ping 'x' ; a< pong 'x' ; a< ping 'x' ; a> pong 'x' ; a> raw 7f f1 0000
 //! ```
 //!
 //! In what is said, `"@x"` stands for what was called so. At a WebSocket there is no handshake of
@@ -70,6 +70,7 @@ impl Phrase {
                 world.say(who, &self.dressed(&value_of(&hello)?, form))
             }
             ("ping", _) => world.say(who, &framed(Kind::Ping, &bytes_of(rest)?)),
+            ("pong", _) => world.say(who, &framed(Kind::Pong, &bytes_of(rest)?)),
             ("raw", _) => world.say(who, &bytes_of(rest)?),
             ("text", _) => world.say(who, &framed(Kind::Message, &bytes_of(rest)?)),
             _ => {
@@ -102,8 +103,9 @@ impl Phrase {
                 let wanted = r#"[2,"*",{"...":0}]"#;
                 self.agree(&value_of(wanted)?, &self.next(world, who, names)?, names, who)
             }
-            "pong" => {
-                let (wanted, len) = (framed(Kind::Pong, &bytes_of(rest)?), rawsocket::HEAD);
+            "ping" | "pong" => {
+                let kind = if word == "ping" { Kind::Ping } else { Kind::Pong };
+                let (wanted, len) = (framed(kind, &bytes_of(rest)?), rawsocket::HEAD);
                 let heard = world.hear(who, wanted.len().max(len))?;
                 if heard == wanted { Ok(()) } else { Err(format!("{who} hears {}", spell(&heard))) }
             }

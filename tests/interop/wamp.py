@@ -369,10 +369,12 @@ def client(t, lib="autobahn", transport="ws", serializer="json", realm=None, **m
 
 def made(t, lib="autobahn", transport="ws", serializer="json", realm=None, auth=None, authid=None,
          methods=None, hello=None):
-    place = t.broker.wamp_place(transport)
+    place = t.broker.wamp_place("ws" if transport == "lp" else transport)
     schemes = {"tcp": "tcp", "tls": "tcps", "unix": "unix"}
     if transport == "unix":
         url = f"unix://{place}"
+    elif transport == "lp":
+        url = f"http://127.0.0.1:{place}/lp"
     else:
         url = f"{schemes.get(transport, transport)}://127.0.0.1:{place}/"
         url += t.broker.wamp_path if transport in ("ws", "wss") else ""

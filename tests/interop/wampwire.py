@@ -4,6 +4,7 @@ Messages are lists in JSON, over a WebSocket of websocket-client or over a RawSo
 by hand. Absent on purpose: request ids, roles and replies that keep to the rules by themselves.
 """
 
+import http.client
 import json
 import socket
 import time
@@ -201,3 +202,74 @@ class Raw(Session):
 
     def close(self):
         self.s.close()
+
+
+class Local(http.client.HTTPConnection):
+    """HTTP over a socket in the file system."""
+
+    def __init__(self, path, timeout):
+        super().__init__("localhost", timeout=timeout)
+        self.path = path
+
+    def connect(self):
+        self.sock = socket.socket(socket.AF_UNIX)
+        self.sock.settimeout(self.timeout)
+        self.sock.connect(str(self.path))
+
+
+class Poll(Session):
+    """A session that is spoken to by requests: one connection for what is said, one for what is
+    heard. Messages are JSON unless somebody else writes and reads them."""
+
+    def __init__(self, t, protocols=("wamp.2.json",), transport="ws"):
+        self.realm = t.broker.wamp_realm
+        place = t.broker.wamp_place(transport)
+
+        def connection():
+            if transport == "unix":
+                return Local(place, WAIT_S)
+            if transport == "wss":
+                return http.client.HTTPSConnection(
+                    "127.0.0.1", place, timeout=WAIT_S, context=tls_context(t.tls()))
+            return http.client.HTTPConnection("127.0.0.1", place, timeout=WAIT_S)
+
+        self.up, self.down = connection(), connection()
+        t.open.append(self)
+        status, body = self.post(self.up, "open", json.dumps({"protocols": list(protocols)}))
+        if status != 200:
+            raise AssertionError(f"open is answered with {status}: {body}")
+        opened = json.loads(body)
+        self.protocol, self.name = opened["protocol"], opened["transport"]
+
+    def post(self, connection, rest, body=None):
+        connection.request("POST", f"/lp/{rest}", body)
+        answer = connection.getresponse()
+        return answer.status, answer.read()
+
+    def send(self, data):
+        status, body = self.post(self.up, f"{self.name}/send", data)
+        if status not in (200, 202, 204):
+            raise AssertionError(f"send is answered with {status}: {body}")
+
+    def receive(self, seconds=WAIT_S):
+        end = time.monotonic() + seconds
+        while time.monotonic() < end:
+            if self.down.sock:
+                self.down.sock.settimeout(max(0.1, end - time.monotonic()))
+            try:
+                status, body = self.post(self.down, f"{self.name}/receive")
+            except TimeoutError:
+                self.down.close()
+                break
+            if status == 200:
+                return body
+            if status not in (202, 204):
+                return None
+        raise TimeoutError(f"nothing came within {seconds} s")
+
+    def leave(self):
+        return self.post(self.up, f"{self.name}/close")[0]
+
+    def close(self):
+        self.up.close()
+        self.down.close()

@@ -12,8 +12,8 @@
 //! every path, what it takes, who may use it and what it answers; the OpenAPI document and the
 //! manual's chapter are made of it. Reading order: `packet`, `decode`, `encode`, `problem`,
 //! `fault`, `call`, `routes`, `peer`, `work`, then the answers: `plain`, `families` and `metrics`,
-//! `gmqtt`, `v1`, `events`, `console`; `openapi` describes them. Absent on purpose: files of the
-//! machine, cookies, compression, HTTP/2.
+//! `gmqtt`, `v1`, `events`, `console`; `openapi` describes them. `polls` is for clients of WAMP, at
+//! listeners of theirs. Absent on purpose: files of the machine, cookies, compression, HTTP/2.
 
 pub mod act;
 pub mod call;
@@ -32,6 +32,7 @@ pub mod packet;
 pub mod params;
 pub mod peer;
 pub mod plain;
+pub mod polls;
 pub mod problem;
 pub mod relays;
 pub mod routes;

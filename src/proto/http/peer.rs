@@ -25,6 +25,7 @@ use super::decode::{self, Left};
 use super::encode::{self, Extent};
 use super::events::Stream;
 use super::packet::{Length, Request, Response, Shown};
+use super::polls::Polling;
 use super::routes::Route;
 use super::work::{Task, Work};
 use super::{fault, problem, relays, routes};
@@ -55,6 +56,8 @@ pub(super) enum State {
     Body(Box<Incoming>),
     /// It is carried out.
     Working(Box<Work>),
+    /// It speaks to a session.
+    Polling(Box<Polling>),
     /// What is left to be said is at hand.
     Answering,
     /// Over.
@@ -87,8 +90,21 @@ pub struct Peer {
     pub(super) seen: usize,
     pub(super) idle_ms: u64,
     pub(super) request_ms: u64,
-    /// Here only relays are asked about.
-    relays: bool,
+    /// Half of it is waited for what a polled session says.
+    poll_ms: u64,
+    /// What is asked for here.
+    door: Door,
+}
+
+/// What requests are about.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+enum Door {
+    /// The broker.
+    Admin,
+    /// Relays, and nothing else.
+    Relays,
+    /// Sessions of WAMP that are spoken to by requests.
+    Polls,
 }
 
 impl Peer {
@@ -110,14 +126,21 @@ impl Peer {
             seen: 0,
             idle_ms: hub.limits.http_idle_ms_max,
             request_ms: hub.limits.http_request_ms_max,
-            relays: false,
+            poll_ms: hub.limits.wamp_poll_ms,
+            door: Door::Admin,
         }
     }
 
     /// The same, where only relays are asked about.
     #[must_use]
     pub fn of_relays(now: Now, hub: &Hub) -> Self {
-        Self { relays: true, ..Self::new(now, hub) }
+        Self { door: Door::Relays, ..Self::new(now, hub) }
+    }
+
+    /// The same, where sessions of WAMP are spoken to.
+    #[must_use]
+    pub fn of_polls(now: Now, hub: &Hub) -> Self {
+        Self { door: Door::Polls, ..Self::new(now, hub) }
     }
 
     /// Everything is said, and nothing follows: the connection may be closed.
@@ -128,7 +151,10 @@ impl Peer {
 
     fn on_head(&mut self, request: Request, ctx: &mut Ctx<'_>) -> Result<(), Fault> {
         self.since = ctx.now.mono;
-        if self.relays {
+        if self.door == Door::Polls {
+            return self.on_poll_head(request, ctx);
+        }
+        if self.door == Door::Relays {
             self.known = true;
             let response = relays::answer(&request, ctx.hub, ctx.now);
             return self.turn_down(ctx, &request, response);
@@ -277,7 +303,7 @@ impl Peer {
     }
 
     /// Answer without having read the body, if there is one: then nothing can follow.
-    fn turn_down(
+    pub(super) fn turn_down(
         &mut self,
         ctx: &Ctx<'_>,
         request: &Request,
@@ -348,7 +374,7 @@ fn is_own_host(host: &str, hub: &Hub) -> bool {
 }
 
 /// A page of another origin has asked for a change: browsers say so.
-fn foreign(request: &Request) -> Option<&'static str> {
+pub(super) fn foreign(request: &Request) -> Option<&'static str> {
     if request.method.is_safe() {
         return None;
     }
@@ -392,6 +418,11 @@ impl Protocol for Peer {
                     input.clear();
                     return Ok(());
                 }
+                State::Polling(_) => {
+                    if !self.on_poll_bytes(input, ctx) {
+                        return Ok(());
+                    }
+                }
                 State::Verifying { .. } | State::Working(_) | State::Answering => return Ok(()),
             }
         }
@@ -419,6 +450,7 @@ impl Protocol for Peer {
         }
         match &self.state {
             State::Idle if self.seen == 0 => Err(Doom::IdleTimeout),
+            State::Polling(_) => self.on_poll_deadline(ctx),
             State::Working(work) if matches!(work.task, Task::Events(_)) => {
                 self.on_tick(ctx.now);
                 Ok(())
@@ -442,6 +474,7 @@ impl Protocol for Peer {
         {
             ctx.hub.observer.end(*trace);
         }
+        self.forsake_poll(ctx);
         let asked = match self.state {
             State::Idle => self.seen > 0,
             State::Over => false,
@@ -472,6 +505,7 @@ impl Protocol for Peer {
         if self.after > hub.synced() {
             return false;
         }
+        self.fetch(now, hub);
         let room = most.saturating_sub(out.len());
         let rest = self.said.get(self.sent..).unwrap_or_default();
         let now_said = rest.get(..room).unwrap_or(rest);
@@ -493,6 +527,7 @@ impl Protocol for Peer {
             State::Idle if self.seen == 0 && self.known => self.idle_ms,
             State::Idle | State::Body(_) => self.request_ms,
             State::Verifying { .. } => VERDICT_MS,
+            State::Polling(it) => return it.deadline(self.since, self.request_ms, self.poll_ms),
             State::Working(work) if matches!(work.task, Task::Later) => ROOM_MS,
             State::Working(work) if matches!(work.task, Task::Once(..)) && self.waits => ROOM_MS,
             State::Working(work) => match &work.task {
@@ -506,11 +541,17 @@ impl Protocol for Peer {
 
     fn wants_bytes(&self, _: &Hub) -> bool {
         // Of a viewer nothing more is wanted than that it is there.
-        matches!(self.state, State::Idle | State::Body(_)) || self.is_streaming()
+        match &self.state {
+            State::Polling(it) => it.wants_bytes(),
+            state => matches!(state, State::Idle | State::Body(_)) || self.is_streaming(),
+        }
     }
 
     fn has_packet(&self, input: &[u8], hub: &Hub) -> bool {
         let max = hub.limits.http_head_bytes_max;
+        if let State::Polling(it) = &self.state {
+            return it.is_whole(input);
+        }
         matches!(self.state, State::Idle)
             && (decode::head_len(input, self.seen).is_some() || input.len() > max)
     }

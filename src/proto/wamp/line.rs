@@ -15,6 +15,9 @@ use crate::base::outbound::{COPY_MAX, Outbound};
 use crate::proto::fault::FaultKind;
 use crate::value::{Bounds, Flaw, Form};
 
+/// What a ping holds: no client has to make anything of it.
+const PING: &[u8] = b"spindle";
+
 /// What the next bytes are.
 #[derive(Debug)]
 pub enum Heard {
@@ -134,6 +137,14 @@ impl Line {
         if let Some(head) = rawsocket::head(Kind::Pong, payload.len()) {
             out.put_slice(&head);
             out.put_bytes(payload);
+        }
+    }
+
+    /// Are you there?
+    pub fn put_ping(out: &mut Outbound) {
+        if let Some(head) = rawsocket::head(Kind::Ping, PING.len()) {
+            out.put_slice(&head);
+            out.put_slice(PING);
         }
     }
 

@@ -34,8 +34,8 @@
 //! on both sides, patterns, shared and sharded registrations and subscriptions, revocation, lists
 //! of who may have an event, retention and history of events, testaments, payloads passed through,
 //! the meta procedures. Reading order: `packet`, `options`, `roles`, `parts`, `decode`, `encode`,
-//! `uri`, `dialect`, `fault`; then how messages travel: `rawsocket`, `batch`; then who comes in:
-//! `exam`; then what the router itself answers and tells: `meta`.
+//! `uri`, `dialect`, `fault`; then how messages travel: `rawsocket`, `batch`,
+//! `pulse`; then who comes in: `exam`; then what the router itself answers and tells: `meta`.
 //! Absent on purpose: UBJSON and FlatBuffers, and the older way of packing payloads (`enc_algo`).
 
 pub mod batch;
@@ -56,6 +56,7 @@ pub mod options;
 pub mod packet;
 pub mod parts;
 pub mod peer;
+mod pulse;
 pub mod rawsocket;
 pub mod roles;
 pub mod span;

@@ -36,6 +36,7 @@ use super::online::Online;
 use super::options::{AbortDetails, GoodbyeDetails, WelcomeDetails};
 use super::packet::{Abort, Failure, Goodbye, Hello, Message, Sender, Welcome};
 use super::parts::Text;
+use super::pulse::Pulse;
 use super::{meta, roles};
 
 /// A password check is waited for this long; then the stranger is let go.
@@ -55,6 +56,8 @@ pub(super) enum Reply {
     Octets([u8; 4]),
     /// The answer to a ping.
     Pong(Bytes),
+    /// Are you there?
+    Ping,
     /// PUBLISHED: request, publication.
     Published(u64, u64),
     /// Any message.
@@ -90,6 +93,7 @@ struct Examined {
 #[derive(Debug)]
 pub struct Peer {
     line: Line,
+    pulse: Pulse,
     state: State,
     pub(super) replies: Replies<Reply>,
     /// A message that waits for room; nothing behind it is taken.
@@ -126,6 +130,9 @@ impl Peer {
     /// A stranger, from now on, by this road.
     #[must_use]
     pub fn carried(carrier: Carrier, now: Now, hub: &Hub) -> Self {
+        let (limits, raw) = (&hub.limits, carrier == Carrier::Raw);
+        let ping_ms = if raw { limits.wamp_raw_ping_ms } else { limits.wamp_ping_ms };
+        let pulse = Pulse::new(ping_ms, limits.wamp_pong_ms);
         let line = match carrier {
             Carrier::Raw => Line::bare(),
             Carrier::Json => Line::framed(Form::Json, false),
@@ -135,12 +142,20 @@ impl Peer {
             Carrier::Cbor => Line::framed(Form::Cbor, false),
             Carrier::CborBatched => Line::framed(Form::Cbor, true),
         };
-        Self::on(line, now, hub)
+        Self::on(line, pulse, now, hub)
     }
 
-    fn on(line: Line, now: Now, hub: &Hub) -> Self {
+    /// A stranger whose messages are fetched by requests.
+    #[must_use]
+    pub fn polled(carrier: Carrier, now: Now, hub: &Hub) -> Self {
+        let pulse = Pulse::of_polls(hub.limits.wamp_poll_ms);
+        Self { pulse, ..Self::carried(carrier, now, hub) }
+    }
+
+    fn on(line: Line, pulse: Pulse, now: Now, hub: &Hub) -> Self {
         Self {
             line,
+            pulse,
             state: State::Stranger,
             replies: Replies::default(),
             stalled: None,
@@ -153,6 +168,12 @@ impl Peer {
             left: false,
             go_by: Deadline::NEVER,
         }
+    }
+
+    /// Something came from it, whatever it was.
+    pub fn on_alive(&mut self, now: Now) {
+        self.heard = now.mono;
+        self.pulse.on_alive();
     }
 
     fn form(&self) -> Form {
@@ -168,7 +189,6 @@ impl Peer {
     }
 
     fn on_text(&mut self, text: &Bytes, ctx: &mut Ctx<'_>) -> Result<(), Fault> {
-        self.heard = ctx.now.mono;
         ctx.hub.stats.count(Counter::PacketsReceived);
         let most = Most { text: ctx.hub.limits.topic_bytes_max.max(4_096), ..Most::default() };
         match decode(self.form(), text, Sender::Client, &most) {
@@ -232,6 +252,20 @@ impl Peer {
             (_, State::Stranger) => Err(FaultKind::WampFirst.fault()),
             _ => Err(FaultKind::WampState.fault()),
         }
+    }
+
+    /// It has said nothing for as long as that may be.
+    fn on_silence(&mut self, ctx: &Ctx<'_>) -> Result<(), Doom> {
+        if !self.wants_bytes(ctx.hub) || ctx.hub.is_awaited(ctx.conn) {
+            // What it may have said was not read, or somebody waits: it is not its silence.
+            self.on_alive(ctx.now);
+        } else if self.pulse.is_out() {
+            return Err(Doom::IdleTimeout);
+        } else {
+            self.pulse.on_asked();
+            self.replies.push(Lsn::START, Reply::Ping);
+        }
+        Ok(())
     }
 
     fn on_goodbye(&mut self, message: &Message, ctx: &mut Ctx<'_>) -> Result<(), Fault> {
@@ -336,6 +370,7 @@ impl Peer {
             details,
         });
         self.welcome(&it, &admitted, ctx);
+        self.pulse.tell(ctx.listener.link.pings);
         let online = Online::new(session, (it.id, charge), realm, &it.hello, who, self.form());
         self.state = State::Online(Box::new(online));
         meta::on_join(session, ctx);
@@ -386,9 +421,13 @@ impl Peer {
         Ok(self.stalled.is_none() && !matches!(self.state, State::Joining(..)))
     }
 
-    fn put(&self, reply: Reply, hub: &mut Hub, out: &mut Outbound) {
+    fn put(&mut self, now: Now, reply: Reply, hub: &mut Hub, out: &mut Outbound) {
         match reply {
             Reply::Octets(octets) => out.put_slice(&octets),
+            Reply::Ping => {
+                Line::put_ping(out);
+                self.pulse.on_said(now);
+            }
             Reply::Pong(payload) => Line::put_pong(&payload, out),
             Reply::Published(request, publication) => {
                 let message = super::packet::Published { request, publication };
@@ -483,6 +522,7 @@ fn details_of(hello: &Hello) -> Vec<(String, Value)> {
 
 impl Protocol for Peer {
     fn on_bytes(&mut self, input: &mut BytesMut, ctx: &mut Ctx<'_>) -> Result<(), Fault> {
+        self.on_alive(ctx.now);
         if !self.unstall(ctx)? {
             return Ok(());
         }
@@ -504,7 +544,7 @@ impl Protocol for Peer {
                     let payload = Bytes::copy_from_slice(&payload);
                     self.replies.push(Lsn::START, Reply::Pong(payload));
                 }
-                Heard::Pong => self.heard = ctx.now.mono,
+                Heard::Pong => {}
                 Heard::Message(text) => self.on_text(&text, ctx)?,
             }
         }
@@ -532,7 +572,8 @@ impl Protocol for Peer {
             return Ok(());
         }
         match self.state {
-            State::Online(_) => Err(Doom::Kicked),
+            State::Online(_) if ctx.now.reached(self.go_by) => Err(Doom::Kicked),
+            State::Online(_) => self.on_silence(ctx),
             _ => Err(Doom::ConnectTimeout),
         }
     }
@@ -573,7 +614,7 @@ impl Protocol for Peer {
         while out.len() < budget
             && let Some(reply) = self.replies.pop(synced)
         {
-            self.put(reply, hub, out);
+            self.put(now, reply, hub, out);
         }
         let State::Online(online) = &mut self.state else { return !self.replies.is_empty() };
         hub.heard(online.session);
@@ -599,7 +640,7 @@ impl Protocol for Peer {
         let (from, ms) = match &self.state {
             State::Examined(it) if it.verdict.is_some() => (self.heard, VERDICT_MS),
             State::Stranger | State::Examined(_) => (self.opened, self.connect_ms),
-            State::Online(_) => return self.go_by,
+            State::Online(_) => return self.go_by.min(self.pulse.deadline(self.heard)),
             State::Joining(..) | State::Over => return Deadline::NEVER,
         };
         Deadline(from.saturating_add(ms.saturating_mul(MS)))

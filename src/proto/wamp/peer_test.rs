@@ -9,12 +9,14 @@ use super::options::Ppt;
 use super::parts::{Payload, Raw};
 use super::peer::Peer;
 use super::span::Span;
-use crate::base::time::Now;
+use crate::base::outbound::Outbound;
+use crate::base::time::{Deadline, MS, Now};
 use crate::hub::audience::{Audience, List};
 use crate::hub::policy::{Access, Admit, Claim, Login, Policy, Principal, Refusal};
-use crate::link::Carrier;
+use crate::link::{Carrier, Pings};
 use crate::proto::Protocol;
 use crate::proto::carried::{ARGS, KWARGS};
+use crate::proto::doom::Doom;
 use crate::proto::fault::FaultKind;
 use crate::value::{Bounds, Form};
 
@@ -49,6 +51,74 @@ fn a_policy_that_has_no_time_lets_nobody_in() {
     input.extend_from_slice(text);
     let fault = peer.on_bytes(&mut input, &mut b.ctx()).expect_err("nobody is let in");
     assert_eq!(fault.kind, FaultKind::WampBusy);
+}
+
+/// Says so in a frame.
+fn says(peer: &mut Peer, b: &mut Bench, text: &str) {
+    let mut input = BytesMut::from(&[0, 0, 0, text.len() as u8][..]);
+    input.extend_from_slice(text.as_bytes());
+    peer.on_bytes(&mut input, &mut b.ctx()).expect("it may say so");
+}
+
+/// What it is told now.
+fn told(peer: &mut Peer, b: &mut Bench) -> Vec<u8> {
+    let mut out = Outbound::default();
+    peer.poll_transmit(b.now, &mut b.hub, &mut out, 1 << 16);
+    out.to_vec()
+}
+
+const HELLO: &str = r#"[1,"default",{"roles":{"caller":{}}}]"#;
+
+#[test]
+fn a_listener_says_when_the_silent_are_asked_and_how_long_they_have() {
+    let mut b = Bench::new();
+    b.pings(Pings { ping_ms: Some(5), pong_ms: Some(7) });
+    let mut peer = Peer::carried(Carrier::Raw, b.now, &b.hub);
+    let mut input = BytesMut::from(&b"\x7f\xf1\0\0"[..]);
+    peer.on_bytes(&mut input, &mut b.ctx()).expect("a handshake");
+    says(&mut peer, &mut b, HELLO);
+    told(&mut peer, &mut b);
+    let begun = b.now.mono;
+    assert_eq!(peer.deadline(), Deadline(begun + 5 * MS));
+    b.now.mono = begun + 5 * MS - 1;
+    assert_eq!(peer.on_deadline(&mut b.ctx()), Ok(()));
+    assert!(told(&mut peer, &mut b).is_empty(), "it is not time yet");
+    b.now.mono += 1;
+    assert_eq!(peer.on_deadline(&mut b.ctx()), Ok(()));
+    // How long it has is counted from when it was told, not from when that was due.
+    b.now.mono += 100 * MS;
+    assert_eq!(peer.on_deadline(&mut b.ctx()), Ok(()));
+    assert_eq!(told(&mut peer, &mut b), b"\x01\0\0\x07spindle");
+    assert_eq!(peer.deadline(), Deadline(b.now.mono + 7 * MS));
+    b.now.mono += 7 * MS;
+    assert_eq!(peer.on_deadline(&mut b.ctx()), Err(Doom::IdleTimeout));
+}
+
+#[test]
+fn whoever_is_not_read_is_not_silent() {
+    let mut b = Bench::new();
+    let mut peer = Peer::carried(Carrier::Json, b.now, &b.hub);
+    says(&mut peer, &mut b, HELLO);
+    b.hub.limits.wamp_ping_ms = 1;
+    let begun = b.now.mono;
+    assert_eq!(peer.deadline(), Deadline(begun + 30_000 * MS), "as it was when it came");
+    told(&mut peer, &mut b);
+    b.now.mono = begun + 30_000 * MS;
+    assert_eq!(peer.on_deadline(&mut b.ctx()), Ok(()));
+    assert_eq!(told(&mut peer, &mut b).len(), 4 + 7);
+    // It asks for so much that it is not read until it takes the answers.
+    for _ in 0..b.hub.limits.replies_max {
+        let mut input = BytesMut::from(&[1, 0, 0, 0][..]);
+        peer.on_bytes(&mut input, &mut b.ctx()).expect("a ping");
+    }
+    assert!(!peer.wants_bytes(&b.hub));
+    b.now.mono += 30_000 * MS;
+    assert_eq!(peer.on_deadline(&mut b.ctx()), Ok(()));
+    assert_eq!(peer.deadline(), Deadline(b.now.mono + 30_000 * MS));
+    while !told(&mut peer, &mut b).is_empty() {}
+    b.now.mono += 30_000 * MS;
+    assert_eq!(peer.on_deadline(&mut b.ctx()), Ok(()));
+    assert_eq!(told(&mut peer, &mut b), b"\x01\0\0\x07spindle", "and now it is");
 }
 
 #[test]

@@ -14,6 +14,7 @@ from . import (  # noqa: F401 - they fill the list
     wamp_each,
     wamp_session,
     wamp_transports,
+    wamp_poll,
     wamp_pubsub,
     wamp_rpc,
     wamp_meta,

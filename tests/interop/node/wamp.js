@@ -13,6 +13,24 @@ const { pathToFileURL } = require('url')
 // autobahn-js takes the one of the browser, which node has only since 22.
 globalThis.WebSocket = require('ws')
 for (const name of ['log', 'warn', 'info', 'debug', 'error']) console[name] = () => {}
+// Its long poll asks by what browsers have: so much of that as it needs, over fetch.
+global.XMLHttpRequest = class {
+  open (method, url) { this.method = method; this.url = url }
+  setRequestHeader () {}
+
+  async send (body) {
+    try {
+      const answer = await fetch(this.url, { method: this.method, body })
+      this.responseText = await answer.text()
+      this.status = answer.status
+      this.statusText = answer.statusText
+    } catch {
+      this.status = 0
+    }
+    this.readyState = 4
+    this.onreadystatechange()
+  }
+}
 const autobahn = require('autobahn')
 const serializers = require('autobahn/lib/serializer.js')
 const { Wampy } = require('wampy')
@@ -85,7 +103,7 @@ class Autobahn {
     const raw = ask.transport === 'tcp' || ask.transport === 'unix'
     const transport = raw
       ? { type: 'rawsocket', host: ask.host, port: ask.port, path: ask.path || undefined }
-      : { type: 'websocket', url: ask.url }
+      : { type: ask.transport === 'lp' ? 'longpoll' : 'websocket', url: ask.url }
     const auth = ask.auth || {}
     const options = {
       transports: [transport],

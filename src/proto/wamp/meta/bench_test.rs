@@ -104,6 +104,11 @@ impl Bench {
         Self { hub, now, asks: Vec::new(), listener, conns: 0 }
     }
 
+    /// How its listener asks those who are silent.
+    pub(in crate::proto::wamp) fn pings(&mut self, pings: link::Pings) {
+        self.listener.link.pings = pings;
+    }
+
     /// From now on nothing is allowed that is about this topic.
     pub(super) fn forbid(&mut self, topic: &'static str) {
         let topic = Topic::split(Bytes::from_static(topic.as_bytes()), b'.');
