@@ -1,8 +1,8 @@
 //! Floor 6. `spindle import`: what another broker was configured with, as a configuration of ours.
 //!
 //! The configuration goes to standard output, what could not be brought along to its end as
-//! comments and to standard error. Nothing that exists is overwritten. Absent on purpose: other
-//! brokers than mosquitto.
+//! comments and to standard error. Nothing that exists is overwritten. Absent on purpose: what
+//! becomes of a line (`config::mosquitto`, `config::nexus`, `config::crossbar`).
 
 use std::fs::{self, File};
 use std::io::Write;
@@ -16,6 +16,7 @@ use super::json::Value;
 use super::{FAILED, USAGE, complain, complain_lines, say, say_json};
 use crate::config::mosquitto::{Files, Imported, import};
 use crate::config::value::quoted;
+use crate::config::{crossbar, nexus};
 
 /// The verbs of `import`.
 #[derive(Subcommand, Clone, Debug)]
@@ -25,6 +26,25 @@ pub(super) enum Verb {
         /// The configuration of mosquitto
         file: PathBuf,
         /// Where to write the users file that its users and rules become; must not exist
+        #[arg(long, value_name = "FILE")]
+        users_out: Option<PathBuf>,
+        /// As JSON: the configuration, where the users are, and what was not brought along
+        #[arg(long)]
+        json: bool,
+    },
+    /// Translate a configuration of nexusd (JSON)
+    Nexus {
+        /// The configuration of nexusd
+        file: PathBuf,
+        /// As JSON: the configuration, and what was not brought along
+        #[arg(long)]
+        json: bool,
+    },
+    /// Translate a node configuration of crossbar (JSON), with its static users and roles
+    Crossbar {
+        /// The node configuration, as in .crossbar/config.json
+        file: PathBuf,
+        /// Where to write the users file that its users and roles become; must not exist
         #[arg(long, value_name = "FILE")]
         users_out: Option<PathBuf>,
         /// As JSON: the configuration, where the users are, and what was not brought along
@@ -53,13 +73,24 @@ impl Files for Disk {
 
 impl Verb {
     pub(super) fn run(self) -> u8 {
-        let Self::Mosquitto { file, users_out, json } = self;
+        type Read = fn(&str, &str) -> Result<Imported, String>;
+        let mosquitto: Read = |name, text| Ok(import(name, text, &mut Disk));
+        let (read, file, users_out, json) = match self {
+            Self::Mosquitto { file, users_out, json } => (mosquitto, file, users_out, json),
+            Self::Nexus { file, json } => (nexus::import as Read, file, None, json),
+            Self::Crossbar { file, users_out, json } => {
+                (crossbar::import as Read, file, users_out, json)
+            }
+        };
         let name = file.display().to_string();
         let text = match fs::read_to_string(&file) {
             Ok(text) => text,
             Err(e) => return complain(&format!("{name}: {e}"), FAILED),
         };
-        let imported = import(&name, &text, &mut Disk);
+        let imported = match read(&name, &text) {
+            Ok(imported) => imported,
+            Err(why) => return complain(&why, FAILED),
+        };
         let place = match users(&imported, users_out.as_deref()) {
             Ok(place) => place,
             Err((why, code)) => return complain(&why, code),

@@ -6,11 +6,14 @@
 //! `keys`, `value`, `file`, `settings`, `show`. Absent on purpose: opening anything but the files
 //! of the configuration itself, and asking the environment (it is handed in).
 
+pub mod crossbar;
+mod crossbar_users;
 mod diff;
 mod file;
 pub mod keys;
 pub mod mosquitto;
 mod mosquitto_users;
+pub mod nexus;
 mod rows;
 mod settings;
 mod show;
@@ -18,6 +21,8 @@ pub mod value;
 
 #[cfg(test)]
 mod config_test;
+#[cfg(test)]
+mod crossbar_test;
 #[cfg(test)]
 mod mosquitto_test;
 

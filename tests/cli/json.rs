@@ -48,6 +48,16 @@ fn whatever_is_said_is_said_as_json_too() {
     assert!(import["toml"].as_str().unwrap().contains("listener"), "{import}");
     assert!(import["users"].is_null(), "{import}");
     assert!(import["notes"][0].as_str().unwrap().contains("bogus"), "{import}");
+    std::fs::write(&conf, r#"{"rawsocket": {"tcp_address": ":8080"}, "bogus": 1}"#).unwrap();
+    let import = document(&["import", "nexus", "--json", conf.to_str().unwrap()], b"");
+    assert!(import["toml"].as_str().unwrap().contains("wamp://[::]:8080"), "{import}");
+    assert!(import["notes"][0].as_str().unwrap().contains("bogus"), "{import}");
+    std::fs::write(&conf, r#"{"version": 2, "workers": [{"type": "container"}]}"#).unwrap();
+    let to = folder.0.join("crossbar-users.toml");
+    let args = ["--users-out", to.to_str().unwrap(), conf.to_str().unwrap()];
+    let import = document(&[&["import", "crossbar", "--json"], &args[..]].concat(), b"");
+    assert!(import["users"].as_str().unwrap().ends_with("crossbar-users.toml"), "{import}");
+    assert!(import["notes"][0].as_str().unwrap().contains("container"), "{import}");
     let env = document(&["config", "env", "--json"], b"");
     let names: Vec<_> = env.as_array().unwrap().iter().map(|row| &row["name"]).collect();
     assert!(names.iter().any(|name| *name == "SPINDLE__LOG__LEVEL"), "{names:?}");
