@@ -1,28 +1,26 @@
 //! Floor 6. Namespaces beside the default one: their names and what they are told to do.
 //!
 //! ```text
-//! NAME[?strict=on&disclose=off&meta=off&kill=off&modify=on&normal=on&history=exact:100:com.a]
+//! NAME[?strict=on&disclose=off&meta=off&kill=off&modify=on&normal=on&history=exact:100:com.a
+//!      &procedures=prefix:com.rpc.]
 //! ```
 //!
 //! `history` may stand several times: how a pattern matches, how many of its events, the pattern.
-//! `lasting` is a history that outlives the broker.
+//! `lasting` is a history that outlives the broker. So may `procedures`: which topics are procedures
+//! also to MQTT.
 //!
 //! The default one can be named too, to be told something. Absent on purpose: who may come in,
 //! which the users file says.
 
 use std::str::FromStr;
 
-use bytes::Bytes;
-
 use crate::base::limits::Limits;
 use crate::base::time::Now;
-use crate::hub::calls::Kind;
 use crate::hub::realm::{Remembered, Terms};
 use crate::hub::{Hub, Parts, bans};
-use crate::proto::wamp::dialect::Spelling;
+use crate::proto::procedure;
 use crate::proto::wamp::options::Matching;
 use crate::proto::wamp::uri::Rule;
-use crate::topic::Dialect;
 
 use super::Builder;
 
@@ -47,17 +45,20 @@ impl FromStr for RealmPlan {
             return Err(format!("{name} is no name of a realm: words with dots between them"));
         }
         let mut terms = Terms::default();
-        let mut histories = Vec::new();
+        let (mut histories, mut procedures) = (Vec::new(), Vec::new());
         for option in options.split('&').filter(|option| !option.is_empty()) {
             let (key, value) = option.split_once('=').unwrap_or((option, ""));
             let done = match key {
                 "history" => remembered(value, false).map(|it| histories.push(it)),
                 "lasting" => remembered(value, true).map(|it| histories.push(it)),
+                "procedures" => procedure::pattern(value, &Limits::default())
+                    .map(|(_, _, filter)| procedures.push(filter))
+                    .map_err(|why| format!("procedures: {why}")),
                 _ => terms.set(key, value),
             };
             done.map_err(|why| format!("{name}: {why}"))?;
         }
-        terms.histories = histories.into();
+        (terms.histories, terms.procedures) = (histories.into(), procedures.into());
         Ok(Self { name: name.to_owned(), terms })
     }
 }
@@ -67,16 +68,10 @@ fn remembered(text: &str, lasting: bool) -> Result<Remembered, String> {
     let mut parts = text.splitn(3, ':');
     let mut part = || parts.next().unwrap_or_default();
     let (how, limit, pattern) = (part(), part(), part());
-    let matching = Matching::of(how).ok_or("a history is exact, prefix or wildcard")?;
+    let said = format!("{how}:{pattern}");
+    let (kind, pattern, filter) =
+        procedure::pattern(&said, &Limits::default()).map_err(|why| format!("a history: {why}"))?;
     let limit = limit.parse().ok().filter(|limit| *limit > 0).ok_or("a history has a limit")?;
-    let pattern = Bytes::copy_from_slice(pattern.as_bytes());
-    let filter = Spelling::new(&Limits::default(), Rule::Loose).filter(&pattern, matching.how());
-    let filter = filter.map_err(|_| format!("{text} has no good pattern"))?;
-    let kind = match matching {
-        Matching::Exact => Kind::Exact,
-        Matching::Prefix => Kind::Prefix,
-        Matching::Wildcard => Kind::Wildcard,
-    };
     Ok(Remembered { pattern, kind, filter, limit, lasting })
 }
 
@@ -113,6 +108,9 @@ pub(super) fn hub(now: Now, parts: impl FnOnce(Vec<String>) -> Parts, plans: &[R
 
 #[cfg(test)]
 mod tests {
+    use crate::hub::calls::Kind;
+    use crate::topic::Topic;
+
     use super::*;
 
     #[test]
@@ -123,6 +121,11 @@ mod tests {
         assert!(plan.terms.meta && plan.terms.kill && !plan.terms.modify && !plan.terms.normal);
         let plan: RealmPlan = "a?meta=off&kill=off&modify=on&normal=on".parse().expect("one");
         assert!(!plan.terms.meta && !plan.terms.kill && plan.terms.modify && plan.terms.normal);
+        let plan: RealmPlan = "a?procedures=exact:a.b&procedures=prefix:c.".parse().expect("one");
+        for (topic, is) in [("a.b", true), ("a.c", false), ("c.d.e", true), ("b", false)] {
+            let topic = Topic::split(topic.into(), b'.');
+            assert_eq!(plan.terms.is_procedure(&topic), is, "{topic:?}");
+        }
         let plan: RealmPlan = "a?history=prefix:7:a:b.&lasting=exact:1:c".parse().expect("one");
         let [first, second] = &plan.terms.histories[..] else { panic!("two histories") };
         assert_eq!((&first.pattern[..], first.kind, first.limit), (&b"a:b."[..], Kind::Prefix, 7));
@@ -134,6 +137,8 @@ mod tests {
             ("a?history=exact:x:c", "a limit"),
             ("a?history=exact:1:c d", "no good pattern"),
             ("a?history=exact:1", "no good pattern"),
+            ("a?procedures=fuzzy:c", "exact, prefix or wildcard"),
+            ("a?procedures=exact:c d", "no good pattern"),
             ("$broker", "no name"),
             ("a b", "no name"),
             ("", "no name"),

@@ -80,8 +80,9 @@ pub(super) const KEYS: &[Key] = &[
         "[]",
         "Namespaces for WAMP sessions beside `default`, which is the one of all other protocols: \
          NAME[?strict=on&disclose=off&meta=off&kill=off&modify=on&history=MATCH:LIMIT:PATTERN&\
-         lasting=MATCH:LIMIT:PATTERN]. A history that is `lasting` outlives the broker, as far as \
-         what is published does.",
+         lasting=MATCH:LIMIT:PATTERN&procedures=MATCH:PATTERN]. A history that is `lasting` \
+         outlives the broker, as far as what is published does. `default` can be named too, to be \
+         told something.",
     )
     .flag("realm")
     .restart(),

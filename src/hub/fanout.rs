@@ -150,6 +150,28 @@ impl Hub {
             || r.histories.iter().any(|history| history.is_of(topic))
     }
 
+    /// Does this session listen there, and may it hear that? The numbers it gave to what it
+    /// listens by.
+    #[must_use]
+    pub fn hears(&mut self, id: SessionId, topic: &Topic) -> Option<SubIds> {
+        let s = self.sessions.get(id)?;
+        let r = self.realms.get(usize::from(s.realm.0))?;
+        let receive = Access::Receive(topic);
+        if self.policy.checks_receive() && !self.policy.permit(s.principal(), &receive) {
+            return None;
+        }
+        self.matches.clear();
+        r.topics.matches(topic, &mut self.matches);
+        let place = |leaf| s.subs.binary_search_by_key(leaf, |sub| sub.leaf).ok();
+        let own = self.matches.iter().filter_map(place).filter_map(|at| s.subs.get(at));
+        let is_there = |leaf| r.shared.filter(leaf).is_some_and(|filter| filter.matches(topic));
+        let shared = s.shares().iter().filter(|share| is_there(share.leaf));
+        let mut ids =
+            own.map(|sub| sub.opts.id).chain(shared.map(|share| share.opts.id)).peekable();
+        ids.peek()?;
+        Some(ids.filter(|id| *id != 0).collect())
+    }
+
     /// Take in what somebody wanted said. Its record, if `owner` has one, says that it was said.
     pub(crate) fn publish_will(
         &mut self,

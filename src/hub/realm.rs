@@ -8,7 +8,7 @@ use smallvec::SmallVec;
 
 use crate::base::id::SessionId;
 use crate::base::map::{Map, Seed};
-use crate::topic::{Filter, FilterTrie, LeafId, TopicTree};
+use crate::topic::{Filter, FilterTrie, LeafId, Topic, TopicTree};
 use crate::value::Value;
 
 use super::calls::Kind;
@@ -52,6 +52,9 @@ pub struct Terms {
     pub shown: Option<Arc<[String]>>,
     /// What is remembered; see [`super::Hub::tell_realm`].
     pub histories: Arc<[Remembered]>,
+    /// Topics under these are procedures also to who has no word for a call but a message that
+    /// says where its answer goes.
+    pub procedures: Arc<[Filter]>,
 }
 
 impl Default for Terms {
@@ -65,11 +68,18 @@ impl Default for Terms {
             normal: false,
             shown: None,
             histories: Arc::default(),
+            procedures: Arc::default(),
         }
     }
 }
 
 impl Terms {
+    /// Is this topic a procedure?
+    #[must_use]
+    pub fn is_procedure(&self, topic: &Topic) -> bool {
+        self.procedures.iter().any(|filter| filter.matches(topic))
+    }
+
     /// What whoever configures says. An error is a sentence.
     pub fn set(&mut self, key: &str, value: &str) -> Result<(), String> {
         let is_on = |value| match value {

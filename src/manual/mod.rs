@@ -1,11 +1,10 @@
 //! Floor 6. The manual: chapters in markdown, mounted so that they stand beside the code.
 //!
 //! Reading order: [`architecture`], [`style`], [`adding_a_protocol`], [`journal`], [`guarantees`],
-//! [`operating`], [`configuration`], [`cli`], [`relay`], [`prx1_calls`], [`wamp_features`],
-//! [`aio`], [`console`], [`service`], [`metrics`], [`rest`], [`mqtt_clauses`]. A chapter is a file
-//! that a pull request changes together with the code it speaks of; some are compared with it by
-//! `tests/tidy.rs`.
-//! Absent on purpose: code. Nothing here runs.
+//! [`operating`], [`configuration`], [`cli`], [`relay`], [`prx1_calls`], [`mqtt_calls`],
+//! [`wamp_features`], [`aio`], [`console`], [`service`], [`metrics`], [`rest`], [`mqtt_clauses`].
+//! A chapter is a file that a pull request changes together with the code it speaks of; some are
+//! compared with it by `tests/tidy.rs`. Absent on purpose: code. Nothing here runs.
 
 #[doc = include_str!("architecture.md")]
 pub mod architecture {}
@@ -39,6 +38,9 @@ pub mod prx1_calls {}
 
 #[doc = include_str!("aio.md")]
 pub mod aio {}
+
+#[doc = include_str!("mqtt_calls.md")]
+pub mod mqtt_calls {}
 
 #[doc = include_str!("console.md")]
 pub mod console {}

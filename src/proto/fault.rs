@@ -131,6 +131,8 @@ faults! {
     MqttWillQos, Capacity, "mqtt5 3.2.2-12",
         "a will or message of a higher QoS than this broker grants";
     MqttRetainOff, Capacity, "mqtt5 3.2.2-13", "a message to keep, and this broker keeps none";
+    MqttServed, Policy, "mqtt5 3.9.3, 4.10", "somebody else serves this procedure";
+    MqttRequests, Capacity, "mqtt5 4.10", "too many requests without an answer, or procedures";
     MqttBusy, Capacity, "mqtt 3.2.2.3, mqtt5 4.13", "no room for this now";
     MqttRate, Capacity, "mqtt5 4.13", "more messages than the client may send in this time";
     MqttStorage, Us, "mqtt5 4.13", "the disk failed, so nothing can be promised";

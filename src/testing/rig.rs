@@ -23,13 +23,13 @@ use crate::hub::gate::{Admin, Admins, Role};
 use crate::hub::message::Durability;
 use crate::hub::policy::{Address, Event, Observer, Open, Policy};
 use crate::hub::recover::Recovery;
-use crate::hub::relay;
 use crate::hub::{Hub, Parts};
+use crate::hub::{realm, relay};
 use crate::journal::job::{DiskDone, DiskJob};
 use crate::journal::record::Record;
 use crate::journal::{Journal, Options, Spot, perform};
 use crate::link::{self, Carrier, Inside, Spoken};
-use crate::proto::{Listener, Speak};
+use crate::proto::{Listener, Speak, procedure};
 use crate::topic::Filter;
 
 use super::disk::FakeDisk;
@@ -68,6 +68,8 @@ pub struct Setup {
     pub seed: u64,
     /// What the relay does.
     pub relay: relay::Terms,
+    /// Which topics are procedures also to MQTT: `MATCH:PATTERN`.
+    pub procedures: Vec<String>,
 }
 
 impl Default for Setup {
@@ -75,7 +77,8 @@ impl Default for Setup {
         let limits = Limits { segment_bytes: 64 << 10, ..Limits::default() };
         let forward = vec!["upstream0:1".into()];
         let relay = relay::Terms { name: "relay".into(), forward, ..Default::default() };
-        Self { limits, level: Durability::Disk, users: None, seed: 1, relay }
+        let procedures = Vec::new();
+        Self { limits, level: Durability::Disk, users: None, seed: 1, relay, procedures }
     }
 }
 
@@ -267,6 +270,9 @@ impl Rig {
             observer: Box::new(witness.clone()),
         });
         hub.relays.add(setup.relay.clone());
+        let read = |text: &String| procedure::pattern(text, &setup.limits).map(|it| it.2);
+        let procedures = setup.procedures.iter().map(read).collect::<Result<_, _>>()?;
+        hub.tell_realm(now, RealmId(0), realm::Terms { procedures, ..realm::Terms::default() });
         if setup.level != Durability::Memory {
             recover(&mut hub, setup, disk, now)?;
         }

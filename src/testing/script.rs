@@ -10,6 +10,7 @@
 //! users| mode = "strict"                     a users file, line by line
 //! limit: idle_ms_max=2000 segment_bytes=65536
 //! level: disk | os | memory
+//! procedures: exact:a.b prefix:rpc.          topics that are procedures also to MQTT
 //!
 //! speak: mqtt 5                              what peers speak: prx1 (default), mqtt 3, 4 or 5,
 //!                                            http, foo, wamp, aio
@@ -368,6 +369,9 @@ impl Script {
                     let (name, value) = pair.split_once('=').ok_or("a limit needs a value")?;
                     self.setup.limits.set(name, value)?;
                 }
+            }
+            "procedures" => {
+                self.setup.procedures.extend(value.split_whitespace().map(str::to_owned));
             }
             "level" => {
                 self.tuned = true;

@@ -63,6 +63,10 @@ impl Sockets {
             .admin(admins(&hash()))
             .limits(setup.limits.clone())
             .workers(1);
+        if !setup.procedures.is_empty() {
+            let plan = format!("default?procedures={}", setup.procedures.join("&procedures="));
+            builder = builder.realm(plan.parse()?);
+        }
         if let Some(text) = &setup.users {
             let access = Access::new(text, [1, 2], Terms::default());
             builder = builder.policy(access.map_err(|note| note.to_string())?);

@@ -249,7 +249,10 @@ fn the_caller_is_disclosed_if_it_asks_for_that_or_the_callee_does() {
         [(false, false, None), (true, false, Some(sid(2))), (false, true, Some(sid(2)))]
     {
         let mut scene = Scene::new();
-        scene.offered_on(1, Terms { can: Able::NONE, discloses: demands, takes_timeout: false });
+        scene.offered_on(
+            1,
+            Terms { can: Able::NONE, discloses: demands, takes_timeout: false, within_ms: 0 },
+        );
         let it = scene.invocation(Ask { disclose: asks, ..ask(2, 1, "a") });
         assert_eq!(it.caller, told);
     }

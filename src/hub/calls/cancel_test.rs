@@ -274,3 +274,34 @@ fn who_leaves_is_told_nothing_also_of_calls_to_itself() {
     assert_eq!(scene.calls.audit(), Ok(Tally::default()));
     assert_eq!(scene.calls.held(), 0);
 }
+
+#[test]
+fn who_may_stay_silent_has_so_long_and_is_not_waited_for_when_the_caller_is_not() {
+    let silent = Terms { within_ms: 100, ..Terms::default() };
+    for (asked, due) in [(0, 100), (40, 40), (200, 100)] {
+        let mut scene = Scene::new();
+        scene.offered_on(1, silent);
+        scene.invocation(Ask { timeout_ms: asked, ..ask(9, 1, "a") });
+        assert_eq!(scene.calls.deadline(), Some(scene.now.after_ms(due)));
+        let out = scene.later(due);
+        assert!(matches!(&out[..], [Act::Fail { why: Why::Timeout, .. }]), "{out:?}");
+        assert_eq!(scene.calls.audit().unwrap().calls, 0, "nobody waits for it");
+        let (heard, out) = scene.answer(1, 1, Answer::Result(load("late"), Able::NONE));
+        assert_eq!((heard, out.len()), (Heard::Late, 0));
+    }
+    for mode in [Mode::Skip, Mode::Kill, Mode::KillNoWait] {
+        let mut scene = Scene::new();
+        scene.offered_on(1, silent);
+        scene.invoked(9, 1, "a");
+        let mut out = Vec::new();
+        scene.calls.cancel(sid(9), 1, mode, &mut out);
+        assert!(matches!(&out[..], [Act::Fail { why: Why::Canceled, .. }]), "{out:?}");
+        assert_eq!(scene.calls.audit().unwrap().calls, 0, "{mode:?}");
+    }
+    let mut scene = Scene::new();
+    scene.offered_on(1, silent);
+    scene.invoked(9, 1, "a");
+    let mut out = Vec::new();
+    scene.calls.leave(sid(9), &mut out);
+    assert_eq!((out.len(), scene.calls.audit().unwrap().calls), (0, 0));
+}

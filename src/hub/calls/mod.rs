@@ -154,9 +154,10 @@ impl Calls {
         if self.pending.counts(callee.session).1 >= self.limits.calls_per_callee_max {
             return Err(Why::Full(Bound::CallsPerCallee));
         }
-        let due = match ask.timeout_ms {
-            0 => Deadline::NEVER,
-            ms => now.after_ms(ms),
+        let due = match (ask.timeout_ms, callee.terms.within_ms) {
+            (0, 0) => Deadline::NEVER,
+            (ms, 0) | (0, ms) => now.after_ms(ms),
+            (asked, within) => now.after_ms(asked.min(within)),
         };
         let mut call = Call::new(&ask, due, chosen, callee);
         let known = self.registrations.get(ask.realm, id);
@@ -353,6 +354,14 @@ impl Calls {
         }
     }
 
+    /// The caller has its outcome: whoever may stay silent is not waited for any more. Else one
+    /// that never answers would be full some day, and for ever.
+    fn let_go(&mut self, key: CallKey) {
+        if self.pending.get(key).is_some_and(|call| call.callee.terms.within_ms > 0) {
+            self.pending.release(key);
+        }
+    }
+
     /// A caller does not want its call any more. What is over, another's, or canceled already is
     /// none of its business.
     pub fn cancel(&mut self, caller: SessionId, request: u64, mode: Mode, out: &mut Vec<Act>) {
@@ -366,10 +375,14 @@ impl Calls {
                     call.killed = true;
                 }
             }
-            Mode::Kill | Mode::Skip => self.fail(key, Why::Canceled, out),
+            Mode::Kill | Mode::Skip => {
+                self.fail(key, Why::Canceled, out);
+                self.let_go(key);
+            }
             Mode::KillNoWait => {
                 self.fail(key, Why::Canceled, out);
                 self.stop(key, Mode::KillNoWait, Stop::Canceled, out);
+                self.let_go(key);
             }
         }
     }
@@ -410,6 +423,7 @@ impl Calls {
             };
             self.fail(key, Why::Timeout, out);
             self.stop(key, Mode::KillNoWait, Stop::Timeout, out);
+            self.let_go(key);
         }
         self.deadline().is_some_and(|due| now.reached(due))
     }
@@ -430,6 +444,7 @@ impl Calls {
             // Its calls to itself are not there any more.
             self.pending.settle(key, 0);
             self.stop(key, Mode::KillNoWait, Stop::Gone, out);
+            self.let_go(key);
         }
         lost
     }

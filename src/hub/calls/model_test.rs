@@ -548,7 +548,7 @@ impl Play {
             let has = at == 1 || self.rng.chance(3, 4);
             can = if has { can | bit } else { can };
         }
-        let terms = Terms { can, discloses: self.coin(), takes_timeout: self.coin() };
+        let terms = Terms { can, discloses: self.coin(), takes_timeout: self.coin(), within_ms: 0 };
         let offer = Offer { procedure: text(NAMES[at]), kind: Kind::Exact, invoke, terms };
         let found = self.calls.register(self.now, HOME, session, &offer);
         assert_eq!(found, self.model.register(session, NAMES[at], invoke, terms));

@@ -103,6 +103,9 @@ pub struct Terms {
     pub discloses: bool,
     /// It wants to watch the time by itself.
     pub takes_timeout: bool,
+    /// Milliseconds it has at most for an answer, and may stay silent: what is over for the caller
+    /// is over for it too. 0: it owes an answer, whenever that comes.
+    pub within_ms: u64,
 }
 
 /// A session offers a procedure.

@@ -176,7 +176,11 @@ impl Peer {
         }
         self.welcome(&principal, attached, props, &j.connect, ctx);
         self.pace = Pace::of(&ctx.hub.limits);
-        self.state = State::Online(online(&j, principal, attached, expiry_s, ctx));
+        let mut online = online(&j, principal, attached, expiry_s, ctx);
+        if attached.present {
+            online.serve_again(self.line.is_v5(), ctx);
+        }
+        self.state = State::Online(online);
         Ok(())
     }
 
@@ -231,6 +235,7 @@ fn online(
             let method = Bytes::copy_from_slice(&method);
             Box::new(Proof { method, dialogue: None })
         }),
+        rpc: None,
     }
 }
 

@@ -136,7 +136,11 @@ impl Online {
 }
 
 /// The topic as MQTT writes it; none when it cannot.
-fn text_of<'a>(topic: &'a Topic, spelled: &'a mut Vec<u8>, hub: &Hub) -> Option<&'a [u8]> {
+pub(super) fn text_of<'a>(
+    topic: &'a Topic,
+    spelled: &'a mut Vec<u8>,
+    hub: &Hub,
+) -> Option<&'a [u8]> {
     let spelling = Spelling::new(&hub.limits);
     match spelling.as_spelled(topic) {
         Some(text) => Some(text),

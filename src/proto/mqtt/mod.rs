@@ -81,6 +81,10 @@ mod peer_test;
 pub mod props;
 #[cfg(test)]
 mod props_test;
+mod rpc;
+#[cfg(test)]
+mod rpc_test;
+mod serving;
 mod subscribe;
 #[cfg(test)]
 mod subscribe_test;

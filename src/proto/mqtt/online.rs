@@ -28,6 +28,7 @@ use super::fault::reason as code;
 use super::line::{Done, Line, Parked, Slip, Step};
 use super::packet::{Ack, Packet, Reason};
 use super::props::{Prop, Props};
+use super::rpc::Rpc;
 
 /// A client that is in.
 #[derive(Debug)]
@@ -44,6 +45,8 @@ pub(super) struct Online {
     pub(super) ours: Ours,
     /// How it proved who it is, when it did so in a dialogue.
     pub(super) proof: Option<Box<Proof>>,
+    /// It calls, or is called.
+    pub(super) rpc: Option<Box<Rpc>>,
 }
 
 /// What a publication's properties mean to this hop.
@@ -52,6 +55,7 @@ struct Hop {
     alias: Option<u16>,
     expiry_s: Option<u32>,
     utf8: bool,
+    asks: bool,
 }
 
 impl Hop {
@@ -62,6 +66,7 @@ impl Hop {
                 Prop::TopicAlias(alias) => hop.alias = Some(alias),
                 Prop::MessageExpiry(s) => hop.expiry_s = Some(s),
                 Prop::PayloadFormat(format) => hop.utf8 = format == 1,
+                Prop::ResponseTopic(_) => hop.asks = true,
                 _ => {}
             }
         }
@@ -117,6 +122,9 @@ impl Online {
     ) -> Result<(), Fault> {
         match parked {
             Parked::Packet(packet, done) => self.on_packet(packet, done, line, ctx),
+            Parked::Publish(slip, p) if let Some(way) = self.way_again(&p, line, ctx) => {
+                self.carry_out(way, slip, p, line, ctx)
+            }
             // The rules may have changed meanwhile.
             Parked::Publish(slip, p) if permit(&self.who, Access::Publish(&p.topic), ctx) => {
                 self.publish(slip, p, line, ctx)
@@ -155,7 +163,8 @@ impl Online {
         if p.qos > 0 && line.is_v5() && line.owing >= u32::from(ctx.hub.limits.receive_max) {
             return Err(FaultKind::MqttReceiveMax.fault());
         }
-        if !permit(&self.who, Access::Publish(&topic), ctx) {
+        let way = self.way_of(&topic, hop.asks, ctx);
+        if way.is_none() && !permit(&self.who, Access::Publish(&topic), ctx) {
             return self.turn_down(slip, FaultKind::MqttDenied, line, ctx);
         }
         if hop.utf8 && ctx.hub.limits.check_payload_format && !is_utf8(p.payload()) {
@@ -174,7 +183,10 @@ impl Online {
             inbound: (p.qos == 2).then_some(p.id),
             body: p.into_payload(),
         };
-        self.publish(slip, publication, line, ctx)
+        match way {
+            None => self.publish(slip, publication, line, ctx),
+            Some(way) => self.carry_out(way, slip, publication, line, ctx),
+        }
     }
 
     /// Hand it to the hub, and owe the answer.
@@ -199,16 +211,22 @@ impl Online {
         // Mqtt5 3.4.2.1: told only where there is a code for it.
         let alone = line.is_v5() && receipt.matched == 0;
         let reason = if alone { code::NO_MATCHING } else { 0 };
-        match slip.qos {
-            0 => {}
-            1 => line.ack(receipt.after, Step::Ack, slip.id, reason),
-            _ => line.ack(receipt.after, Step::Rec, slip.id, reason),
-        }
-        line.owing += u32::from(slip.qos > 0);
+        self.acknowledge(slip, receipt.after, reason, line);
         Ok(())
     }
 
-    fn held_publish(
+    /// It was taken in.
+    #[inline]
+    pub(super) fn acknowledge(&self, slip: Slip, after: Lsn, reason: u8, line: &mut Line) {
+        match slip.qos {
+            0 => {}
+            1 => line.ack(after, Step::Ack, slip.id, reason),
+            _ => line.ack(after, Step::Rec, slip.id, reason),
+        }
+        line.owing += u32::from(slip.qos > 0);
+    }
+
+    pub(super) fn held_publish(
         &self,
         why: Held,
         slip: Slip,
@@ -230,7 +248,7 @@ impl Online {
     }
 
     /// It may not be. In 5.0 its acknowledgement says so; before, it is acknowledged and dropped.
-    fn turn_down(
+    pub(super) fn turn_down(
         &self,
         slip: Slip,
         why: FaultKind,

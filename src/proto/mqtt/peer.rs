@@ -18,7 +18,7 @@ use crate::hub::admin::About;
 use crate::hub::policy::{Claim, Dialogue, Principal};
 use crate::proto::doom::Doom;
 use crate::proto::fault::{Fault, FaultKind};
-use crate::proto::{Ctx, Protocol};
+use crate::proto::{Ctx, Protocol, procedure};
 use crate::topic::Topic;
 
 use super::connect::tongue_of;
@@ -264,6 +264,7 @@ impl Protocol for Peer {
             return Ok(());
         }
         match self.state {
+            State::Online(ref online) if online.is_to_go() => Err(Doom::Kicked),
             State::Online(_) => Err(Doom::IdleTimeout),
             _ => Err(Doom::ConnectTimeout),
         }
@@ -272,6 +273,7 @@ impl Protocol for Peer {
     fn on_doom(&mut self, doom: &Doom, ctx: &mut Ctx<'_>) {
         self.line.end(ctx.hub.synced(), doom);
         if let State::Online(online) = core::mem::replace(&mut self.state, State::Over) {
+            procedure::leave_with(online.session, ctx);
             ctx.hub.detach(ctx.now, online.session, ctx.conn, self.line.parting);
         }
     }
@@ -298,11 +300,12 @@ impl Protocol for Peer {
         if self.line.replies.is_gated() {
             return self.line.replies.waits_for().is_some_and(|at| at <= synced);
         }
+        while out.len() < budget && online.tell(now, &self.line, hub, out) {}
         let share = hub.share(online.session, budget);
         online.release_again(&self.line, hub, out, share);
         while out.len() < share {
             if !online.deliver(now, &self.line, hub, out) {
-                return false;
+                return online.rpc.is_some() && hub.parties.has_mail(online.session);
             }
         }
         true
@@ -312,6 +315,7 @@ impl Protocol for Peer {
         let (from, ms) = match &self.state {
             State::Stranger | State::Conversing(_) => return self.login_by,
             State::Verifying(_) => (self.line.heard, VERDICT_MS),
+            State::Online(online) if online.is_to_go() => return Deadline(0),
             // Whoever is not read from is not silent.
             State::Online(_) if self.line.parked.is_some() => return Deadline::NEVER,
             State::Online(_) if self.owes_too_much() => return Deadline::NEVER,

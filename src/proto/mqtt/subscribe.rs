@@ -38,7 +38,7 @@ enum Outcome {
 
 impl Online {
     pub(super) fn on_subscribe(
-        &self,
+        &mut self,
         s: Subscribe,
         mut done: Done,
         line: &mut Line,
@@ -67,7 +67,7 @@ impl Online {
 
     /// Only what makes the whole packet malformed is an error.
     fn subscribe_one(
-        &self,
+        &mut self,
         asked: &Asked,
         number: u32,
         v5: bool,
@@ -108,7 +108,16 @@ impl Online {
             1 => Replays::IfNew,
             _ => Replays::Never,
         };
-        Ok(self.hang(&filter, share.as_ref(), opts, replays, ctx))
+        if v5 && let Err(why) = self.serve(&filter, &asked.filter, ctx) {
+            let code =
+                if why == FaultKind::MqttServed { code::IMPLEMENTATION } else { code::QUOTA };
+            return Ok(Outcome::No(code, why));
+        }
+        let outcome = self.hang(&filter, share.as_ref(), opts, replays, ctx);
+        if matches!(outcome, Outcome::No(..)) {
+            self.serve_no_more(&asked.filter, ctx);
+        }
+        Ok(outcome)
     }
 
     fn hang(
@@ -129,7 +138,7 @@ impl Online {
     }
 
     pub(super) fn on_unsubscribe(
-        &self,
+        &mut self,
         u: Unsubscribe,
         mut done: Done,
         line: &mut Line,
@@ -149,7 +158,7 @@ impl Online {
         Ok(())
     }
 
-    fn unsubscribe_one(&self, text: &Bytes, ctx: &mut Ctx<'_>) -> Result<Outcome, Fault> {
+    fn unsubscribe_one(&mut self, text: &Bytes, ctx: &mut Ctx<'_>) -> Result<Outcome, Fault> {
         if let Err(why) = ctx.hub.take_on(self.session, text) {
             return Ok(Outcome::Later(why));
         }
@@ -162,7 +171,10 @@ impl Online {
             Err(why) => return Err(why),
         };
         Ok(match ctx.hub.unsubscribe(ctx.now, self.session, &filter, share.as_ref()) {
-            Ok(Some(Receipt { after, .. })) => Outcome::Code(0, after),
+            Ok(Some(Receipt { after, .. })) => {
+                self.serve_no_more(text, ctx);
+                Outcome::Code(0, after)
+            }
             Ok(None) => Outcome::Code(code::NO_SUBSCRIPTION, Lsn::START),
             Err(why) if why.passes() => Outcome::Later(why),
             Err(_) => Outcome::No(code::IMPLEMENTATION, FaultKind::MqttStorage),

@@ -298,14 +298,6 @@ impl Online {
     }
 }
 
-/// The connection is gone, or another has its session: so is what it offered and what it asked.
-pub(super) fn leave(session: SessionId, ctx: &mut Ctx<'_>) {
-    let mut acts = Vec::new();
-    ctx.hub.calls.leave(session, &mut acts);
-    ctx.hub.parties.leave(session);
-    ctx.hub.pass_on(&mut acts);
-}
-
 fn plain(body: &Bytes) -> Payload {
     Payload { form: 0, meta: Bytes::new(), args: body.clone() }
 }

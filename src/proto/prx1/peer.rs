@@ -27,9 +27,9 @@ use crate::hub::{Held, Hub};
 use crate::proto::doom::Doom;
 use crate::proto::fault::{Fault, FaultKind};
 use crate::proto::replies::Replies;
-use crate::proto::{Ask, Ctx, Protocol};
+use crate::proto::{Ask, Ctx, Protocol, procedure};
 
-use super::calling::{self, Calling, Not};
+use super::calling::{Calling, Not};
 use super::dialect::{SEP, Spelling};
 use super::extended::{Answer, Extended, Response, What};
 use super::ids::IdSet;
@@ -226,7 +226,7 @@ impl Peer {
         };
         ctx.asks.extend(attached.yielding.filter(|old| *old != ctx.conn).map(Ask::Yield));
         // What its former connection called and served ends with that.
-        calling::leave(attached.session, ctx);
+        procedure::leave(attached.session, ctx);
         let stored = attached.present
             && ctx
                 .hub
@@ -653,11 +653,7 @@ impl Protocol for Peer {
             self.replies.push(Lsn::START, Reply::ConnAck { result: ack.result, present: false });
         }
         if let State::Online(online) = &self.state {
-            // Another connection may have its session, and what that called and serves.
-            let party = ctx.hub.parties.get(online.session);
-            if party.is_some_and(|party| party.conn == ctx.conn) {
-                calling::leave(online.session, ctx);
-            }
+            procedure::leave_with(online.session, ctx);
             ctx.hub.detach(ctx.now, online.session, ctx.conn, Parting::Lost);
         }
         self.stalled = None;

@@ -207,7 +207,7 @@ impl Online {
             procedure: Bytes::copy_from_slice(text),
             kind,
             invoke: share(it.options.invoke),
-            terms: Terms { can: self.able, discloses, takes_timeout },
+            terms: Terms { can: self.able, discloses, takes_timeout, within_ms: 0 },
         };
         match ctx.hub.calls.register(ctx.now, self.realm, self.session, &offer) {
             Ok(done) => {

@@ -301,3 +301,65 @@ def meta_stays(t):
             that(heard.take(0.4).args != ["forged"], "a forged event came")
     except AssertionError as e:
         that("nothing came" in str(e), str(e))
+
+
+def procedures(t):
+    """All topics of the checks are procedures, also to MQTT."""
+    from brokers import Setup
+
+    t.wants(Setup(realms=["default?modify=on&procedures=prefix:org."]))
+
+
+def asked(t, one, topic, payload, **props):
+    """What comes of a request in MQTT."""
+    back = topic + "/back"
+    one.subscribe(back, qos=1)
+    one.publish(topic, payload, 1, response_topic=back, correlation=b"\x00k", **props)
+    message = one.take()
+    same((message.topic, message.props.get("correlation")), (back, b"\x00k"))
+    return message.payload, dict(message.props.get("user") or {}).get("error")
+
+
+@check("wamp.called_by_mqtt", over=("autobahn", "autobahnjs", "wampy", "xconn"), own=True)
+def called_by_mqtt(t, lib):
+    """A request of MQTT calls a procedure of WAMP; result and error come back."""
+    procedures(t)
+    uri, topic = topics(t)
+
+    def run(i):
+        if i.args == ["bad"]:
+            raise wamp.Failed("com.app.broken", ["leg"])
+        return {"said": i.args}
+
+    wamp.client(t, lib).register(uri, run)
+    one, other = t.client(), t.client()
+    other.subscribe(topic + "/#", qos=1)
+    body, error = asked(t, one, topic, "hello")
+    same((json.loads(body), error), ({"said": ["hello"]}, None))
+    same(asked(t, one, topic, "bad"), (b"leg", "com.app.broken"))
+    same(asked(t, one, topic + "/none", "x"), (b"", "wamp.error.no_such_procedure"))
+    other.nothing(0.2)
+
+
+@check("wamp.calls_mqtt", over=("autobahn", "autobahnjs", "wampy", "xconn"), own=True)
+def calls_mqtt(t, lib):
+    """A client of MQTT serves calls of WAMP, with a result and with an error."""
+    procedures(t)
+    uri, topic = topics(t)
+    server, stranger = t.client(), t.client()
+    server.subscribe(topic, qos=1)
+    caller = wamp.client(t, lib)
+    for error in (None, "com.app.broken"):
+        calling = caller.calling(uri, "2+2")
+        m = server.take()
+        same(m.payload, b"2+2")
+        back, mark = m.props["response_topic"], m.props["correlation"]
+        that(stranger.publish(back, "5", 1, correlation=mark) in (0x87, 0x10), "forged an answer")
+        user = {} if error is None else {"user": [("error", error)]}
+        server.publish(back, "4", 1, correlation=mark, **user)
+        if error is None:
+            same(calling.result().args, ["4"])
+        else:
+            same(calling.fails(), error)
+    server.drop()
+    same(caller.calling(uri, "2+2").fails(), "wamp.error.no_such_procedure")
