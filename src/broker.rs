@@ -54,6 +54,7 @@ mod renew;
 #[cfg(feature = "tls")]
 mod tls;
 mod users;
+mod within;
 
 use disk::{Door, open_journal};
 use means::{bounded_by_system, entropy, spare_cores};

@@ -8,6 +8,8 @@
 #![cfg(feature = "cli")]
 #![expect(clippy::disallowed_methods, clippy::print_stderr, reason = "the test is the world")]
 
+#[path = "cli/calls.rs"]
+mod calls;
 #[path = "cli/import.rs"]
 mod import;
 #[path = "cli/json.rs"]

@@ -11,7 +11,10 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use spindle::broker::{Error, Refused};
+use spindle::client::prx1::{self, CallOptions as Asking, Reason, Said, Share};
+use spindle::client::wamp::{CallOptions, PublishOptions, RegisterOptions, SubscribeOptions};
 use spindle::proto::prx1::{Connect, Packet, Publish, encode_vec};
+use spindle::value::Value;
 use spindle::{Broker, Durability, Handle, Speak};
 
 const LONG: Duration = Duration::from_secs(30);
@@ -269,4 +272,128 @@ fn the_example_of_hooks_asks_and_tells_each_of_them() {
     ] {
         assert!(said.contains(line), "{line:?} is not in:\n{said}");
     }
+}
+
+#[test]
+fn a_program_speaks_wamp_to_itself_without_a_socket() {
+    let (handle, running) = run(Broker::builder().memory().build().unwrap());
+    let [one, two] = [(); 2].map(|()| handle.wamp("default").connect().unwrap());
+    let events = one.subscribe("a.b", SubscribeOptions::default()).unwrap();
+    // Far more than there is room for between the two, both ways.
+    let long = "x".repeat(300_000);
+    let options = PublishOptions { acknowledge: true, ..PublishOptions::default() };
+    for _ in 0..4 {
+        two.publish("a.b", options.clone(), long.as_str()).unwrap();
+        let event = events.wait(Some(LONG)).unwrap().unwrap();
+        assert_eq!(event.payload.args, [Value::Text(long.clone())]);
+    }
+    let served = two.register("c.d", RegisterOptions::default()).unwrap();
+    let server = std::thread::spawn(move || {
+        while let Some(asked) = served.wait(None).unwrap_or(None) {
+            asked.reply(vec![Value::Text("done".into())]).unwrap();
+        }
+    });
+    for _ in 0..200 {
+        let said = one.call("c.d", CallOptions::default(), ()).unwrap();
+        assert_eq!(said.args, [Value::Text("done".into())]);
+    }
+    // What the program says otherwise is heard here too.
+    handle.publish("a/b", "plain", 0, false).unwrap().wait().unwrap();
+    let event = events.wait(Some(LONG)).unwrap().unwrap();
+    assert_eq!(event.payload.args, [Value::Text("plain".into())]);
+    drop(two);
+    server.join().unwrap();
+    assert!(one.call("c.d", CallOptions::default(), ()).is_err(), "it left with its client");
+    assert!(handle.wamp("no.such").connect().is_err());
+    stop(&handle, running);
+    assert!(!one.is_online() || events.wait(Some(LONG)).is_err());
+    assert!(handle.wamp("default").connect().is_err());
+}
+
+/// Answer whatever is asked, until that is the end.
+fn serve(service: &prx1::Service) {
+    while let Some(asked) = service.next(LONG).unwrap() {
+        match &asked.payload()[..] {
+            b"pieces" => {
+                assert!(asked.takes_pieces());
+                asked.piece("1").unwrap();
+                asked.piece("2").unwrap();
+                asked.answer("3").unwrap();
+            }
+            b"fail" => asked.fail("a/broken", "leg").unwrap(),
+            b"never" => {
+                let until = std::iter::repeat_with(|| asked.is_over());
+                assert!(until.inspect(|_| std::thread::yield_now()).any(|over| over));
+            }
+            b"end" => return asked.answer("").unwrap(),
+            other => {
+                let said = other.to_ascii_uppercase();
+                asked.answer(said).unwrap();
+            }
+        }
+    }
+}
+
+#[test]
+fn prx1_calls_and_serves_and_so_does_wamp_within() {
+    let builder = Broker::builder().memory().listen("127.0.0.1:0", Speak::Prx1);
+    let broker = builder.build().unwrap();
+    let address = broker.local_addr(0).unwrap().to_string();
+    let (handle, running) = run(broker);
+    let dial = |name: &str| {
+        prx1::Client::builder().address(address.as_str()).user(name).connect().unwrap()
+    };
+    let (server, client) = (dial("server"), dial("client"));
+    let mut service = server.serve("a/b", Share::RoundRobin).unwrap();
+    service.granted(LONG).unwrap();
+    assert_eq!(
+        server.serve("a/b", Share::Single).unwrap_err(),
+        prx1::Error::Failed(Reason::Exists)
+    );
+    let serving = std::thread::spawn(move || serve(&service));
+    let plain = Asking::default();
+    let call = client.call("a/b", "hello", plain).unwrap();
+    assert_eq!(call.wait(LONG).unwrap(), "HELLO");
+    // In pieces.
+    let mut call = client.call("a/b", "pieces", Asking { pieces: true, ..plain }).unwrap();
+    let all: Vec<Said> = std::iter::from_fn(|| call.next(LONG).unwrap()).collect();
+    let piece = |text: &'static str| Bytes::from_static(text.as_bytes());
+    assert_eq!(all, [Said::Piece(piece("1")), Said::Piece(piece("2")), Said::Final(piece("3"))]);
+    // An error by its name.
+    let mut call = client.call("a/b", "fail", plain).unwrap();
+    let Some(Said::Failed(failure)) = call.next(LONG).unwrap() else { panic!("it failed") };
+    assert_eq!((failure.reason, &failure.name[..]), (Reason::Said, &b"a/broken"[..]));
+    assert_eq!(failure.payload, "leg");
+    // In time, or taken back.
+    let timeout = Some(Duration::from_millis(50));
+    let call = client.call("a/b", "never", Asking { timeout, ..plain }).unwrap();
+    assert_eq!(call.wait(LONG).unwrap_err(), prx1::Error::Failed(Reason::Timeout));
+    let mut call = client.call("a/b", "never", plain).unwrap();
+    assert_eq!(call.next(Duration::ZERO), Err(prx1::Error::TimedOut));
+    call.cancel(prx1::CancelMode::KillNoWait);
+    assert_eq!(call.wait(LONG).unwrap_err(), prx1::Error::Failed(Reason::Canceled));
+    // To all who serve it, one of which speaks WAMP.
+    let within = handle.wamp("default").connect().unwrap();
+    let invoke = Some(spindle::client::wamp::Invoke::RoundRobin);
+    let shared = RegisterOptions { invoke, ..RegisterOptions::default() };
+    let other = within.register("a.b", shared).unwrap();
+    let mut call = client.call("a/b", "all", Asking { many: Some(0), ..plain }).unwrap();
+    other.wait(Some(LONG)).unwrap().unwrap().reply("within").unwrap();
+    let mut all: Vec<Said> = std::iter::from_fn(|| call.next(LONG).unwrap()).collect();
+    assert_eq!(all.pop(), Some(Said::Gathered { asked: 2, answered: 2, failed: 0 }));
+    assert!(
+        all.contains(&Said::Piece(piece("ALL"))) && all.contains(&Said::Piece(piece("within")))
+    );
+    drop(other);
+    // And WAMP asks PRX1.
+    let said = within.call("a.b", CallOptions::default(), "wamp").unwrap();
+    assert_eq!(said.args, [Value::Text("WAMP".into())]);
+    let call = client.call("no/body", "", plain).unwrap();
+    assert_eq!(call.wait(LONG).unwrap_err(), prx1::Error::Failed(Reason::NoProcedure));
+    client.call("a/b", "end", plain).unwrap().wait(LONG).unwrap();
+    serving.join().unwrap();
+    let call = client.call("a/b", "", plain).unwrap();
+    assert_eq!(call.wait(LONG).unwrap_err(), prx1::Error::Failed(Reason::NoProcedure));
+    drop(server);
+    stop(&handle, running);
 }

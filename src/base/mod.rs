@@ -15,6 +15,7 @@ pub mod limits;
 pub mod map;
 pub mod near;
 pub mod outbound;
+pub mod pipe;
 pub mod reader;
 pub mod rng;
 pub mod seldom;

@@ -6,6 +6,7 @@
 
 mod acl;
 mod admin;
+mod ask;
 mod bench;
 mod certs;
 mod check;
@@ -101,7 +102,7 @@ enum Verb {
     /// Subscribe, and print what arrives (the letters of mosquitto_sub)
     #[command(disable_help_flag = true)]
     Sub(Box<subscribe::Sub>),
-    /// Ask a question over MQTT 5.0, and print the answer
+    /// Ask a question over MQTT 5.0 or PRX1, and print the answer
     #[command(disable_help_flag = true)]
     Request(Box<request::Request>),
     /// Answer questions

@@ -400,9 +400,11 @@ fn by_prx1(plan: &Plan, builder: prx1::Builder, source: Source, shape: &Shape) -
 
 /// The exit code of an error of a PRX1 client.
 pub(super) fn prx1_code(error: &prx1::Error) -> u8 {
-    use prx1::{Disconnected, Error};
+    use prx1::{Disconnected, Error, Reason};
     match error {
         Error::Disconnected(Disconnected::Rejected) | Error::Refused => exit::REFUSED,
+        Error::Failed(Reason::Timeout) => exit::TIMED_OUT,
+        Error::Failed(_) => exit::REFUSED,
         Error::Disconnected(Disconnected::Forced) => exit::PROTOCOL,
         Error::Lost | Error::Offline | Error::Stopped(_) => exit::LOST,
         Error::TimedOut => exit::TIMED_OUT,

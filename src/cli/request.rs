@@ -1,9 +1,8 @@
-//! Floor 6. `spindle request` and `spindle reply`: a question and its answer over MQTT 5.0.
+//! Floor 6. `spindle request` and `spindle reply`: a question and its answer, over MQTT 5.0 here.
 //!
 //! A request names a topic to answer to and a few bytes to know the answer by; a reply sends
 //! whatever a command prints, or the question itself, to that topic with those bytes. Several
-//! replies may answer one request. Absent on purpose: PRX1, where a message
-//! names nobody to answer to.
+//! replies may answer one request. Absent on purpose: PRX1, where a question is a call (`ask`).
 
 use std::io::Write;
 use std::process::{Command, Stdio};
@@ -12,7 +11,8 @@ use std::time::Duration;
 use bytes::Bytes;
 use clap::Args;
 
-use crate::client::mqtt::{Client, Error, Event};
+use crate::client::mqtt::{Builder, Client, Error, Event};
+use crate::client::prx1;
 use crate::os::clock::Clock;
 use crate::os::signal::{Signal, Signals};
 use crate::proto::mqtt::props::Place;
@@ -21,7 +21,7 @@ use crate::proto::mqtt::{Asked, Prop, Props, Publish};
 use super::format::{self, At};
 use super::link::{AGAIN, Link, Plan, Road, complain};
 use super::publish::is_lost;
-use super::{exit, words};
+use super::{ask, exit, words};
 
 /// Flags of `request`.
 #[derive(Args, Clone, Debug)]
@@ -68,19 +68,19 @@ pub(super) struct Reply {
     count: Option<u64>,
 }
 
-/// The broker behind the flags, or the code to end with.
-fn connect(link: &Link) -> Result<(Plan, Client), u8> {
+/// What the flags come to, and the way to the broker; or the code to end with.
+fn planned(link: &Link) -> Result<(Plan, Road), u8> {
     let mut link = link.clone();
     link.need_v5();
     let mut plan = link.plan().map_err(|why| {
         complain(&why);
         exit::CLIENT
     })?;
-    let nobody = Road::Mqtt(Box::default());
-    let Road::Mqtt(builder) = std::mem::replace(&mut plan.road, nobody) else {
-        complain("Error: PRX1 has no requests; ask and answer over MQTT 5.0 (mqtt://).");
-        return Err(exit::CLIENT);
-    };
+    let road = std::mem::replace(&mut plan.road, Road::Mqtt(Box::default()));
+    Ok((plan, road))
+}
+
+fn connect(plan: Plan, builder: Builder) -> Result<(Plan, Client), u8> {
     match builder.connect() {
         Ok(client) => Ok((plan, client)),
         Err(error) => Err(failed(&plan, &error)),
@@ -102,8 +102,12 @@ impl Request {
                 return exit::CLIENT;
             }
         };
-        let (plan, mut client) = match connect(&self.link) {
-            Ok(both) => both,
+        let (plan, mut client) = match planned(&self.link) {
+            Ok((plan, Road::Prx1(builder))) => return self.call(&plan, *builder, question),
+            Ok((plan, Road::Mqtt(builder))) => match connect(plan, *builder) {
+                Ok(both) => both,
+                Err(code) => return code,
+            },
             Err(code) => return code,
         };
         match self.ask(&plan, &mut client, question) {
@@ -113,6 +117,16 @@ impl Request {
             }
             Err(error) => failed(&plan, &error),
         }
+    }
+
+    fn call(&self, plan: &Plan, builder: prx1::Builder, payload: Bytes) -> u8 {
+        if self.response_topic.is_some() {
+            complain("Error: a call over PRX1 is answered to whoever made it, and nowhere else.");
+            return exit::CLIENT;
+        }
+        let timeout = Duration::try_from_secs_f64(self.timeout.max(0.0)).unwrap_or(Duration::MAX);
+        let (topic, replies, json) = (self.topic.clone(), self.replies, self.json);
+        ask::request(plan, builder, &ask::Question { topic, payload, timeout, replies, json })
     }
 
     fn question(&self) -> Result<Bytes, String> {
@@ -199,7 +213,7 @@ impl Request {
 }
 
 /// The answer as a document.
-fn document(message: &Publish, plan: &Plan, clock: &Clock) -> Vec<u8> {
+pub(super) fn document(message: &Publish, plan: &Plan, clock: &Clock) -> Vec<u8> {
     let mut out = Vec::new();
     if let Err(why) = format::print(format::JSON, message, At::now(clock), false, &mut out) {
         plan.complain(&why);
@@ -211,7 +225,7 @@ fn is_answer(message: &Publish, mark: &Bytes) -> bool {
     message.props.iter().any(|prop| matches!(prop, Prop::CorrelationData(data) if data == mark))
 }
 
-fn print(payload: &[u8]) {
+pub(super) fn print(payload: &[u8]) {
     let mut stdout = std::io::stdout().lock();
     // Whoever closed the pipe has heard enough.
     let _ = stdout.write_all(payload).and_then(|()| stdout.write_all(b"\n"));
@@ -230,8 +244,15 @@ fn mark() -> String {
 impl Reply {
     pub(super) fn run(&self) -> u8 {
         let mut signals = Signals::catch().ok();
-        let (plan, mut client) = match connect(&self.link) {
-            Ok(both) => both,
+        let (plan, mut client) = match planned(&self.link) {
+            Ok((plan, Road::Prx1(builder))) => {
+                let what = (self.topic.as_str(), self.command.as_deref());
+                return ask::reply(&plan, *builder, what, self.count);
+            }
+            Ok((plan, Road::Mqtt(builder))) => match connect(plan, *builder) {
+                Ok(both) => both,
+                Err(code) => return code,
+            },
             Err(code) => return code,
         };
         let mut answered = 0;
@@ -325,7 +346,7 @@ impl Reply {
 }
 
 /// What a command prints when it is asked this.
-fn said_by(command: &str, topic: &str, question: &[u8]) -> Result<Vec<u8>, String> {
+pub(super) fn said_by(command: &str, topic: &str, question: &[u8]) -> Result<Vec<u8>, String> {
     let mut child = Command::new("sh")
         .args(["-c", command])
         .env("SPINDLE_TOPIC", topic)

@@ -8,6 +8,7 @@ use bytes::Bytes;
 use crate::base::id::ConnId;
 use crate::base::time::Now;
 use crate::hub::policy::{Address, Principal};
+use crate::link::{Carrier, Spoken};
 use crate::proto::local::{Verb, Word};
 use crate::proto::{Peer, Speak};
 
@@ -29,6 +30,19 @@ impl Engine {
         if joined.is_err() {
             self.doom(now, conn, crate::proto::doom::Doom::StorageFailed);
             return Err(NoSlot::Connections);
+        }
+        self.settle(now, conn);
+        Ok(conn)
+    }
+
+    /// An in-process session that speaks WAMP, in bytes, comes the same way. Who it is it says like
+    /// anybody from this machine.
+    pub fn on_inner(&mut self, now: Now) -> Result<ConnId, NoSlot> {
+        let speaks = |l: &crate::proto::Listener| l.speak == Speak::Local;
+        let listener = self.listeners.iter().position(speaks).ok_or(NoSlot::Stopping)?;
+        let conn = self.on_accept(now, listener as u16, Address::Local, true)?;
+        if let Some(c) = self.conns.get_mut(conn) {
+            c.peer = Peer::spoken(Spoken::Wamp(Carrier::Raw), now, &self.hub);
         }
         self.settle(now, conn);
         Ok(conn)

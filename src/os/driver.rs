@@ -9,6 +9,7 @@
 mod crowds;
 mod dialing;
 mod ending;
+mod inner;
 
 use std::collections::VecDeque;
 use std::io;
@@ -47,6 +48,7 @@ use crate::hub::policy::Event;
 use crate::hub::sys::Outside;
 use crate::hub::timings::Timing;
 use crate::journal::storage::Storage;
+use inner::Inner;
 
 /// Whoever looks at everything once more when it has ended.
 pub type AtEnd = Box<dyn FnOnce(Now, &Hub) + Send>;
@@ -117,6 +119,8 @@ pub struct Driver {
     behind: Vec<ConnId>,
     linger: Linger,
     locals: Locals,
+    /// Connections within this process.
+    inners: Vec<Inner>,
     commands: Receiver<Command>,
     controls: Receiver<Control>,
     answers: Receiver<Completion>,
@@ -198,6 +202,7 @@ impl Driver {
             behind: Vec::new(),
             linger: Linger::default(),
             locals: Locals::new(parts.seed),
+            inners: Vec::new(),
             commands,
             controls,
             answers,
@@ -369,6 +374,9 @@ impl Driver {
                 Ok(Command::Reload { done }) => {
                     self.reloads.ask(now, Asker::Program(done), &mut self.engine);
                 }
+                Ok(Command::Enter { stream, stirred, done }) => {
+                    let _ = done.try_send(self.enter(now, stream, stirred));
+                }
                 Ok(command) => self.locals.on_command(now, &mut self.engine, command),
                 Err(_) => break,
             }
@@ -382,6 +390,7 @@ impl Driver {
             self.on_event(now, *event);
         }
         self.events = events;
+        self.look_within(now);
         for at in 0..self.doors.len() {
             self.accept(now, at);
         }

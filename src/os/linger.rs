@@ -12,6 +12,7 @@ use slab::Slab;
 
 use super::poller::{Poller, Ready, Whom};
 use super::socket::{Drained, Socket};
+use super::stream::Stream;
 use crate::base::time::{Deadline, Now};
 
 /// The sockets, in the order in which their time comes.
@@ -26,6 +27,10 @@ impl Linger {
     /// Take over a socket that may have something left over to write.
     pub(super) fn add(&mut self, now: Now, poller: &Poller, mut socket: Socket) {
         if !close_half(&mut socket) || self.sockets.len() >= LINGERING_MAX {
+            return;
+        }
+        // Within this process, what was written is read also after its end.
+        if let Stream::Inner(_) = socket.stream {
             return;
         }
         let entry = self.sockets.vacant_entry();

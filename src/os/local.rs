@@ -14,6 +14,7 @@ use crossbeam_channel::Sender;
 use super::reload::Told;
 use crate::base::id::ConnId;
 use crate::base::map::{Map, Seed};
+use crate::base::pipe::Pipe;
 use crate::base::time::Now;
 use crate::engine::Engine;
 use crate::hub::message::Delivery;
@@ -54,6 +55,15 @@ pub enum Command {
         full: Arc<AtomicBool>,
         /// Told who it is, and when the subscription is there.
         done: Sender<Result<ConnId, &'static str>>,
+    },
+    /// Speak WAMP through this.
+    Enter {
+        /// The broker's end.
+        stream: Pipe,
+        /// Set when there may be something to read, or room to write.
+        stirred: Arc<AtomicBool>,
+        /// Told when there is a connection.
+        done: Sender<Result<(), &'static str>>,
     },
     /// Read everything again.
     Reload {
@@ -140,8 +150,8 @@ impl Locals {
                 let no = self.ask(Asker::Subscribe(done));
                 engine.on_verb(now, conn, Verb::Subscribe { no, filter, qos });
             }
-            // Not about messages: the loop itself takes it.
-            Command::Reload { .. } => {}
+            // Not about messages: the loop itself takes them.
+            Command::Enter { .. } | Command::Reload { .. } => {}
         }
     }
 
@@ -241,7 +251,7 @@ fn answer(asker: Option<Asker>, conn: ConnId, verdict: Verdict) {
     }
 }
 
-const NO_SLOT: &str = "there is no place for another connection";
+pub(super) const NO_SLOT: &str = "there is no place for another connection";
 /// Questions that wait for their answers.
 const ASKED_MAX: usize = 4_096;
 /// Answers to the publishing peer in one go.

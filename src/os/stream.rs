@@ -1,4 +1,5 @@
-//! Floor 5. A stream of bytes to somebody: over the network, or by a name in the file system.
+//! Floor 5. A stream of bytes to somebody: over the network, by a name in the file system, or to
+//! another thread. Of that one the poller hears nothing: whoever has the other end says so.
 //!
 //! Absent on purpose: what they carry.
 
@@ -10,6 +11,8 @@ use mio::event::Source;
 use mio::net::{TcpStream, UnixStream};
 use mio::{Interest, Registry, Token};
 
+use crate::base::pipe::Pipe;
+
 /// A stream.
 #[derive(Debug)]
 pub enum Stream {
@@ -17,6 +20,8 @@ pub enum Stream {
     Tcp(TcpStream),
     /// Within this machine.
     Unix(UnixStream),
+    /// Within this process.
+    Inner(Pipe),
 }
 
 macro_rules! either {
@@ -24,6 +29,7 @@ macro_rules! either {
         match $self {
             Stream::Tcp($stream) => $do,
             Stream::Unix($stream) => $do,
+            Stream::Inner($stream) => $do,
         }
     };
 }
@@ -41,18 +47,24 @@ impl Stream {
     pub fn rtt_us(&self) -> Option<u32> {
         match self {
             Self::Tcp(stream) => super::sys::rtt_us(stream.as_fd()).ok(),
-            Self::Unix(_) => None,
+            Self::Unix(_) | Self::Inner(_) => None,
         }
     }
 
     /// What became of dialing: nothing as long as nobody knows.
     pub fn dialed(&self) -> io::Result<Option<()>> {
-        if let Some(error) = either!(self, stream => stream.take_error())? {
+        let error = match self {
+            Self::Tcp(stream) => stream.take_error()?,
+            Self::Unix(stream) => stream.take_error()?,
+            Self::Inner(_) => None,
+        };
+        if let Some(error) = error {
             return Err(error);
         }
         let known = match self {
             Self::Tcp(stream) => stream.peer_addr().map(|_| ()),
             Self::Unix(stream) => stream.peer_addr().map(|_| ()),
+            Self::Inner(_) => Ok(()),
         };
         match known {
             Ok(()) => Ok(Some(())),
@@ -63,7 +75,14 @@ impl Stream {
 
     /// Say that nothing follows.
     pub fn shutdown(&self) -> io::Result<()> {
-        either!(self, stream => stream.shutdown(Shutdown::Write))
+        match self {
+            Self::Tcp(stream) => stream.shutdown(Shutdown::Write),
+            Self::Unix(stream) => stream.shutdown(Shutdown::Write),
+            Self::Inner(stream) => {
+                stream.shutdown();
+                Ok(())
+            }
+        }
     }
 }
 
@@ -76,6 +95,12 @@ impl From<TcpStream> for Stream {
 impl From<UnixStream> for Stream {
     fn from(stream: UnixStream) -> Self {
         Self::Unix(stream)
+    }
+}
+
+impl From<Pipe> for Stream {
+    fn from(stream: Pipe) -> Self {
+        Self::Inner(stream)
     }
 }
 
@@ -101,14 +126,26 @@ impl Write for Stream {
 
 impl Source for Stream {
     fn register(&mut self, with: &Registry, token: Token, interest: Interest) -> io::Result<()> {
-        either!(self, stream => stream.register(with, token, interest))
+        match self {
+            Self::Tcp(stream) => stream.register(with, token, interest),
+            Self::Unix(stream) => stream.register(with, token, interest),
+            Self::Inner(_) => Ok(()),
+        }
     }
 
     fn reregister(&mut self, with: &Registry, token: Token, interest: Interest) -> io::Result<()> {
-        either!(self, stream => stream.reregister(with, token, interest))
+        match self {
+            Self::Tcp(stream) => stream.reregister(with, token, interest),
+            Self::Unix(stream) => stream.reregister(with, token, interest),
+            Self::Inner(_) => Ok(()),
+        }
     }
 
     fn deregister(&mut self, with: &Registry) -> io::Result<()> {
-        either!(self, stream => stream.deregister(with))
+        match self {
+            Self::Tcp(stream) => stream.deregister(with),
+            Self::Unix(stream) => stream.deregister(with),
+            Self::Inner(_) => Ok(()),
+        }
     }
 }

@@ -16,6 +16,7 @@ use crate::proto::prx1::{Unsendable, encode};
 use super::entry::{Ask, Entry, filter, is_answered, is_stored, message, weight};
 use super::ids::Ids;
 use super::receipt::{Disconnected, Done, Error, Message, Qos, Receipt, answer};
+use super::rpc::Rpc;
 use super::store::{Store, Stored};
 
 /// The most requests that may wait, and the most subscriptions: together fewer than the ids.
@@ -69,6 +70,8 @@ pub(super) struct Desk {
     /// Pings since something was heard; and whether this broker answers them.
     pub(super) unheard: u32,
     pub(super) pongs: bool,
+    /// What it calls and serves.
+    pub(super) rpc: Rpc,
 }
 
 impl Desk {
@@ -104,6 +107,7 @@ impl Desk {
             failed: None,
             unheard: 0,
             pongs: false,
+            rpc: Rpc::default(),
         };
         for (number, Stored { topic, payload, retain }) in kept {
             desk.number = number;
@@ -131,6 +135,23 @@ impl Desk {
         let full = self.waiting() >= self.len_max
             || (self.bytes > 0 && self.bytes + weight(ask) > self.bytes_max);
         full && !self.stopping && !matches!(self.phase, Phase::Stopped(_))
+    }
+
+    /// So much is to be said of calls that no more is taken for now.
+    pub(super) fn is_full_of_words(&self) -> bool {
+        let open = !self.stopping && self.phase == Phase::Online;
+        open && self.rpc.bytes() >= self.bytes_max
+    }
+
+    /// A call can be made now.
+    pub(super) fn may_speak(&self) -> Result<(), Error> {
+        match self.phase {
+            Phase::Stopped(reason) => Err(Error::Stopped(reason)),
+            _ if self.stopping => Err(Error::Stopped(Disconnected::None)),
+            Phase::Offline => Err(Error::Offline),
+            Phase::Online if self.is_full_of_words() => Err(Error::Full),
+            Phase::Online => Ok(()),
+        }
     }
 
     /// Take a request in.
@@ -196,6 +217,7 @@ impl Desk {
         self.failed = None;
         self.unheard = 0;
         self.pongs = false;
+        self.rpc.on_online();
         if !session_present {
             self.again = self.filters.iter().map(|(topic, qos)| (topic.clone(), *qos)).collect();
         }
@@ -203,6 +225,7 @@ impl Desk {
 
     pub(super) fn on_offline(&mut self) {
         self.phase = Phase::Offline;
+        self.rpc.on_offline();
         self.acks.clear();
         self.again.clear();
         for done in self.asked.drain(..) {
@@ -246,6 +269,7 @@ impl Desk {
         self.cursor = 0;
         self.on_offline();
         self.phase = Phase::Stopped(reason);
+        self.rpc.on_stopped(reason);
         for (_, entry) in std::mem::take(&mut self.entries) {
             answer(entry.done, Err(Error::Stopped(reason)));
         }
@@ -288,6 +312,7 @@ impl Desk {
                 answer(self.asked.pop_front().flatten(), how);
             }
             Packet::Pong => self.pongs = true,
+            Packet::Extended(it) => self.rpc.on_extended(it),
             Packet::Disconnect => return Err(Disconnected::Disconnect),
             Packet::Connect(_) => return Err(Disconnected::Forced),
             Packet::ConnAck(_)
@@ -295,7 +320,6 @@ impl Desk {
             | Packet::Subscribe(_)
             | Packet::Unsubscribe(_)
             | Packet::Ping
-            | Packet::Extended(_)
             | Packet::Unknown { .. } => {}
         }
         Ok(None)
@@ -354,6 +378,7 @@ impl Desk {
     /// Is there something to write?
     pub(super) fn has_work(&self) -> bool {
         !self.acks.is_empty()
+            || self.rpc.has_work()
             || !self.again.is_empty()
             || self.entries.range(self.cursor..).next().is_some()
     }
@@ -367,6 +392,7 @@ impl Desk {
             };
             self.say(Packet::PubAck(id), out);
         }
+        self.rpc.poll_transmit(out, budget);
         while out.len() < budget {
             let Some((topic, qos)) = self.again.pop_front() else {
                 break;

@@ -20,17 +20,22 @@
 //! the place in that list back to its start. What is owed to callers is bounded by `queue`.
 //! Absent on purpose: TLS, and judging topics beyond what would make a broker hang up.
 
+mod call;
 mod desk;
 mod entry;
 mod ids;
 mod line;
 mod receipt;
+mod rpc;
+#[cfg(test)]
+mod rpc_test;
 mod setup;
 mod store;
 
 #[cfg(test)]
 mod desk_test;
 
+pub use call::{Asked, Call, CallOptions, CancelMode, Failure, Reason, Said, Service, Share};
 pub use receipt::{Disconnected, Error, Message, Qos, Receipt};
 pub use setup::Builder;
 pub use store::{FileStore, MemoryStore, Store, Stored};
@@ -42,6 +47,7 @@ use std::time::Duration;
 
 use bytes::Bytes;
 
+use crate::proto::prx1::extended::Request;
 use crate::proto::prx1::packet::{Action, Queue};
 use desk::{Desk, Phase};
 use entry::Ask;
@@ -183,6 +189,48 @@ impl Handle {
         self.ask(Ask::Queue(Queue { dup, action, id, address, return_path, mark, message }))
     }
 
+    /// Call the procedure of this topic, or all who serve it: [`CallOptions`]. It needs a
+    /// connection, and ends with it.
+    pub fn call(
+        &self,
+        topic: impl AsRef<[u8]>,
+        payload: impl AsRef<[u8]>,
+        options: CallOptions,
+    ) -> Result<Call, Error> {
+        let ask = Request {
+            id: 0,
+            timeout_ms: options.timeout.map_or(0, millis),
+            many: options.many,
+            pieces: options.pieces,
+            topic: publishable(topic.as_ref())?,
+            payload: sendable(payload.as_ref())?,
+        };
+        let shared = &self.shared;
+        let mut desk = shared.wait_unless_called_back(Desk::is_full_of_words);
+        desk.may_speak()?;
+        let (id, queue) = desk.rpc.call(ask)?;
+        drop(desk);
+        shared.work.notify_one();
+        Ok(Call { shared: Arc::clone(shared), id, queue, over: false })
+    }
+
+    /// Serve the procedure of this topic from now on; [`Service::granted`] tells whether the broker
+    /// agrees. What is asked waits in a queue; when that is full, the broker asks another.
+    pub fn serve(&self, topic: impl AsRef<[u8]>, share: Share) -> Result<Service, Error> {
+        let topic = publishable(topic.as_ref())?;
+        let shared = &self.shared;
+        let mut desk = shared.wait_unless_called_back(Desk::is_full_of_words);
+        let online = match desk.may_speak() {
+            // It is said as soon as there is a connection.
+            Err(Error::Offline) => false,
+            other => other.map(|()| true)?,
+        };
+        let (key, queue, receipt) = desk.rpc.serve(&topic, share, online)?;
+        drop(desk);
+        shared.work.notify_one();
+        Ok(Service { shared: Arc::clone(shared), topic, key, queue, receipt })
+    }
+
     /// Is there a connection that the broker has accepted?
     #[must_use]
     pub fn is_online(&self) -> bool {
@@ -206,13 +254,7 @@ impl Handle {
 
     fn ask(&self, ask: Ask) -> Result<Receipt, Error> {
         let shared = &self.shared;
-        // The thread that reads the answers must not wait for room that only answers can make.
-        let called_back = *lock(&shared.reader) == Some(std::thread::current().id());
-        let mut desk = if called_back {
-            shared.desk()
-        } else {
-            shared.wait_room(shared.patience, |desk| desk.must_wait(&ask))
-        };
+        let mut desk = shared.wait_unless_called_back(|desk| desk.must_wait(&ask));
         let receipt = desk.ask(ask)?;
         shared.work.notify_one();
         Ok(receipt)
@@ -222,6 +264,12 @@ impl Handle {
 impl Shared {
     fn desk(&self) -> MutexGuard<'_, Desk> {
         lock(&self.desk)
+    }
+
+    /// The thread that reads the answers must not wait for room that only answers can make.
+    fn wait_unless_called_back(&self, wait: impl Fn(&Desk) -> bool) -> MutexGuard<'_, Desk> {
+        let called_back = *lock(&self.reader) == Some(std::thread::current().id());
+        if called_back { self.desk() } else { self.wait_room(self.patience, wait) }
     }
 
     fn wait_room(&self, timeout: Duration, wait: impl Fn(&Desk) -> bool) -> MutexGuard<'_, Desk> {
@@ -235,6 +283,11 @@ impl Shared {
 /// Nothing is left half done under these locks, so a poisoned one is as good as another.
 fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+/// At least one: none means that there is no bound.
+fn millis(time: Duration) -> u32 {
+    u32::try_from(time.as_millis()).unwrap_or(u32::MAX).max(1)
 }
 
 fn sendable(blob: &[u8]) -> Result<Bytes, Error> {

@@ -6,6 +6,7 @@
 use std::fmt;
 use std::time::Duration;
 
+use super::call::Reason;
 use bytes::Bytes;
 use crossbeam_channel::{Receiver, RecvTimeoutError, Sender, bounded};
 
@@ -80,6 +81,8 @@ pub enum Error {
     Stopped(Disconnected),
     /// The broker answered no.
     Refused,
+    /// A call failed, or a procedure is not served.
+    Failed(Reason),
     /// The connection was lost before the answer; it may or may not have been done.
     Lost,
     /// Not within the time given; it may still happen.
@@ -114,6 +117,7 @@ impl fmt::Display for Error {
             Self::Setting(which) => write!(f, "a setting that cannot be: {which}"),
             Self::Disconnected(reason) => write!(f, "no connection: {reason}"),
             Self::Stopped(reason) => write!(f, "the client has ended: {reason}"),
+            Self::Failed(reason) => reason.fmt(f),
             Self::Refused => f.write_str("refused by the broker"),
             Self::Lost => f.write_str("the connection was lost before the answer"),
             Self::TimedOut => f.write_str("not within the time given"),

@@ -66,6 +66,7 @@ use std::time::{Duration, Instant};
 
 use crossbeam_channel::{Receiver, RecvTimeoutError, bounded};
 
+use crate::base::pipe::{Pipe, Wake};
 use crate::proto::wamp::Message;
 use crate::proto::wamp::packet::{self, Publish, Register, Subscribe, Welcome};
 use crate::proto::wamp::roles::Roles;
@@ -110,6 +111,16 @@ impl Client {
     #[must_use]
     pub fn builder(url: impl Into<String>, realm: impl Into<String>) -> Builder {
         Builder::new(url.into(), realm.into())
+    }
+
+    /// The same for a router in this process, without a socket: `enter` is handed what wakes the
+    /// client and hands back its end, whose other end the router has.
+    #[must_use]
+    pub fn within(
+        enter: impl Fn(Wake) -> std::io::Result<Pipe> + Send + Sync + 'static,
+        realm: impl Into<String>,
+    ) -> Builder {
+        Builder::within(url::Enter(Arc::new(enter)), realm.into())
     }
 
     fn dial(plan: &Plan) -> Result<Self, Error> {

@@ -13,7 +13,7 @@ use crate::proto::wamp::roles::{Feature, Features, Roles};
 use crate::value::{Form, Value};
 
 use super::proof::Way;
-use super::url::Url;
+use super::url::{Enter, Url};
 use super::ws::Spoken;
 use super::{Client, Error, payload};
 
@@ -50,6 +50,7 @@ pub(super) struct Queues {
 #[derive(Clone, Debug)]
 pub struct Builder {
     url: String,
+    within: Option<Enter>,
     tls: Tls,
     form: Option<Form>,
     batched: bool,
@@ -69,6 +70,7 @@ impl Builder {
     pub(super) fn new(url: String, realm: String) -> Self {
         Self {
             url,
+            within: None,
             tls: Tls::default(),
             form: None,
             batched: false,
@@ -83,6 +85,10 @@ impl Builder {
             queues: Queues { events: 1_024, invocations: 256, results: 256 },
             wrong: None,
         }
+    }
+
+    pub(super) fn within(enter: Enter, realm: String) -> Self {
+        Self { within: Some(enter), form: Some(Form::MsgPack), ..Self::new(String::new(), realm) }
     }
 
     /// Whom to trust and what to show, for URLs that want TLS.
@@ -225,7 +231,10 @@ impl Builder {
         if let Some(wrong) = self.wrong {
             return Err(Error::Setting(wrong));
         }
-        let url = Url::parse(&self.url).map_err(Error::Setting)?;
+        let url = match &self.within {
+            Some(enter) => Url::within(enter.clone()),
+            None => Url::parse(&self.url).map_err(Error::Setting)?,
+        };
         if self.realm.is_empty() {
             return Err(Error::Setting("no realm"));
         }

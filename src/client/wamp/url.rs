@@ -5,7 +5,10 @@
 //! percent-decoded and are for whoever asks for them. Absent on purpose: queries, fragments.
 
 use std::path::PathBuf;
+use std::sync::Arc;
+use std::{fmt, io};
 
+use crate::base::pipe::{Pipe, Wake};
 use crate::client::percent::decoded;
 
 /// A URL, read.
@@ -24,9 +27,35 @@ pub(super) struct Url {
 pub(super) enum Place {
     Tcp(String, u16),
     Unix(PathBuf),
+    /// In this process.
+    Inner(Enter),
 }
 
+/// How to come to a router in this process: handed what wakes us, it hands back our end.
+#[derive(Clone)]
+pub(super) struct Enter(pub(super) Arc<dyn Fn(Wake) -> io::Result<Pipe> + Send + Sync>);
+
+impl fmt::Debug for Enter {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Enter")
+    }
+}
+
+impl PartialEq for Enter {
+    fn eq(&self, other: &Self) -> bool {
+        Arc::ptr_eq(&self.0, &other.0)
+    }
+}
+
+impl Eq for Enter {}
+
 impl Url {
+    /// Nowhere else.
+    pub(super) fn within(enter: Enter) -> Self {
+        let place = Place::Inner(enter);
+        Self { place, tls: false, path: None, user: None, password: None }
+    }
+
     /// Read one; an error says what is wrong with it.
     pub(super) fn parse(text: &str) -> Result<Self, &'static str> {
         if let Some(path) = text.strip_prefix("unix:") {

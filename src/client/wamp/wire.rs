@@ -15,6 +15,7 @@ use std::time::{Duration, Instant};
 use bytes::{Buf, Bytes, BytesMut};
 use mio::{Events, Interest, Poll, Token, Waker};
 
+use crate::base::pipe::Pipe;
 use crate::base::rng::Rng;
 use crate::client::mqtt::{Broken, Session};
 use crate::proto::wamp::batch;
@@ -26,11 +27,12 @@ use super::setup::Plan;
 use super::url::Place;
 use super::ws::{Spoken, Ws};
 
-/// A socket of either kind.
+/// A socket of either kind, or no socket at all.
 #[derive(Debug)]
 enum Socket {
     Tcp(mio::net::TcpStream),
     Unix(mio::net::UnixStream),
+    Inner(Pipe),
 }
 
 /// What marks where messages begin and end.
@@ -80,7 +82,15 @@ impl Wire {
     }
 
     fn dial(plan: &Plan, spoken: Spoken, deadline: Instant) -> Result<Self, Error> {
+        let poll = Poll::new().map_err(Error::io)?;
+        let waker = Arc::new(Waker::new(poll.registry(), WAKER).map_err(Error::io)?);
         let mut socket = match &plan.url.place {
+            Place::Inner(enter) => {
+                let waker = Arc::clone(&waker);
+                // Who has gone waits for nothing.
+                let wake = move || drop(waker.wake());
+                Socket::Inner(enter.0(Arc::new(wake)).map_err(Error::dial)?)
+            }
             Place::Tcp(host, port) => Socket::Tcp(dial(host, *port, deadline)?),
             Place::Unix(path) => {
                 let stream = std::os::unix::net::UnixStream::connect(path).map_err(Error::dial)?;
@@ -90,18 +100,17 @@ impl Wire {
         };
         let host = match &plan.url.place {
             Place::Tcp(host, _) => host.as_str(),
-            Place::Unix(_) => "localhost",
+            Place::Unix(_) | Place::Inner(_) => "localhost",
         };
         let tls = match plan.url.tls {
             true => Some(Session::new(&plan.tls, host)?),
             false => None,
         };
-        let poll = Poll::new().map_err(Error::io)?;
-        let waker = Arc::new(Waker::new(poll.registry(), WAKER).map_err(Error::io)?);
         let both = Interest::READABLE | Interest::WRITABLE;
         match &mut socket {
             Socket::Tcp(s) => poll.registry().register(s, SOCKET, both),
             Socket::Unix(s) => poll.registry().register(s, SOCKET, both),
+            Socket::Inner(_) => Ok(()),
         }
         .map_err(Error::io)?;
         let mut wire = Self {
@@ -139,7 +148,7 @@ impl Wire {
         let named = match &plan.url.place {
             Place::Tcp(_, port) if host.contains(':') => format!("[{host}]:{port}"),
             Place::Tcp(_, port) => format!("{host}:{port}"),
-            Place::Unix(_) => host.to_owned(),
+            Place::Unix(_) | Place::Inner(_) => host.to_owned(),
         };
         let rng = Rng::new(seed());
         let (mut ws, request) = Ws::new(&named, path, &plan.offered, plan.longest, rng);
@@ -346,6 +355,10 @@ impl Wire {
             Err(e) if e.kind() == io::ErrorKind::Interrupted => return Ok(()),
             other => other.map_err(Error::io)?,
         }
+        if let Socket::Inner(_) = self.socket {
+            // Whoever woke us may have written, or read.
+            (self.readable, self.writable) = (true, true);
+        }
         for event in self.events.iter().filter(|event| event.token() == SOCKET) {
             self.readable |= event.is_readable() || event.is_read_closed() || event.is_error();
             self.writable |= event.is_writable() || event.is_write_closed();
@@ -413,6 +426,10 @@ impl Wire {
                 let _ = match &self.socket {
                     Socket::Tcp(s) => s.shutdown(std::net::Shutdown::Write),
                     Socket::Unix(s) => s.shutdown(std::net::Shutdown::Write),
+                    Socket::Inner(s) => {
+                        s.shutdown();
+                        Ok(())
+                    }
                 };
             }
             self.framed.clear();
@@ -449,6 +466,7 @@ impl Read for Socket {
         match self {
             Self::Tcp(s) => s.read(into),
             Self::Unix(s) => s.read(into),
+            Self::Inner(s) => s.read(into),
         }
     }
 }
@@ -458,6 +476,7 @@ impl Write for Socket {
         match self {
             Self::Tcp(s) => s.write(bytes),
             Self::Unix(s) => s.write(bytes),
+            Self::Inner(s) => s.write(bytes),
         }
     }
 
