@@ -10,6 +10,7 @@ use std::sync::Arc;
 use bytes::Bytes;
 
 use crate::base::id::{Lsn, OwnerNo, RealmId, SessionId};
+use crate::base::map::{Map, Seed};
 use crate::base::stats::Counter;
 use crate::base::time::Now;
 use crate::base::words::{Action, Loss};
@@ -35,6 +36,34 @@ pub enum Stir {
     Failed,
     /// Nothing the engine must act on.
     Quiet,
+}
+
+/// Who waits for which read of the journal.
+#[derive(Debug)]
+pub(crate) struct Reads {
+    under_way: Map<u64, Reader>,
+    next: u64,
+}
+
+impl Reads {
+    pub(crate) fn new(seed: Seed) -> Self {
+        Self { under_way: Map::with_hasher(seed), next: 1 }
+    }
+
+    pub(crate) fn len(&self) -> usize {
+        self.under_way.len()
+    }
+
+    pub(crate) fn remove(&mut self, token: &u64) -> Option<Reader> {
+        self.under_way.remove(token)
+    }
+
+    fn begin(&mut self, reader: Reader) -> u64 {
+        let token = self.next;
+        self.next += 1;
+        self.under_way.insert(token, reader);
+        token
+    }
 }
 
 impl Hub {
@@ -226,10 +255,7 @@ impl Hub {
     }
 
     pub(crate) fn new_read(&mut self, reader: Reader) -> u64 {
-        let token = self.next_read;
-        self.next_read += 1;
-        self.reads.insert(token, reader);
-        token
+        self.reads.begin(reader)
     }
 
     fn read_session(&mut self, id: SessionId, want: Want) {

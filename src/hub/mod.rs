@@ -57,6 +57,7 @@ pub mod timings;
 pub mod unspelled;
 pub mod watch;
 pub mod will;
+pub mod written;
 
 #[cfg(test)]
 mod audience_test;
@@ -130,6 +131,8 @@ const CALLS: u64 = 0x63_61_6c_6c_73;
 
 /// What a session may hold when memory is short.
 const LEAN_BYTES: usize = 64 << 10;
+/// Room for what goes with the messages of a turn, a few hundred of them.
+const HEADS: usize = 4 << 10;
 
 /// Why a verb could not be carried out now, or at all.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -211,12 +214,16 @@ pub struct Hub {
     pub parties: parties::Parties,
     /// Subscriptions that have a number.
     pub interests: interests::Interests,
+    /// What was said and reads the same for the next.
+    pub written: written::Written,
     /// Procedures, and calls on their way.
     pub calls: calls::Calls,
     /// Sessions that are spoken to by requests.
     pub polls: polls::Polls,
     /// Connections that do not fetch what they asked for.
     pub(crate) overrun: Vec<ConnId>,
+    /// Memory that is used again.
+    room: post::Room,
     /// For whom the publication at hand is, if not for all.
     audience: Option<audience::Audience>,
     /// What is remembered, of all realms.
@@ -249,8 +256,7 @@ pub struct Hub {
     pub(crate) unrecorded: Vec<SessionId>,
     pub(crate) unmarked: VecDeque<SessionId>,
     pub(crate) unrecorded_queues: Vec<(RealmId, Bytes)>,
-    pub(crate) reads: Map<u64, Reader>,
-    pub(crate) next_read: u64,
+    pub(crate) reads: backlog::Reads,
     pub(crate) hungry: VecDeque<SessionId>,
     /// Sessions whose next delivery waits for the disk.
     pub(crate) held_up: Vec<SessionId>,
@@ -317,7 +323,9 @@ impl Hub {
             parties: parties::Parties::new(parts.seed ^ PARTIES),
             interests: interests::Interests::new(parts.seed),
             polls: polls::Polls::new(parts.seed),
+            written: written::Written::default(),
             overrun: Vec::new(),
+            room: post::Room::default(),
             audience: None,
             pasts: history::Pasts::default(),
             addressee: None,
@@ -342,8 +350,7 @@ impl Hub {
             unrecorded: Vec::new(),
             unmarked: VecDeque::new(),
             unrecorded_queues: Vec::new(),
-            reads: Map::with_hasher(seed.clone()),
-            next_read: 1,
+            reads: backlog::Reads::new(seed.clone()),
             hungry: VecDeque::new(),
             held_up: Vec::new(),
             draining: VecDeque::new(),
@@ -366,6 +373,20 @@ impl Hub {
             unspelled: Vec::new(),
             scratch: Vec::new(),
         }
+    }
+
+    /// A few bytes that go with a message. They share their memory with those of the messages
+    /// before and after, and that is used again when none of them is left: whatever outlives its
+    /// turn is copied.
+    pub fn aside(&mut self, first: &[u8], rest: &[u8]) -> Bytes {
+        let len = first.len() + rest.len();
+        if self.room.heads.capacity() < len {
+            // What is used again is never more than was asked for here.
+            self.room.heads.reserve(len.max(HEADS));
+        }
+        self.room.heads.extend_from_slice(first);
+        self.room.heads.extend_from_slice(rest);
+        self.room.heads.split().freeze()
     }
 
     /// Memory to write in, empty; and the rest of the hub beside it.

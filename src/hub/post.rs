@@ -14,6 +14,17 @@ use super::parties::Mail;
 
 /// Calls that end in a turn because their time is over.
 const EXPIRED_TURN: usize = 256;
+/// A longer list is not kept.
+const ACTS_MAX: usize = 64;
+
+/// Memory that is used again.
+#[derive(Debug, Default)]
+pub(super) struct Room {
+    /// For what comes of a call.
+    acts: Vec<Act>,
+    /// For what goes with messages of one turn; each has a part of it.
+    pub(super) heads: bytes::BytesMut,
+}
 
 impl Act {
     /// Whom it is for.
@@ -67,6 +78,14 @@ impl Hub {
             }
         }
         acts.clear();
+        if self.room.acts.capacity() < acts.capacity() && acts.capacity() <= ACTS_MAX {
+            core::mem::swap(acts, &mut self.room.acts);
+        }
+    }
+
+    /// A list for what comes of a call; passing that on gives its memory back.
+    pub fn spare_acts(&mut self) -> Vec<Act> {
+        core::mem::take(&mut self.room.acts)
     }
 
     /// Calls whose time is over fail. True: there are more of them.

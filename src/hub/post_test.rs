@@ -130,3 +130,29 @@ fn what_must_be_told_is_told_or_its_hearer_is_cut_off() {
     b.hub.tell(gone, go());
     assert!(!b.hub.has_overrun(), "nobody is there");
 }
+
+#[test]
+fn a_list_of_acts_is_used_again_unless_it_is_long() {
+    let (mut b, ..) = scene();
+    b.hub.pass_on(&mut Vec::with_capacity(8));
+    assert!(b.hub.spare_acts().capacity() >= 8);
+    assert_eq!(b.hub.spare_acts().capacity(), 0, "whoever has it has it alone");
+    b.hub.pass_on(&mut Vec::with_capacity(1_000));
+    assert_eq!(b.hub.spare_acts().capacity(), 0);
+}
+
+#[test]
+fn what_goes_with_messages_lies_side_by_side_and_its_room_is_used_again() {
+    let (mut b, ..) = scene();
+    let (one, two) = (b.hub.aside(b"ab", b"c"), b.hub.aside(b"d", b""));
+    assert_eq!((&one[..], &two[..]), (&b"abc"[..], &b"d"[..]));
+    let place = one.as_ptr() as usize;
+    assert_eq!(two.as_ptr() as usize, place + 3);
+    drop((one, two));
+    for _ in 0..10_000 {
+        let it = b.hub.aside(&[7; 11], b"");
+        assert_eq!(&it[..], [7; 11]);
+        assert!((it.as_ptr() as usize).wrapping_sub(place) < 4 << 10);
+    }
+    assert_eq!(b.hub.aside(&[7; 11], &[8; 5_000]).len(), 5_011, "longer than the room");
+}

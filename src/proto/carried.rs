@@ -28,7 +28,7 @@
 
 use std::borrow::Cow;
 
-use bytes::{BufMut, Bytes, BytesMut};
+use bytes::Bytes;
 
 use crate::hub::calls::Payload;
 use crate::hub::message::{Body, Message};
@@ -106,14 +106,17 @@ impl Head {
         Some(Self { form: form_of(form)?, flags, number: u64::from_be_bytes(*number) })
     }
 
+    /// As bytes.
+    #[must_use]
+    pub fn octets(self) -> [u8; HEAD] {
+        let [a, b, c, d, e, f, g, h] = self.number.to_be_bytes();
+        [MARK, code_of(self.form), self.flags, a, b, c, d, e, f, g, h]
+    }
+
     /// As bytes, with what follows.
     #[must_use]
     pub fn put(self, rest: &[u8]) -> Bytes {
-        let mut into = BytesMut::with_capacity(HEAD + rest.len());
-        into.put_slice(&[MARK, code_of(self.form), self.flags]);
-        into.put_u64(self.number);
-        into.put_slice(rest);
-        into.freeze()
+        [&self.octets(), rest].concat().into()
     }
 
     /// It has this.

@@ -8,8 +8,7 @@ use bytes::Bytes;
 use crate::base::id::Lsn;
 use crate::base::stats::Counter;
 use crate::hub::calls::{
-    Able, Act, Answer, Ask, Invoke as Share, Mode, Offer, Payload as Load, Refused, Terms,
-    Violation,
+    Able, Answer, Ask, Invoke as Share, Mode, Offer, Payload as Load, Refused, Terms, Violation,
 };
 use crate::hub::parties::{Mail, scatter};
 use crate::hub::policy::Access;
@@ -86,7 +85,7 @@ impl Online {
             can: self.calls_as,
             shard: shard(&it.options),
         };
-        let mut acts = Vec::new();
+        let mut acts = ctx.hub.spare_acts();
         let done = ctx.hub.calls.call(ctx.now, ask, &mut acts);
         ctx.hub.pass_on(&mut acts);
         done.map_err(violated)
@@ -167,7 +166,7 @@ impl Online {
                 return Ok(());
             }
         };
-        let mut acts = Vec::new();
+        let mut acts = ctx.hub.spare_acts();
         ctx.hub.calls.cancel(self.session, it.request, mode, &mut acts);
         ctx.hub.pass_on(&mut acts);
         Ok(())
@@ -311,7 +310,7 @@ impl Online {
         answer: Answer,
         ctx: &mut Ctx<'_>,
     ) -> Result<crate::hub::calls::Heard, Stop> {
-        let mut acts: Vec<Act> = Vec::new();
+        let mut acts = ctx.hub.spare_acts();
         let done = ctx.hub.calls.answer(ctx.now, self.session, number, answer, &mut acts);
         ctx.hub.pass_on(&mut acts);
         done.map_err(violated)

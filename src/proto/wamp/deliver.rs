@@ -5,18 +5,19 @@
 //! understands is left out of it. What has no name here, or is longer than the other side takes, is
 //! counted and dropped. Absent on purpose: which message is next (the hub knows).
 
-use crate::base::outbound::Outbound;
+use crate::base::outbound::{COPY_MAX, Outbound};
 use crate::base::time::Now;
 use crate::base::words::Loss;
 use crate::hub::Hub;
 use crate::hub::message::{Delivery, Message as Carried, SHARE};
 use crate::hub::policy::Event as Seen;
 use crate::hub::session::Kind;
+use crate::hub::written::Key;
 use crate::proto::carried::{self, Head, LISTED, OURS};
 use crate::topic::{Dialect, Topic};
-use crate::value::Form;
+use crate::value::{Bounds, Flaw, Form};
 
-use super::line::Line;
+use super::line::{Line, write_short};
 use super::notes::{self, Notes};
 use super::online::Online;
 use super::options::EventDetails;
@@ -90,16 +91,33 @@ impl Online {
         out: &mut Outbound,
     ) -> Result<(), Loss> {
         let m = &d.message;
+        let key = head.map(|head| self.key(head.number, d.retain, subscription, hub));
+        if let Some(text) = key.as_ref().and_then(|key| hub.written.get(key)) {
+            return if line.put_whole(text, out) { Ok(()) } else { Err(Loss::Large) };
+        }
         let details = self.details(d, subscription, hub)?;
         let publication = head.map_or_else(|| number_of(m), |head| head.number);
-        let span = match head {
-            Some(head) => Span { form: head.form, flags: head.flags, bytes: m.body.to_bytes() },
-            None => plain(&carried::first_of(&m.body, &m.props), self.form),
-        };
         let subscription = u64::from(subscription);
         let event: Message =
             Event { subscription, publication, details, payload: Payload::default() }.into();
-        let said = hub.with_scratch(|_, scratch| line.put_with(&event, &span, scratch, out));
+        let said = hub.with_scratch(|hub, scratch| match (head, key) {
+            (Some(head), Some(key)) => {
+                let form = self.form;
+                let turned = if head.form == form { None } else { Some(turned(m, head, form)?) };
+                let args: &[u8] = turned.as_ref().map_or(&m.body, |span| &span.bytes);
+                if args.len() <= COPY_MAX {
+                    write_short(&event, (form, head.flags), args, scratch)?;
+                    hub.written.keep(key, scratch);
+                    return Ok(line.put_whole(scratch, out));
+                }
+                let span = turned.unwrap_or_else(|| span_of(m, head));
+                line.put_with(&event, &span, scratch, out)
+            }
+            _ => {
+                let span = plain(&carried::first_of(&m.body, &m.props), self.form);
+                line.put_with(&event, &span, scratch, out)
+            }
+        });
         match said {
             Ok(true) => Ok(()),
             Ok(false) => Err(Loss::Large),
@@ -107,12 +125,31 @@ impl Online {
         }
     }
 
+    /// All that an event's text follows from. Other protocols' messages have numbers that are not
+    /// theirs alone, and none of this.
+    fn key(&self, number: u64, retained: bool, wish: u32, hub: &Hub) -> Key {
+        let features = self.roles.subscriber.unwrap_or_default();
+        let bits = [
+            retained,
+            self.names_topic(wish, hub),
+            features.has(Feature::PublicationTrustlevels),
+            features.has(Feature::PublisherIdentification),
+        ];
+        let told = bits.into_iter().fold(0, |sum, bit| sum << 1 | u8::from(bit));
+        Key { number, wish, realm: self.realm, variant: told << 4 | carried::code_of(self.form) }
+    }
+
+    /// Is the topic not what was subscribed to?
+    fn names_topic(&self, wish: u32, hub: &Hub) -> bool {
+        let known = hub.interests.get(self.realm, u64::from(wish));
+        known.is_none_or(|known| known.kind != crate::hub::calls::Kind::Exact)
+    }
+
     /// What is said of the event, as far as this session understands it.
     fn details(&self, d: &Delivery, subscription: u32, hub: &Hub) -> Result<EventDetails, Loss> {
         let m = &d.message;
         let mut it = EventDetails { retained: d.retain, ..EventDetails::default() };
-        let known = hub.interests.get(self.realm, u64::from(subscription));
-        if known.is_none_or(|known| known.kind != crate::hub::calls::Kind::Exact) {
+        if self.names_topic(subscription, hub) {
             it.topic = Some(self.spelled(m, hub).ok_or(Loss::Spelling)?);
         }
         if m.props.len() <= carried::HEAD || Head::of(&m.props).is_none() {
@@ -164,6 +201,16 @@ fn is_reserved(topic: &Topic) -> bool {
 fn number_of(m: &Carried) -> u64 {
     let mix = crate::hub::parties::scatter(m.born ^ m.came.rotate_left(20));
     (mix & (crate::hub::parties::NUMBER_MAX - 1)) + 1
+}
+
+/// Its arguments as they came.
+fn span_of(m: &Carried, head: Head) -> Span {
+    Span { form: head.form, flags: head.flags, bytes: m.body.to_bytes() }
+}
+
+/// Its arguments in another form.
+fn turned(m: &Carried, head: Head, form: Form) -> Result<Span, Flaw> {
+    span_of(m, head).turned(form, Bounds::default()).ok_or(Flaw::Unsupported)
 }
 
 /// A body as one argument.

@@ -7,7 +7,7 @@
 use super::options::Dict;
 use super::packet::Message;
 use super::parts::{Amount, Payload, Raw, Text};
-use super::span::Span;
+use super::span::elements;
 use crate::proto::carried::{ARGS, KWARGS};
 use crate::value::{Bounds, Flaw, Form, Writer, transcode};
 
@@ -36,20 +36,20 @@ pub fn encode(
 /// in JSON a bracket, else nothing. The message's own payload is empty.
 pub(super) fn begin(
     message: &Message,
-    span: &Span,
+    flags: u8,
     form: Form,
     into: &mut Vec<u8>,
 ) -> Result<(), Flaw> {
     let mut to = Out { form, bounds: Bounds::default(), to: Writer::new(form, into), flaw: None };
-    to.to.list(1 + message.count() + span.elements());
+    to.to.list(1 + message.count() + elements(flags));
     to.to.uint(message.code());
     message.write(&mut to);
-    if span.flags & (ARGS | KWARGS) == KWARGS {
+    if flags & (ARGS | KWARGS) == KWARGS {
         to.to.list(0);
         to.to.end();
     }
     let flaw = to.flaw;
-    if form == Form::Json && span.elements() > 0 {
+    if form == Form::Json && elements(flags) > 0 {
         into.push(b',');
     }
     flaw.map_or(Ok(()), Err)

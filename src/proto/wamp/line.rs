@@ -172,20 +172,19 @@ impl Line {
         out: &mut Outbound,
     ) -> Result<bool, Flaw> {
         let Some(form) = self.form else { return Ok(false) };
-        let Some(span) = span.turned(form, Bounds::default()) else {
-            return Err(Flaw::Unsupported);
-        };
-        scratch.clear();
-        encode::begin(message, &span, form, scratch)?;
-        let end: &[u8] = if form == Form::Json { b"]" } else { b"" };
+        if form != span.form {
+            let span = span.turned(form, Bounds::default()).ok_or(Flaw::Unsupported)?;
+            return self.put_with(message, &span, scratch, out);
+        }
         if span.bytes.len() <= COPY_MAX {
-            scratch.extend_from_slice(&span.bytes);
-            scratch.extend_from_slice(end);
+            write_short(message, (form, span.flags), &span.bytes, scratch)?;
             return Ok(self.put_whole(scratch, out));
         }
+        scratch.clear();
+        encode::begin(message, span.flags, form, scratch)?;
         Ok(self.frame(scratch, &span.bytes, out, |out| {
             out.put_bytes(&span.bytes);
-            out.put_slice(end);
+            out.put_slice(end(form));
         }))
     }
 
@@ -218,4 +217,23 @@ impl Line {
         }
         true
     }
+}
+
+/// Write a message with arguments that are short and in its own form already.
+pub(super) fn write_short(
+    message: &Message,
+    (form, flags): (Form, u8),
+    args: &[u8],
+    into: &mut Vec<u8>,
+) -> Result<(), Flaw> {
+    into.clear();
+    encode::begin(message, flags, form, into)?;
+    into.extend_from_slice(args);
+    into.extend_from_slice(end(form));
+    Ok(())
+}
+
+/// What stands behind the arguments.
+fn end(form: Form) -> &'static [u8] {
+    if form == Form::Json { b"]" } else { b"" }
 }

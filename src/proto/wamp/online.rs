@@ -200,7 +200,7 @@ impl Online {
             flags |= carried::SEALED;
         }
         let head = Head { form: span.form, flags, number };
-        (number, head.put(&rest), span.bytes)
+        (number, hub.aside(&head.octets(), &rest), span.bytes)
     }
 
     fn identity(&self, hub: &Hub) -> Who {

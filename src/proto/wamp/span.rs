@@ -50,11 +50,7 @@ impl Span {
     /// How many elements of a message they are.
     #[must_use]
     pub fn elements(&self) -> usize {
-        match self.flags & (ARGS | KWARGS) {
-            0 => 0,
-            ARGS => 1,
-            _ => 2,
-        }
+        elements(self.flags)
     }
 
     /// The two apart; none when they are not what they should be.
@@ -103,6 +99,15 @@ impl Span {
             transcode(self.form, kwargs, form, &mut into, bounds).ok()?;
         }
         Some(Self { form, flags: self.flags, bytes: into.into() })
+    }
+}
+
+/// How many elements of a message such arguments are.
+pub(super) const fn elements(flags: u8) -> usize {
+    match flags & (ARGS | KWARGS) {
+        0 => 0,
+        ARGS => 1,
+        _ => 2,
     }
 }
 

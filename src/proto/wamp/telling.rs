@@ -138,7 +138,7 @@ impl Online {
         let (request, registration) = (it.number, it.registration);
         let message = Invoked { request, registration, details, payload: Payload::default() };
         if !put_with(&message.into(), &span, line, hub, out) {
-            let mut acts = Vec::new();
+            let mut acts = hub.spare_acts();
             hub.calls.blocked(self.session, it.number, &mut acts);
             hub.pass_on(&mut acts);
         }
