@@ -142,7 +142,7 @@ enum Verb {
     Trace(top::Trace),
     /// Let the log of a running broker say more or less for a time
     Log(top::Log),
-    /// Put load on a broker of MQTT or PRX1, and say what it did: rates, latencies, its cost
+    /// Put load on a broker of MQTT, PRX1 or WAMP, and say what it did: rates, latencies, its cost
     Bench(Box<bench::Bench>),
     /// Forward a line protocol to a server, and count what passes
     FooProxy(foo::proxy::Proxy),

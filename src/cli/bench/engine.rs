@@ -24,7 +24,7 @@ use super::plan::{Pace, Plan};
 use super::proc;
 use super::shared::{Shared, Stage};
 use super::tally::Tally;
-use super::wire::{Heard, Step, Template, filling};
+use super::wire::{Heard, Step, Template, Tongue, filling};
 
 /// One thread.
 #[derive(Debug)]
@@ -329,7 +329,11 @@ pub(super) fn knock(plan: &Plan, client: &mut Client) -> Result<bool, String> {
         Role::Subscriber(it) => ('s', it.number),
     };
     let id = format!("bench-{:08x}-{kind}{number}", plan.run);
-    let words = plan.tongue.connect(&id, plan.user.as_ref(), true).ok_or_else(unsayable)?;
+    let words = match plan.tongue {
+        Tongue::Wamp(wamp) => wamp.connect(&plan.realm),
+        tongue => tongue.connect(&id, plan.user.as_ref(), true),
+    };
+    let words = words.ok_or_else(unsayable)?;
     client.out.extend(words);
     client.state = State::Asked;
     Ok(true)

@@ -1,11 +1,11 @@
-//! Floor 6. `spindle bench`: load for any broker of MQTT or PRX1, and honest figures of it.
+//! Floor 6. `spindle bench`: load for any broker of MQTT, PRX1 or WAMP, and honest figures of it.
 //!
 //! At a fixed rate messages are sent by a schedule and their latency counts from when they were
 //! due; without a rate each publisher keeps a window full. What was promised is checked (all came,
 //! in order, once), and where the generator itself was at its end there is no figure. Reading
-//! order: `plan`, `wire`, `pipe`, `client`, `open`, `closed`, `engine`, `talk`, `shared`, `run`,
-//! `stock`, `ping`, then what becomes of it: `nanos`, `tally`, `proc`, `judge`, `report`, `plot`,
-//! `compare`, `suite`; and `null`, who is no broker. Absent on purpose: dialling again.
+//! order: `plan`, `wire`, `wamp`, `pipe`, `client`, `open`, `closed`, `engine`, `talk`, `shared`,
+//! `run`, `stock`, `ping`, then what becomes of it: `nanos`, `tally`, `proc`, `judge`, `report`,
+//! `plot`, `compare`, `suite`; and `null`, who is no broker. Absent on purpose: dialling again.
 
 mod client;
 mod closed;
@@ -27,6 +27,7 @@ mod stock;
 mod suite;
 mod talk;
 mod tally;
+mod wamp;
 mod wire;
 
 use std::path::{Path, PathBuf};
@@ -48,7 +49,8 @@ pub(super) struct Bench {
     /// What is measured
     #[arg(value_enum, required = true)]
     scenario: Option<Scenario>,
-    /// Which broker: scheme://user:password@host:port, of mqtt, mqtts, ws, wss, prx1; or unix:/path
+    /// Which broker: scheme://user:password@host:port, of mqtt, mqtts, ws, wss, prx1, rs
+    /// (WAMP over a RawSocket); or unix:/path
     #[arg(short = 'L', long, value_name = "URL", env = "SPINDLE_URL", hide_env_values = true)]
     #[arg(default_value = "mqtt://127.0.0.1:1883")]
     url: String,
@@ -76,8 +78,14 @@ pub(super) struct Flags {
     /// Which MQTT: 311 or 5
     #[arg(short = 'V', long, value_name = "VERSION", default_value = "311")]
     protocol_version: String,
-    /// Pairs, subscribers, publishers or connections [default: 10 pairs, 1 of rtt, 100 of fanout
-    /// and fanin, 1000 connections, 10 that share the subscriptions of subs]
+    /// How messages of WAMP are written
+    #[arg(long, value_enum, value_name = "FORM", default_value_t = plan::Serializer::Msgpack)]
+    serializer: plan::Serializer,
+    /// The realm of WAMP
+    #[arg(long, value_name = "URI", default_value = "default")]
+    realm: String,
+    /// Pairs, subscribers, publishers or connections [default: 10 pairs, 1 of rtt and calls, 100
+    /// of fanout and fanin, 1000 connections, 10 that share the subscriptions of subs]
     #[arg(short = 'n', long, value_name = "N")]
     clients: Option<u32>,
     /// Messages a second, of all publishers together, or connections of connect and idle; latency
@@ -85,7 +93,7 @@ pub(super) struct Flags {
     #[arg(short, long, value_name = "N", conflicts_with = "window")]
     rate: Option<u64>,
     /// Without a rate: messages of each publisher under way; for connect: handshakes at once of
-    /// each thread [default: 100, 1 of rtt]
+    /// each thread [default: 100, 1 of rtt, 32 of calls]
     #[arg(short, long, value_name = "N")]
     window: Option<u32>,
     /// Of subs, retained and drain: how many subscriptions, kept values, waiting messages

@@ -11,9 +11,11 @@ use clap::ValueEnum;
 use crate::cli::url::{Scheme, Url};
 use crate::client::mqtt::{Tls, Trust};
 use crate::proto::mqtt::Version;
+use crate::value::Form;
 
 use super::Flags;
 use super::pipe::{Place, Road};
+use super::wamp::Wamp;
 use super::wire::{HEAD, Tongue};
 
 /// What is measured.
@@ -27,6 +29,8 @@ pub(in crate::cli) enum Scenario {
     Fanin,
     /// Pairs that have one message under way
     Rtt,
+    /// Each caller has one callee of its own; a call is a message, its result the acknowledgement
+    Calls,
     /// Bytes there and back without any broker; `bench null` gives them back
     Ping,
     /// All connect, as fast as they are let
@@ -39,6 +43,17 @@ pub(in crate::cli) enum Scenario {
     Retained,
     /// Messages wait for one who is away, then it comes back
     Drain,
+}
+
+/// How messages of WAMP are written.
+#[derive(ValueEnum, Clone, Copy, PartialEq, Eq, Debug)]
+pub(in crate::cli) enum Serializer {
+    /// JSON; a payload is a text twice as long
+    Json,
+    /// MessagePack
+    Msgpack,
+    /// CBOR
+    Cbor,
 }
 
 /// How fast.
@@ -56,6 +71,8 @@ pub(super) struct Plan {
     pub(super) scenario: Scenario,
     pub(super) road: Road,
     pub(super) tongue: Tongue,
+    /// Of WAMP.
+    pub(super) realm: String,
     pub(super) user: Option<(String, String)>,
     pub(super) publishers: u32,
     pub(super) subscribers: u32,
@@ -94,13 +111,15 @@ impl Plan {
         pid: Option<u32>,
         run: u32,
     ) -> Result<Self, String> {
-        let url = Url::parse(url).map_err(|why| why.trim_end().to_owned())?;
-        let tongue = tongue(&url, &flags.protocol_version)?;
+        let (url, tongue) = spoken(scenario, flags, url)?;
         let (publishers, subscribers) = crowd(scenario, flags)?;
         let pace = pace(scenario, flags)?;
         bounded(scenario, flags, tongue)?;
         if tongue == Tongue::Prx1 && url.user.is_some() {
             return Err("in PRX1 clients of one user push each other out: no name".to_owned());
+        }
+        if matches!(tongue, Tongue::Wamp(_)) && url.user.is_some() {
+            return Err("load of WAMP is of strangers: no name".to_owned());
         }
         let kept = matches!(scenario, Scenario::Subs | Scenario::Retained | Scenario::Drain);
         let dials = match pace {
@@ -117,13 +136,18 @@ impl Plan {
             scenario,
             road,
             tongue,
+            realm: flags.realm.clone(),
             user: url.user.map(|user| (user, url.password.unwrap_or_default())),
             publishers,
             subscribers,
             pace,
             dials,
             count: flags.count.unwrap_or(COUNT),
-            qos: if kept && scenario != Scenario::Subs { flags.qos.max(1) } else { flags.qos },
+            qos: if (kept && scenario != Scenario::Subs) || scenario == Scenario::Calls {
+                flags.qos.max(1)
+            } else {
+                flags.qos
+            },
             size: flags.size,
             warmup: nanos(flags.warmup.unwrap_or(1.0), "--warmup", 0.0)?,
             duration: nanos(flags.duration.unwrap_or(10.0), "--duration", 0.01)?,
@@ -188,7 +212,7 @@ impl Plan {
     }
 
     fn has_own(&self) -> bool {
-        matches!(self.scenario, Scenario::Pairs | Scenario::Rtt)
+        matches!(self.scenario, Scenario::Pairs | Scenario::Rtt | Scenario::Calls)
     }
 
     /// The topic of what is laid in under a number: always as long, and not all at one level.
@@ -223,13 +247,23 @@ fn pace(scenario: Scenario, flags: &Flags) -> Result<Pace, String> {
         (None, Some(window)) if (1..=WINDOW_MAX).contains(&window) => Ok(Pace::Closed(window)),
         (None, Some(_)) => Err(format!("--window must be between 1 and {WINDOW_MAX}")),
         (None, None) if matches!(scenario, Scenario::Rtt | Scenario::Ping) => Ok(Pace::Closed(1)),
+        (None, None) if scenario == Scenario::Calls => Ok(Pace::Closed(32)),
         (None, None) => Ok(Pace::Closed(100)),
     }
 }
 
 /// Is everything that has a bound within it?
 fn bounded(scenario: Scenario, flags: &Flags, tongue: Tongue) -> Result<(), String> {
-    let qos_max = if tongue == Tongue::Prx1 { 1 } else { 2 };
+    let wamp = matches!(tongue, Tongue::Wamp(_));
+    let others =
+        matches!(scenario, Scenario::Ping | Scenario::Subs | Scenario::Retained | Scenario::Drain);
+    if wamp && others {
+        return Err("this scenario is not for WAMP".to_owned());
+    }
+    if !wamp && scenario == Scenario::Calls {
+        return Err("calls are for WAMP: rs://".to_owned());
+    }
+    let qos_max = if wamp || tongue == Tongue::Prx1 { 1 } else { 2 };
     if flags.qos > qos_max {
         return Err(format!("--qos may be {qos_max} at most"));
     }
@@ -249,7 +283,9 @@ fn bounded(scenario: Scenario, flags: &Flags, tongue: Tongue) -> Result<(), Stri
 /// How many publishers and subscribers there are.
 fn crowd(scenario: Scenario, flags: &Flags) -> Result<(u32, u32), String> {
     let n = flags.clients.unwrap_or(match scenario {
-        Scenario::Rtt | Scenario::Ping | Scenario::Retained | Scenario::Drain => 1,
+        Scenario::Rtt | Scenario::Calls | Scenario::Ping | Scenario::Retained | Scenario::Drain => {
+            1
+        }
         Scenario::Pairs | Scenario::Subs => 10,
         Scenario::Fanout | Scenario::Fanin => 100,
         Scenario::Connect | Scenario::Idle => 1_000,
@@ -259,12 +295,33 @@ fn crowd(scenario: Scenario, flags: &Flags) -> Result<(u32, u32), String> {
     }
     Ok(match scenario {
         Scenario::Ping => (1, 1),
-        Scenario::Pairs | Scenario::Rtt => (n, n),
+        Scenario::Pairs | Scenario::Rtt | Scenario::Calls => (n, n),
         Scenario::Fanout => (1, n),
         Scenario::Fanin => (n, 1),
         Scenario::Subs | Scenario::Retained | Scenario::Drain => (1, n),
         Scenario::Connect | Scenario::Idle => (n, 0),
     })
+}
+
+/// Where, and what is spoken there.
+fn spoken(scenario: Scenario, flags: &Flags, url: &str) -> Result<(Url, Tongue), String> {
+    let raw = url.strip_prefix("rs://");
+    // Below its messages a RawSocket is TCP, as plain MQTT is.
+    let text = raw.map_or_else(|| url.to_owned(), |rest| format!("mqtt://{rest}"));
+    let read = Url::parse(&text).map_err(|why| why.trim_end().to_owned())?;
+    if raw.is_none() {
+        let tongue = tongue(&read, &flags.protocol_version)?;
+        return Ok((read, tongue));
+    }
+    if read.port.is_none() {
+        return Err("a RawSocket wants a port".to_owned());
+    }
+    let form = match flags.serializer {
+        Serializer::Json => Form::Json,
+        Serializer::Msgpack => Form::MsgPack,
+        Serializer::Cbor => Form::Cbor,
+    };
+    Ok((read, Tongue::Wamp(Wamp { form, calls: scenario == Scenario::Calls })))
 }
 
 fn tongue(url: &Url, version: &str) -> Result<Tongue, String> {
@@ -412,10 +469,17 @@ mod tests {
             "drain -L ws://127.0.0.1:1",
             "ping -L unix:/tmp/x",
             "fanin -L prx1://joe:x@127.0.0.1:1",
+            "calls",
+            "calls -L rs://127.0.0.1",
+            "pairs -q 2 -L rs://127.0.0.1:1",
+            "pairs -L rs://joe:x@127.0.0.1:1",
+            "subs -L rs://127.0.0.1:1",
         ] {
             assert!(of_words(words).is_err(), "{words}");
         }
         assert!(of_words("subs --mixed -r 7").is_ok());
+        let calls = of_words("calls -L rs://127.0.0.1:1 --serializer cbor").unwrap();
+        assert_eq!((calls.qos, calls.pace, calls.publishers), (1, Pace::Closed(32), 1));
         assert!(of_words("pairs -s 32 -q 1 -L prx1://127.0.0.1:1").is_ok());
     }
 }

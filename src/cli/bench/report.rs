@@ -8,12 +8,14 @@ use std::borrow::Cow;
 use crate::cli::ctl::object;
 use crate::cli::json::Value;
 use crate::proto::mqtt::Version;
+use crate::value::Form;
 
 use super::nanos::Hist;
 use super::pipe::Place;
 use super::plan::{Pace, Plan, Scenario};
 use super::proc;
 use super::tally::{Outcome, Phase};
+use super::wamp::Wamp;
 use super::wire::Tongue;
 
 /// One line that says what was done.
@@ -47,6 +49,9 @@ pub(super) fn title(plan: &Plan) -> String {
 fn tongue(plan: &Plan) -> String {
     let name = match plan.tongue {
         Tongue::Prx1 => "PRX1",
+        Tongue::Wamp(Wamp { form: Form::Json, .. }) => "WAMP in JSON",
+        Tongue::Wamp(Wamp { form: Form::MsgPack, .. }) => "WAMP in MessagePack",
+        Tongue::Wamp(Wamp { form: Form::Cbor, .. }) => "WAMP in CBOR",
         Tongue::Mqtt(Version::V5) => "MQTT 5.0",
         Tongue::Mqtt(_) => "MQTT 3.1.1",
     };

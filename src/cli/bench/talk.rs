@@ -18,7 +18,7 @@ use super::open::Schedule;
 use super::plan::Pace;
 use super::proc;
 use super::shared::{Shared, Stage};
-use super::wire::{Head, Heard, Step};
+use super::wire::{Head, Heard, Step, Tongue};
 
 impl Engine<'_> {
     /// Read and answer one client.
@@ -60,8 +60,18 @@ impl Engine<'_> {
             done += self.acks(at, rest(input, done), now)?;
             let next = self.plan.tongue.next(rest(input, done), self.plan.size)?;
             let Some((heard, used)) = next else { return Ok(done) };
+            let frame = input.get(done..done + used).unwrap_or_default();
             done += used;
             match heard {
+                Heard::Invoked(request, head) => {
+                    let mut once = Some((0, 0, head, 0));
+                    self.each(at, now, || once.take())?;
+                    if let (Tongue::Wamp(wamp), Some(it)) =
+                        (self.plan.tongue, self.clients.get_mut(at))
+                    {
+                        wamp.put_yield(request, frame, self.plan.size, &mut it.out);
+                    }
+                }
                 Heard::Message(qos, id, head) => {
                     let mut once = Some((qos, id, head, 0));
                     self.each(at, now, || once.take())?;

@@ -11,11 +11,14 @@ use crate::base::rng::Rng;
 use crate::proto::mqtt::{self, Prop, Props, Sender, Version};
 use crate::proto::prx1;
 
+use super::wamp::Wamp;
+
 /// What is spoken.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub(super) enum Tongue {
     Prx1,
     Mqtt(Version),
+    Wamp(Wamp),
 }
 
 /// The first bytes of every payload.
@@ -42,6 +45,8 @@ pub(super) enum Heard {
     Subscribed,
     /// With its packet id; 0 at QoS 0.
     Message(u8, u16, Head),
+    /// A call for a callee, with its number.
+    Invoked(u64, Head),
     /// The last step of an acknowledgement.
     Acked(u16),
     /// QoS 2, to a publisher: received.
@@ -80,6 +85,8 @@ impl Tongue {
                 ..prx1::Connect::default()
             }))
             .ok(),
+            // It needs a realm, which it is told elsewhere.
+            Self::Wamp(_) => None,
             Self::Mqtt(version) => self.mqtt(&mqtt::Packet::Connect(Box::new(mqtt::Connect {
                 version,
                 bridge: false,
@@ -110,6 +117,9 @@ impl Tongue {
             }
             return Some(all);
         }
+        if let Self::Wamp(wamp) = self {
+            return wamp.subscribe(filters);
+        }
         let asked = |filter| mqtt::Asked {
             filter: bytes(filter),
             qos,
@@ -129,6 +139,9 @@ impl Tongue {
 
     /// Goodbye; nothing is left behind. Only PRX1 remembers a filter that is not taken back.
     pub(super) fn leave(self, filters: &[String]) -> Option<Vec<u8>> {
+        if let Self::Wamp(wamp) = self {
+            return wamp.leave();
+        }
         if self != Self::Prx1 {
             let reason = mqtt::Reason { reason: 0, props: Props::none() };
             return self.mqtt(&mqtt::Packet::Disconnect(reason));
@@ -173,9 +186,13 @@ impl Tongue {
         let whole = match self {
             Self::Prx1 => prx1::frame_len(input, max),
             Self::Mqtt(_) => mqtt::frame_len(input, max),
+            Self::Wamp(wamp) => Ok(wamp.frame_len(input, 2 * size + OTHERS_MAX)?),
         };
         let Some(whole) = whole.map_err(|fault| fault.to_string())? else { return Ok(None) };
         let Some(frame) = input.get(..whole) else { return Ok(None) };
+        if let Self::Wamp(wamp) = self {
+            return Ok(Some((wamp.hear(frame, size)?, whole)));
+        }
         let heard = self.in_place(frame, size)?;
         let heard = heard.map_or_else(|| self.by_codec(frame, max), Ok)?;
         Ok(Some((heard, whole)))
@@ -185,6 +202,10 @@ impl Tongue {
     /// it is something else, or not whole, or longer than may be.
     #[inline]
     pub(super) fn quick(self, input: &[u8], size: usize) -> Option<(u8, u16, Head, usize)> {
+        if let Self::Wamp(wamp) = self {
+            let (head, whole) = wamp.quick(input, size, 2 * size + OTHERS_MAX)?;
+            return Some((0, 0, head, whole));
+        }
         let kind = if self == Self::Prx1 { 0xB } else { 3 };
         let (whole, first) = match *input {
             [first, a @ ..0x80, ..] => (2 + usize::from(a), first),
@@ -204,7 +225,11 @@ impl Tongue {
     /// The short acknowledgement of QoS 1 at the front. `None` is for `next`.
     #[inline]
     pub(super) fn quick_ack(self, input: &[u8]) -> Option<u16> {
-        let kind = if self == Self::Prx1 { 6 } else { 4 };
+        let kind = match self {
+            Self::Prx1 => 6,
+            Self::Mqtt(_) => 4,
+            Self::Wamp(_) => return None,
+        };
         match *input {
             [first, 2, high, low, ..] if first >> 4 == kind => {
                 Some(u16::from_be_bytes([high, low]))
@@ -243,6 +268,7 @@ impl Tongue {
         let at = match self {
             Self::Prx1 => front,
             Self::Mqtt(_) => front + 2 + usize::from(number(frame, front)?),
+            Self::Wamp(_) => return None,
         };
         Some(Heard::Message(qos, number(frame, at)?, head))
     }
@@ -254,6 +280,7 @@ impl Tongue {
                 let packet = prx1::next(&mut input, max).map_err(|fault| fault.to_string())?;
                 of_prx1(packet.ok_or_else(stranger)?)
             }
+            Self::Wamp(_) => Err(stranger()),
             Self::Mqtt(version) => {
                 let packet = mqtt::next(&mut input, Some(version), Sender::Server, max);
                 of_mqtt(packet.map_err(|fault| fault.to_string())?.ok_or_else(stranger)?)
@@ -317,7 +344,7 @@ fn of_mqtt(packet: mqtt::Packet) -> Result<Heard, String> {
 }
 
 impl Head {
-    fn read(payload: &[u8]) -> Option<Self> {
+    pub(super) fn read(payload: &[u8]) -> Option<Self> {
         let (words, _) = payload.first_chunk::<HEAD>()?.as_chunks::<8>();
         let &[first, seq, due, sent] = words else { return None };
         let [first, seq, due, sent] = [first, seq, due, sent].map(u64::from_be_bytes);
@@ -333,6 +360,8 @@ pub(super) struct Template {
     head_at: usize,
     /// Where its topic ends.
     topic_end: usize,
+    /// Whose numbers are written otherwise.
+    wamp: Option<Wamp>,
 }
 
 /// Bytes that follow from a seed, which nothing can compress away.
@@ -350,6 +379,11 @@ impl Template {
         retain: bool,
         payload: Bytes,
     ) -> Option<Self> {
+        if let Tongue::Wamp(wamp) = tongue {
+            let it = wamp.stencil(topic, qos, &payload)?;
+            let (id_at, head_at, topic_end) = (Some(it.request_at), it.head_at, 0);
+            return Some(Self { bytes: it.bytes, id_at, head_at, topic_end, wamp: Some(wamp) });
+        }
         let size = payload.len();
         let (name, id) = (Bytes::copy_from_slice(topic.as_bytes()), u16::from(qos > 0));
         // What stands between the packet id and the payload.
@@ -365,12 +399,13 @@ impl Template {
                 let bytes = tongue.mqtt(&mqtt::Packet::Publish(publish))?;
                 (bytes, usize::from(version == Version::V5))
             }
+            Tongue::Wamp(_) => return None,
         };
         let head_at = bytes.len().checked_sub(size)?;
         let id_at = if qos > 0 { Some(head_at.checked_sub(between + 2)?) } else { None };
         let named = |some: &[u8]| some == topic.as_bytes();
         let topic_end = bytes.windows(topic.len()).position(named)? + topic.len();
-        Some(Self { bytes, id_at, head_at, topic_end })
+        Some(Self { bytes, id_at, head_at, topic_end, wamp: None })
     }
 
     /// The next messages are to another topic of what is laid in: eight digits, three between
@@ -390,6 +425,10 @@ impl Template {
     pub(super) fn prime(&mut self, head: &Head) {
         let first = u64::from(head.run) << 32 | u64::from(head.publisher);
         let words = [first, head.seq, head.due, head.sent].map(u64::to_be_bytes);
+        if let Some(wamp) = self.wamp {
+            let place = self.bytes.get_mut(self.head_at..).unwrap_or_default();
+            return wamp.put_payload(0, words.as_flattened(), place);
+        }
         let place = self.bytes.get_mut(self.head_at..).and_then(<[u8]>::first_chunk_mut);
         // Only what takes a kept value away has no payload, and so no head.
         if let Some(place) = place {
@@ -405,6 +444,13 @@ impl Template {
         let from = out.len();
         out.extend_from_slice(&self.bytes);
         let copy = out.get_mut(from..).unwrap_or_default();
+        if let Some(wamp) = self.wamp {
+            let (front, place) = copy.split_at_mut_checked(self.head_at).unwrap_or_default();
+            if let Some(place) = self.id_at.and_then(|at| front.get_mut(at..)) {
+                wamp.put_request(seq, place);
+            }
+            return wamp.put_payload(8, &seq.to_be_bytes(), place);
+        }
         if let Some(two) = self.id_at.and_then(|at| copy.get_mut(at..at + 2)) {
             two.copy_from_slice(&id.to_be_bytes());
         }

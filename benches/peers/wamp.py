@@ -1,0 +1,174 @@
+#!/usr/bin/env python3
+"""spindle beside crossbar, both as routers of WAMP over a RawSocket, on one machine.
+
+Starts both on one core, runs `spindle bench compare` from another, case by case, and prints a table
+as Markdown with what is aimed at. Nothing is kept on a disk by either. Crossbar is looked for on the
+path, or is what `--crossbar` names (`pip install crossbar`); its processor time is that of the one
+worker that routes. With `--also NAME=PROGRAM` another build of spindle takes its turn. Whatever was
+started is ended by its process id. Only the standard library is used.
+"""
+
+import argparse
+import atexit
+import json
+import os
+import signal
+import subprocess
+import sys
+import tempfile
+import time
+
+import compare
+
+# What is run, and of it: which figure, what it is called, what is aimed at.
+COST = [("cpu_us_per_message", "CPU us each"), ("delivered_per_second", "a second")]
+CASES = [
+    ("pairs -n 1 -w 100 -s 32", COST, {"cpu_us_per_message": 2.5}),
+    ("pairs -n 1 -w 100 -s 32 -q 1", COST, {}),
+    ("pairs -n 1 -w 100 -s 32 --serializer json", COST, {}),
+    ("pairs -n 1 -w 100 -s 32 --serializer cbor", COST, {}),
+    ("fanout -n 100 -w 10 -s 32", COST, {"cpu_us_per_message": 0.8}),
+    ("fanin -n 100 -w 10 -s 32", COST, {}),
+    ("calls -n 1 -w 32 -s 32", COST, {"cpu_us_per_message": 4.0}),
+    ("calls -n 1 -w 32 -s 32 --serializer json", COST, {}),
+    ("calls -n 1 -w 32 -s 32 --serializer cbor", COST, {}),
+    ("rtt -s 32", [("latency_sent_us.p50", "publish to event, p50, us"),
+                   ("latency_sent_us.p99", "p99, us")], {}),
+    ("calls -n 1 -w 1 -s 32", [("acknowledged_us.p50", "call to result, p50, us"),
+                               ("acknowledged_us.p99", "p99, us")], {}),
+    ("connect -n 1000 -w 50", [("cpu_us_per_connect", "CPU us a session"),
+                               ("connected_per_second", "a second")],
+     {"connected_per_second": 20000}),
+]
+
+
+class Own(compare.Spindle):
+    def __init__(self, name, scratch, core, program):
+        super().__init__(name, scratch, core, program, "memory")
+
+    def command(self):
+        return [word.replace("mqtt://", "wamp://") for word in super().command()]
+
+    def target(self):
+        return f"{self.name}=rs://127.0.0.1:{self.port},{self.child.pid}"
+
+
+class Crossbar(compare.Broker):
+    file = "config.json"
+
+    def __init__(self, scratch, core, program):
+        super().__init__("crossbar", scratch, core)
+        self.program = program
+
+    def version(self):
+        done = subprocess.run([self.program, "version"], capture_output=True, text=True,
+                              check=False)
+        lines = [line for line in done.stdout.splitlines() if "Crossbar.io" in line]
+        return " ".join(lines[0].split()) if lines else "unknown"
+
+    def config(self):
+        may = {"call": True, "register": True, "publish": True, "subscribe": True}
+        role = {"name": "anonymous", "permissions": [
+            {"uri": "", "match": "prefix", "allow": may, "cache": True,
+             "disclose": {"caller": False, "publisher": False}}]}
+        end = {"type": "tcp", "port": self.port, "interface": "127.0.0.1", "backlog": 4096}
+        transport = {"type": "rawsocket", "endpoint": end,
+                     "serializers": ["json", "msgpack", "cbor"],
+                     "options": {"max_message_size": 16 << 20},
+                     "auth": {"anonymous": {"type": "static", "role": "anonymous"}}}
+        worker = {"type": "router", "realms": [{"name": "default", "roles": [role]}],
+                  "transports": [transport]}
+        return json.dumps({"version": 2, "controller": {}, "workers": [worker]})
+
+    def command(self):
+        return [self.program, "start", "--cbdir", self.folder, "--loglevel", "warn"]
+
+    def start(self):
+        # It takes far longer than others until it listens.
+        for _ in range(6):
+            try:
+                if self.child is None:
+                    super().start()
+                return
+            except RuntimeError as why:
+                failure = why
+        raise failure
+
+    def target(self):
+        path = f"/proc/{self.child.pid}/task/{self.child.pid}/children"
+        with open(path, encoding="utf-8") as children:
+            worker = children.read().split()[0]
+        return f"{self.name}=rs://127.0.0.1:{self.port},{worker}"
+
+
+def three(value):
+    median, least, most = (compare.short(value[key]) for key in ("median", "least", "most"))
+    return f"{median} ({least} to {most})"
+
+
+def run(args, brokers, words):
+    command = ["taskset", "-c", str(args.generator_core), args.spindle, "bench", "compare"]
+    scenario, *rest = words.split()
+    command += [broker.target() for broker in brokers]
+    command += ["--scenario", scenario, *rest, "--rounds", str(args.rounds), "--even-so", "--json"]
+    command += ["--quiet"]
+    if "-d" not in rest:
+        command += ["-d", str(args.seconds)]
+    command += ["--warmup", "0.5"]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    if done.returncode != 0:
+        print(f"{words}: {done.stderr.strip()}", file=sys.stderr)
+        return {}
+    return json.loads(done.stdout)
+
+
+def main():
+    parse = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parse.add_argument("--spindle", default=os.path.join(compare.ROOT, "target/release/spindle"))
+    parse.add_argument("--crossbar", help="its program [default: as the path has it]")
+    parse.add_argument("--also", action="append", default=[], metavar="NAME=PROGRAM")
+    parse.add_argument("--rounds", type=int, default=5)
+    parse.add_argument("--seconds", type=float, default=1.0, help="of each run")
+    parse.add_argument("--only", default="", help="only cases with these words in them")
+    parse.add_argument("--broker-core", type=int, default=0)
+    parse.add_argument("--generator-core", type=int, default=1)
+    args = parse.parse_args()
+    args.spindle = os.path.abspath(args.spindle)
+    scratch = tempfile.mkdtemp(prefix="spindle-wamp-")
+    brokers = [Own("spindle", scratch, args.broker_core, args.spindle)]
+    for other in args.also:
+        name, program = other.split("=", 1)
+        brokers.append(Own(name, scratch, args.broker_core, os.path.abspath(program)))
+    program = args.crossbar or compare.found("crossbar")
+    if program:
+        brokers.append(Crossbar(scratch, args.broker_core, os.path.abspath(program)))
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(1))
+    compare.STARTED.extend(brokers)
+    atexit.register(compare.stop_all)
+    model, before = compare.machine()
+    for broker in brokers:
+        broker.start()
+    time.sleep(1)
+    names = [broker.name for broker in brokers]
+    print(f"| case | figure | target | {' | '.join(names)} | first to last |")
+    print("|---" * (4 + len(names)) + "|", flush=True)
+    for words, figures, targets in CASES:
+        if args.only not in words:
+            continue
+        said = run(args, brokers, words)
+        for figure, label in figures:
+            of = said.get(figure, {})
+            cells = [three(of[name]["value"]) if name in of else "-" for name in names]
+            base = of.get(names[0], {}).get("value", {}).get("median")
+            other = of.get(names[-1], {}).get("value", {}).get("median")
+            ratio = f"{base / other:.3f}" if base and other and len(names) > 1 else "-"
+            target = targets.get(figure)
+            target = compare.short(target) if target else "-"
+            print(f"| {words} | {label} | {target} | {' | '.join(cells)} | {ratio} |", flush=True)
+    print(f"\n{model}, load before {before} and after {compare.machine()[1]}")
+    for broker in brokers:
+        print(f"* {broker.name}: {broker.version()}")
+
+
+if __name__ == "__main__":
+    main()
