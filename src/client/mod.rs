@@ -6,5 +6,6 @@
 pub(crate) mod masked;
 pub mod mqtt;
 pub(crate) mod percent;
+pub(crate) mod pipe;
 pub mod prx1;
 pub mod wamp;

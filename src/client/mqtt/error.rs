@@ -5,6 +5,7 @@
 
 use std::{fmt, io};
 
+use crate::client::pipe::Broke;
 use crate::proto::fault::Fault;
 use crate::proto::mqtt::{Prop, Props, Unsendable, Version};
 
@@ -63,6 +64,20 @@ pub enum Error {
     Unsendable(Unsendable),
     /// A setting that cannot be: which.
     Setting(&'static str),
+}
+
+impl From<Broke> for Error {
+    fn from(broke: Broke) -> Self {
+        match broke {
+            Broke::Lookup(e) => Self::Lookup(e),
+            Broke::Dial(e) => Self::Dial(e),
+            Broke::Tls(why) => Self::Tls(why),
+            Broke::Io(e) => Self::Io(e),
+            Broke::Lost => Self::Lost,
+            Broke::HungUp => Self::Tls("the broker hung up".to_owned()),
+            Broke::TimedOut => Self::TimedOut,
+        }
+    }
 }
 
 impl From<Unsendable> for Error {

@@ -8,6 +8,7 @@ use std::io;
 use std::sync::Arc;
 
 use crate::client::mqtt;
+use crate::client::pipe::Broke;
 use crate::value::Flaw;
 
 use super::Payload;
@@ -92,10 +93,6 @@ impl Error {
     pub(super) fn io(e: io::Error) -> Self {
         Self::Io(Arc::new(e))
     }
-
-    pub(super) fn dial(e: io::Error) -> Self {
-        Self::Dial(Arc::new(e))
-    }
 }
 
 /// TLS is shared with the other client.
@@ -105,6 +102,20 @@ impl From<mqtt::Error> for Error {
             mqtt::Error::Io(e) => Self::io(e),
             mqtt::Error::Tls(why) => Self::Tls(why),
             other => Self::Tls(other.to_string()),
+        }
+    }
+}
+
+impl From<Broke> for Error {
+    fn from(broke: Broke) -> Self {
+        match broke {
+            Broke::Lookup(e) => Self::Lookup(Arc::new(e)),
+            Broke::Dial(e) => Self::Dial(Arc::new(e)),
+            Broke::Tls(why) => Self::Tls(why),
+            Broke::Io(e) => Self::io(e),
+            Broke::Lost => Self::Lost,
+            Broke::HungUp => Self::Tls("the router hung up".to_owned()),
+            Broke::TimedOut => Self::TimedOut,
         }
     }
 }

@@ -1,23 +1,19 @@
-//! Floor 5. One connection of a WAMP client: a socket, and what lies between it and the messages.
+//! Floor 5. One connection of a WAMP client: a pipe, and in it a WebSocket or a RawSocket's frames.
 //!
-//! Bytes to be said wait in one buffer until the socket takes them, so nobody is ever blocked in a
-//! write while the router waits to be read. Layers lie as on the other side: TLS, then a WebSocket
-//! or the frames of a RawSocket. Absent on purpose: messages, and any clock but the deadline it is
-//! handed.
+//! Absent on purpose: messages, and any clock but the deadline it is handed.
 
 #![expect(clippy::disallowed_types, reason = "a client on its own thread reads its own clock")]
 
-use std::io::{self, Read, Write};
-use std::net::{SocketAddr, TcpStream, ToSocketAddrs};
+use std::net::TcpStream;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use bytes::{Buf, Bytes, BytesMut};
-use mio::{Events, Interest, Poll, Token, Waker};
+use mio::Waker;
 
-use crate::base::pipe::Pipe;
 use crate::base::rng::Rng;
-use crate::client::mqtt::{Broken, Session};
+use crate::client::mqtt::Session;
+use crate::client::pipe::{Broke, Pipe, Socket, seed};
 use crate::proto::wamp::batch;
 use crate::proto::wamp::rawsocket::{self, Denied, Frame, Kind, Offer, Refusal};
 use crate::value::Form;
@@ -26,14 +22,6 @@ use super::Error;
 use super::setup::Plan;
 use super::url::Place;
 use super::ws::{Spoken, Ws};
-
-/// A socket of either kind, or no socket at all.
-#[derive(Debug)]
-enum Socket {
-    Tcp(mio::net::TcpStream),
-    Unix(mio::net::UnixStream),
-    Inner(Pipe),
-}
 
 /// What marks where messages begin and end.
 #[derive(Debug)]
@@ -46,23 +34,15 @@ enum Frames {
 /// A connection.
 #[derive(Debug)]
 pub(super) struct Wire {
-    socket: Socket,
-    poll: Poll,
-    events: Events,
-    waker: Arc<Waker>,
-    tls: Option<Session>,
+    pipe: Pipe,
     frames: Frames,
     spoken: Spoken,
     /// The longest message that the router takes.
     takes: usize,
-    /// For the socket; sealed already if there is TLS.
-    out: BytesMut,
-    /// From TLS or the socket, still in frames.
+    /// Plain, still in frames.
     framed: BytesMut,
     /// What is left of a batch.
     batch: Option<batch::Messages>,
-    readable: bool,
-    writable: bool,
 }
 
 impl Wire {
@@ -82,22 +62,6 @@ impl Wire {
     }
 
     fn dial(plan: &Plan, spoken: Spoken, deadline: Instant) -> Result<Self, Error> {
-        let poll = Poll::new().map_err(Error::io)?;
-        let waker = Arc::new(Waker::new(poll.registry(), WAKER).map_err(Error::io)?);
-        let mut socket = match &plan.url.place {
-            Place::Inner(enter) => {
-                let waker = Arc::clone(&waker);
-                // Who has gone waits for nothing.
-                let wake = move || drop(waker.wake());
-                Socket::Inner(enter.0(Arc::new(wake)).map_err(Error::dial)?)
-            }
-            Place::Tcp(host, port) => Socket::Tcp(dial(host, *port, deadline)?),
-            Place::Unix(path) => {
-                let stream = std::os::unix::net::UnixStream::connect(path).map_err(Error::dial)?;
-                stream.set_nonblocking(true).map_err(Error::dial)?;
-                Socket::Unix(mio::net::UnixStream::from_std(stream))
-            }
-        };
         let host = match &plan.url.place {
             Place::Tcp(host, _) => host.as_str(),
             Place::Unix(_) | Place::Inner(_) => "localhost",
@@ -106,31 +70,28 @@ impl Wire {
             true => Some(Session::new(&plan.tls, host)?),
             false => None,
         };
-        let both = Interest::READABLE | Interest::WRITABLE;
-        match &mut socket {
-            Socket::Tcp(s) => poll.registry().register(s, SOCKET, both),
-            Socket::Unix(s) => poll.registry().register(s, SOCKET, both),
-            Socket::Inner(_) => Ok(()),
-        }
-        .map_err(Error::io)?;
+        let socket = |waker: &Arc<Waker>| match &plan.url.place {
+            Place::Tcp(host, port) => {
+                let by = |address, left| TcpStream::connect_timeout(&address, left);
+                Socket::tcp((host, *port), deadline, by)
+            }
+            Place::Unix(path) => Socket::unix(path),
+            Place::Inner(enter) => {
+                let waker = Arc::clone(waker);
+                // Who has gone waits for nothing.
+                let wake = move || drop(waker.wake());
+                enter.0(Arc::new(wake)).map(Socket::Inner).map_err(Broke::Dial)
+            }
+        };
         let mut wire = Self {
-            socket,
-            poll,
-            events: Events::with_capacity(8),
-            waker,
-            tls,
+            pipe: Pipe::open(socket, tls)?,
             frames: Frames::Raw(plan.longest),
             spoken,
             takes: rawsocket::LONGEST,
-            out: BytesMut::new(),
             framed: BytesMut::new(),
             batch: None,
-            readable: true,
-            writable: true,
         };
-        while wire.tls.as_ref().is_some_and(Session::is_handshaking) {
-            wire.step(deadline, Error::Tls("the router hung up".to_owned()))?;
-        }
+        wire.pipe.shake_hands(&mut wire.framed, deadline)?;
         match &plan.url.path {
             Some(path) => wire.upgrade(plan, host, path, deadline)?,
             None => wire.agree(plan, deadline)?,
@@ -192,31 +153,14 @@ impl Wire {
 
     /// One turn of a handshake: what comes is kept as framed.
     fn step(&mut self, deadline: Instant, ended: Error) -> Result<(), Error> {
-        let left = deadline.saturating_duration_since(Instant::now());
-        if left.is_zero() {
-            return Err(Error::TimedOut);
-        }
-        self.flush()?;
-        let shakes = |wire: &Self| wire.tls.as_ref().is_some_and(Session::is_handshaking);
-        let shook = shakes(self);
-        let before = self.framed.len();
-        let open = self.receive();
-        // What has come may be all that is waited for.
-        let heard = self.framed.len() > before;
-        if !open? && !heard {
-            return Err(ended);
-        }
-        // Nor is anything waited for when the handshake of TLS has just come to its end.
-        let waits = !heard && shook == shakes(self);
-        if waits && !self.readable {
-            self.flush()?;
-            self.wait(Some(left))?;
-        }
-        Ok(())
+        self.pipe.step(&mut self.framed, deadline).map_err(|broke| match broke {
+            Broke::HungUp => ended,
+            broke => broke.into(),
+        })
     }
 
     pub(super) fn waker(&self) -> Arc<Waker> {
-        Arc::clone(&self.waker)
+        self.pipe.waker()
     }
 
     /// What messages are written in.
@@ -231,7 +175,7 @@ impl Wire {
 
     /// Bytes that were said and not written.
     pub(super) fn waiting(&self) -> usize {
-        self.out.len()
+        self.pipe.waiting()
     }
 
     /// Say a message.
@@ -309,95 +253,29 @@ impl Wire {
     }
 
     fn seal(&mut self, bytes: &[u8]) -> Result<(), Error> {
-        let Some(tls) = &mut self.tls else {
-            self.out.extend_from_slice(bytes);
-            return Ok(());
-        };
-        tls.seal(bytes)?;
-        self.drain_tls()
-    }
-
-    /// What TLS wants to say joins what waits.
-    fn drain_tls(&mut self) -> Result<(), Error> {
-        let Some(tls) = &mut self.tls else { return Ok(()) };
-        while tls.wants_write() {
-            let mut sealed = Vec::new();
-            tls.write_to(&mut sealed).map_err(Error::io)?;
-            self.out.extend_from_slice(&sealed);
-        }
-        Ok(())
+        Ok(self.pipe.seal(bytes)?)
     }
 
     /// Write as much as the socket takes.
     pub(super) fn flush(&mut self) -> Result<(), Error> {
-        self.drain_tls()?;
-        while self.writable && !self.out.is_empty() {
-            match self.socket.write(&self.out) {
-                Ok(0) => return Err(Error::Lost),
-                Ok(len) => self.out.advance(len),
-                Err(e) if e.kind() == io::ErrorKind::WouldBlock => self.writable = false,
-                Err(e) if e.kind() == io::ErrorKind::Interrupted => {}
-                // What the router said before it hung up is worth more than how it hung up.
-                Err(_) if self.readable => {
-                    self.out.clear();
-                    return Ok(());
-                }
-                Err(e) => return Err(Error::io(e)),
-            }
-        }
-        Ok(())
+        Ok(self.pipe.flush()?)
     }
 
     /// Wait until there is something to read, or to write what waits, or somebody woke us. While
     /// nothing is to be read, what has arrived is no reason to come back.
     pub(super) fn wait(&mut self, most: Option<Duration>) -> Result<(), Error> {
-        match self.poll.poll(&mut self.events, most) {
-            Err(e) if e.kind() == io::ErrorKind::Interrupted => return Ok(()),
-            other => other.map_err(Error::io)?,
-        }
-        if let Socket::Inner(_) = self.socket {
-            // Whoever woke us may have written, or read.
-            (self.readable, self.writable) = (true, true);
-        }
-        for event in self.events.iter().filter(|event| event.token() == SOCKET) {
-            self.readable |= event.is_readable() || event.is_read_closed() || event.is_error();
-            self.writable |= event.is_writable() || event.is_write_closed();
-        }
+        self.pipe.wait(most)?;
         Ok(())
     }
 
     /// The socket may have something to read.
     pub(super) fn is_readable(&self) -> bool {
-        self.readable
+        self.pipe.is_readable()
     }
 
     /// Read what has arrived, up to a bound; false: there will be nothing more.
     pub(super) fn receive(&mut self) -> Result<bool, Error> {
-        let before = self.framed.len();
-        while self.readable && self.framed.len() - before < READ_MAX {
-            let read = match &mut self.tls {
-                None => read_some(&mut self.socket, &mut self.framed).map_err(Broken::Io),
-                Some(tls) => tls.read_from(&mut self.socket, &mut self.framed),
-            };
-            match read {
-                Ok(0) => return Ok(false),
-                Ok(_) => {}
-                Err(Broken::Io(e)) if e.kind() == io::ErrorKind::WouldBlock => {
-                    self.readable = false;
-                }
-                Err(Broken::Io(e)) if e.kind() == io::ErrorKind::Interrupted => {}
-                // What was read before is still heard.
-                Err(Broken::Io(_)) if self.framed.len() > before => return Ok(false),
-                Err(Broken::Io(e)) => return Err(Error::io(e)),
-                Err(Broken::Tls(error)) => {
-                    // The alert is for the router's log.
-                    let _ = self.drain_tls();
-                    let _ = self.flush();
-                    return Err(error.into());
-                }
-            }
-        }
-        Ok(true)
+        Ok(self.pipe.receive(&mut self.framed)?)
     }
 
     /// Bytes that were read and not understood yet.
@@ -413,33 +291,7 @@ impl Wire {
             ws.close(&mut frame);
             let _ = self.seal(&frame);
         }
-        if let Some(tls) = &mut self.tls {
-            tls.close();
-        }
-        let mut said = false;
-        while Instant::now() < deadline {
-            if self.flush().is_err() {
-                return;
-            }
-            if self.out.is_empty() && !said {
-                said = true;
-                let _ = match &self.socket {
-                    Socket::Tcp(s) => s.shutdown(std::net::Shutdown::Write),
-                    Socket::Unix(s) => s.shutdown(std::net::Shutdown::Write),
-                    Socket::Inner(s) => {
-                        s.shutdown();
-                        Ok(())
-                    }
-                };
-            }
-            self.framed.clear();
-            let left = deadline.saturating_duration_since(Instant::now());
-            let open = matches!(self.receive(), Ok(true));
-            let most = if self.readable { Duration::ZERO } else { left };
-            if !open || self.wait(Some(most)).is_err() {
-                return;
-            }
-        }
+        self.pipe.linger(deadline);
     }
 }
 
@@ -453,71 +305,3 @@ fn refusal(why: u8) -> String {
     }
     .to_owned()
 }
-
-fn read_some(socket: &mut Socket, into: &mut BytesMut) -> io::Result<usize> {
-    let mut part = [0; 16 << 10];
-    let len = socket.read(&mut part)?;
-    into.extend_from_slice(part.get(..len).unwrap_or_default());
-    Ok(len)
-}
-
-impl Read for Socket {
-    fn read(&mut self, into: &mut [u8]) -> io::Result<usize> {
-        match self {
-            Self::Tcp(s) => s.read(into),
-            Self::Unix(s) => s.read(into),
-            Self::Inner(s) => s.read(into),
-        }
-    }
-}
-
-impl Write for Socket {
-    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
-        match self {
-            Self::Tcp(s) => s.write(bytes),
-            Self::Unix(s) => s.write(bytes),
-            Self::Inner(s) => s.write(bytes),
-        }
-    }
-
-    fn flush(&mut self) -> io::Result<()> {
-        Ok(())
-    }
-}
-
-/// The first address of the name that answers.
-fn dial(host: &str, port: u16, deadline: Instant) -> Result<mio::net::TcpStream, Error> {
-    let addresses = (host, port).to_socket_addrs().map_err(|e| Error::Lookup(Arc::new(e)))?;
-    let addresses: Vec<SocketAddr> = addresses.collect();
-    let mut last = Error::Lookup(Arc::new(io::ErrorKind::NotFound.into()));
-    for address in addresses {
-        let left = deadline.saturating_duration_since(Instant::now());
-        if left.is_zero() {
-            return Err(Error::TimedOut);
-        }
-        match TcpStream::connect_timeout(&address, left) {
-            Ok(stream) => {
-                // Small messages go at once; a socket that cannot be told so is as good.
-                let _ = stream.set_nodelay(true);
-                stream.set_nonblocking(true).map_err(Error::dial)?;
-                return Ok(mio::net::TcpStream::from_std(stream));
-            }
-            Err(e) => last = Error::dial(e),
-        }
-    }
-    Err(last)
-}
-
-/// For masks, which protect proxies and no secret, so a machine without entropy has them too.
-fn seed() -> u64 {
-    let mut bytes = [0; 8];
-    match getrandom::fill(&mut bytes) {
-        Ok(()) => u64::from_ne_bytes(bytes),
-        Err(_) => u64::from(std::process::id()),
-    }
-}
-
-const SOCKET: Token = Token(0);
-const WAKER: Token = Token(1);
-/// Read at most so much at a time, so that what was read is looked at.
-const READ_MAX: usize = 256 << 10;
