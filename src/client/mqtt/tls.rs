@@ -54,6 +54,12 @@ impl Session {
         Trust::new(tls)?.session(host)
     }
 
+    /// With a configuration of the caller's own, for protocols whose certificates are no others'.
+    pub(crate) fn over(config: ClientConfig, name: ServerName<'static>) -> Result<Self, Error> {
+        let connection = ClientConnection::new(Arc::new(config), name).map_err(broken)?;
+        Ok(Self(Box::new(connection)))
+    }
+
     pub(crate) fn wants_write(&self) -> bool {
         self.0.wants_write()
     }

@@ -69,6 +69,12 @@ impl<T: Clone> Acks<T> {
         self.open.len() < self.terms.window.min(NUMBER_MAX as usize)
     }
 
+    /// Nothing waits.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.open.is_empty()
+    }
+
     /// This is sent now: the number it goes with; none while too many wait.
     pub fn send(&mut self, now: Now, what: T) -> Option<u64> {
         if !self.has_room() {

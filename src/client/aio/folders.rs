@@ -1,0 +1,305 @@
+//! Floor 5. Files that come: each goes below the folder that was named for its type, or nowhere.
+//!
+//! The place below it is a peer's word and was judged (`proto/aio/file`); no link is followed on
+//! the way there, nothing that exists is replaced, and a file has its name only when it is whole.
+//! Until then it lies in the folder under a name by chance, and goes when nobody waits for the rest
+//! of it. Absent on purpose: owners, and what a sender says of its own disk. Whoever may write into
+//! the folder can put a link there while this looks the other way: it must be ours.
+
+use std::fs::{self, File, OpenOptions};
+use std::io::{self, Write};
+use std::path::{Path, PathBuf};
+
+use crate::base::map::Seed;
+use crate::base::rng::Rng;
+use crate::base::time::{Deadline, Now};
+use crate::client::pipe::seed;
+use crate::proto::aio::assembly::{Assembly, Came, Most, Refused};
+use crate::proto::aio::file::{Place, WithFile};
+use crate::proto::aio::{Name, Text};
+
+use super::Error;
+
+/// What became of the file that came with a message.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub enum Stored {
+    /// It is here.
+    At(PathBuf),
+    /// It is a part of a larger one, of which others are missing.
+    Part,
+    /// It was not kept: why.
+    Not(String),
+}
+
+/// Where files go.
+#[derive(Debug)]
+pub(super) struct Folders {
+    folders: Vec<(Text, PathBuf)>,
+    assembly: Assembly<Part>,
+    /// There is one sender: the server.
+    from: Option<Name>,
+    rng: Rng,
+}
+
+/// Bytes on the disk that are no file yet. They go when nobody has a use for them.
+#[derive(Debug)]
+struct Part(PathBuf);
+
+impl Drop for Part {
+    fn drop(&mut self) {
+        // It has its name by now, or nobody wants it.
+        let _ = fs::remove_file(&self.0);
+    }
+}
+
+/// A file that comes.
+#[derive(Debug)]
+pub(super) struct Spool {
+    with: WithFile,
+    size: u64,
+    to: Result<(File, Part), String>,
+}
+
+impl Spool {
+    /// The next piece of it.
+    pub(super) fn put(&mut self, piece: &[u8]) {
+        self.size += piece.len() as u64;
+        if let Ok((file, _)) = &mut self.to
+            && let Err(e) = file.write_all(piece)
+        {
+            self.to = Err(e.to_string());
+        }
+    }
+}
+
+impl Folders {
+    pub(super) fn new(folders: Vec<(Text, PathBuf)>) -> Result<Self, Error> {
+        for (_, folder) in &folders {
+            let is = fs::metadata(folder).map_err(|e| Error::file(folder, e))?.is_dir();
+            if !is {
+                return Err(Error::file(folder, "is no folder"));
+            }
+        }
+        let seed = seed();
+        let assembly = Assembly::new(Most::default(), Seed::with_seed(seed));
+        let from = Name::new(&"server".into());
+        Ok(Self { folders, assembly, from, rng: Rng::new(seed) })
+    }
+
+    /// A file comes, of this size. Nothing is kept of one that may not.
+    pub(super) fn begin(&mut self, with: WithFile, size: u64) -> Spool {
+        let to = self.open(&with, size);
+        Spool { with, size: 0, to }
+    }
+
+    fn open(&mut self, with: &WithFile, size: u64) -> Result<(File, Part), String> {
+        let folder = self.folder(with).ok_or("no folder for its type")?.to_owned();
+        if let Some(from) = &self.from {
+            self.assembly.admit(from, with, size).map_err(words)?;
+        }
+        let path = folder.join(format!(".spindle-{:016x}.part", self.rng.next_u64()));
+        // A new one: so no link is followed and nothing is written over.
+        let file = OpenOptions::new().append(true).create_new(true).open(&path);
+        Ok((file.map_err(|e| e.to_string())?, Part(path)))
+    }
+
+    fn folder(&self, with: &WithFile) -> Option<&Path> {
+        let found = self.folders.iter().find(|(kind, _)| *kind == with.dst_type);
+        found.map(|(_, folder)| folder.as_path())
+    }
+
+    /// It is whole.
+    pub(super) fn end(&mut self, now: Now, spool: Spool) -> Stored {
+        self.settle(now, spool).unwrap_or_else(Stored::Not)
+    }
+
+    fn settle(&mut self, now: Now, spool: Spool) -> Result<Stored, String> {
+        let Spool { with, size, to } = spool;
+        let (file, part) = to?;
+        drop(file);
+        let folder = self.folder(&with).ok_or("no folder for its type")?.to_owned();
+        let from = self.from.as_ref().ok_or("nobody sent it")?;
+        match self.assembly.take(now, from, &with, (size, part)).map_err(words)? {
+            Came::Part => Ok(Stored::Part),
+            Came::File { place, parts } => {
+                let at = put(&folder, &place, &parts).map_err(|e| match e.kind() {
+                    io::ErrorKind::AlreadyExists => "there is such a file already".to_owned(),
+                    _ => e.to_string(),
+                })?;
+                Ok(Stored::At(at))
+            }
+        }
+    }
+
+    /// Files of which nothing has come for long are given up.
+    pub(super) fn on_time(&mut self, now: Now) {
+        drop(self.assembly.due(now));
+    }
+
+    /// When to ask for that.
+    pub(super) fn deadline(&self) -> Deadline {
+        self.assembly.deadline()
+    }
+}
+
+/// Give all parts together, the first of which takes the others in, their name.
+fn put(folder: &Path, place: &Place, parts: &[Part]) -> io::Result<PathBuf> {
+    let Some((first, others)) = parts.split_first() else {
+        return Err(io::ErrorKind::NotFound.into());
+    };
+    let mut path = folder.to_owned();
+    let mut names = place.parts().peekable();
+    while let Some(name) = names.next() {
+        path.push(name);
+        if names.peek().is_some() {
+            enter(&path)?;
+        }
+    }
+    let mut whole = OpenOptions::new().append(true).open(&first.0)?;
+    for part in others {
+        io::copy(&mut File::open(&part.0)?, &mut whole)?;
+    }
+    // Unlike renaming, this replaces nothing, and follows nothing.
+    fs::hard_link(&first.0, &path)?;
+    Ok(path)
+}
+
+/// There is a folder here, and no link to one.
+fn enter(path: &Path) -> io::Result<()> {
+    match fs::symlink_metadata(path) {
+        Ok(found) if found.is_dir() => Ok(()),
+        Ok(_) => Err(io::ErrorKind::NotADirectory.into()),
+        Err(e) if e.kind() == io::ErrorKind::NotFound => fs::create_dir(path),
+        Err(e) => Err(e),
+    }
+}
+
+fn words(why: Refused) -> String {
+    match why {
+        Refused::Name => "its name leads somewhere else",
+        Refused::Chunk => "its name is not that of its part",
+        Refused::FileSize => "it is too large",
+        Refused::Room => "there is no room for it",
+        Refused::Parts => "it has too many parts",
+        Refused::Files => "too many others are not whole",
+        Refused::Count => "it had another number of parts before",
+        Refused::Twice => "this part was there already",
+    }
+    .to_owned()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::proto::aio::file::{CHUNK, Chunk};
+
+    /// A folder of this test's own, which goes with it.
+    struct Dir(PathBuf);
+
+    impl Dir {
+        fn new(name: &str) -> Self {
+            let path = std::env::temp_dir().join(format!("spindle-aio-{name}-{:x}", seed()));
+            fs::create_dir(&path).expect("a folder");
+            Self(path)
+        }
+
+        fn folders(&self) -> Folders {
+            Folders::new(vec![("any".into(), self.0.clone())]).expect("it is there")
+        }
+
+        /// What lies in it.
+        fn list(&self) -> Vec<String> {
+            let name = |entry: io::Result<fs::DirEntry>| {
+                entry.expect("an entry").file_name().to_string_lossy().into_owned()
+            };
+            let mut all: Vec<String> = fs::read_dir(&self.0).expect("a folder").map(name).collect();
+            all.sort();
+            all
+        }
+    }
+
+    impl Drop for Dir {
+        fn drop(&mut self) {
+            let _ = fs::remove_dir_all(&self.0);
+        }
+    }
+
+    fn with(name: &str) -> WithFile {
+        WithFile { dst_type: "any".into(), dst_name: name.into(), ..WithFile::default() }
+    }
+
+    fn come(folders: &mut Folders, with: WithFile, bytes: &[u8]) -> Stored {
+        let mut spool = folders.begin(with, bytes.len() as u64);
+        spool.put(bytes);
+        folders.end(Now::default(), spool)
+    }
+
+    #[test]
+    fn a_file_is_there_when_it_is_whole_and_nothing_beside_it() {
+        let dir = Dir::new("whole");
+        let mut folders = dir.folders();
+        let stored = come(&mut folders, with("sub/a.txt"), b"content");
+        assert_eq!(stored, Stored::At(dir.0.join("sub/a.txt")));
+        assert_eq!(fs::read(dir.0.join("sub/a.txt")).expect("it is there"), b"content");
+        assert_eq!(come(&mut folders, with("empty"), b""), Stored::At(dir.0.join("empty")));
+        let half = folders.begin(with("half"), 10);
+        drop(half);
+        assert_eq!(dir.list(), ["empty", "sub"]);
+    }
+
+    #[test]
+    fn what_exists_is_not_replaced() {
+        let dir = Dir::new("exists");
+        let mut folders = dir.folders();
+        come(&mut folders, with("a"), b"first");
+        let again = come(&mut folders, with("a"), b"second");
+        assert_eq!(again, Stored::Not("there is such a file already".to_owned()));
+        assert_eq!(fs::read(dir.0.join("a")).expect("it is there"), b"first");
+        assert_eq!(dir.list(), ["a"]);
+    }
+
+    #[test]
+    fn nothing_is_stored_where_a_link_leads_or_a_name_goes_up() {
+        let (dir, other) = (Dir::new("links"), Dir::new("other"));
+        std::os::unix::fs::symlink(&other.0, dir.0.join("link")).expect("a link");
+        std::os::unix::fs::symlink(other.0.join("b"), dir.0.join("b")).expect("a link");
+        let mut folders = dir.folders();
+        for name in ["link/a", "b", "../a", "/tmp/a", "a/../../b", "~/a", ""] {
+            let stored = come(&mut folders, with(name), b"x");
+            assert!(matches!(stored, Stored::Not(_)), "{name}: {stored:?}");
+        }
+        assert_eq!(other.list(), [""; 0]);
+        assert_eq!(dir.list(), ["b", "link"]);
+    }
+
+    #[test]
+    fn a_type_without_a_folder_is_not_kept() {
+        let dir = Dir::new("type");
+        let other = WithFile { dst_type: "other".into(), ..with("a") };
+        let stored = come(&mut dir.folders(), other, b"x");
+        assert_eq!(stored, Stored::Not("no folder for its type".to_owned()));
+        assert!(dir.list().is_empty());
+        assert!(matches!(Folders::new(vec![("any".into(), dir.0.join("a"))]), Err(Error::File(_))));
+    }
+
+    #[test]
+    fn parts_are_joined_by_their_numbers_and_given_up_in_time() {
+        let dir = Dir::new("parts");
+        let mut folders = dir.folders();
+        let part = |index: u32, count: u32, name: &str| {
+            let base = format!("{name}{CHUNK}");
+            let chunked = Chunk { base: base.as_str().into(), index, count };
+            WithFile { chunked: Some(chunked), ..with(&format!("{base}_{index}_{count}")) }
+        };
+        for index in [2, 10, 1, 3, 5, 4, 6, 9, 8] {
+            let stored = come(&mut folders, part(index, 10, "a"), &[b'0' + (index % 10) as u8]);
+            assert_eq!(stored, Stored::Part);
+        }
+        assert_eq!(come(&mut folders, part(7, 10, "a"), b"7"), Stored::At(dir.0.join("a")));
+        assert_eq!(fs::read(dir.0.join("a")).expect("it is there"), b"1234567890");
+        assert_eq!(come(&mut folders, part(1, 2, "late"), b"x"), Stored::Part);
+        assert_eq!(dir.list().len(), 2);
+        folders.on_time(Now { mono: folders.deadline().0, wall: 0 });
+        assert_eq!(dir.list(), ["a"]);
+    }
+}

@@ -1,0 +1,107 @@
+//! Floor 5. The files in which a client keeps what it shows: certificates, keys, tokens.
+//!
+//! ```text
+//! DIR/certificates/client/server-cert/server.pem     whom it believes (once server.crt)
+//! DIR/certificates/client/client-certs/default.pem   what it shows as long as it has no other
+//! DIR/certificates/client/client-certs/NAME.pem      what the server has given it
+//! ```
+//!
+//! A secret is never readable by others, not for a moment, and a certificate is there only when its
+//! key is. Absent on purpose: what the files say.
+
+use std::fs::{self, OpenOptions};
+use std::io::{self, Write};
+use std::os::unix::fs::OpenOptionsExt;
+use std::path::{Path, PathBuf};
+
+use crate::proto::aio::Name;
+
+use super::Error;
+
+/// The certificates of one client.
+#[derive(Clone, Debug)]
+pub(super) struct Keys {
+    dir: PathBuf,
+    name: Name,
+}
+
+/// A certificate and its key.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub(super) struct Pair {
+    pub(super) certificate: PathBuf,
+    pub(super) key: PathBuf,
+}
+
+impl Keys {
+    pub(super) fn new(dir: &Path, name: &Name) -> Self {
+        Self { dir: dir.join("certificates").join("client"), name: name.clone() }
+    }
+
+    /// Whom the client believes.
+    pub(super) fn server(&self) -> PathBuf {
+        let dir = self.dir.join("server-cert");
+        let old = dir.join("server.crt");
+        let new = dir.join("server.pem");
+        if !new.exists() && old.exists() { old } else { new }
+    }
+
+    /// What the server has given to this client, if it has.
+    pub(super) fn own(&self) -> Option<Pair> {
+        let pair = self.pair(self.name.as_str());
+        (pair.certificate.exists() && pair.key.exists()).then_some(pair)
+    }
+
+    /// What every client has.
+    pub(super) fn default(&self) -> Pair {
+        self.pair("default")
+    }
+
+    fn pair(&self, name: &str) -> Pair {
+        let dir = self.dir.join("client-certs");
+        Pair { certificate: dir.join(format!("{name}.pem")), key: dir.join(format!("{name}.key")) }
+    }
+
+    /// Keep what the server has given.
+    pub(super) fn save(&self, certificate: &str, key: &str) -> Result<Pair, Error> {
+        let pair = self.pair(self.name.as_str());
+        // The key first: a certificate without it would be shown in vain.
+        put(&pair.key, key, 0o600)?;
+        put(&pair.certificate, certificate, 0o644)?;
+        Ok(pair)
+    }
+}
+
+/// The token of a client, if it has one.
+pub(super) fn token(dir: &Path, name: &Name) -> Result<Option<String>, Error> {
+    let path = dir.join(name.as_str());
+    match fs::read_to_string(&path) {
+        Ok(text) if text.trim().is_empty() => Ok(None),
+        Ok(text) => Ok(Some(text.trim().to_owned())),
+        Err(e) if e.kind() == io::ErrorKind::NotFound => Ok(None),
+        Err(e) => Err(Error::file(&path, e)),
+    }
+}
+
+/// Keep a token.
+pub(super) fn save_token(dir: &Path, name: &Name, token: &str) -> Result<(), Error> {
+    put(&dir.join(name.as_str()), token, 0o600)
+}
+
+/// Write a file that is there as a whole or not at all.
+fn put(path: &Path, text: &str, mode: u32) -> Result<(), Error> {
+    let mut fresh = path.as_os_str().to_owned();
+    fresh.push(".new");
+    let fresh = PathBuf::from(fresh);
+    let written = || -> io::Result<()> {
+        // What was left half done is nobody's.
+        match fs::remove_file(&fresh) {
+            Err(e) if e.kind() != io::ErrorKind::NotFound => return Err(e),
+            _ => {}
+        }
+        let mut file = OpenOptions::new().write(true).create_new(true).mode(mode).open(&fresh)?;
+        file.write_all(text.as_bytes())?;
+        file.sync_all()?;
+        fs::rename(&fresh, path)
+    };
+    written().map_err(|e| Error::file(path, e))
+}
