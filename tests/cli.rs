@@ -8,6 +8,8 @@
 #![cfg(feature = "cli")]
 #![expect(clippy::disallowed_methods, clippy::print_stderr, reason = "the test is the world")]
 
+#[path = "cli/aio.rs"]
+mod aio;
 #[path = "cli/calls.rs"]
 mod calls;
 #[path = "cli/import.rs"]
@@ -592,6 +594,7 @@ fn every_exit_code_is_one_that_somebody_ends_with() {
         assert_eq!(done.status.code(), Some(*expected), "{verbs} {code} {args:?}: {done:?}");
     }
     shown.extend(codes_of_wamp(&ca));
+    shown.extend(aio::codes());
     let mut rows = listed.clone();
     rows.sort_unstable();
     shown.sort_unstable();

@@ -1,8 +1,8 @@
 //! Floor 6. Exit codes: one table for all verbs.
 //!
 //! Scripts read these numbers, so a row never changes. `pub`, `sub`, `request` and `reply` answer
-//! as mosquitto's programs do, whose numbers overlap with the others', and the verbs of `wamp` as
-//! those; the rest share one list.
+//! as mosquitto's programs do, whose numbers overlap with the others', and the verbs of `wamp` and
+//! `aio` as those; the rest share one list.
 //! Absent on purpose: numbers that no verb ends with.
 
 use super::ctl::object;
@@ -39,6 +39,7 @@ const fn row(verbs: &'static str, code: &'static str, means: &'static str) -> Ro
 
 const CLIENTS: &str = "pub, sub, request, reply";
 const WAMP: &str = "wamp";
+const AIO: &str = "aio";
 const OTHERS: &str = "all others";
 
 /// All of them.
@@ -63,6 +64,12 @@ pub(super) const TABLE: &[Row] = &[
     row(WAMP, "7", "the connection was lost before everything was done"),
     row(WAMP, "8", "TLS: a certificate or a handshake"),
     row(WAMP, "27", "the time of -W or --timeout is over"),
+    row(AIO, "1", "the command line is wrong, or the server cannot be reached or lets nobody in"),
+    row(AIO, "2", "the server broke the protocol"),
+    row(AIO, "5", "no frame can hold what was to be sent"),
+    row(AIO, "7", "the connection was lost before everything was done"),
+    row(AIO, "8", "TLS: a certificate or a handshake"),
+    row(AIO, "27", "the time of -W or --patience is over"),
 ];
 
 /// Verbs and code of every row.

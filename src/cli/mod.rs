@@ -6,6 +6,7 @@
 
 mod acl;
 mod admin;
+mod aio;
 mod ask;
 mod bench;
 mod certs;
@@ -115,6 +116,13 @@ enum Verb {
         #[command(subcommand)]
         verb: wamp::Verb,
     },
+    /// Speak aioconnectors to a server: messages, files and answers under a name
+    Aio {
+        #[command(flatten)]
+        link: Box<aio::Link>,
+        #[command(subcommand)]
+        verb: aio::Verb,
+    },
     /// Add, change or delete a user of a users file (the letters of mosquitto_passwd)
     Passwd(passwd::Passwd),
     /// What a users file allows, and which rule says so
@@ -223,6 +231,7 @@ impl Verb {
             Self::Request(it) => it.run(),
             Self::Reply(it) => it.run(),
             Self::Wamp { link, verb } => verb.run(&link),
+            Self::Aio { link, verb } => verb.run(&link),
             Self::Passwd(it) => it.run(),
             Self::Acl { verb } => verb.run(),
             Self::Certs { place, verb } => verb.run(&place),
@@ -251,7 +260,7 @@ fn misread(error: &clap::Error) -> ExitCode {
     let _ = error.print();
     #[expect(clippy::disallowed_methods, reason = "the command line itself")]
     let verb = std::env::args().nth(1).unwrap_or_default();
-    let client = matches!(verb.as_str(), "pub" | "sub" | "request" | "reply" | "wamp");
+    let client = matches!(verb.as_str(), "pub" | "sub" | "request" | "reply" | "wamp" | "aio");
     ExitCode::from(if client && error.use_stderr() {
         exit::CLIENT
     } else {

@@ -2,10 +2,10 @@
 //!
 //! Reading order: [`architecture`], [`style`], [`adding_a_protocol`], [`journal`], [`guarantees`],
 //! [`operating`], [`configuration`], [`cli`], [`relay`], [`prx1_calls`], [`mqtt_calls`],
-//! [`wamp_features`], [`aio`], [`embedding`], [`console`], [`service`], [`metrics`], [`rest`],
-//! [`mqtt_clauses`]. A chapter is a file that a pull request changes together with the code it
-//! speaks of; some are compared with it by `tests/tidy.rs`. Absent on purpose: code. Nothing here
-//! runs but an example.
+//! [`wamp_features`], [`aio`], [`aio_client`], [`embedding`], [`console`], [`service`],
+//! [`metrics`], [`rest`], [`mqtt_clauses`]. A chapter is a file that a pull request changes together
+//! with the code it speaks of; some are compared with it by `tests/tidy.rs`. Absent on purpose:
+//! code. Nothing here runs but an example.
 
 #[doc = include_str!("architecture.md")]
 pub mod architecture {}
@@ -45,6 +45,9 @@ pub mod mqtt_calls {}
 
 #[doc = include_str!("embedding.md")]
 pub mod embedding {}
+
+#[doc = include_str!("aio_client.md")]
+pub mod aio_client {}
 
 #[doc = include_str!("console.md")]
 pub mod console {}

@@ -357,7 +357,7 @@ fn common_name(name: &str) -> Result<Vec<u8>, No> {
     Ok(make::common_name(name))
 }
 
-fn random() -> Result<[u8; 16], String> {
+pub(super) fn random() -> Result<[u8; 16], String> {
     let mut bytes = [0; 16];
     getrandom::fill(&mut bytes).map_err(|e| format!("no randomness: {e}"))?;
     Ok(bytes)

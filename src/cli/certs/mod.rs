@@ -5,6 +5,7 @@
 //! says what to do with it. Absent on purpose: issuers between the root and a peer, requests for
 //! signatures, and asking anybody over a network.
 
+mod connector;
 mod issue;
 #[cfg(feature = "tls")]
 mod key;
@@ -29,6 +30,8 @@ use clap::{Args, Subcommand};
 use super::ctl::object;
 use super::json::Value;
 use super::{FAILED, USAGE, complain, say};
+
+pub(in crate::cli) use connector::{SelfSigned, by_chance, self_signed};
 
 /// Where an issuer is, and how to answer.
 #[derive(Args, Clone, Debug)]
