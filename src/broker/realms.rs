@@ -6,8 +6,8 @@
 //! ```
 //!
 //! `history` may stand several times: how a pattern matches, how many of its events, the pattern.
-//! `lasting` is a history that outlives the broker. So may `procedures`: which topics are procedures
-//! also to MQTT.
+//! `lasting` is a history that outlives the broker. So may `procedures`: which topics are
+//! procedures also to MQTT.
 //!
 //! The default one can be named too, to be told something. Absent on purpose: who may come in,
 //! which the users file says.

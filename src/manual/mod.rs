@@ -3,9 +3,9 @@
 //! Reading order: [`architecture`], [`style`], [`adding_a_protocol`], [`journal`], [`guarantees`],
 //! [`operating`], [`configuration`], [`cli`], [`relay`], [`prx1_calls`], [`mqtt_calls`],
 //! [`wamp_features`], [`aio`], [`aio_client`], [`embedding`], [`console`], [`service`],
-//! [`metrics`], [`rest`], [`mqtt_clauses`]. A chapter is a file that a pull request changes together
-//! with the code it speaks of; some are compared with it by `tests/tidy.rs`. Absent on purpose:
-//! code. Nothing here runs but an example.
+//! [`metrics`], [`rest`], [`mqtt_clauses`]. A chapter is a file that a pull request changes
+//! together with the code it speaks of; some are compared with it by `tests/tidy.rs`. Absent on
+//! purpose: code. Nothing here runs but an example.
 
 #[doc = include_str!("architecture.md")]
 pub mod architecture {}
