@@ -99,7 +99,7 @@ impl World {
         self.folk.iter().map(|it| it.no).find(|no| *no != who)
     }
 
-    fn twist_outcome(&mut self, flaw: Flaw, who: usize, word: Word) -> Vec<(usize, Word)> {
+    fn twist_outcome(&self, flaw: Flaw, who: usize, word: Word) -> Vec<(usize, Word)> {
         let Word::Came { request, token, more, gathered } = word else { return Vec::new() };
         let piece = Word::Came { request, token: None, more: true, gathered: None };
         match flaw {
@@ -124,7 +124,7 @@ impl World {
         }
     }
 
-    fn twist_question(&mut self, flaw: Flaw, who: usize, word: Word) -> Vec<(usize, Word)> {
+    fn twist_question(&self, flaw: Flaw, who: usize, word: Word) -> Vec<(usize, Word)> {
         let Word::Do { number, pattern, token, pieces, timed } = word else { return Vec::new() };
         let members = pattern.and_then(|pattern| self.law.members.get(&pattern));
         let members: Vec<usize> = members.into_iter().flatten().map(|(who, _)| *who).collect();

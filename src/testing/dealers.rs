@@ -46,12 +46,15 @@ pub(super) struct World {
     /// How each pattern is mostly shared here.
     shares: Vec<Invoke>,
     /// While somebody looks: who was asked, and who heard an event by what.
-    pub(super) looked: Option<(Vec<usize>, Vec<(usize, u64)>)>,
+    pub(super) looked: Option<Looked>,
     calm: bool,
     pub(super) flaw: Option<Flaw>,
     log: Vec<String>,
     turn: u64,
 }
+
+/// Who was asked, and who heard an event by what.
+pub(super) type Looked = (Vec<usize>, Vec<(usize, u64)>);
 
 /// What a life came to.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
