@@ -125,8 +125,7 @@ use watch::Watch;
 /// Reads of the journal that may be under way at once.
 const READS_MAX: usize = 64;
 
-/// Makes the numbers of parties others than the keys of maps, and the lots of calls.
-const PARTIES: u64 = 0x70_61_72_74_69_65_73;
+/// Makes the lots of calls others than the keys of maps.
 const CALLS: u64 = 0x63_61_6c_6c_73;
 
 /// What a session may hold when memory is short.
@@ -320,7 +319,7 @@ impl Hub {
             tails: None,
             viewers: 0,
             relays: relay::Relays::default(),
-            parties: parties::Parties::new(parts.seed ^ PARTIES),
+            parties: parties::Parties::new(parts.seed),
             interests: interests::Interests::new(parts.seed),
             polls: polls::Polls::new(parts.seed),
             written: written::Written::default(),

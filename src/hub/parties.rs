@@ -11,6 +11,7 @@ use std::hash::Hash;
 use std::ops::Bound;
 
 use bytes::Bytes;
+use sha2::{Digest, Sha256};
 
 use crate::base::id::{ConnId, RealmId, SessionId};
 use crate::base::map::{Map, Seed};
@@ -197,6 +198,12 @@ pub struct Joining {
     pub details: Vec<(String, Value)>,
 }
 
+/// What numbers are drawn from: there is no way back from it to the seed.
+fn lot(seed: u64) -> u64 {
+    let digest = Sha256::new().chain_update(b"numbers of parties").chain_update(seed.to_le_bytes());
+    digest.finalize().first_chunk().map_or(0, |bytes| u64::from_le_bytes(*bytes))
+}
+
 /// Every party.
 #[derive(Debug)]
 pub struct Parties {
@@ -204,7 +211,8 @@ pub struct Parties {
     numbers: Map<u64, SessionId>,
     realms: Map<RealmId, BTreeSet<u64>>,
     roles: Map<(RealmId, Bytes), BTreeSet<u64>>,
-    seed: u64,
+    /// Not the one of maps: everybody is told a number, and it leads back to this.
+    lot: u64,
     drawn: u64,
 }
 
@@ -215,14 +223,14 @@ impl Parties {
         let maps = Seed::with_seed(seed);
         let (all, numbers) = (Map::with_hasher(maps.clone()), Map::with_hasher(maps.clone()));
         let (realms, roles) = (Map::with_hasher(maps.clone()), Map::with_hasher(maps));
-        Self { all, numbers, realms, roles, seed, drawn: 0 }
+        Self { all, numbers, realms, roles, lot: lot(seed), drawn: 0 }
     }
 
     /// A number that tells nothing: from 1 to [`NUMBER_MAX`], no party's.
     pub fn number(&mut self) -> u64 {
         loop {
             self.drawn = self.drawn.wrapping_add(1);
-            let id = scatter(self.seed ^ self.drawn.wrapping_mul(0x9e37_79b9_7f4a_7c15));
+            let id = scatter(self.lot ^ self.drawn.wrapping_mul(0x9e37_79b9_7f4a_7c15));
             let id = (id & (NUMBER_MAX - 1)) + 1;
             if !self.numbers.contains_key(&id) {
                 return id;

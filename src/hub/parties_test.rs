@@ -5,7 +5,7 @@ use bytes::Bytes;
 use super::calls::{Act, Invocation, Mode, Payload, Stop, Why};
 use super::message::Meter;
 use super::outbox::Room;
-use super::parties::{Joining, Mail, NUMBER_MAX, Parties};
+use super::parties::{Joining, Mail, NUMBER_MAX, Parties, scatter};
 use crate::base::id::{ConnId, RealmId, SessionId};
 use crate::value::Value;
 
@@ -215,5 +215,28 @@ fn what_stays_for_longer_than_a_turn_keeps_no_read_buffer_alive() {
         assert!(all.post(to, letter(to, &read), true, ROOM, &meter));
         assert!(read.is_unique(), "who lags keeps it for longer");
         assert_eq!(all.take(to), Some(letter(to, &read)));
+    }
+}
+
+/// What `scatter` was made of.
+fn gather(number: u64) -> u64 {
+    let mut z = number ^ (number >> 31) ^ (number >> 62);
+    z = z.wrapping_mul(0x3196_42b2_d24d_8ec3);
+    z = z ^ (z >> 27) ^ (z >> 54);
+    z = z.wrapping_mul(0x96de_1b17_3f11_9089);
+    z ^ (z >> 30) ^ (z >> 60)
+}
+
+#[test]
+fn a_number_does_not_lead_back_to_the_seed_of_maps() {
+    for n in [0, 1, 7, u64::MAX, 0x1234_5678_9abc_def0] {
+        assert_eq!(gather(scatter(n)), n, "there is a way back");
+    }
+    let seed = 0x00c0_ffee_00c0_ffee;
+    let first = Parties::new(seed).number() - 1;
+    for high in 0..1 << 11 {
+        let drawn = gather(high << 53 | first) ^ 0x9e37_79b9_7f4a_7c15;
+        assert_ne!(drawn, seed);
+        assert_ne!(drawn ^ seed, 0x70_61_72_74_69_65_73, "nor by way of a constant");
     }
 }
