@@ -19,9 +19,9 @@ use super::{Link, print};
 /// Flags of `aio send`.
 #[derive(Args, Clone, Debug)]
 pub(in super::super) struct Send {
-    /// The data, as it is; `-` for standard input
-    #[arg(value_name = "DATA", default_value = "", allow_hyphen_values = true)]
-    data: String,
+    /// The data, as it is, or none; `-` for standard input
+    #[arg(value_name = "DATA", allow_hyphen_values = true)]
+    data: Option<String>,
     /// The type of the message
     #[arg(short = 't', long = "type", value_name = "TYPE", default_value = "any")]
     kind: String,
@@ -99,8 +99,8 @@ impl Send {
 
     fn message(&self) -> Result<Message, String> {
         let unread = |path: &PathBuf, e: std::io::Error| format!("{}: {e}", path.display());
-        let mut data = self.data.clone().into_bytes();
-        if self.data == "-" {
+        let mut data = self.data.clone().unwrap_or_default().into_bytes();
+        if data == b"-" {
             data.clear();
             let mut stdin = std::io::stdin().lock().take(DATA_MAX);
             stdin.read_to_end(&mut data).map_err(|e| e.to_string())?;

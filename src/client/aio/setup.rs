@@ -88,7 +88,7 @@ impl Builder {
     }
 
     /// Receive messages of this type from the first moment on: what the server has kept comes right
-    /// after the hello. [`Client::listen`] hands them out.
+    /// after the hello. [`Handle::listen`](super::Handle::listen) hands them out.
     pub fn listen(self, kind: &str) -> Self {
         self.with(|plan| plan.kinds.push(kind.into()))
     }
