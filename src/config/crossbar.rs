@@ -152,8 +152,7 @@ impl Import<'_> {
             self.note(at, "a role without a name");
             return false;
         };
-        let mut rules = BTreeSet::new();
-        let mut disclosed = false;
+        let (mut said, mut disclosed) = (Vec::new(), false);
         for (key, value) in fields(role) {
             let at = format!("{at}.{key}");
             match key.as_str() {
@@ -161,7 +160,7 @@ impl Import<'_> {
                 "permissions" => {
                     for (n, permission) in items(Some(value)).iter().enumerate() {
                         let at = format!("{at}[{n}]");
-                        disclosed |= self.permission(&at, permission, &mut rules);
+                        disclosed |= self.permission(&at, permission, &mut said);
                     }
                 }
                 "authorizer" => self.note(
@@ -171,11 +170,32 @@ impl Import<'_> {
                 _ => self.unknown(&at),
             }
         }
+        let rules = self.rules(at, &said);
         roles.insert(name, rules);
         disclosed
     }
 
-    fn permission(&mut self, at: &str, of: &Value, rules: &mut BTreeSet<String>) -> bool {
+    /// What is allowed, without what a narrower permission takes back: there, the narrower one
+    /// counts alone. Nothing can be taken out of a rule here, so it is left out.
+    fn rules(&mut self, at: &str, said: &[Said]) -> BTreeSet<String> {
+        let mut rules = BTreeSet::new();
+        for (verb, word) in VERBS.iter().enumerate() {
+            for it in said.iter().filter(|it| it.may.get(verb) == Some(&true)) {
+                let rule = format!("can {word} {}", it.resource);
+                let denies = |other: &&Said| other.may.get(verb) == Some(&false);
+                match said.iter().filter(denies).find(|other| it.gives_way_to(other)) {
+                    None => drop(rules.insert(rule)),
+                    Some(other) => {
+                        let text = format!("`{rule}` is left out: {:?} takes some back", other.uri);
+                        self.note(at, &text);
+                    }
+                }
+            }
+        }
+        rules
+    }
+
+    fn permission(&mut self, at: &str, of: &Value, said: &mut Vec<Said>) -> bool {
         for (key, _) in fields(of) {
             match key.as_str() {
                 "uri" | "match" | "allow" | "disclose" => {}
@@ -189,6 +209,9 @@ impl Import<'_> {
         let matching = text_at(of, "match").unwrap_or(usual);
         let Some((resource, narrower)) = resource(star.unwrap_or(uri), matching) else {
             self.note(at, &format!("{uri:?} ({matching}) cannot be a rule"));
+            // Nor can what it takes back from others be told from what it does not.
+            let (uri, matching) = (star.unwrap_or(uri).to_owned(), matching.to_owned());
+            said.push(Said { uri, matching, resource: String::new(), may: [false; 3] });
             return false;
         };
         if narrower {
@@ -200,18 +223,10 @@ impl Import<'_> {
             let said = of.at("allow").and_then(|allow| allow.at(verb));
             said.and_then(Value::truth) == Some(true)
         };
-        let mut put = |verb: &str| {
-            rules.insert(format!("can {verb} {resource}"));
-        };
-        if allow("publish") {
-            put("publish");
-        }
-        if allow("call") {
-            put("request");
-        }
+        let both = allow("subscribe") && allow("register");
+        let may = [allow("publish"), allow("call"), both];
         match (allow("subscribe"), allow("register")) {
-            (true, true) => put("subscribe"),
-            (false, false) => {}
+            (true, true) | (false, false) => {}
             (subscribe, _) => {
                 let (asked, other) = match subscribe {
                     true => ("subscribing", "register procedures"),
@@ -224,6 +239,8 @@ impl Import<'_> {
                 self.note(at, &text);
             }
         }
+        let (uri, matching) = (star.unwrap_or(uri).to_owned(), matching.to_owned());
+        said.push(Said { uri, matching, resource, may });
         let disclose = of.at("disclose");
         ["caller", "publisher"]
             .iter()
@@ -403,13 +420,16 @@ impl Import<'_> {
             match (key.as_str(), value.text()) {
                 ("key", Some(path)) => tls += &format!("key = {}\n", quoted(path)),
                 ("certificate", Some(path)) => tls += &format!("cert = {}\n", quoted(path)),
-                ("ca_certificates", _) => match items(Some(value)) {
-                    [one] => {
-                        let path = one.text().unwrap_or_default();
+                ("ca_certificates", _) => {
+                    let all = items(Some(value));
+                    if let Some(path) = all.first().and_then(Value::text) {
                         tls += &format!("ca = {}\nclient_cert = \"required\"\n", quoted(path));
                     }
-                    _ => self.note(&at, "all issuers stand in one file (listener.ca)"),
-                },
+                    if all.len() != 1 {
+                        let text = "all issuers stand in one file (listener.ca): only the first is";
+                        self.note(&at, text);
+                    }
+                }
                 _ => self.note(&at, "TLS 1.2 and 1.3 are spoken, and ciphers are not chosen"),
             }
         }
@@ -472,5 +492,30 @@ fn resource(uri: &str, matching: &str) -> Option<(String, bool)> {
             Some((uri.split('.').map(level).collect::<Vec<_>>().join("/"), false))
         }
         _ => None,
+    }
+}
+
+/// What rules speak of, in the order of [`Said::may`].
+const VERBS: [&str; 3] = ["publish", "request", "subscribe"];
+
+/// A permission as it was written.
+struct Said {
+    uri: String,
+    matching: String,
+    /// The same in a rule.
+    resource: String,
+    may: [bool; 3],
+}
+
+impl Said {
+    /// Does the other one count instead, for something that both are about? The exact one before
+    /// the longest prefix, and that before wildcards.
+    fn gives_way_to(&self, other: &Self) -> bool {
+        match (self.matching.as_str(), other.matching.as_str()) {
+            ("wildcard", _) => true,
+            ("prefix", "wildcard") => false,
+            ("prefix", _) => other.uri.starts_with(&self.uri),
+            _ => other.uri == self.uri && other.matching == self.matching,
+        }
     }
 }

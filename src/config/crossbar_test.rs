@@ -34,12 +34,13 @@ const NODE: &str = r#"{
             "allow": {"call": true, "publish": true, "subscribe": false, "register": false},
             "disclose": {"caller": false, "publisher": true}, "cache": true},
            {"uri": "com.example.news", "match": "exact",
-            "allow": {"call": false, "publish": false, "subscribe": true, "register": false}}]},
+            "allow": {"call": true, "publish": true, "subscribe": true, "register": false}}]},
          {"name": "backend", "permissions": [
            {"uri": "", "match": "prefix",
             "allow": {"call": true, "register": true, "publish": true, "subscribe": true}},
            {"uri": "a..c", "match": "wildcard", "allow": {"call": true}},
-           {"uri": "b.c", "match": "prefix", "allow": {"call": true}}]},
+           {"uri": "b.c", "match": "prefix",
+            "allow": {"call": true, "register": true, "publish": true, "subscribe": true}}]},
          {"name": "dynamic", "authorizer": "com.example.authorize"}]}],
      "transports": [
        {"type": "web",
@@ -94,10 +95,11 @@ fn what_means_the_same_is_translated() {
     for part in [
         "mode = \"strict\"\n",
         "[groups.\"frontend\"]\ntype = \"inclusive\"\nrules = [\n  \
-         \"can publish com/example/*\",\n  \"can request com/example/*\",\n]\n",
+         \"can publish com/example/*\",\n  \"can publish com/example/news\",\n  \
+         \"can request com/example/*\",\n  \"can request com/example/news\",\n]\n",
         "[groups.\"backend\"]\ntype = \"inclusive\"\nrules = [\n  \"can publish #\",\n  \
-         \"can request #\",\n  \"can request a/+/c\",\n  \"can request b/c/#\",\n  \
-         \"can subscribe #\",\n]\n",
+         \"can publish b/c/#\",\n  \"can request #\",\n  \"can request a/+/c\",\n  \
+         \"can request b/c/#\",\n  \"can subscribe #\",\n  \"can subscribe b/c/#\",\n]\n",
         "name = \"joe\"\ngroup = \"frontend\"\nshared_secret = \"secret2\"\n",
         "name = \"peter\"\ngroup = \"frontend\"\n\
          wampcra = \"WAMP-CRA$100:salt123$prq7+YkJ1/KlW1X0YczMHw==\"\n",
@@ -154,6 +156,31 @@ fn node(realms: &str, transports: &str) -> Imported {
 const OPEN: &str = r#"{"name": "realm1", "roles": [{"name": "anonymous", "permissions": [
     {"uri": "*",
      "allow": {"call": true, "register": true, "publish": true, "subscribe": true}}]}]}"#;
+
+#[test]
+fn a_narrower_permission_takes_back_what_a_wider_one_gives() {
+    let realm = |narrower: &str| {
+        format!(
+            r#"{{"name": "a", "roles": [{{"name": "some", "permissions": [
+                {{"uri": "com.", "match": "prefix", "allow": {{"call": true, "publish": true}}}},
+                {narrower}]}}]}}"#
+        )
+    };
+    let transport = r#"{"type": "rawsocket", "endpoint": {"type": "tcp", "port": 1},
+        "auth": {"ticket": {"type": "static", "principals": {
+            "joe": {"ticket": "secret", "role": "some"}}}}}"#;
+    for (narrower, publish, call) in [
+        (r#"{"uri": "com.a", "match": "exact", "allow": {"call": true}}"#, false, true),
+        (r#"{"uri": "com.a.", "match": "prefix", "allow": {"publish": true}}"#, true, false),
+        (r#"{"uri": "org.a", "match": "exact", "allow": {}}"#, true, true),
+        (r#"{"uri": "com..a", "match": "wildcard", "allow": {}}"#, true, true),
+    ] {
+        let done = node(&realm(narrower), transport);
+        let users = done.users.expect("users");
+        assert_eq!(users.contains("can publish com/*"), publish, "{narrower} {users}");
+        assert_eq!(users.contains("can request com/*"), call, "{narrower} {users}");
+    }
+}
 
 #[test]
 fn where_everybody_may_come_in_everybody_may_here() {
