@@ -94,22 +94,21 @@ impl Import<'_> {
     fn realm(&mut self, at: &str, realm: &Value) {
         let name = text_at(realm, "name").unwrap_or_default().to_owned();
         let mut plan = format!("{name}?");
-        let mut disclosed = false;
+        let (mut disclosed, mut roles) = (false, BTreeMap::new());
         for (key, value) in fields(realm) {
             let at = format!("{at}.{key}");
             match key.as_str() {
                 "name" | "id" => {}
                 "roles" => {
-                    let mut roles = BTreeMap::new();
                     for (n, role) in items(Some(value)).iter().enumerate() {
                         disclosed |= self.role(&format!("{at}[{n}]"), role, &mut roles);
                     }
-                    self.roles.add(roles);
                 }
                 "store" => plan += &self.store(&at, value),
                 _ => self.unknown(&at),
             }
         }
+        self.roles.add(roles);
         // Here a client asks for it, where it may; there a role decides for it.
         plan += if disclosed { "disclose=on" } else { "disclose=off" };
         match plan.parse::<crate::broker::RealmPlan>() {

@@ -183,6 +183,15 @@ fn a_narrower_permission_takes_back_what_a_wider_one_gives() {
 }
 
 #[test]
+fn a_role_that_another_realm_does_not_have_may_nothing() {
+    let plain = r#"{"type": "websocket", "endpoint": {"type": "tcp", "port": 9000}}"#;
+    for other in [r#"{"name": "b"}"#, r#"{"name": "b", "roles": [{"name": "other"}]}"#] {
+        let users = node(&format!("{OPEN}, {other}"), plain).users.expect("users");
+        assert!(!users.contains("can "), "{other} {users}");
+    }
+}
+
+#[test]
 fn where_everybody_may_come_in_everybody_may_here() {
     let plain = r#"{"type": "websocket", "endpoint": {"type": "tcp", "port": 9000}}"#;
     let done = node(OPEN, plain);

@@ -45,12 +45,18 @@ impl Roles {
         self.0.push(roles);
     }
 
-    /// Of each role what it may in every realm that has it.
+    /// Of each role what it may in every realm. Where a realm does not have it, it may nothing
+    /// there, and a user here is the same in all of them.
     pub(super) fn common(&self) -> BTreeMap<String, BTreeSet<String>> {
         let mut common: BTreeMap<String, BTreeSet<String>> = BTreeMap::new();
         for (name, rules) in self.0.iter().flatten() {
             let found = common.entry(name.clone()).or_insert_with(|| rules.clone());
             *found = found.intersection(rules).cloned().collect();
+        }
+        for (name, rules) in &mut common {
+            if !self.0.iter().all(|realm| realm.contains_key(name)) {
+                rules.clear();
+            }
         }
         common
     }
