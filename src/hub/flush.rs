@@ -28,6 +28,8 @@ impl Hub {
 
     /// It is done, or never will be.
     pub(crate) fn on_flush_over(&mut self, now: Now) {
+        // Where the loop was held up too, it has not looked in all that time.
+        self.watch_flush(now);
         let Flush { asked, late } = core::mem::take(&mut self.flush);
         if let (Some(asked), true) = (asked, late) {
             let ms = now.mono.saturating_sub(asked) / MS;
@@ -60,5 +62,24 @@ impl Hub {
     #[must_use]
     pub fn flush_is_late(&self) -> bool {
         self.flush.late
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::bench_test::Bench;
+    use crate::base::limits::{Limit, Limits};
+    use crate::base::time::MS;
+
+    #[test]
+    fn a_sync_that_was_late_while_nobody_looked_is_counted_when_it_is_over() {
+        let mut b = Bench::new(Limits { sync_ms_max: 1_000, ..Limits::default() });
+        for (took, counted) in [(999, 0), (1_000, 1), (40_000, 2)] {
+            b.hub.on_flush_asked(b.now);
+            b.now.mono += took * MS;
+            b.hub.on_flush_over(b.now);
+            assert_eq!(b.hub.stats.limit(Limit::sync_ms_max), counted, "{took} ms");
+            assert!(!b.hub.flush_is_late());
+        }
     }
 }
