@@ -157,6 +157,8 @@ limits! {
         outbox_bytes_max: usize = 8_388_608;
         /// Sessions that outlive their connection.
         sessions_max: u32 = 1_000_000;
+        /// Memory of those sessions, about, without what they listen to and are owed.
+        sessions_bytes_max: usize = 268_435_456;
         /// Subscriptions of one session.
         subscriptions_max: usize = 1_000;
         /// Memory of all filters together, about. Above three quarters of it, who has many already

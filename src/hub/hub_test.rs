@@ -3,7 +3,7 @@
 use bytes::Bytes;
 
 use crate::base::id::{Lsn, SessionId};
-use crate::base::limits::Limits;
+use crate::base::limits::{Limit, Limits};
 use crate::base::time::Now;
 use crate::topic::{Dialect, Match};
 
@@ -563,6 +563,42 @@ fn the_number_of_sessions_that_wait_is_bounded_without_a_journal_too() {
         b.detach(id);
     }
     assert_eq!(b.hub.sessions().count(), 3);
+}
+
+#[test]
+fn what_sessions_take_that_wait_is_bounded_whatever_they_are_called() {
+    let mut b = Bench::new(Limits { sessions_bytes_max: 64 << 10, ..Limits::default() });
+    let long = "x".repeat(10_000);
+    for n in 0..10 {
+        let id = b.attach(&format!("{n}{long}"), Fresh::No).session;
+        b.detach(id);
+    }
+    let kept = b.hub.durables();
+    assert!((2..=7).contains(&kept), "{kept}");
+    assert!(b.hub.durables_bytes() < (64 << 10) + 40_000);
+    assert_eq!(b.hub.stats.limit(Limit::sessions_bytes_max), 10 - kept as u64);
+    // Who has a place may begin anew in it.
+    let again = b.attach(&format!("0{long}"), Fresh::All).session;
+    b.detach(again);
+    assert_eq!(b.hub.durables(), kept);
+    let all: Vec<_> = b.hub.sessions().map(|s| s.id).collect();
+    for id in all {
+        b.hub.forget(b.now, id);
+    }
+    assert_eq!((b.hub.durables(), b.hub.durables_bytes()), (0, 0));
+}
+
+#[test]
+fn the_weight_of_a_session_follows_whom_it_acts_for() {
+    let mut b = Bench::new(Limits::default());
+    let id = b.attach("reader", Fresh::No).session;
+    let before = b.hub.durables_bytes();
+    let who = b.hub.session(id).expect("it is there").principal();
+    let other = Principal { user: "u".repeat(1_000).into(), ..who.as_ref().clone() };
+    b.hub.set_principal(id, std::sync::Arc::new(other));
+    assert!(b.hub.durables_bytes() >= before + 900);
+    b.hub.forget(b.now, id);
+    assert_eq!(b.hub.durables_bytes(), 0);
 }
 
 #[test]

@@ -19,6 +19,7 @@ pub mod backlog;
 pub mod bans;
 pub mod calls;
 pub mod compact;
+pub(crate) mod durables;
 pub mod edition;
 pub mod effort;
 pub mod fanout;
@@ -264,7 +265,7 @@ pub struct Hub {
     /// Whose will is said next; each as often as it has one that is due.
     pub(crate) wills: VecDeque<SessionId>,
     /// Sessions that may outlive their connection.
-    pub(crate) durables: usize,
+    pub(crate) durables: durables::Durables,
     /// Subscriptions of all sessions, and memberships of groups.
     pub(crate) subs: usize,
     pub(crate) shares: usize,
@@ -355,7 +356,7 @@ impl Hub {
             draining: VecDeque::new(),
             timers: Vec::new(),
             wills: VecDeque::new(),
-            durables: 0,
+            durables: durables::Durables::default(),
             subs: 0,
             shares: 0,
             fading: 0,
@@ -418,7 +419,13 @@ impl Hub {
     /// How many of them may outlive their connection.
     #[must_use]
     pub fn durables(&self) -> usize {
-        self.durables
+        self.durables.len()
+    }
+
+    /// What those take together, about, without what they listen to and are owed.
+    #[must_use]
+    pub fn durables_bytes(&self) -> usize {
+        self.durables.bytes()
     }
 
     /// A namespace.

@@ -435,7 +435,7 @@ impl Hub {
             return;
         }
         let realm = s.realm;
-        self.durables += 1;
+        self.durables.add(s);
         self.give_name(id);
         self.arm(id);
         for sub in subs {

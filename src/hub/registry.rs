@@ -12,7 +12,6 @@ use bytes::Bytes;
 use smallvec::SmallVec;
 
 use crate::base::id::{ConnId, Lsn, OwnerNo, RealmId, SessionId};
-use crate::base::limits::Limit;
 use crate::base::seldom::Seldom;
 use crate::base::stats::Counter;
 use crate::base::time::{Deadline, Now};
@@ -20,6 +19,7 @@ use crate::base::words::Tongue;
 use crate::journal::record::{OwnerRecord, Record};
 use crate::journal::{Class, Journal, Spot, State};
 
+use super::durables::weight;
 use super::identity::Identity;
 use super::message::{Charge, Durability};
 use super::outbox::Outbox;
@@ -174,10 +174,14 @@ impl Hub {
         durable: bool,
         instead: Option<SessionId>,
     ) -> Result<Attached, Held> {
-        let room = durable && self.durables < self.limits.sessions_max as usize;
-        if durable && !room {
-            self.limited(now, &a.name, Limit::sessions_max);
+        // Whoever begins anew has the place of what was before.
+        let old = instead.and_then(|old| self.sessions.get(old));
+        let in_place = old.is_some_and(|old| old.durable && !old.ended);
+        let full = self.durables.full(&self.limits).filter(|_| durable && !in_place);
+        if let Some(limit) = full {
+            self.limited(now, &a.name, limit);
         }
+        let room = durable && full.is_none();
         let unique = a.unique && !a.name.is_empty();
         let level = a.level;
         let recorded = room && level != Durability::Memory && self.journal.is_some();
@@ -207,7 +211,9 @@ impl Hub {
             self.forget(now, old);
         }
         let (keep, owner) = (s.durable, s.owner);
-        self.durables += usize::from(keep);
+        if keep {
+            self.durables.add(&s);
+        }
         let id = self.sessions.insert_with(|id| Session { id, ..s });
         if keep || unique {
             self.give_name(id);
@@ -250,6 +256,7 @@ impl Hub {
             will_at: None,
         };
         let Some(s) = self.sessions.get_mut(id) else { return Err(Held::Memory) };
+        let before = weight(s);
         seat.swap(s);
         // The mark lets recovery know that deliveries may have been sent. A disk without room or
         // health must not keep a reader from draining what it is owed; but what is promised of
@@ -272,6 +279,7 @@ impl Hub {
             }
         };
         let Some(s) = self.sessions.get_mut(id) else { return Err(Held::Memory) };
+        self.durables.changed(before, s);
         s.outbox.ground();
         s.marked = false;
         let resumed = s.outbox.peek_ordinal() - 1;
@@ -365,7 +373,9 @@ impl Hub {
     /// Its owner proved anew who it is.
     pub fn set_principal(&mut self, id: SessionId, principal: Arc<Principal>) {
         if let Some(s) = self.sessions.get_mut(id) {
+            let before = weight(s);
             s.who.act_for(principal);
+            self.durables.changed(before, s);
         }
     }
 
@@ -497,7 +507,9 @@ impl Hub {
         let Some(s) = self.sessions.get_mut(id) else { return };
         (s.ended, s.conn, s.expires, s.expiry_s) = (true, None, Deadline::NEVER, 0);
         s.replays.close();
-        self.durables -= usize::from(s.durable);
+        if s.durable {
+            self.durables.take(s);
+        }
         let outbox = core::mem::take(&mut s.outbox);
         if let Some(r) = self.realms.get_mut(usize::from(s.realm.0)) {
             r.names.take(s.kind, s.who.name(), id);

@@ -147,10 +147,11 @@ impl Hub {
         (self.filters_heap() >= most).then_some(Limit::filters_bytes_max)
     }
 
-    /// Memory of all filters, about.
+    /// Memory of all filters, about, with what the sessions know of theirs.
     #[must_use]
     pub fn filters_heap(&self) -> usize {
-        self.realms.iter().map(|r| r.topics.heap() + r.shared.heap()).sum()
+        let kept = self.subs * size_of::<Sub>() + self.shares * size_of::<Share>();
+        self.realms.iter().map(|r| r.topics.heap() + r.shared.heap()).sum::<usize>() + kept
     }
 
     /// All of them must fit into one record, or the journal could never carry it forward.

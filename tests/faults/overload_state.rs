@@ -110,9 +110,11 @@ pub(crate) fn values(long: bool) -> Outcome {
     })
 }
 
-/// Sessions that stay, by ever new names.
+/// Sessions that stay, by ever new names; then by names as long as may be, until there is no room.
 pub(crate) fn sessions(long: bool) -> Outcome {
-    beside_canary("sessions", &[MQTT], &["--durability", "os"], |rig| {
+    let most = format!("sessions_bytes_max={}", if long { 64 << 20 } else { 4 << 20 });
+    let flags = ["--durability", "os", "--limit", &most];
+    beside_canary("sessions", &[MQTT], &flags, |rig| {
         let count: u64 = if long { 50_000 } else { 2_000 };
         let address = rig.address().to_owned();
         let (before, mut refused) = (rig.memory()?.0, 0);
@@ -127,9 +129,20 @@ pub(crate) fn sessions(long: bool) -> Outcome {
             wire.say(&[0xe0, 0])?;
         }
         let each = rig.memory()?.0.saturating_sub(before) / count;
+        ensure(refused == 0, || format!("{refused} of {count} sessions are refused"))?;
+        let giants = if long { 3_000 } else { 200 };
+        for n in 0..giants {
+            let id = format!("{n}-{}", "x".repeat(30_000));
+            let mut wire = Wire::open(&address)?;
+            let hello = Hello { id: &id, stays: true, ..Hello::default() };
+            refused += u64::from(wire.hello(&hello)? != 0);
+        }
+        rig.has_said(&["limit reached", "sessions_bytes_max", "127.0.0.1"])?;
+        let after = rig.memory()?.0.saturating_sub(before) >> 20;
         linger();
         Ok(vec![format!(
-            "{count} sessions with a subscription, then away: {refused} refused, {each} bytes each"
+            "{count} sessions with a subscription, then away: {each} bytes each; {giants} more \
+             with long names: {refused} refused, {after} MiB of memory in all"
         )])
     })
 }

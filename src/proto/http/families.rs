@@ -367,6 +367,12 @@ const KEPT: &[Family] = &[
         "Sessions that may outlive their connection.",
     )
     .varz(&["sessions_durable"]),
+    now(
+        "sessions_durable_bytes",
+        |view| Some(view.hub.durables_bytes() as f64),
+        "What those take together, about, without their subscriptions and what they are owed.",
+    )
+    .varz(&["sessions_durable_bytes"]),
     now("sessions_away", away, "Sessions whose client is away.")
         .sys(&["clients/disconnected"])
         .varz(&["sessions_away"])

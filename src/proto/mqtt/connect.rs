@@ -135,11 +135,7 @@ impl Peer {
         let known = has_session(&name, ctx);
         // One that is to end with the connection may still begin where another left off.
         let durable = expiry_s > 0 || known && !connect.clean;
-        if durable && !known && ctx.hub.durables >= ctx.hub.limits.sessions_max as usize {
-            // A session that would not be kept must not look like one that is.
-            ctx.hub.limited(ctx.now, &principal.client_id, Limit::sessions_max);
-            return Err(FaultKind::MqttBusy.fault());
-        }
+        check_place(durable && !known, &principal, ctx)?;
         let props = match connect.version {
             Version::V5 => terms(&j, &principal, expiry_s, self.line.packet_max, ctx)?,
             _ => Props::none(),
@@ -386,6 +382,17 @@ fn will_of(connect: &Connect, who: &Principal, ctx: &mut Ctx<'_>) -> Result<Opti
     let props = Bytes::copy_from_slice(&will.props.forwardable());
     let (qos, retain) = (will.qos, will.retain);
     Ok(Some(Will { topic, body, props, qos, retain, expiry_s, delay_s }))
+}
+
+/// A session that would not be kept must not look like one that is.
+fn check_place(wanted: bool, who: &Principal, ctx: &mut Ctx<'_>) -> Result<(), Fault> {
+    match ctx.hub.durables.full(&ctx.hub.limits).filter(|_| wanted) {
+        None => Ok(()),
+        Some(limit) => {
+            ctx.hub.limited(ctx.now, &who.client_id, limit);
+            Err(FaultKind::MqttBusy.fault())
+        }
+    }
 }
 
 /// Is there something to come back to?

@@ -246,7 +246,12 @@ fn what_is_switched_off_is_said_and_refused() {
 
 #[test]
 fn a_session_that_could_not_be_kept_is_refused() {
-    let mut b = Bench::new(Limits { sessions_max: 1, ..Limits::default() });
+    no_place_for_a_second(Limits { sessions_max: 1, ..Limits::default() });
+    no_place_for_a_second(Limits { sessions_bytes_max: 1, ..Limits::default() });
+}
+
+fn no_place_for_a_second(limits: Limits) {
+    let mut b = Bench::new(limits);
     let (first, _) = b.join(durable(Version::V311, "first"));
     b.cut(first);
     for (version, code) in [(Version::V311, 3), (Version::V5, 0x89)] {
