@@ -21,7 +21,7 @@ use super::overload_rig::{LONG, Outcome, Scratch, ensure, told};
 use super::overload_words::{Hello, PINGRESP, PUBACK, PUBLISH, Wire, puback, publish};
 
 /// Nobody whose words do not wait for the disk may be held up for so long while it hangs.
-const HELD_UP_MAX: Duration = Duration::from_millis(500);
+pub(crate) const HELD_UP_MAX: Duration = Duration::from_millis(500);
 /// Nothing for so long: it waits.
 const QUIET: Duration = Duration::from_millis(300);
 /// A sync that takes longer is late.
@@ -92,6 +92,12 @@ impl Cast {
         quiet.subscribe("quiet", 0)?;
         let (waiter, os) = (Wire::named(disk, "waiter")?, Wire::named(os, "writer")?);
         Ok((Self { keeper, quiet, os }, Waiter(waiter)))
+    }
+
+    /// None of them takes it for the end before that.
+    pub(crate) fn waits_up_to(&self, long: Duration) -> Result<(), String> {
+        let wires = [&self.keeper, &self.quiet, &self.os];
+        wires.iter().try_for_each(|wire| wire.stream.set_read_timeout(Some(long)).map_err(told))
     }
 
     /// QoS 0, a promise that does not wait for the disk, and what a reader is owed: how long they
