@@ -7,6 +7,8 @@
 
 #[path = "tidy/clauses.rs"]
 mod clauses;
+#[path = "tidy/deps.rs"]
+mod deps;
 #[path = "tidy/features.rs"]
 mod features;
 #[path = "tidy/floors.rs"]
@@ -571,4 +573,42 @@ fn the_lexer_knows_code_from_text() {
     let expected = "fn a s str char let r let c as char let b r type f";
     assert_eq!(words.join(" "), expected);
     assert_eq!(source.functions().len(), 1);
+}
+
+#[test]
+fn what_the_crate_depends_on_may_be_shipped_and_is_wanted() {
+    let list: toml::Table = std::fs::read_to_string("deny.toml")
+        .expect("the list can be read")
+        .parse()
+        .expect("the list is TOML");
+    let planted = serde_json::json!({"packages": [
+        {"name": "own", "license": "MIT OR Apache-2.0", "source": null},
+        {"name": "good", "license": "(MIT OR Nobody-1) AND Unicode-3.0", "source": "registry+x"},
+        {"name": "old", "license": "Unlicense/MIT", "source": "registry+x"},
+        {"name": "strict", "license": "MIT AND GPL-3.0", "source": "registry+x"},
+        {"name": "half", "license": "MIT OR (ISC", "source": "registry+x"},
+        {"name": "none", "license": null, "source": "registry+x"},
+        {"name": "tokio", "license": "MIT", "source": "git+https://x"},
+    ]});
+    let found: Vec<_> = deps::deps(&planted, &list).iter().map(Violation::to_string).collect();
+    let expected = [
+        "deny.toml:1: strict comes under \"MIT AND GPL-3.0\", which is not allowed",
+        "deny.toml:1: half comes under \"MIT OR (ISC\", which is not allowed",
+        "deny.toml:1: none comes under \"\", which is not allowed",
+        "deny.toml:1: tokio is not wanted",
+        "deny.toml:1: tokio comes from git+https://x",
+    ];
+    assert_eq!(found, expected);
+    let host = std::process::Command::new("rustc").arg("-vV").output().expect("rustc runs");
+    let host = String::from_utf8(host.stdout).expect("it speaks UTF-8");
+    let host = host.lines().find_map(|line| line.strip_prefix("host: ")).expect("it has a host");
+    let asked = std::process::Command::new(env!("CARGO"))
+        .args(["metadata", "--offline", "--all-features", "--format-version", "1"])
+        .args(["--filter-platform", host])
+        .output()
+        .expect("cargo runs");
+    let all: serde_json::Value = serde_json::from_slice(&asked.stdout).expect("it speaks JSON");
+    assert!(all["packages"].as_array().is_some_and(|all| all.len() > 50), "{all}");
+    let found: Vec<_> = deps::deps(&all, &list).iter().map(Violation::to_string).collect();
+    assert!(found.is_empty(), "{}", found.join("\n"));
 }
