@@ -19,8 +19,14 @@ use crate::overload_words::{CONNACK, Heard, Hello, PUBACK, PUBLISH, Wire, puback
 const LISTEN: [&str; 2] = ["mqtt://127.0.0.1:0", "mqtt://127.0.0.1:0?durability=os"];
 
 fn start(stage: &Stage) -> Result<(Rig, [String; 2]), String> {
+    start_so(stage, "false")
+}
+
+/// With its memory locked, or not.
+fn start_so(stage: &Stage, mlock: &str) -> Result<(Rig, [String; 2]), String> {
     let late = format!("sync_ms_max={LATE_MS}");
-    let flags = ["--limit", "segment_bytes=4194304", "--limit", &late];
+    let mlock = format!("--mlock={mlock}");
+    let flags = ["--limit", "segment_bytes=4194304", "--limit", &late, &mlock];
     let rig = Rig::start(&stage.top.0.join("data"), &LISTEN, &flags)?;
     let addresses = [rig.addresses[0].clone(), rig.addresses[1].clone()];
     Ok((rig, addresses))
@@ -30,11 +36,12 @@ pub(crate) fn hanging_block(long: bool) -> Outcome {
     // Longer than the file system takes to begin with writing down what it has changed.
     let secs = if long { 45 } else { 8 };
     let mut figures = Vec::new();
-    for how in ["defaults", "lazytime"] {
+    // As any disk is mounted; and so that neither a store nor a page waits for it.
+    for (how, mlock) in [("defaults", "false"), ("lazytime", "true")] {
         for (mood, what) in [(Mood::Hangs, "flushes"), (Mood::HangsAltogether, "writes too")] {
             let dir = Scratch::new("hang")?;
             let mut stage = Stage::mounted(&dir.0, &Tick::default(), how)?;
-            let hung = hang(&mut stage, mood, Duration::from_secs(secs));
+            let hung = hang(&mut stage, mlock, mood, Duration::from_secs(secs));
             // Whatever came of it, nobody can be rid of a disk that hangs.
             stage.served.set_mood(Mood::Well);
             let told = |why| format!("{how}, {what} hang: {why}");
@@ -49,8 +56,13 @@ pub(crate) fn hanging_block(long: bool) -> Outcome {
 
 /// Let it hang for so long: no promise in that time, and all goes on when it is over. How long the
 /// others waited in the worst case.
-fn hang(stage: &mut Stage, mood: Mood, long: Duration) -> Result<(Duration, String), String> {
-    let (mut rig, addresses) = start(stage)?;
+fn hang(
+    stage: &mut Stage,
+    mlock: &str,
+    mood: Mood,
+    long: Duration,
+) -> Result<(Duration, String), String> {
+    let (mut rig, addresses) = start_so(stage, mlock)?;
     let (mut cast, mut waiter) = Cast::enter(&addresses)?;
     cast.waits_up_to(long + LONG)?;
     waiter.says(b"well", 1)?;
