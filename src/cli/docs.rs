@@ -176,6 +176,9 @@ fn spelled(arg: &Arg) -> String {
         (true, true) => arg.get_id().to_string().to_uppercase(),
         (true, false) => values.join(" "),
         (false, true) => names.join(", "),
+        (false, false) if arg.is_require_equals_set() => {
+            format!("{}[={}]", names.join(", "), values.join(" "))
+        }
         (false, false) => format!("{} {}", names.join(", "), values.join(" ")),
     };
     format!("`{text}`")
