@@ -190,7 +190,7 @@ fn load_goes_through_every_layer() {
     let socket = folder.join("socket");
     let tls = spindle::broker::Tls::new(certs.join("server.pem"), certs.join("server.key"));
     let mut builder = spindle::Broker::builder().memory().tls(tls);
-    let schemes = ["mqtts", "ws", "wss"];
+    let schemes = ["mqtts", "ws", "wss", "wamp+ws", "wamp+wss"];
     for scheme in schemes {
         builder = builder.listen_to(format!("{scheme}://127.0.0.1:0").parse().unwrap());
     }
@@ -203,7 +203,7 @@ fn load_goes_through_every_layer() {
     }
     let thread = std::thread::spawn(move || broker.run().unwrap());
     let ca = certs.join("ca.pem");
-    for url in &urls {
+    for url in &urls[..4] {
         // Frames and records of every size, the socket full and not.
         for words in ["rtt -q 1", "pairs -n 3 -w 9 -q 1 -t 2 -s 40000", "fanout -n 9 -r 300"] {
             let line = format!(
@@ -216,6 +216,15 @@ fn load_goes_through_every_layer() {
             let result: serde_json::Value = serde_json::from_slice(&done.stdout).unwrap();
             assert!(result["delivered"].as_f64() > Some(0.0), "{url} {words}: {result}");
             assert_ne!(result["through"], "", "{url}: {result}");
+        }
+    }
+    for url in &urls[4..] {
+        for words in ["pairs -n 3 -w 9 -q 1 -t 2 -s 40000", "calls -n 2 --serializer json"] {
+            let line = format!("bench {words} -L {url} -d 0.3 --warmup 0.1 --even-so --json");
+            let done = spindle(&format!("{line} --insecure --cafile {}", ca.display()));
+            assert_eq!(done.status.code(), Some(0), "{url} {words}: {done:?}");
+            let result: serde_json::Value = serde_json::from_slice(&done.stdout).unwrap();
+            assert!(result["delivered"].as_f64() > Some(0.0), "{url} {words}: {result}");
         }
     }
     // Whom nobody named is not trusted.

@@ -1,8 +1,10 @@
 #!/usr/bin/env python3
-"""spindle beside crossbar, both as routers of WAMP over a RawSocket, on one machine.
+"""spindle beside crossbar, both as routers of WAMP, on one machine.
 
 Starts both on one core, runs `spindle bench compare` from another, case by case, and prints a table
-as Markdown with what is aimed at. Nothing is kept on a disk by either. Crossbar is looked for on the
+as Markdown with what is aimed at. Over a RawSocket, or with `--ws` over a WebSocket. Round trips are
+also those of MQTT through spindle, and through no broker (`spindle bench null`): what there is to
+compare them with in the same run. Nothing is kept on a disk by either. Crossbar is looked for on the
 path, or is what `--crossbar` names (`pip install crossbar`); its processor time is that of the one
 worker that routes. With `--also NAME=PROGRAM` another build of spindle takes its turn. Whatever was
 started is ended by its process id. Only the standard library is used.
@@ -42,23 +44,31 @@ CASES = [
 ]
 
 
+def url(port, ws):
+    return f"wamp+ws://127.0.0.1:{port}/ws" if ws else f"rs://127.0.0.1:{port}"
+
+
 class Own(compare.Spindle):
-    def __init__(self, name, scratch, core, program):
+    def __init__(self, name, scratch, core, program, ws):
         super().__init__(name, scratch, core, program, "memory")
+        self.ws = ws
 
     def command(self):
-        return [word.replace("mqtt://", "wamp://") for word in super().command()]
+        return [word.replace("mqtt://", "any://") for word in super().command()]
 
     def target(self):
-        return f"{self.name}=rs://127.0.0.1:{self.port},{self.child.pid}"
+        return f"{self.name}={url(self.port, self.ws)},{self.child.pid}"
+
+    def by_mqtt(self):
+        return f"mqtt=mqtt://127.0.0.1:{self.port},{self.child.pid}"
 
 
 class Crossbar(compare.Broker):
     file = "config.json"
 
-    def __init__(self, scratch, core, program):
+    def __init__(self, scratch, core, program, ws):
         super().__init__("crossbar", scratch, core)
-        self.program = program
+        self.program, self.ws = program, ws
 
     def version(self):
         done = subprocess.run([self.program, "version"], capture_output=True, text=True,
@@ -72,10 +82,11 @@ class Crossbar(compare.Broker):
             {"uri": "", "match": "prefix", "allow": may, "cache": True,
              "disclose": {"caller": False, "publisher": False}}]}
         end = {"type": "tcp", "port": self.port, "interface": "127.0.0.1", "backlog": 4096}
-        transport = {"type": "rawsocket", "endpoint": end,
+        transport = {"type": "websocket" if self.ws else "rawsocket", "endpoint": end,
                      "serializers": ["json", "msgpack", "cbor"],
-                     "options": {"max_message_size": 16 << 20},
                      "auth": {"anonymous": {"type": "static", "role": "anonymous"}}}
+        if not self.ws:
+            transport["options"] = {"max_message_size": 16 << 20}
         worker = {"type": "router", "realms": [{"name": "default", "roles": [role]}],
                   "transports": [transport]}
         return json.dumps({"version": 2, "controller": {}, "workers": [worker]})
@@ -98,7 +109,7 @@ class Crossbar(compare.Broker):
         path = f"/proc/{self.child.pid}/task/{self.child.pid}/children"
         with open(path, encoding="utf-8") as children:
             worker = children.read().split()[0]
-        return f"{self.name}=rs://127.0.0.1:{self.port},{worker}"
+        return f"{self.name}={url(self.port, self.ws)},{worker}"
 
 
 def three(value):
@@ -106,10 +117,10 @@ def three(value):
     return f"{median} ({least} to {most})"
 
 
-def run(args, brokers, words):
+def run(args, targets, words):
     command = ["taskset", "-c", str(args.generator_core), args.spindle, "bench", "compare"]
     scenario, *rest = words.split()
-    command += [broker.target() for broker in brokers]
+    command += targets
     command += ["--scenario", scenario, *rest, "--rounds", str(args.rounds), "--even-so", "--json"]
     command += ["--quiet"]
     if "-d" not in rest:
@@ -127,6 +138,7 @@ def main():
     parse.add_argument("--spindle", default=os.path.join(compare.ROOT, "target/release/spindle"))
     parse.add_argument("--crossbar", help="its program [default: as the path has it]")
     parse.add_argument("--also", action="append", default=[], metavar="NAME=PROGRAM")
+    parse.add_argument("--ws", action="store_true", help="over a WebSocket")
     parse.add_argument("--rounds", type=int, default=5)
     parse.add_argument("--seconds", type=float, default=1.0, help="of each run")
     parse.add_argument("--only", default="", help="only cases with these words in them")
@@ -135,36 +147,52 @@ def main():
     args = parse.parse_args()
     args.spindle = os.path.abspath(args.spindle)
     scratch = tempfile.mkdtemp(prefix="spindle-wamp-")
-    brokers = [Own("spindle", scratch, args.broker_core, args.spindle)]
+    brokers = [Own("spindle", scratch, args.broker_core, args.spindle, args.ws)]
     for other in args.also:
         name, program = other.split("=", 1)
-        brokers.append(Own(name, scratch, args.broker_core, os.path.abspath(program)))
+        brokers.append(Own(name, scratch, args.broker_core, os.path.abspath(program), args.ws))
     program = args.crossbar or compare.found("crossbar")
     if program:
-        brokers.append(Crossbar(scratch, args.broker_core, os.path.abspath(program)))
+        brokers.append(Crossbar(scratch, args.broker_core, os.path.abspath(program), args.ws))
+    null = compare.Null("null", scratch, args.broker_core, args.spindle)
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(1))
-    compare.STARTED.extend(brokers)
+    compare.STARTED.extend([*brokers, null])
     atexit.register(compare.stop_all)
     model, before = compare.machine()
-    for broker in brokers:
+    for broker in [*brokers, null]:
         broker.start()
     time.sleep(1)
+    beside = [brokers[0].by_mqtt(), f"null=mqtt://127.0.0.1:{null.port},{null.child.pid}"]
+    middle = {}
     names = [broker.name for broker in brokers]
     print(f"| case | figure | target | {' | '.join(names)} | first to last |")
     print("|---" * (4 + len(names)) + "|", flush=True)
-    for words, figures, targets in CASES:
+    for words, figures, aims in CASES:
         if args.only not in words:
             continue
-        said = run(args, brokers, words)
+        trips = words.startswith("rtt")
+        targets = [broker.target() for broker in brokers] + (beside if trips else [])
+        said = run(args, targets, words)
         for figure, label in figures:
             of = said.get(figure, {})
             cells = [three(of[name]["value"]) if name in of else "-" for name in names]
+            if figure.endswith(".p50"):
+                middle.update({(words.split()[0], name): each["value"]["median"]
+                               for name, each in of.items()})
             base = of.get(names[0], {}).get("value", {}).get("median")
             other = of.get(names[-1], {}).get("value", {}).get("median")
             ratio = f"{base / other:.3f}" if base and other and len(names) > 1 else "-"
-            target = targets.get(figure)
+            target = aims.get(figure)
             target = compare.short(target) if target else "-"
             print(f"| {words} | {label} | {target} | {' | '.join(cells)} | {ratio} |", flush=True)
+    for what, one, other, most in [
+            ("publish to event, p50, of MQTT's", ("rtt", "spindle"), ("rtt", "mqtt"), 1.15),
+            ("call to result, p50, of a trip through no broker", ("calls", "spindle"),
+             ("rtt", "null"), 2.5)]:
+        if one in middle and other in middle:
+            ratio = middle[one] / middle[other]
+            print(f"\n{what}: {ratio:.2f} ({middle[one]:.1f} us of {middle[other]:.1f}), "
+                  f"at most {most} wanted")
     print(f"\n{model}, load before {before} and after {compare.machine()[1]}")
     for broker in brokers:
         print(f"* {broker.name}: {broker.version()}")

@@ -3,14 +3,16 @@
 //! At a fixed rate messages are sent by a schedule and their latency counts from when they were
 //! due; without a rate each publisher keeps a window full. What was promised is checked (all came,
 //! in order, once), and where the generator itself was at its end there is no figure. Reading
-//! order: `plan`, `wire`, `wamp`, `pipe`, `client`, `open`, `closed`, `engine`, `talk`, `shared`,
-//! `run`, `stock`, `ping`, then what becomes of it: `nanos`, `tally`, `proc`, `judge`, `report`,
-//! `plot`, `compare`, `suite`; and `null`, who is no broker. Absent on purpose: dialling again.
+//! order: `plan`, `wire`, `wamp`, `pipe`, `frames`, `client`, `open`, `closed`, `engine`, `talk`,
+//! `shared`, `run`, `stock`, `ping`, then what becomes of it: `nanos`, `tally`, `proc`, `judge`,
+//! `report`, `plot`, `compare`, `suite`; and `null`, who is no broker. Absent on purpose: dialling
+//! again.
 
 mod client;
 mod closed;
 mod compare;
 mod engine;
+mod frames;
 mod judge;
 mod nanos;
 mod null;
@@ -50,7 +52,7 @@ pub(super) struct Bench {
     #[arg(value_enum, required = true)]
     scenario: Option<Scenario>,
     /// Which broker: scheme://user:password@host:port, of mqtt, mqtts, ws, wss, prx1, rs
-    /// (WAMP over a RawSocket); or unix:/path
+    /// (WAMP over a RawSocket), wamp+ws, wamp+wss (over a WebSocket); or unix:/path
     #[arg(short = 'L', long, value_name = "URL", env = "SPINDLE_URL", hide_env_values = true)]
     #[arg(default_value = "mqtt://127.0.0.1:1883")]
     url: String,

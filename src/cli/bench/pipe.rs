@@ -14,9 +14,10 @@ use mio::net::{TcpStream, UnixStream};
 use mio::{Interest, Registry, Token};
 
 use crate::base::rng::Rng;
-use crate::client::mqtt::{Broken, Session, Trust, Ws};
-use crate::link::ws_frame;
+use crate::client::mqtt::{Broken, Session, Trust};
 use crate::os::sys;
+
+use super::frames::{Frames, Way};
 
 /// Where a broker is, and through what it is spoken to.
 #[derive(Clone, Debug)]
@@ -24,8 +25,8 @@ pub(super) struct Road {
     pub(super) place: Place,
     pub(super) host: String,
     pub(super) trust: Option<Trust>,
-    /// The path of a WebSocket.
-    pub(super) path: Option<String>,
+    /// Where its WebSocket is.
+    pub(super) way: Option<Way>,
 }
 
 /// Where.
@@ -52,7 +53,7 @@ enum Socket {
 #[derive(Debug)]
 struct Layers {
     tls: Option<Session>,
-    ws: Option<Ws>,
+    ws: Option<Frames>,
     is_open: bool,
     /// As it is on the wire below the WebSocket.
     raw: BytesMut,
@@ -77,7 +78,7 @@ impl Road {
     /// Is there nothing between the socket and the protocol, and is it TCP?
     pub(super) fn plain(&self) -> Option<SocketAddr> {
         match self.place {
-            Place::Tcp(address) if self.trust.is_none() && self.path.is_none() => Some(address),
+            Place::Tcp(address) if self.trust.is_none() && self.way.is_none() => Some(address),
             _ => None,
         }
     }
@@ -107,14 +108,14 @@ impl Road {
     }
 
     fn layers(&self, seed: u64) -> io::Result<Option<Box<Layers>>> {
-        if self.trust.is_none() && self.path.is_none() {
+        if self.trust.is_none() && self.way.is_none() {
             return Ok(None);
         }
         let tls = self.trust.as_ref().map(|trust| trust.session(&self.host)).transpose();
         let tls = tls.map_err(|e| io::Error::other(e.to_string()))?;
         let mut said = BytesMut::new();
-        let ws = self.path.as_ref().map(|path| {
-            let (ws, request) = Ws::new(&self.host, path, Rng::new(seed));
+        let ws = self.way.as_ref().map(|way| {
+            let (ws, request) = Frames::new(&self.host, way, Rng::new(seed));
             said.extend_from_slice(&request);
             ws
         });
@@ -197,11 +198,8 @@ impl Layers {
                 None => into.extend_from_slice(got),
             }
             let Some(ws) = &mut self.ws else { continue };
-            let broken = |e: crate::client::mqtt::Error| io::Error::other(e.to_string());
-            self.is_open = ws.greet(&mut self.raw).map_err(broken)?;
-            if self.is_open
-                && !ws.unwrap(&mut self.raw, &mut self.plain, &mut self.said).map_err(broken)?
-            {
+            self.is_open = ws.greet(&mut self.raw)?;
+            if self.is_open && !ws.unwrap(&mut self.raw, &mut self.plain, &mut self.said)? {
                 return Err(end());
             }
         }
@@ -212,7 +210,7 @@ impl Layers {
         // What the socket did not take bounds what is taken in.
         if self.is_open && self.out.is_empty() && !out.is_empty() {
             match &mut self.ws {
-                Some(ws) => ws.wrap(ws_frame::BINARY, out, &mut self.said),
+                Some(ws) => ws.wrap(out, &mut self.said),
                 None => self.said.extend_from_slice(out),
             }
             out.clear();

@@ -14,6 +14,7 @@ use crate::proto::mqtt::Version;
 use crate::value::Form;
 
 use super::Flags;
+use super::frames::Way;
 use super::pipe::{Place, Road};
 use super::wamp::Wamp;
 use super::wire::{HEAD, Tongue};
@@ -126,7 +127,7 @@ impl Plan {
             Pace::Closed(window) if scenario == Scenario::Connect => window as usize,
             _ => 100,
         };
-        let road = road(&url, flags)?;
+        let road = road(&url, flags, tongue)?;
         let alone = matches!(scenario, Scenario::Ping) || kept;
         if alone && road.plain().is_none() {
             return Err("this scenario is over plain TCP only: mqtt:// or prx1://".to_owned());
@@ -261,7 +262,7 @@ fn bounded(scenario: Scenario, flags: &Flags, tongue: Tongue) -> Result<(), Stri
         return Err("this scenario is not for WAMP".to_owned());
     }
     if !wamp && scenario == Scenario::Calls {
-        return Err("calls are for WAMP: rs://".to_owned());
+        return Err("calls are for WAMP: rs://, wamp+ws://".to_owned());
     }
     let qos_max = if wamp || tongue == Tongue::Prx1 { 1 } else { 2 };
     if flags.qos > qos_max {
@@ -305,16 +306,19 @@ fn crowd(scenario: Scenario, flags: &Flags) -> Result<(u32, u32), String> {
 
 /// Where, and what is spoken there.
 fn spoken(scenario: Scenario, flags: &Flags, url: &str) -> Result<(Url, Tongue), String> {
-    let raw = url.strip_prefix("rs://");
-    // Below its messages a RawSocket is TCP, as plain MQTT is.
-    let text = raw.map_or_else(|| url.to_owned(), |rest| format!("mqtt://{rest}"));
+    // Below its messages a RawSocket is TCP, as plain MQTT is, and a WebSocket is one.
+    let raw = url.strip_prefix("rs://").map(|rest| format!("mqtt://{rest}"));
+    let inside = url.strip_prefix("wamp+").filter(|rest| rest.starts_with("ws"));
+    let wamp = raw.or_else(|| inside.map(str::to_owned));
+    let is_wamp = wamp.is_some();
+    let text = wamp.unwrap_or_else(|| url.to_owned());
     let read = Url::parse(&text).map_err(|why| why.trim_end().to_owned())?;
-    if raw.is_none() {
+    if !is_wamp {
         let tongue = tongue(&read, &flags.protocol_version)?;
         return Ok((read, tongue));
     }
     if read.port.is_none() {
-        return Err("a RawSocket wants a port".to_owned());
+        return Err("WAMP has no port of its own: name one".to_owned());
     }
     let form = match flags.serializer {
         Serializer::Json => Form::Json,
@@ -335,7 +339,7 @@ fn tongue(url: &Url, version: &str) -> Result<Tongue, String> {
     }
 }
 
-fn road(url: &Url, flags: &Flags) -> Result<Road, String> {
+fn road(url: &Url, flags: &Flags, tongue: Tongue) -> Result<Road, String> {
     let (port, ws) = match url.scheme {
         Scheme::Prx1 => (52_909, false),
         Scheme::Mqtt => (1_883, false),
@@ -359,8 +363,13 @@ fn road(url: &Url, flags: &Flags) -> Result<Road, String> {
         })
     });
     let trust = trust.transpose().map_err(|e| e.to_string())?;
-    let path = ws.then(|| format!("/{}", url.topic.as_deref().unwrap_or("mqtt")));
-    Ok(Road { place, host: url.host.clone(), trust, path })
+    let (form, usual) = match tongue {
+        Tongue::Wamp(it) => (Some(it.form), "ws"),
+        _ => (None, "mqtt"),
+    };
+    let path = format!("/{}", url.topic.as_deref().unwrap_or(usual));
+    let way = ws.then_some(Way { path, form });
+    Ok(Road { place, host: url.host.clone(), trust, way })
 }
 
 /// Whom to dial from: an address has less than 28,000 ports for one broker.
@@ -471,6 +480,9 @@ mod tests {
             "fanin -L prx1://joe:x@127.0.0.1:1",
             "calls",
             "calls -L rs://127.0.0.1",
+            "calls -L wamp+ws://127.0.0.1/ws",
+            "calls -L ws://127.0.0.1:1",
+            "pairs -L wamp+mqtt://127.0.0.1:1",
             "pairs -q 2 -L rs://127.0.0.1:1",
             "pairs -L rs://joe:x@127.0.0.1:1",
             "subs -L rs://127.0.0.1:1",
@@ -481,5 +493,13 @@ mod tests {
         let calls = of_words("calls -L rs://127.0.0.1:1 --serializer cbor").unwrap();
         assert_eq!((calls.qos, calls.pace, calls.publishers), (1, Pace::Closed(32), 1));
         assert!(of_words("pairs -s 32 -q 1 -L prx1://127.0.0.1:1").is_ok());
+        for (words, path, form) in [
+            ("pairs -L wamp+ws://127.0.0.1:1", "/ws", Some(Form::MsgPack)),
+            ("calls -L wamp+ws://127.0.0.1:1/wamp --serializer json", "/wamp", Some(Form::Json)),
+            ("pairs -L ws://127.0.0.1:1", "/mqtt", None),
+        ] {
+            let way = of_words(words).unwrap().road.way.unwrap();
+            assert_eq!((&way.path[..], way.form), (path, form), "{words}");
+        }
     }
 }

@@ -60,7 +60,7 @@ fn tongue(plan: &Plan) -> String {
 
 /// What is between the protocol and TCP.
 fn through(plan: &Plan) -> &'static str {
-    match (&plan.road.place, plan.road.trust.is_some(), plan.road.path.is_some()) {
+    match (&plan.road.place, plan.road.trust.is_some(), plan.road.way.is_some()) {
         (Place::Unix(_), ..) => " over a Unix socket",
         (_, false, false) => "",
         (_, true, false) => " over TLS",

@@ -43,6 +43,8 @@ mod url;
 mod wire;
 mod ws;
 
+pub(crate) use ws::{Spoken, Ws};
+
 pub use call::{Call, Outcome};
 pub use error::{Error, Failure};
 pub use event::{Event, Subscription};

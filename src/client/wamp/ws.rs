@@ -16,9 +16,9 @@ use super::Error;
 
 /// What one subprotocol says: the form, and whether messages come in batches.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub(super) struct Spoken {
-    pub(super) form: Form,
-    pub(super) batched: bool,
+pub(crate) struct Spoken {
+    pub(crate) form: Form,
+    pub(crate) batched: bool,
 }
 
 impl Spoken {
@@ -37,7 +37,7 @@ impl Spoken {
 
 /// The messages of one connection.
 #[derive(Debug)]
-pub(super) struct Ws {
+pub(crate) struct Ws {
     rng: Rng,
     accept: String,
     /// Longer messages are not taken.
@@ -49,7 +49,7 @@ pub(super) struct Ws {
 
 impl Ws {
     /// A connection, and the request it begins with.
-    pub(super) fn new(
+    pub(crate) fn new(
         host: &str,
         path: &str,
         offered: &[Spoken],
@@ -74,7 +74,7 @@ impl Ws {
     }
 
     /// Read the answer to the request, when it is whole: what was chosen of what was offered.
-    pub(super) fn greet(
+    pub(crate) fn greet(
         &mut self,
         input: &mut BytesMut,
         offered: &[Spoken],
@@ -112,7 +112,7 @@ impl Ws {
     }
 
     /// Wrap a message.
-    pub(super) fn wrap(&mut self, message: &[u8], into: &mut BytesMut) {
+    pub(crate) fn wrap(&mut self, message: &[u8], into: &mut BytesMut) {
         self.put(self.opcode, message, into);
     }
 
@@ -131,7 +131,7 @@ impl Ws {
     }
 
     /// The next message, when it is whole; what control frames want back goes to `out`.
-    pub(super) fn next(
+    pub(crate) fn next(
         &mut self,
         raw: &mut BytesMut,
         out: &mut BytesMut,
