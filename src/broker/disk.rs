@@ -6,22 +6,9 @@
 use super::*;
 use crate::hub::recover::Recovery;
 use crate::journal::{Journal, Salvaged, State, perform};
-use crate::os::mounted::waits_for_its_device;
-use std::path::Path;
 
 /// What lies between the journal and its directory, once the broker runs.
 pub(super) type Door = Box<dyn FnOnce(Box<dyn Storage>) -> Box<dyn Storage>>;
-
-/// Whoever runs the broker should know what a device that hangs would hold up.
-fn say_who_waits(dir: &Path) {
-    if let Some(kind) = waits_for_its_device(dir) {
-        log::info!(
-            kind:%, path:% = dir.display();
-            "the file system keeps its times in a journal: while its device does not answer, \
-             everybody waits; mounted with lazytime, only who is promised the disk does"
-        );
-    }
-}
 
 /// Read the journal into the hub, and bring it to the disk again: what was read may have been in
 /// memory only.
@@ -32,7 +19,6 @@ pub(super) fn open_journal(
     hub: &mut Hub,
     (seed, clock): (u64, &Clock),
 ) -> Result<(Box<dyn Storage>, Report), Error> {
-    say_who_waits(storage.folder());
     let mut told = Recovery::new(seed, hub);
     let (mut journal, report) = Journal::recover(&mut storage, options, &mut |spot, record| {
         told.apply(spot.lsn, spot.len, record);

@@ -597,6 +597,9 @@ fn the_weight_of_a_session_follows_whom_it_acts_for() {
     let other = Principal { user: "u".repeat(1_000).into(), ..who.as_ref().clone() };
     b.hub.set_principal(id, std::sync::Arc::new(other));
     assert!(b.hub.durables_bytes() >= before + 900);
+    b.detach(id);
+    b.attach("reader", Fresh::No);
+    assert_eq!(b.hub.durables_bytes(), before, "it is back as whom it was");
     b.hub.forget(b.now, id);
     assert_eq!(b.hub.durables_bytes(), 0);
 }

@@ -122,12 +122,6 @@ impl Directory {
         self
     }
 
-    /// Where the segments are.
-    #[must_use]
-    pub fn folder(&self) -> &Path {
-        &self.journal
-    }
-
     /// Where a segment is, in the data directory `dir`.
     #[must_use]
     pub fn segment_path(dir: &Path, no: u32) -> PathBuf {

@@ -1,9 +1,9 @@
 //! Floor 5. The street: the one folder that touches threads, sockets, files and the clock.
 //!
 //! Reading order: `driver` (the turn), `poller`, `listener`, `stream`, `socket`, `local` (the
-//! embedding program's way in), then the threads `disk` and `workers`, the files in `mmap` (and
-//! what they lie on, `mounted`), and the small things: `chunks`, `clock`, `signal`, `sys`,
-//! `figures`, `notify`, `passed`, `logging` and `log_observer`.
+//! embedding program's way in), then the threads `disk` and `workers`, the files in `mmap`, and the
+//! small things: `chunks`, `clock`, `signal`, `sys`, `figures`, `notify`, `passed`, `logging` and
+//! `log_observer`.
 //! Whatever decides anything about messages is below; here bytes are carried. Absent on purpose:
 //! protocols, and a second loop.
 
@@ -19,7 +19,6 @@ pub mod local;
 pub mod log_observer;
 pub mod logging;
 pub mod mmap;
-pub mod mounted;
 pub mod notify;
 pub mod passed;
 pub mod poller;

@@ -21,7 +21,7 @@ use super::overload_rig::{LONG, Outcome, Scratch, ensure, told};
 use super::overload_words::{Hello, PINGRESP, PUBACK, PUBLISH, Wire, puback, publish};
 
 /// Nobody whose words do not wait for the disk may be held up for so long while it hangs.
-pub(crate) const HELD_UP_MAX: Duration = Duration::from_millis(500);
+const HELD_UP_MAX: Duration = Duration::from_millis(500);
 /// Nothing for so long: it waits.
 const QUIET: Duration = Duration::from_millis(300);
 /// A sync that takes longer is late.

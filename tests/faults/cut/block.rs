@@ -99,11 +99,6 @@ pub(super) struct Stage {
 
 impl Stage {
     pub(super) fn new(dir: &Path, tick: &Tick) -> Result<Self, String> {
-        Self::mounted(dir, tick, "defaults")
-    }
-
-    /// With these options of the file system.
-    pub(super) fn mounted(dir: &Path, tick: &Tick, how: &str) -> Result<Self, String> {
         let image = dir.join("image");
         let file = std::fs::File::create(&image).map_err(told)?;
         file.set_len(SIZE).map_err(told)?;
@@ -117,7 +112,7 @@ impl Stage {
         let served = Served::new(&below, blank.clone(), tick)?;
         let file = Mount(below.clone());
         let device = Loop::new(&below.join("disk"))?;
-        run("mount", &["-o", how, &device.0, &above.display().to_string()])?;
+        run("mount", &[&device.0, &above.display().to_string()])?;
         Ok(Self { blank, top: Mount(above), device, _file: file, served })
     }
 
