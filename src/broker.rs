@@ -371,10 +371,10 @@ impl Builder {
         let clock = Clock::start();
         let [seed, salt, key_a, key_b] = entropy()?;
         let plan = self.plan();
-        let (policy, open) = self.decides([key_a, key_b])?;
-        let wraps = plan.wraps()?;
         // First of all, so that a second process is told what is wrong and not a consequence.
         let data = self.journal.as_deref().map(Directory::open).transpose().map_err(Error::Data)?;
+        let (policy, open) = self.decides([key_a, key_b])?;
+        let wraps = plan.wraps()?;
         let data = data.map(|it| it.prefault(self.tuning.prefault > 0));
         let upstreams = listen::upstreams(&self.listen)?;
         let doors = listen::bind(&self.listen, self.passed, open && !self.anonymous)?;
@@ -462,7 +462,7 @@ impl Builder {
             return Ok((policy, false));
         }
         match self.users.take() {
-            Some(path) => users::decides(path, key),
+            Some(path) => users::decides(path, key, self.journal.as_deref()),
             None => Ok((Box::new(Open), true)),
         }
     }

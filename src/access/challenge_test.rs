@@ -510,3 +510,18 @@ mod signatures {
         assert!(none.challenge(NOW, &login("", 1), Way::Signature, Some(&public)).is_none());
     }
 }
+
+/// Who knows a password of the file could make all that stands in it; salts of the made-up hang on
+/// what does not stand there, so nobody can tell them from others'.
+#[test]
+fn made_up_salts_hang_on_the_installation_and_not_on_the_file() {
+    let salt = |key, salts| {
+        let terms = Terms { salts, ..Terms::default() };
+        let mut a = Access::new(&file(), key, terms).map_err(|e| e.to_string()).unwrap();
+        asked(&mut a, "nobody", Way::Scram).salt
+    };
+    let (one, two) = (Some([1; 32]), Some([2; 32]));
+    assert_eq!(salt([5, 6], one), salt([7, 8], one), "the same after a restart");
+    assert_ne!(salt([5, 6], one), salt([5, 6], two), "others elsewhere, with the same file");
+    assert_ne!(salt([5, 6], None), salt([7, 8], None), "without a folder, others at each start");
+}

@@ -93,7 +93,8 @@ pub struct Access {
     edition: Edition,
     verified: Verified,
     throttle: Throttle,
-    rounds: u32,
+    /// Rounds of keys that are made here, and what made-up salts hang on.
+    made: (u32, Option<[u8; 32]>),
     checks_receive: bool,
     dialogues: u64,
 }
@@ -102,7 +103,8 @@ impl Access {
     /// Understand a users file. `key` must be random and told to nobody.
     pub fn new(text: &str, key: [u64; 2], terms: Terms) -> Result<Self, Note> {
         let mac = Mac::new(key);
-        let roll = Roll::parse(text, mac, terms.rounds, None)?;
+        let made = (terms.rounds, terms.salts);
+        let roll = Roll::parse(text, mac, made, None)?;
         let checks_receive = roll.groups.iter().any(Group::strikes_deliveries);
         Ok(Self {
             mac,
@@ -110,7 +112,7 @@ impl Access {
             edition: Edition::FIRST,
             verified: Verified::new(),
             throttle: Throttle::new(mac, terms),
-            rounds: terms.rounds,
+            made,
             checks_receive,
             dialogues: 0,
         })
@@ -120,7 +122,7 @@ impl Access {
     /// Connections whose user `recall` no longer knows, or who are named in the answer as
     /// changed, are the caller's to end.
     pub fn reload(&mut self, text: &str) -> Result<Diff, Note> {
-        let roll = Roll::parse(text, self.mac, self.rounds, Some(&self.roll))?;
+        let roll = Roll::parse(text, self.mac, self.made, Some(&self.roll))?;
         Ok(self.replace(roll))
     }
 
@@ -482,9 +484,9 @@ impl Policy for Access {
     }
 
     fn reader(&self) -> Option<Reader> {
-        let (mac, rounds, old) = (self.mac, self.rounds, Arc::clone(&self.roll));
+        let (mac, made, old) = (self.mac, self.made, Arc::clone(&self.roll));
         Some(Box::new(move |text| {
-            let roll = Roll::parse(text, mac, rounds, Some(&old));
+            let roll = Roll::parse(text, mac, made, Some(&old));
             let roll = roll.map_err(|note| note.to_string())?;
             let warnings = roll.warnings.iter().map(ToString::to_string).collect();
             Ok(Understood { open: roll.is_open(), warnings, inner: Box::new(roll) })

@@ -43,6 +43,9 @@ pub struct Terms {
     pub friend_ms: u64,
     /// Rounds of the SCRAM keys that are made of shared secrets when a users file is read.
     pub rounds: u32,
+    /// What the salts of whoever is not there hang on: the same at each start, and told to nobody.
+    /// Without it they change with each start.
+    pub salts: Option<[u8; 32]>,
 }
 
 impl Default for Terms {
@@ -55,6 +58,7 @@ impl Default for Terms {
             wait_ms_max: 60_000,
             friend_ms: 86_400_000,
             rounds: ROUNDS,
+            salts: None,
         }
     }
 }

@@ -13,6 +13,7 @@ const TERMS: Terms = Terms {
     wait_ms_max: 5_000,
     friend_ms: 60_000,
     rounds: 1,
+    salts: None,
 };
 
 struct World {

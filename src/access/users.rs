@@ -121,14 +121,11 @@ struct Salts(scram::Hash);
 
 impl Salts {
     /// Known to nobody, and the same after a restart as before: otherwise a changed salt would
-    /// tell who is made up. Keys in the file are such a thing; without any, all salts change alike.
-    fn of(users: &[Spanned<FileUser>], mac: Mac) -> Self {
-        let named = users.iter().filter_map(|user| {
-            let keys = user.get_ref().scram_sha_256.as_ref()?;
-            Some((user.get_ref().name.get_ref(), keys.get_ref().as_str()?))
-        });
-        match named.min() {
-            Some((_, keys)) => Self(scram::keyed(keys.as_bytes(), &[b"salts"])),
+    /// tell who is made up. Nothing that stands in the file is such a thing: whoever knows a
+    /// password of it knows the keys that were made of it, too.
+    fn of(secret: Option<[u8; 32]>, mac: Mac) -> Self {
+        match secret {
+            Some(secret) => Self(scram::keyed(&secret, &[b"salts"])),
             None => {
                 let key = mac.of(Purpose::Salt).done().to_le_bytes();
                 Self(scram::keyed(&key, &[b"salts"]))
@@ -216,12 +213,12 @@ struct Reading<'a> {
 impl Roll {
     /// Understand a users file, or say what is wrong with it.
     ///
-    /// SCRAM keys of shared secrets take `rounds`; those that `old` has are taken from there, so
-    /// that reading a file again does not stop the loop.
+    /// SCRAM keys of shared secrets take `rounds`, and made-up salts hang on `salts`. Those keys
+    /// that `old` has are taken from there, so that reading a file again does not stop the loop.
     pub(super) fn parse(
         text: &str,
         mac: Mac,
-        rounds: u32,
+        (rounds, salts): (u32, Option<[u8; 32]>),
         old: Option<&Self>,
     ) -> Result<Self, Note> {
         let file: File = toml::from_str(text).map_err(|e| {
@@ -243,7 +240,7 @@ impl Roll {
             rounds: BTreeMap::new(),
             slow: BTreeMap::new(),
             salted: BTreeMap::new(),
-            salts: Salts::of(&file.users, mac),
+            salts: Salts::of(salts, mac),
             made: rounds,
             old,
             warnings: Vec::new(),

@@ -8,7 +8,7 @@ use super::users::{Mode, Note, Proof, Roll};
 const HASH: &str = "$2b$12$abcdefghijklmnopqrstuuabcdefghijklmnopqrstuvwxyzABCDO";
 
 fn parse(text: &str) -> Result<Roll, Note> {
-    Roll::parse(text, Mac::new([3, 4]), 1, None)
+    Roll::parse(text, Mac::new([3, 4]), (1, None), None)
 }
 
 fn flaw(text: &str) -> Note {
