@@ -12,7 +12,7 @@ use std::sync::Arc;
 use bytes::Bytes;
 
 use crate::hub::policy::{Claim, Login, Principal};
-use crate::hub::riddle::{Judge, Kdf, Riddle, Verdict, Way};
+use crate::hub::riddle::{Judge, Kdf, Key, Riddle, Verdict, Way};
 
 use super::cra::Cra;
 use super::face::{Face, Looks};
@@ -70,6 +70,27 @@ pub(super) fn pose(
     };
     let judge = Box::new(Held { lock, claim });
     Some(Riddle { nonce, kdf: looks.kdf, salt, judge })
+}
+
+/// Ask somebody whom another vouches for by this key; or somebody who looks so, for what nobody
+/// knows.
+pub(super) fn vouched(
+    roll: &Roll,
+    claim: Claim,
+    key: Result<Key, (Kdf, usize)>,
+    nonce: [u8; 32],
+) -> Riddle {
+    let (lock, kdf, salt) = match key {
+        Ok(Key::Mac { key, kdf, salt }) => {
+            (Lock::Mac(Arc::new(Cra::plain(key.bytes()))), kdf, salt)
+        }
+        Ok(Key::Public(key)) => (Lock::Signature(key), Kdf::Plain, Vec::new()),
+        Err((kdf, len)) => {
+            let nobodys = Cra::plain(&roll.secret(&claim.user));
+            (Lock::Mac(Arc::new(nobodys)), kdf, roll.salt_text(&claim.user, len))
+        }
+    };
+    Riddle { nonce, kdf, salt, judge: Box::new(Held { lock, claim }) }
 }
 
 /// Whom it claims to be: the name it gave, else the owner of the key it shows. A key that nobody

@@ -113,6 +113,8 @@ pub(super) struct Roll {
     salts: Salts,
     /// What most SCRAM keys take; none when there are no such keys.
     rounds: Option<u32>,
+    /// Names stand in rules.
+    expand_self: bool,
 }
 
 /// Where the salts come from that no file names.
@@ -296,6 +298,11 @@ impl Roll {
         Keys { rounds, salt: self.salt(b"salt", name, salt), stored: key, server: key }
     }
 
+    /// May somebody be called so whom the file does not name? As somebody in it may.
+    pub(super) fn may_be_named(&self, name: &[u8]) -> bool {
+        str::from_utf8(name).is_ok_and(|name| user_name_flaw(name, self.expand_self).is_none())
+    }
+
     /// What somebody who is not there would have to know.
     pub(super) fn secret(&self, name: &[u8]) -> scram::Hash {
         scram::keyed(&self.salts.0, &[b"nobody", name])
@@ -344,7 +351,7 @@ impl Reading<'_> {
         let mut user = user.into_inner();
         let name_at = user.name.span().start;
         let name = core::mem::take(user.name.get_mut());
-        if let Some(flaw) = self.user_name_flaw(&name) {
+        if let Some(flaw) = user_name_flaw(&name, self.expand_self) {
             return Err(note(self.text, name_at, format!("the name of a user {flaw}")));
         }
         let group = self.group_of(user.group.take(), name_at, &name)?;
@@ -444,14 +451,6 @@ impl Reading<'_> {
                 Err(note(self.text, at, text))
             }
         }
-    }
-
-    fn user_name_flaw(&self, name: &str) -> Option<&'static str> {
-        // Such names could be mistaken for a pattern, or reach past their own level.
-        if self.expand_self && (name.contains(['/', '.', '*', '+', '#']) || name.starts_with('$')) {
-            return Some("must not look like a topic where expand_self is on");
-        }
-        name_flaw(name)
     }
 
     fn group_of(&self, group: Option<Spanned<String>>, at: usize, user: &str) -> Result<u32, Note> {
@@ -592,8 +591,22 @@ impl Reading<'_> {
         let salted = most(&self.salted).map(salted::decoy);
         let decoy = most(&self.costs).map(decoy).or(slow).or(salted).map(Arc::from);
         let rounds = most(&self.rounds);
-        let Self { mode, groups, users, owners, faces, guests, warnings, salts, .. } = self;
-        Ok(Roll { mode, groups, users, owners, faces, guests, decoy, warnings, salts, rounds })
+        let Self {
+            mode, groups, users, owners, faces, guests, warnings, salts, expand_self, ..
+        } = self;
+        Ok(Roll {
+            mode,
+            groups,
+            users,
+            owners,
+            faces,
+            guests,
+            decoy,
+            warnings,
+            salts,
+            rounds,
+            expand_self,
+        })
     }
 }
 
@@ -607,6 +620,14 @@ fn as_text(value: &Value) -> Option<&str> {
         Value::String(text) => Some(text),
         _ => None,
     }
+}
+
+fn user_name_flaw(name: &str, expand_self: bool) -> Option<&'static str> {
+    // Such names could be mistaken for a pattern, or reach past their own level.
+    if expand_self && (name.contains(['/', '.', '*', '+', '#']) || name.starts_with('$')) {
+        return Some("must not look like a topic where expand_self is on");
+    }
+    name_flaw(name)
 }
 
 fn name_flaw(name: &str) -> Option<&'static str> {

@@ -201,6 +201,10 @@ limits! {
         registrations_max: usize = 16_384;
         /// Sessions that may share one procedure.
         callees_max: usize = 1_024, at least 1;
+        /// Namespaces made from a template at the same time.
+        realms_made_max: usize = 64;
+        /// Answers of authenticators and authorizers that are remembered, in all realms.
+        answers_known_max: usize = 8_192;
         /// Memory of registrations and of calls on their way.
         calls_bytes_max: usize = 33_554_432, at least 4_096;
     }

@@ -87,6 +87,8 @@ counters! {
     CallsFailed, "calls_failed_total";
     /// Calls that failed because their callee takes nothing at the moment.
     CallsBlocked, "calls_blocked_total";
+    /// Realms that were opened because somebody came to them.
+    RealmsMade, "realms_made_total";
     /// Records appended to the journal.
     JournalRecords, "journal_records_total";
     /// Bytes appended to the journal.

@@ -1,31 +1,27 @@
 //! Floor 6. Namespaces beside the default one: their names and what they are told to do.
 //!
 //! ```text
-//! NAME[?strict=on&disclose=off&meta=off&kill=off&modify=on&normal=on&history=exact:100:com.a
-//!      &procedures=prefix:com.rpc.]
+//! NAME[?strict=on&disclose=off&...]
 //! ```
 //!
-//! `history` may stand several times: how a pattern matches, how many of its events, the pattern.
-//! `lasting` is a history that outlives the broker. So may `procedures`: which topics are
-//! procedures also to MQTT.
-//!
-//! The default one can be named too, to be told something. Absent on purpose: who may come in,
-//! which the users file says.
+//! `*` in place of a name is a template for those that are made when somebody comes to them. What
+//! stands behind the name is read by `proto/wamp/terms`. The default one can be named too, to be
+//! told something. Absent on purpose: who may come in, which the users file says.
 
 use std::str::FromStr;
 
-use crate::base::limits::Limits;
 use crate::base::time::Now;
-use crate::hub::realm::{Remembered, Terms};
+use crate::hub::realm::Terms;
 use crate::hub::{Hub, Parts, bans};
-use crate::proto::procedure;
-use crate::proto::wamp::options::Matching;
-use crate::proto::wamp::uri::Rule;
+use crate::proto::wamp::terms;
 
 use super::Builder;
 
 /// The namespace that is always there.
 const DEFAULT: &str = "default";
+
+/// In place of a name: every namespace that somebody comes to and that has no name here.
+const TEMPLATE: &str = "*";
 
 /// A namespace to be.
 #[derive(Clone, Debug)]
@@ -41,38 +37,15 @@ impl FromStr for RealmPlan {
 
     fn from_str(text: &str) -> Result<Self, String> {
         let (name, options) = text.split_once('?').unwrap_or((text, ""));
-        if name.starts_with('$') || !Rule::Loose.is_good(name, Matching::Exact) {
+        if name != TEMPLATE && !terms::is_name(name) {
             return Err(format!("{name} is no name of a realm: words with dots between them"));
         }
-        let mut terms = Terms::default();
-        let (mut histories, mut procedures) = (Vec::new(), Vec::new());
-        for option in options.split('&').filter(|option| !option.is_empty()) {
-            let (key, value) = option.split_once('=').unwrap_or((option, ""));
-            let done = match key {
-                "history" => remembered(value, false).map(|it| histories.push(it)),
-                "lasting" => remembered(value, true).map(|it| histories.push(it)),
-                "procedures" => procedure::pattern(value, &Limits::default())
-                    .map(|(_, _, filter)| procedures.push(filter))
-                    .map_err(|why| format!("procedures: {why}")),
-                _ => terms.set(key, value),
-            };
-            done.map_err(|why| format!("{name}: {why}"))?;
+        let terms = terms::read(options).map_err(|why| format!("{name}: {why}"))?;
+        if name == TEMPLATE && terms.histories.iter().any(|it| it.lasting) {
+            return Err("*: nothing of a realm that comes and goes is lasting".into());
         }
-        (terms.histories, terms.procedures) = (histories.into(), procedures.into());
         Ok(Self { name: name.to_owned(), terms })
     }
-}
-
-/// `MATCH:LIMIT:PATTERN`.
-fn remembered(text: &str, lasting: bool) -> Result<Remembered, String> {
-    let mut parts = text.splitn(3, ':');
-    let mut part = || parts.next().unwrap_or_default();
-    let (how, limit, pattern) = (part(), part(), part());
-    let said = format!("{how}:{pattern}");
-    let (kind, pattern, filter) =
-        procedure::pattern(&said, &Limits::default()).map_err(|why| format!("a history: {why}"))?;
-    let limit = limit.parse().ok().filter(|limit| *limit > 0).ok_or("a history has a limit")?;
-    Ok(Remembered { pattern, kind, filter, limit, lasting })
 }
 
 impl Builder {
@@ -88,7 +61,7 @@ impl Builder {
 fn names(plans: &[RealmPlan]) -> Vec<String> {
     let mut all = vec![DEFAULT.to_owned(), bans::KEPT_REALM.to_owned()];
     for plan in plans {
-        if !all.contains(&plan.name) {
+        if plan.name != TEMPLATE && !all.contains(&plan.name) {
             all.push(plan.name.clone());
         }
     }
@@ -99,7 +72,9 @@ fn names(plans: &[RealmPlan]) -> Vec<String> {
 pub(super) fn hub(now: Now, parts: impl FnOnce(Vec<String>) -> Parts, plans: &[RealmPlan]) -> Hub {
     let mut hub = Hub::new(parts(names(plans)));
     for plan in plans {
-        if let Some(realm) = hub.realm_named(&plan.name) {
+        if plan.name == TEMPLATE {
+            hub.set_template(plan.terms.clone());
+        } else if let Some(realm) = hub.realm_named(&plan.name) {
             hub.tell_realm(now, realm, plan.terms.clone());
         }
     }
@@ -139,6 +114,7 @@ mod tests {
             ("a?history=exact:1", "no good pattern"),
             ("a?procedures=fuzzy:c", "exact, prefix or wildcard"),
             ("a?procedures=exact:c d", "no good pattern"),
+            ("*?lasting=exact:1:c", "is lasting"),
             ("$broker", "no name"),
             ("a b", "no name"),
             ("", "no name"),
@@ -152,7 +128,8 @@ mod tests {
 
     #[test]
     fn realms_that_are_always_there_have_the_first_numbers() {
-        let plans = ["b", "default?strict=on", "a", "b"].map(|text| text.parse().expect(text));
+        let plans = ["b", "default?strict=on", "*?meta=off", "a", "b"]
+            .map(|text| text.parse().expect(text));
         assert_eq!(names(&plans), ["default", "$broker", "b", "a"]);
     }
 }

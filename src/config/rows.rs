@@ -79,10 +79,9 @@ pub(super) const KEYS: &[Key] = &[
         Texts,
         "[]",
         "Namespaces for WAMP sessions beside `default`, which is the one of all other protocols: \
-         NAME[?strict=on&disclose=off&meta=off&kill=off&modify=on&history=MATCH:LIMIT:PATTERN&\
-         lasting=MATCH:LIMIT:PATTERN&procedures=MATCH:PATTERN]. A history that is `lasting` \
-         outlives the broker, as far as what is published does. `default` can be named too, to be \
-         told something.",
+         NAME[?OPTION&...], the options stand in the chapter on realms. `*` in place of a name is \
+         a template for those that are made when somebody comes to them. `default` can be named \
+         too, to be told something.",
     )
     .flag("realm")
     .restart(),

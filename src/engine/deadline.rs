@@ -14,7 +14,8 @@ impl Engine {
         // Encoding may have asked for reads, after the work of this turn had gone out.
         let work = self.hub.journal().is_some_and(crate::journal::Journal::has_work);
         let work = work || self.draining || self.hub.is_overgrown();
-        let work = work || self.hub.has_overrun();
+        let work = work || self.hub.has_overrun() || self.hub.inquiries.has_told();
+        let work = work || self.hub.is_vacating();
         if work || !self.dirty.is_empty() || !self.ready.is_empty() {
             return Some(Deadline(0));
         }

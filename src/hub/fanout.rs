@@ -388,7 +388,7 @@ impl Hub {
         (keep, entry, past): (bool, Option<Owed>, Option<&PastRecord>),
     ) -> Result<SmallVec<[Spot; 1]>, Held> {
         let mut spots = SmallVec::new();
-        if level == Durability::Memory || self.journal.is_none() {
+        if level == Durability::Memory || self.journal.is_none() || self.is_fleeting(p.realm) {
             // A durable value must not outlive its successor; a sick disk has promised nothing.
             return match if keep { self.write_clear(p) } else { Ok(spots) } {
                 Ok(_) | Err(Held::Failed) => Ok(SmallVec::new()),

@@ -173,6 +173,7 @@ impl Hub {
         r.terms = terms;
         self.pasts.any = self.realms.iter().any(|r| !r.histories.is_empty());
         gone.into_iter().for_each(|segment| self.disown(segment, 1));
+        self.note_answering();
     }
 
     /// What was said under the pattern of this subscription, the oldest first; none if that is not

@@ -5,12 +5,13 @@
 //! `ladder` (QoS 2), `will`, `retained`, `queue`, and what the journal needs: `recover`, `compact`,
 //! `numbered` (realms on record) and `lasting` (histories on record). `calls` asks one on behalf of
 //! another, and stands by itself; `parties` and `interests` are who is there and who listens, by
-//! number; `post` is the way between them, and `polls` what sessions without a socket wait with;
-//! `audience` says for whom a publication is, and `history` remembers some of them. `policy` has
-//! the two traits that others implement, and `riddle` what a login by one challenge is made of;
-//! `timings` and `sys` are what the hub knows about itself. Nothing here encodes, reads a clock or
-//! touches the world: time comes in as an argument, disk work goes out as jobs. Absent on purpose:
-//! any wire format.
+//! number; `post` is the way between them, by `inquiries` the router asks by itself, and `polls` is
+//! what sessions without a socket wait with; `audience` says for whom a publication is, and
+//! `history` remembers some of them. `made` has realms for whoever comes. `policy` has the two
+//! traits that others implement, and `riddle` what a login by one challenge is made of; `timings`
+//! and `sys` are what the hub knows about itself. Nothing here encodes, reads a clock or touches
+//! the world: time comes in as an argument, disk work goes out as jobs. Absent on purpose: any wire
+//! format.
 
 pub mod admin;
 pub mod ages;
@@ -30,11 +31,13 @@ pub mod growth;
 pub mod history;
 pub mod identity;
 pub mod inline;
+pub mod inquiries;
 pub mod interests;
 pub mod kept;
 pub mod ladder;
 pub mod lasting;
 mod limited;
+pub mod made;
 mod memo;
 pub mod message;
 pub mod names;
@@ -71,11 +74,15 @@ mod history_test;
 #[cfg(test)]
 mod hub_test;
 #[cfg(test)]
+mod inquiries_test;
+#[cfg(test)]
 mod interests_test;
 #[cfg(test)]
 mod ladder_test;
 #[cfg(test)]
 mod lasting_test;
+#[cfg(test)]
+mod made_test;
 #[cfg(test)]
 mod numbered_test;
 #[cfg(test)]
@@ -220,6 +227,8 @@ pub struct Hub {
     pub calls: calls::Calls,
     /// Sessions that are spoken to by requests.
     pub polls: polls::Polls,
+    /// What the router itself asks.
+    pub inquiries: inquiries::Inquiries,
     /// Connections that do not fetch what they asked for.
     pub(crate) overrun: Vec<ConnId>,
     /// Memory that is used again.
@@ -306,8 +315,7 @@ impl Hub {
     #[must_use]
     pub fn new(parts: Parts) -> Self {
         let (seed, meter) = (Seed::with_seed(parts.seed), Meter::default());
-        let stored = meter.part();
-        let (realms, numbers) = numbered::realms(&parts.realms, &seed);
+        let (stored, (realms, numbers)) = (meter.part(), numbered::realms(&parts.realms, &seed));
         Self {
             calls: calls::Calls::new(calls::CallLimits::of(&parts.limits), parts.seed ^ CALLS),
             limits: parts.limits,
@@ -324,6 +332,7 @@ impl Hub {
             interests: interests::Interests::new(parts.seed),
             polls: polls::Polls::new(parts.seed),
             written: written::Written::default(),
+            inquiries: inquiries::Inquiries::new(seed.clone()),
             overrun: Vec::new(),
             room: post::Room::default(),
             audience: None,
@@ -454,7 +463,8 @@ impl Hub {
     /// The namespace of this name, if it is open.
     #[must_use]
     pub fn realm_named(&self, name: &str) -> Option<RealmId> {
-        let at = self.realms.iter().position(|realm| realm.name == name && !realm.shut)?;
+        let open = |realm: &Realm| realm.name == name && !realm.shut && !name.is_empty();
+        let at = self.realms.iter().position(open)?;
         Some(RealmId(at as u16))
     }
 

@@ -20,6 +20,7 @@ use crate::journal::record::Record;
 use crate::journal::{Class, Journal};
 
 use super::bans;
+use super::made::Made;
 use super::realm::Realm;
 use super::{Held, Hub};
 
@@ -43,8 +44,9 @@ pub(crate) struct Number {
 pub(crate) struct Numbers {
     places: BTreeMap<RealmId, RealmId>,
     next: u16,
-    /// For realms that are on record only.
+    /// For realms that are on record only, and for those that come and go.
     pub(super) seed: Seed,
+    pub(super) made: Made,
 }
 
 /// What notes told, by number: names, and where that is written.
@@ -69,7 +71,8 @@ impl Told {
 /// Realms of these names; those that are always there have their numbers.
 pub(super) fn realms(names: &[String], seed: &Seed) -> (Vec<Realm>, Numbers) {
     let mut all: Vec<Realm> = names.iter().map(|name| Realm::new(name, seed.clone())).collect();
-    let mut numbers = Numbers { places: BTreeMap::new(), next: FIRST, seed: seed.clone() };
+    let (places, made) = (BTreeMap::new(), Made::default());
+    let mut numbers = Numbers { places, next: FIRST, seed: seed.clone(), made };
     for (at, realm) in all.iter_mut().enumerate() {
         let no = match at {
             0 => RealmId(0),

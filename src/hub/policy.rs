@@ -15,7 +15,7 @@ use std::sync::Arc;
 use bytes::Bytes;
 
 use super::edition::Edition;
-use super::riddle::{Riddle, Way};
+use super::riddle::{Kdf, Key, Riddle, Way};
 use crate::base::id::{ConnId, ListenerNo};
 use crate::base::limits::Limit;
 use crate::base::time::Now;
@@ -243,6 +243,8 @@ pub enum Refusal {
     Anonymous,
     /// An operator said that it stays out.
     Banned,
+    /// Whoever knows about it was not to be asked, or made no sense; which, in words.
+    Unanswered(&'static str),
     /// It is who it says, but the client id leads to another user's session.
     Anothers,
     /// Too many failures lately; a try would be looked at again after this time.
@@ -258,6 +260,7 @@ impl fmt::Display for Refusal {
             Self::Unknown => f.write_str("unknown user, wrong password or wrong client id"),
             Self::TooLong => f.write_str("password over 72 bytes, or with a NUL"),
             Self::Malformed => f.write_str("not what the method of the dialogue asks for"),
+            Self::Unanswered(why) => write!(f, "nobody answered who it is: {why}"),
             Self::Banned => f.write_str("banned by an operator"),
             Self::Anothers => f.write_str("the client id belongs to another user"),
             Self::Anonymous => f.write_str("no user name given"),
@@ -388,6 +391,23 @@ pub trait Policy: Send {
         let verdict = riddle.judge.judge(words, proof);
         let who = self.verified(now, &verdict.claim, verdict.proved)?;
         Ok((who, verdict.vouched))
+    }
+
+    /// Somebody whom another vouches for comes in as one of this group. Nobody: there is no such
+    /// group, or the name is one that the policy itself knows.
+    fn vouched(&self, _user: &Bytes, _group: &[u8]) -> Option<Principal> {
+        None
+    }
+
+    /// Ask somebody whom another vouches for by this key, or whom nobody vouches for: that one
+    /// looks so, and is never right. It is judged and counted like any other.
+    fn pose(&mut self, _: Claim, _: Result<Key, (Kdf, usize)>) -> Option<Riddle> {
+        None
+    }
+
+    /// Must a login like this wait? Nobody is asked about it meanwhile.
+    fn must_wait(&self, _: Now, _: &Login<'_>) -> bool {
+        false
     }
 
     /// As what `who` acts, for protocols that tell: the name of its group. Empty: as nothing.

@@ -64,7 +64,10 @@ impl Hub {
         let mut at = 0;
         while let Some(act) = acts.get_mut(at) {
             at += 1;
-            let act = core::mem::replace(act, NOTHING);
+            let mut act = core::mem::replace(act, NOTHING);
+            if self.inquiries.hear(&mut act) {
+                continue;
+            }
             let (to, call) = (act.to(), invoked(&act));
             if self.post(to, Mail::Act(act)) {
                 continue;

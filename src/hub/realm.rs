@@ -19,6 +19,7 @@ use super::names::Names;
 use super::numbered::Number;
 use super::queue::Queue;
 use super::retained::Kept;
+use super::riddle::Way;
 use super::session::SubOpts;
 
 /// A subscriber at a leaf.
@@ -55,6 +56,10 @@ pub struct Terms {
     /// Topics under these are procedures also to who has no word for a call but a message that
     /// says where its answer goes.
     pub procedures: Arc<[Filter]>,
+    /// How far whoever publishes or calls is trusted: the first that fits.
+    pub trusts: Arc<[Trusted]>,
+    /// Who is asked about what the users file does not say.
+    pub asked: Arc<Asked>,
 }
 
 impl Default for Terms {
@@ -69,6 +74,8 @@ impl Default for Terms {
             shown: None,
             histories: Arc::default(),
             procedures: Arc::default(),
+            trusts: Arc::default(),
+            asked: Arc::default(),
         }
     }
 }
@@ -97,6 +104,82 @@ impl Terms {
             _ => return Err(format!("{key} is nothing a realm can be told")),
         }
         Ok(())
+    }
+}
+
+impl Terms {
+    /// How far this user in this role is trusted with this name; nothing where nobody says so, the
+    /// least where others are.
+    #[must_use]
+    pub fn trust(&self, who: (&[u8], &[u8]), topic: &Topic) -> Option<u32> {
+        let least = (!self.trusts.is_empty()).then_some(0);
+        self.trusts.iter().find(|it| it.is_about(who, topic)).map(|it| it.level).or(least)
+    }
+}
+
+/// Somebody is trusted so far.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Trusted {
+    /// How far; 0 is the least.
+    pub level: u32,
+    /// Only in this role.
+    pub role: Option<Bytes>,
+    /// Only of this name.
+    pub user: Option<Bytes>,
+    /// Only with names of this pattern.
+    pub filter: Option<Filter>,
+}
+
+impl Trusted {
+    fn is_about(&self, (user, role): (&[u8], &[u8]), topic: &Topic) -> bool {
+        self.role.as_ref().is_none_or(|own| *own == role)
+            && self.user.as_ref().is_none_or(|own| *own == user)
+            && self.filter.as_ref().is_none_or(|own| own.matches(topic))
+    }
+}
+
+/// Procedures of a realm that the router itself asks, and how.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Asked {
+    /// They are asked in this namespace; nothing: in the one that they are asked about.
+    pub realm: Option<Arc<str>>,
+    /// Who somebody is that the users file does not name.
+    pub authenticator: Option<Bytes>,
+    /// In which ways such a one may show it.
+    pub ways: Arc<[Way]>,
+    /// How all of them make keys of their passwords; nothing: they do not.
+    pub salted: Option<Salted>,
+    /// Whether somebody may do something.
+    pub authorizer: Option<Bytes>,
+    /// So long an answer is waited for.
+    pub wait_ms: u64,
+    /// So long it is remembered; 0: not at all.
+    pub keep_s: u64,
+}
+
+/// How clients make a key of a password: the same for all, or those who are not there would show.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Salted {
+    /// Bytes of a salt.
+    pub len: usize,
+    /// Rounds of PBKDF2.
+    pub rounds: u32,
+    /// Bytes of a key.
+    pub key_len: u32,
+}
+
+impl Default for Asked {
+    fn default() -> Self {
+        let ways = Arc::new([Way::Password, Way::Mac, Way::Signature]);
+        Self {
+            realm: None,
+            authenticator: None,
+            ways,
+            salted: None,
+            authorizer: None,
+            wait_ms: 5_000,
+            keep_s: 60,
+        }
     }
 }
 
@@ -137,6 +220,10 @@ pub struct Realm {
     pub(crate) shut: bool,
     /// On which terms peers are here.
     pub terms: Terms,
+    /// It is open because somebody came, until everybody has left.
+    pub(crate) made: bool,
+    /// Everybody has left, and what was kept is being forgotten.
+    pub(crate) vacating: bool,
     /// What is remembered, in the order of the terms.
     pub(crate) histories: Vec<History>,
     /// What was said about names.
@@ -166,6 +253,8 @@ impl Realm {
             number: None,
             shut: false,
             terms: Terms::default(),
+            made: false,
+            vacating: false,
             histories: Vec::new(),
             described: BTreeMap::new(),
             topics: FilterTrie::new(seed.clone()),
@@ -176,5 +265,16 @@ impl Realm {
             names: Names::new(seed.clone()),
             queues: Map::with_hasher(seed),
         }
+    }
+
+    /// It is there for as long as somebody is, so nothing of it goes on record; one that is on
+    /// record already is as it was.
+    pub(crate) fn is_fleeting(&self) -> bool {
+        self.made && self.number.is_none()
+    }
+
+    /// Its place is another's from now on, when there is one.
+    pub(super) fn is_vacant(&self) -> bool {
+        self.name.is_empty() && !self.vacating
     }
 }

@@ -149,15 +149,22 @@ impl Hub {
 
     /// Forget a value whose time is over. Its record says when, so none is needed to forget it.
     fn drop_value(&mut self, realm: RealmId, topic: &Topic) {
-        let Some(r) = self.realms.get_mut(usize::from(realm.0)) else { return };
-        let Some(kept) = r.retained.remove(topic) else { return };
+        if self.drop_kept(realm, topic) {
+            self.stats.count(Counter::DroppedExpired);
+        }
+    }
+
+    /// Forget a value. False: there was none.
+    pub(super) fn drop_kept(&mut self, realm: RealmId, topic: &Topic) -> bool {
+        let Some(r) = self.realms.get_mut(usize::from(realm.0)) else { return false };
+        let Some(kept) = r.retained.remove(topic) else { return false };
         r.kept_bytes -= u64::from(kept.bytes);
         self.kept.set(self.kept.bytes() - kept.weight(topic));
-        self.fading = self.fading.saturating_sub(1);
-        self.stats.count(Counter::DroppedExpired);
+        self.fading = self.fading.saturating_sub(usize::from(kept.expires != 0));
         if let Some(segment) = kept.segment() {
             self.disown(segment, 1);
         }
+        true
     }
 
     /// Let the session's first replay go on. True when it put something into the outbox.

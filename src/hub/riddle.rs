@@ -7,7 +7,7 @@
 
 use std::fmt;
 
-use super::policy::Claim;
+use super::policy::{Claim, Secret};
 
 /// By what a client shows who it is.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
@@ -43,6 +43,22 @@ pub enum Kdf {
         /// With how much memory.
         memory_kib: u32,
     },
+}
+
+/// What somebody's proof is made with, as another says who vouches for it.
+#[derive(Debug)]
+pub enum Key {
+    /// What a MAC is made with, and how the client comes to it.
+    Mac {
+        /// The key.
+        key: Secret,
+        /// How it is made of a password.
+        kdf: Kdf,
+        /// With which salt.
+        salt: Vec<u8>,
+    },
+    /// A public key.
+    Public([u8; 32]),
 }
 
 /// What somebody is asked.

@@ -1,11 +1,11 @@
 //! Floor 6. The manual: chapters in markdown, mounted so that they stand beside the code.
 //!
 //! Reading order: [`architecture`], [`style`], [`adding_a_protocol`], [`journal`], [`guarantees`],
-//! [`operating`], [`configuration`], [`cli`], [`relay`], [`prx1_calls`], [`mqtt_calls`],
-//! [`wamp_features`], [`aio`], [`aio_client`], [`embedding`], [`console`], [`service`],
-//! [`metrics`], [`rest`], [`mqtt_clauses`]. A chapter is a file that a pull request changes
-//! together with the code it speaks of; some are compared with it by `tests/tidy.rs`. Absent on
-//! purpose: code. Nothing here runs but an example.
+//! [`operating`], [`configuration`], [`cli`], [`relay`], [`realms`], [`prx1_calls`],
+//! [`mqtt_calls`], [`wamp_features`], [`aio`], [`aio_client`], [`embedding`], [`console`],
+//! [`service`], [`metrics`], [`rest`], [`mqtt_clauses`]. A chapter is a file that a pull request
+//! changes together with the code it speaks of; some are compared with it by `tests/tidy.rs`.
+//! Absent on purpose: code. Nothing here runs but an example.
 
 #[doc = include_str!("architecture.md")]
 pub mod architecture {}
@@ -33,6 +33,9 @@ pub mod cli {}
 
 #[doc = include_str!("relay.md")]
 pub mod relay {}
+
+#[doc = include_str!("realms.md")]
+pub mod realms {}
 
 #[doc = include_str!("prx1_calls.md")]
 pub mod prx1_calls {}

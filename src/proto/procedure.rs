@@ -30,10 +30,11 @@ pub fn named(topic: &Topic, realm: RealmId, hub: &Hub) -> Option<Bytes> {
     spelling.spell(topic, &mut name).then(|| name.into())
 }
 
-/// Only the router offers what is called so.
+/// What is called so only the router offers, or it is what the router asks: whoever offers that
+/// has shown who it is in words that not every protocol has.
 #[must_use]
-pub fn is_reserved(name: &[u8]) -> bool {
-    name.starts_with(RESERVED)
+pub fn is_reserved(name: &[u8], realm: RealmId, hub: &Hub) -> bool {
+    name.starts_with(RESERVED) || hub.is_answering(realm, name)
 }
 
 /// The topic of a name that is spelled in dots, if it is a good one.

@@ -70,6 +70,8 @@ pub struct Setup {
     pub relay: relay::Terms,
     /// Which topics are procedures also to MQTT: `MATCH:PATTERN`.
     pub procedures: Vec<String>,
+    /// Namespaces, by name, and what they are told to do; the default one is there anyway.
+    pub realms: Vec<(String, realm::Terms)>,
 }
 
 impl Default for Setup {
@@ -77,8 +79,8 @@ impl Default for Setup {
         let limits = Limits { segment_bytes: 64 << 10, ..Limits::default() };
         let forward = vec!["upstream0:1".into()];
         let relay = relay::Terms { name: "relay".into(), forward, ..Default::default() };
-        let procedures = Vec::new();
-        Self { limits, level: Durability::Disk, users: None, seed: 1, relay, procedures }
+        let (procedures, realms) = (Vec::new(), Vec::new());
+        Self { limits, level: Durability::Disk, users: None, seed: 1, relay, procedures, realms }
     }
 }
 
@@ -265,14 +267,12 @@ impl Rig {
         let mut hub = Hub::new(Parts {
             limits: setup.limits.clone(),
             seed: setup.seed,
-            realms: vec!["default".to_owned(), bans::KEPT_REALM.to_owned()],
+            realms: names(setup),
             policy: policy(setup)?,
             observer: Box::new(witness.clone()),
         });
         hub.relays.add(setup.relay.clone());
-        let read = |text: &String| procedure::pattern(text, &setup.limits).map(|it| it.2);
-        let procedures = setup.procedures.iter().map(read).collect::<Result<_, _>>()?;
-        hub.tell_realm(now, RealmId(0), realm::Terms { procedures, ..realm::Terms::default() });
+        tell_realms(&mut hub, setup, now)?;
         if setup.level != Durability::Memory {
             recover(&mut hub, setup, disk, now)?;
         }
@@ -505,6 +505,31 @@ impl Rig {
         }
         busy
     }
+}
+
+/// What namespaces are told to do.
+fn tell_realms(hub: &mut Hub, setup: &Setup, now: Now) -> Result<(), String> {
+    let read = |text: &String| procedure::pattern(text, &setup.limits).map(|it| it.2);
+    let procedures = setup.procedures.iter().map(read).collect::<Result<_, _>>()?;
+    hub.tell_realm(now, RealmId(0), realm::Terms { procedures, ..realm::Terms::default() });
+    for (name, terms) in &setup.realms {
+        match hub.realm_named(name) {
+            Some(realm) => hub.tell_realm(now, realm, terms.clone()),
+            None => hub.set_template(terms.clone()),
+        }
+    }
+    Ok(())
+}
+
+fn names(setup: &Setup) -> Vec<String> {
+    let mut all = vec!["default".to_owned(), bans::KEPT_REALM.to_owned()];
+    let more = setup
+        .realms
+        .iter()
+        .map(|(name, _)| name)
+        .filter(|name| !["default", "*"].contains(&&name[..]));
+    all.extend(more.cloned());
+    all
 }
 
 fn policy(setup: &Setup) -> Result<Box<dyn Policy>, String> {

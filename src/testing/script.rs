@@ -11,6 +11,7 @@
 //! limit: idle_ms_max=2000 segment_bytes=65536
 //! level: disk | os | memory
 //! procedures: exact:a.b prefix:rpc.          topics that are procedures also to MQTT
+//! realm: default?trust=1:user                a namespace of WAMP, and what it is told to do
 //!
 //! speak: mqtt 5                              what peers speak: prx1 (default), mqtt 3, 4 or 5,
 //!                                            http, foo, wamp, aio
@@ -76,6 +77,7 @@ use super::words_wamp;
 use super::words_ws::{Heard, frame, upgrade};
 use crate::hub::message::Durability;
 use crate::hub::relay::{Away, Terms};
+use crate::proto::wamp::terms;
 
 /// Who there is.
 #[derive(Clone, PartialEq, Eq, Debug, Default)]
@@ -362,6 +364,12 @@ impl Script {
             "relay" => {
                 self.tuned = true;
                 relay(&mut self.setup.relay, value)?;
+            }
+            "realm" => {
+                self.tuned = true;
+                let value = value.trim();
+                let (name, options) = value.split_once('?').unwrap_or((value, ""));
+                self.setup.realms.push((name.to_owned(), terms::read(options)?));
             }
             "limit" => {
                 self.tuned = true;

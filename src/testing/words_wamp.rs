@@ -42,7 +42,8 @@ const FEATURES: &str = r#"{"features":{"publisher_identification":true,
 "pattern_based_subscription":true,"publisher_exclusion":true,"subscriber_blackwhite_listing":true,
 "subscription_revocation":true,"registration_revocation":true,"caller_identification":true,
 "call_canceling":true,"call_timeout":true,"progressive_call_results":true,
-"progressive_call_invocations":true,"payload_passthru_mode":true,"publication_trustlevels":true}}"#;
+"progressive_call_invocations":true,"payload_passthru_mode":true,"publication_trustlevels":true,
+"call_trustlevels":true}}"#;
 
 impl Phrase {
     /// Understand it as far as that can be without a broker.

@@ -631,3 +631,22 @@ fn what_another_callee_would_be_asked_with_is_held_until_it_has_begun() {
     scene.results(it.to.index, it.number, "late");
     assert_eq!(scene.calls.held(), empty - two);
 }
+
+#[test]
+fn what_the_router_asks_nobody_else_calls() {
+    let mut scene = Scene::new();
+    let offer = scene.offer("a", Kind::Exact, Invoke::Single);
+    scene.calls.register(NOW, HOME, sid(1), &offer).expect("room");
+    scene.calls.close(vec![(HOME, text("a"))]);
+    let mut acts = Vec::new();
+    scene.calls.call(NOW, ask(2, 1, "a"), &mut acts).expect("new");
+    assert!(matches!(&acts[..], [Act::Fail { why: Why::NoProcedure, .. }]), "{acts:?}");
+    acts.clear();
+    let own = Ask { caller: ROUTER, ..ask(2, 1, "a") };
+    scene.calls.call(NOW, own, &mut acts).expect("new");
+    assert!(matches!(&acts[..], [Act::Invoke(_)]), "{acts:?}");
+    scene.calls.close(Vec::new());
+    acts.clear();
+    scene.calls.call(NOW, ask(2, 2, "a"), &mut acts).expect("new");
+    assert!(matches!(&acts[..], [Act::Invoke(_)]), "{acts:?}");
+}

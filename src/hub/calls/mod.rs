@@ -28,9 +28,13 @@ mod prefixes_test;
 #[cfg(test)]
 mod registrations_test;
 
+use bytes::Bytes;
+
 use crate::base::id::{RealmId, SessionId};
 use crate::base::map::Seed;
 use crate::base::time::{Deadline, Now};
+
+use super::inquiries::ROUTER;
 
 use pending::{Call, CallKey, Found, Pending};
 use registrations::Registrations;
@@ -48,6 +52,8 @@ pub struct Calls {
     pub limits: CallLimits,
     registrations: Registrations,
     pending: Pending,
+    /// Procedures that only the router calls; a few.
+    closed: Vec<(RealmId, Bytes)>,
 }
 
 /// What there is, as an audit found it.
@@ -70,7 +76,18 @@ impl Calls {
     #[must_use]
     pub fn new(limits: CallLimits, seed: u64) -> Self {
         let pending = Pending::new(Seed::with_seed(seed));
-        Self { limits, registrations: Registrations::new(seed), pending }
+        Self { limits, registrations: Registrations::new(seed), pending, closed: Vec::new() }
+    }
+
+    /// From now on these are called by the router and by nobody else.
+    pub(super) fn close(&mut self, names: Vec<(RealmId, Bytes)>) {
+        self.closed = names;
+    }
+
+    /// Is it one of these?
+    #[must_use]
+    pub fn is_closed(&self, realm: RealmId, procedure: &[u8]) -> bool {
+        self.closed.iter().any(|(at, name)| *at == realm && name == procedure)
     }
 
     /// A session offers a procedure. What it may offer was asked elsewhere.
@@ -138,7 +155,14 @@ impl Calls {
         at: Option<SessionId>,
         out: &mut Vec<Act>,
     ) -> Result<(), Why> {
-        if self.pending.counts(ask.caller).0 >= self.limits.calls_per_caller_max {
+        let asks_itself = ask.caller == ROUTER;
+        // What the router is told is for nobody else.
+        if !asks_itself && self.is_closed(ask.realm, &ask.procedure) {
+            return Err(Why::NoProcedure);
+        }
+        // One question for each connection that waits for it: it has no bound of its own.
+        let most = self.limits.calls_per_caller_max;
+        if !asks_itself && self.pending.counts(ask.caller).0 >= most {
             return Err(Why::Full(Bound::CallsPerCaller));
         }
         let id = self.registrations.best(ask.realm, &ask.procedure).ok_or(Why::NoProcedure)?;
@@ -147,7 +171,9 @@ impl Calls {
             None => self.registrations.pick(chosen, ask.shard, |_| true),
             Some(at) => self.registrations.callee(chosen, at),
         };
-        let callee = callee.ok_or(Why::NoCallee)?;
+        let mut callee = callee.ok_or(Why::NoCallee)?;
+        // What the router asks has its time watched here, whatever the callee says.
+        callee.terms.takes_timeout &= !asks_itself;
         if !callee.terms.can.has(pending::needs(&ask)) {
             return Err(Why::Unsupported);
         }

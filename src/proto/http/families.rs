@@ -424,6 +424,11 @@ const KEPT: &[Family] = &[
          What was owed before this start is not weighed.",
     )
     .varz(&["queue_bytes"]),
+    now(
+        "realms_made",
+        |view| Some(view.hub.realms_made() as f64),
+        "Realms that are open because somebody came to them.",
+    ),
     now("queues", |view| realm(view).map(|realm| realm.queues.len() as f64), "Work queues.")
         .varz(&["queues"]),
 ];
@@ -432,6 +437,11 @@ const JOURNAL: &[Family] = &[
     one("calls_total", Counter::CallsTaken, "Calls that were taken."),
     one("calls_failed_total", Counter::CallsFailed, "Calls that failed, for whatever reason."),
     one("calls_blocked_total", Counter::CallsBlocked, "Calls to a callee that takes nothing."),
+    one(
+        "realms_made_total",
+        Counter::RealmsMade,
+        "Realms that were opened because somebody came to them.",
+    ),
     one("journal_records_total", Counter::JournalRecords, "Records appended to the journal."),
     one("journal_bytes_total", Counter::JournalBytes, "Bytes appended to the journal."),
     one("journal_syncs_total", Counter::JournalSyncs, "Group commits finished."),

@@ -216,8 +216,9 @@ fn procedure_of(filter: &Filter, ctx: &Ctx<'_>) -> Option<(Topic, Bytes)> {
     if !realm.terms.is_procedure(&topic) {
         return None;
     }
-    let name = procedure::named(&topic, ctx.listener.realm, ctx.hub)?;
-    (!procedure::is_reserved(&name)).then_some((topic, name))
+    let (at, hub) = (ctx.listener.realm, &*ctx.hub);
+    let name = procedure::named(&topic, at, hub)?;
+    (!procedure::is_reserved(&name, at, hub)).then_some((topic, name))
 }
 
 /// What of this connection's an answer is for.

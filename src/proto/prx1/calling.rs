@@ -131,7 +131,7 @@ impl Online {
 
     fn register(&mut self, it: &Register, who: &Principal, ctx: &mut Ctx<'_>) -> Result<(), u8> {
         let (topic, name) = Self::named(&it.topic, ctx)?;
-        if procedure::is_reserved(&name) {
+        if procedure::is_reserved(&name, ctx.listener.realm, ctx.hub) {
             return Err(reason::WRONG);
         }
         let filter = Filter::exact(&topic);

@@ -7,6 +7,7 @@ use bytes::Bytes;
 
 use crate::base::id::Lsn;
 use crate::base::stats::Counter;
+use crate::hub::Hub;
 use crate::hub::calls::{
     Able, Answer, Ask, Invoke as Share, Mode, Offer, Payload as Load, Refused, Terms, Violation,
 };
@@ -18,6 +19,7 @@ use crate::proto::fault::FaultKind;
 use crate::proto::replies::Replies;
 use crate::value::{Form, Value, Writer};
 
+use super::exam::PROVIDER;
 use super::fault::Reason;
 use super::meta::{self, Asker};
 use super::notes::Notes;
@@ -80,7 +82,7 @@ impl Online {
             pieces: it.options.receive_progress && features.has(Feature::ProgressiveCallResults),
             timeout_ms: it.options.timeout.map_or(0, |ms| ms.0),
             disclose: it.options.disclose_me,
-            trust: 0,
+            trust: self.trusted(it.procedure.bytes(), ctx.hub),
             needs: needs(it.options.ppt.as_deref()),
             can: self.calls_as,
             shard: shard(&it.options),
@@ -107,11 +109,24 @@ impl Online {
         self.answer_meta(it, replies, ctx);
     }
 
+    /// How far it is trusted with a call, as far as anybody says so.
+    fn trusted(&self, procedure: &Bytes, hub: &mut Hub) -> u32 {
+        if hub.realm(self.realm).is_none_or(|realm| realm.terms.trusts.is_empty()) {
+            return 0;
+        }
+        let topic = self.topic(procedure, hub);
+        topic.and_then(|topic| self.trust(&topic, hub)).unwrap_or_default()
+    }
+
     /// Why it is not even asked for.
     fn objection(&self, it: &Call, ctx: &mut Ctx<'_>) -> Option<Reason> {
         let Some(topic) = self.topic(it.procedure.bytes(), ctx.hub) else {
             return Some(Reason::InvalidUri);
         };
+        // What the router is told is for nobody else.
+        if ctx.hub.is_answering(self.realm, it.procedure.bytes()) {
+            return Some(Reason::NotAuthorized);
+        }
         if !self.permits(Access::Request(&topic), ctx) {
             return Some(Reason::NotAuthorized);
         }
@@ -189,7 +204,8 @@ impl Online {
             }
         };
         let (filter, kind) = said;
-        let objection = if !self.permits(Access::Subscribe(&filter), ctx) {
+        let may = self.may_answer(text, ctx.hub) && self.permits(Access::Subscribe(&filter), ctx);
+        let objection = if !may {
             Some(Reason::NotAuthorized)
         } else if it.options.disclose_caller && !terms(self.realm, ctx.hub).disclose {
             Some(Reason::DiscloseMeDisallowed)
@@ -222,6 +238,16 @@ impl Online {
             }
         }
         Ok(())
+    }
+
+    /// Whom the router asks for its word is somebody whom the users file names, and who has shown
+    /// it; other names anybody may offer.
+    fn may_answer(&self, procedure: &[u8], hub: &Hub) -> bool {
+        let known = || {
+            let party = hub.parties.get(self.session);
+            party.is_some_and(|it| it.authprovider == PROVIDER && it.authmethod != "anonymous")
+        };
+        !hub.is_answering(self.realm, procedure) || known()
     }
 
     pub(super) fn on_unregister(

@@ -4,9 +4,11 @@
 //! says of its role, its provider or its session is not believed. Whether there is such a user
 //! shows at the end only: somebody who does not exist is challenged like anybody else. Every way
 //! out has one reason and, for each method, one message. Keys and verdicts are the policy's
-//! (`riddle`); what is signed stands in `exam/ask.rs`. Absent on purpose: the WELCOME itself, time
-//! limits (the peer's), cookies, and binding to TLS: whoever asks for that is refused.
+//! (`riddle`); what is signed stands in `exam/ask.rs`, and `exam/abroad.rs` asks about those whom
+//! the users file does not name. Absent on purpose: the WELCOME itself, time limits (the peer's),
+//! cookies, and binding to TLS: whoever asks for that is refused.
 
+mod abroad;
 mod ask;
 
 use std::sync::Arc;
@@ -20,6 +22,7 @@ use crate::hub::policy::{Admit, Claim, Event, Login, Principal, Refusal, Secret}
 use crate::hub::riddle::Way;
 use crate::proto::Ctx;
 
+use abroad::{Abroad, Elsewhere};
 use ask::Asked;
 
 /// One login.
@@ -31,6 +34,10 @@ pub struct Exam {
     /// The id that WELCOME will carry.
     id: u64,
     state: State,
+    /// A procedure is asked about it.
+    abroad: Option<Elsewhere>,
+    /// That one did not say who it is, for this reason.
+    unanswered: Option<&'static str>,
 }
 
 /// How it goes on.
@@ -50,6 +57,8 @@ pub enum Step {
         /// The same for equal questions of one network.
         tag: u128,
     },
+    /// The router has asked somebody; then `on_told`.
+    Ask,
     /// Stay out.
     Abort {
         /// As a URI.
@@ -99,6 +108,8 @@ enum State {
     Asked(Box<Asked>),
     /// A worker's answer is.
     Verifying(Box<Claim>),
+    /// The answer of somebody who was asked is.
+    Abroad(Box<Abroad>),
     Over,
 }
 
@@ -186,11 +197,13 @@ impl Exam {
     /// A HELLO came; the session will have this id.
     pub fn begin(hello: &Hello, id: u64, ctx: &mut Ctx<'_>) -> (Self, Step) {
         let authid = hello.details.authid.as_ref().map(Text::detached).unwrap_or_default();
-        let mut exam = Self { kind: Kind::Anonymous, authid, id, state: State::Over };
+        let (kind, state) = (Kind::Anonymous, State::Over);
+        let mut exam = Self { kind, authid, id, state, abroad: None, unanswered: None };
         let listed = hello.details.authmethods.as_deref().unwrap_or_default();
         let none_given = listed.is_empty().then_some(Kind::Anonymous);
         let methods = listed.iter().filter_map(|method| Kind::named(method.as_str()));
         let mut nameless = false;
+        let abroad = exam.abroad(hello, ctx);
         let all: Vec<Kind> = none_given.into_iter().chain(methods).take(METHODS_MAX).collect();
         // First by what it could have; then, so that nobody can tell who has what, by what anybody
         // has: it is asked, and never right.
@@ -200,6 +213,10 @@ impl Exam {
             if kind.needs_name() && exam.authid.bytes().is_empty() {
                 nameless = true;
                 continue;
+            }
+            if let Some(there) = abroad.as_ref().filter(|there| there.knows(kind)) {
+                let step = exam.start_abroad(there.clone(), hello, ctx);
+                return (exam, step);
             }
             match exam.start(hello, any, ctx) {
                 Begun::Skip => {}
@@ -235,12 +252,16 @@ impl Exam {
     /// An AUTHENTICATE came.
     pub fn on_authenticate(&mut self, said: &Authenticate, ctx: &mut Ctx<'_>) -> Step {
         match core::mem::replace(&mut self.state, State::Over) {
+            State::Ticket if self.abroad.is_some() => self.ticket_abroad(said, ctx),
             State::Ticket => self.on_ticket(said, ctx),
             State::Asked(asked) => {
                 let proof = match asked.proof(said) {
                     Ok(proof) => proof,
                     Err(message) => return self.refuse(Refusal::Malformed, message, ctx),
                 };
+                if let Some(why) = self.unanswered {
+                    return self.refuse(Refusal::Unanswered(why), self.kind.failure(), ctx);
+                }
                 let policy = &mut ctx.hub.policy;
                 match policy.judge(ctx.now, &asked.riddle, &asked.words, &proof) {
                     Ok((who, vouched)) => {
@@ -251,7 +272,7 @@ impl Exam {
                 }
             }
             // Nobody was asked, or it has answered already.
-            State::Verifying(_) | State::Over => {
+            State::Verifying(_) | State::Abroad(_) | State::Over => {
                 let message = "AUTHENTICATE without a CHALLENGE";
                 Step::Abort { reason: Reason::ProtocolViolation, message }
             }
@@ -365,7 +386,8 @@ impl Exam {
             Kind::Anonymous => (unforeseen(self.id, ctx), Text::from(self.kind.name())),
             _ => (Text::from_utf8(who.user.clone()).unwrap_or_default(), role(&who, ctx)),
         };
-        let (method, provider) = (self.kind.name(), PROVIDER);
+        let provider = if self.abroad.is_some() { ABROAD } else { PROVIDER };
+        let method = self.kind.name();
         Step::In(Box::new(Admitted { who, authid, authrole, method, provider, extra }))
     }
 
@@ -402,6 +424,8 @@ fn role(who: &Principal, ctx: &Ctx<'_>) -> Text {
 }
 
 /// The users are those of a file.
-const PROVIDER: &str = "static";
+pub(super) const PROVIDER: &str = "static";
+/// They are those that a procedure vouches for.
+const ABROAD: &str = "dynamic";
 /// The role of users where there are no groups.
 const ROLE: &str = "user";

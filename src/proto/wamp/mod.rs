@@ -38,6 +38,7 @@
 //! `pulse`; then who comes in: `exam`; then what the router itself answers and tells: `meta`.
 //! Absent on purpose: UBJSON and FlatBuffers, and the older way of packing payloads (`enc_algo`).
 
+mod asking;
 pub mod batch;
 mod calling;
 pub mod decode;
@@ -61,6 +62,7 @@ pub mod rawsocket;
 pub mod roles;
 pub mod span;
 mod telling;
+pub mod terms;
 pub mod uri;
 
 #[cfg(test)]

@@ -24,6 +24,7 @@ use crate::proto::replies::Replies;
 use crate::topic::{Dialect, Filter, Topic};
 use crate::value::Form;
 
+use super::asking::Asking;
 use super::dialect::Spelling;
 use super::fault::Reason;
 use super::meta;
@@ -59,6 +60,10 @@ pub(super) struct Online {
     pub(super) calls_as: Able,
     /// How it writes.
     pub(super) form: Form,
+    /// Somebody is asked about its request.
+    pub(super) asking: Option<Box<Asking>>,
+    /// What waits may be done: nobody needs to be asked again.
+    pub(super) cleared: bool,
     /// What it says of itself, on the memory budget.
     _weight: Charge,
 }
@@ -75,7 +80,19 @@ impl Online {
         let roles = hello.details.roles;
         let as_callee = able(roles.callee.unwrap_or_default());
         let calls_as = able(roles.caller.unwrap_or_default());
-        Self { session, id, realm, who, roles, able: as_callee, calls_as, form, _weight: charge }
+        Self {
+            session,
+            id,
+            realm,
+            who,
+            roles,
+            able: as_callee,
+            calls_as,
+            form,
+            asking: None,
+            cleared: false,
+            _weight: charge,
+        }
     }
 
     pub(super) fn on_request(
@@ -135,7 +152,9 @@ impl Online {
             return refuse(Reason::InvalidArgument, replies, ctx.hub);
         }
         let audience = self.audience(&it.options);
-        let (number, props, body) = self.dress(it, (whole, self.form), &audience, ctx.hub);
+        let trust = self.trust(&topic, ctx.hub);
+        let written = (whole, self.form);
+        let (number, props, body) = self.dress(it, written, trust, &audience, ctx.hub);
         let mut publication = Publication {
             realm: self.realm,
             topic,
@@ -172,6 +191,7 @@ impl Online {
         &self,
         it: &Publish,
         (whole, form): (&Bytes, Form),
+        trust: Option<u32>,
         audience: &Audience,
         hub: &mut Hub,
     ) -> (u64, Bytes, Bytes) {
@@ -183,7 +203,7 @@ impl Online {
         let number = hub.parties.number();
         let mut rest = Vec::new();
         let who = it.options.disclose_me.then(|| self.identity(hub));
-        let notes = Notes { who, trust: None, ppt: it.options.ppt.clone() };
+        let notes = Notes { who, trust: trust.map(u64::from), ppt: it.options.ppt.clone() };
         notes.put(&mut rest);
         let mut flags = span.flags;
         if it.options.retain && audience.has_lists() {
@@ -201,6 +221,16 @@ impl Online {
         }
         let head = Head { form: span.form, flags, number };
         (number, hub.aside(&head.octets(), &rest), span.bytes)
+    }
+
+    /// How far it is trusted with this name, if anybody says so.
+    pub(super) fn trust(&self, topic: &Topic, hub: &Hub) -> Option<u32> {
+        let terms = &hub.realm(self.realm)?.terms;
+        if terms.trusts.is_empty() {
+            return None;
+        }
+        let party = hub.parties.get(self.session)?;
+        terms.trust((&party.authid, &party.authrole), topic)
     }
 
     fn identity(&self, hub: &Hub) -> Who {
@@ -377,7 +407,8 @@ impl Online {
         }
         let mut audience = self.audience(&it.options);
         audience.without = Some(self.session);
-        let (_, props, body) = self.dress(it, written, &audience, ctx.hub);
+        let trust = self.trust(&topic, ctx.hub);
+        let (_, props, body) = self.dress(it, written, trust, &audience, ctx.hub);
         let mut publication = Publication {
             realm: self.realm,
             topic,

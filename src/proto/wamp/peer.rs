@@ -16,6 +16,7 @@ use crate::base::time::{Deadline, MS, Now};
 use crate::base::words::{Method, Outcome, Tongue};
 use crate::hub::Hub;
 use crate::hub::admin::About;
+use crate::hub::inquiries::Told;
 use crate::hub::parties::Joining;
 use crate::hub::policy::{Event, Terms};
 use crate::hub::registry::{Attach, Fresh, Parting};
@@ -37,6 +38,7 @@ use super::options::{AbortDetails, GoodbyeDetails, WelcomeDetails};
 use super::packet::{Abort, Failure, Goodbye, Hello, Message, Sender, Welcome};
 use super::parts::Text;
 use super::pulse::Pulse;
+use super::terms::is_name;
 use super::{meta, roles};
 
 /// A password check is waited for this long; then the stranger is let go.
@@ -89,6 +91,18 @@ struct Examined {
     verdict: Option<u32>,
 }
 
+impl Examined {
+    /// The question that waits for an answer.
+    fn asked(&self) -> Option<u64> {
+        self.exam.as_ref().and_then(Exam::asked)
+    }
+
+    /// Nothing is heard from it until somebody else has answered.
+    fn waits(&self) -> bool {
+        self.verdict.is_some() || self.asked().is_some()
+    }
+}
+
 /// A WAMP connection's state.
 #[derive(Debug)]
 pub struct Peer {
@@ -118,6 +132,8 @@ pub(super) enum Stop {
     Fault(Fault),
     /// Not yet.
     Wait(crate::hub::Held),
+    /// Somebody was asked about it first.
+    Asked,
 }
 
 impl From<FaultKind> for Stop {
@@ -221,12 +237,21 @@ impl Peer {
             let done = match &message {
                 Message::Goodbye(_) | Message::Abort(_) => return self.on_goodbye(&message, ctx),
                 Message::Hello(_) => Err(FaultKind::WampState.into()),
-                message => online.on_request(message, &whole, &mut self.replies, ctx),
+                message => match online.ask_first(message, &mut self.replies, ctx) {
+                    Ok(true) => online.on_request(message, &whole, &mut self.replies, ctx),
+                    Ok(false) => Ok(()),
+                    Err(stop) => Err(stop),
+                },
             };
             return match done {
                 Ok(()) => Ok(()),
                 Err(Stop::Fault(fault)) => Err(fault),
+                Err(Stop::Asked) => {
+                    self.stalled = Some(Box::new((message, whole)));
+                    Ok(())
+                }
                 Err(Stop::Wait(why)) => {
+                    online.cleared = true;
                     if why != crate::hub::Held::Turn {
                         ctx.hub.stats.count(Counter::Stalled);
                     }
@@ -239,7 +264,7 @@ impl Peer {
         }
         match (message, &mut self.state) {
             (Message::Hello(hello), State::Stranger) => self.on_hello(hello, ctx),
-            (Message::Authenticate(said), State::Examined(it)) if it.verdict.is_none() => {
+            (Message::Authenticate(said), State::Examined(it)) if !it.waits() => {
                 let Some(exam) = &mut it.exam else { return Ok(()) };
                 let step = exam.on_authenticate(&said, ctx);
                 self.on_step(step, ctx)
@@ -283,8 +308,13 @@ impl Peer {
             return Err(self.abort(FaultKind::WampRole, Reason::NoSuchRole, text));
         }
         let name = hello.realm.as_str();
-        if name.starts_with('$') || ctx.hub.realm_named(name).is_none() {
-            let text = "there is no such realm here";
+        let makes = ctx.hub.terms_of(name).is_some() && is_name(name);
+        let open = ctx.hub.realm_named(name).is_some() || (makes && ctx.hub.has_vacancy());
+        if name.starts_with('$') || !open {
+            let text = match makes {
+                true => "there is no room for another realm now",
+                false => "there is no such realm here",
+            };
             return Err(self.abort(FaultKind::WampRealm, Reason::NoSuchRealm, text));
         }
         if more_bytes(&hello) > DETAILS_BYTES_MAX {
@@ -314,6 +344,10 @@ impl Peer {
                 ctx.asks.push(Ask::Verify { ticket, address: ctx.address, tag, secret, hash });
                 Ok(())
             }
+            Step::Ask => {
+                self.heard = ctx.now.mono;
+                Ok(())
+            }
             Step::Abort { reason, message } => {
                 Err(self.abort(FaultKind::WampCredentials, reason, message))
             }
@@ -324,12 +358,34 @@ impl Peer {
         }
     }
 
+    /// Whoever was asked by the router has answered.
+    pub fn on_told(&mut self, number: u64, told: Told, ctx: &mut Ctx<'_>) -> Result<(), Fault> {
+        match &mut self.state {
+            State::Online(online) => {
+                online.on_told(number, told);
+                Ok(())
+            }
+            State::Examined(it) if it.asked() == Some(number) => {
+                // That was not its delay.
+                self.opened += ctx.now.mono.saturating_sub(self.heard);
+                let Some(exam) = &mut it.exam else { return Ok(()) };
+                let step = exam.on_told(told, ctx);
+                self.on_step(step, ctx)
+            }
+            _ => Ok(()),
+        }
+    }
+
     /// Let in: make the session. Without room, wait for it.
     fn join(&mut self, admitted: Box<Admitted>, ctx: &mut Ctx<'_>) -> Result<(), Fault> {
         let State::Examined(it) = core::mem::replace(&mut self.state, State::Over) else {
             return Ok(());
         };
-        let Some(realm) = ctx.hub.realm_named(it.hello.realm.as_str()) else { return Ok(()) };
+        let Some(realm) = ctx.hub.realm_for(ctx.now, it.hello.realm.as_str()) else {
+            let text = "there is no room for another realm now";
+            self.state = State::Examined(it);
+            return Err(self.abort(FaultKind::WampRealm, Reason::NoSuchRealm, text));
+        };
         let who = Arc::new(admitted.who.clone());
         let attach = Attach {
             kind: Kind::Wamp,
@@ -351,6 +407,7 @@ impl Peer {
             // It is nobody's whom others know and nothing of it is written down: it is room that
             // it waits for.
             Err(_) => {
+                ctx.hub.quit_realm(ctx.now, realm);
                 self.state = State::Joining(it, admitted);
                 ctx.asks.push(Ask::Stall);
                 return Ok(());
@@ -591,7 +648,14 @@ impl Protocol for Peer {
             self.say(words);
         }
         self.stalled = None;
-        if let State::Online(online) = core::mem::replace(&mut self.state, State::Over) {
+        let before = core::mem::replace(&mut self.state, State::Over);
+        if let State::Examined(it) = &before
+            && let Some(number) = it.asked()
+        {
+            ctx.hub.give_up(number);
+        }
+        if let State::Online(mut online) = before {
+            online.give_up_asking(ctx.hub);
             // Where everybody goes, nobody is told, and nothing is said for anybody.
             let all_go = matches!(doom, Doom::Stopping);
             if let Some(party) = ctx.hub.parties.get_mut(online.session).filter(|_| all_go) {
@@ -600,6 +664,7 @@ impl Protocol for Peer {
             }
             online.leave(ctx);
             ctx.hub.detach(ctx.now, online.session, ctx.conn, Parting::Lost);
+            ctx.hub.quit_realm(ctx.now, online.realm);
         }
     }
 
@@ -638,7 +703,7 @@ impl Protocol for Peer {
 
     fn deadline(&self) -> Deadline {
         let (from, ms) = match &self.state {
-            State::Examined(it) if it.verdict.is_some() => (self.heard, VERDICT_MS),
+            State::Examined(it) if it.waits() => (self.heard, VERDICT_MS),
             State::Stranger | State::Examined(_) => (self.opened, self.connect_ms),
             State::Online(_) => return self.go_by.min(self.pulse.deadline(self.heard)),
             State::Joining(..) | State::Over => return Deadline::NEVER,
@@ -649,7 +714,7 @@ impl Protocol for Peer {
     fn wants_bytes(&self, _: &Hub) -> bool {
         let open = match &self.state {
             State::Stranger | State::Online(_) => true,
-            State::Examined(it) => it.verdict.is_none(),
+            State::Examined(it) => !it.waits(),
             State::Joining(..) | State::Over => false,
         };
         open && !self.left && self.stalled.is_none() && self.replies.len() < self.replies_max

@@ -135,6 +135,10 @@ impl Online {
         {
             self.name(caller, &mut details, hub);
         }
+        let says = hub.realm(self.realm).is_some_and(|realm| !realm.terms.trusts.is_empty());
+        if says && features.has(Feature::CallTrustlevels) {
+            details.trustlevel = Some(Amount(it.trust.into()));
+        }
         let (request, registration) = (it.number, it.registration);
         let message = Invoked { request, registration, details, payload: Payload::default() };
         if !put_with(&message.into(), &span, line, hub, out) {

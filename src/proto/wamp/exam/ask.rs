@@ -38,7 +38,16 @@ impl Asked {
         now: Now,
     ) -> (Self, ChallengeExtra) {
         let authid = hello.details.authid.as_ref().map_or("", Text::as_str);
-        let theirs = nonce_of(hello).unwrap_or_default();
+        Self::of((kind, id), riddle, (authid, nonce_of(hello).unwrap_or_default()), now)
+    }
+
+    /// The same for who is called so, and has drawn this.
+    pub(super) fn of(
+        (kind, id): (Kind, u64),
+        riddle: Riddle,
+        (authid, theirs): (&str, &str),
+        now: Now,
+    ) -> (Self, ChallengeExtra) {
         let mut extra = ChallengeExtra::default();
         let (words, nonce) = match kind {
             Kind::Scram | Kind::ScramText => scram(kind, authid, theirs, &riddle, &mut extra),
