@@ -126,6 +126,8 @@ limits! {
         strangers_per_address_max: u32 = 2_048;
         /// WAMP sessions that are spoken to by requests (long poll).
         wamp_polls_max: u32 = 1_024;
+        /// Cookies that stand for somebody, at listeners that give some; the oldest makes room.
+        cookies_max: usize = 8_192;
         /// From accept to a complete first packet (PRX1 peers are given at least 1 s).
         connect_ms_max: u64 = 10_000, at least 1;
         /// From the first byte of a packet to its last, plus a millisecond for every KiB of it.

@@ -114,6 +114,8 @@ words! {
         Cra, "wampcra";
         /// By the signature of a challenge, with a key of its own.
         Cryptosign, "cryptosign";
+        /// By a cookie that was given to whoever had shown it in another way.
+        Cookie, "cookie";
         /// By a certificate alone.
         Certificate, "certificate";
         /// As an administrator, by a password or a token; only refusals are counted.

@@ -45,6 +45,7 @@ pub struct Listen {
     dispensable: bool,
     most: u32,
     pings: Pings,
+    cookie_s: u64,
     /// For a relay: how it goes about it, and where to.
     relay: Option<Box<Relaying>>,
     #[cfg(feature = "tls")]
@@ -96,6 +97,7 @@ impl Listen {
             dispensable: false,
             most: 0,
             pings: Pings::default(),
+            cookie_s: 0,
             relay: (speak == Speak::Foo).then(Box::default),
             #[cfg(feature = "tls")]
             own: None,
@@ -274,7 +276,19 @@ impl Listen {
     pub(super) fn is_alike(&self, other: &Self) -> bool {
         let terms = |it: &Self| {
             let Self { at, speak, inside, tls, level, paths, proxy, admin, most, .. } = it.clone();
-            (at, speak, inside, tls, level, paths, proxy, admin, most, it.pings, it.relay.clone())
+            (
+                at,
+                speak,
+                inside,
+                tls,
+                level,
+                paths,
+                proxy,
+                admin,
+                most,
+                (it.pings, it.cookie_s),
+                it.relay.clone(),
+            )
         };
         terms(self) == terms(other)
     }
@@ -334,6 +348,14 @@ impl Listen {
                 self.pings.pong_ms = Some(ms.ok_or("pong_ms is a number of milliseconds, not 0")?);
                 Ok(self)
             }
+            ("cookie_s", _) if !self.may_speak_wamp() || self.inside == Inside::Bare => {
+                Err("only where WAMP is spoken within a WebSocket are cookies given")
+            }
+            ("cookie_s", s) => {
+                let s = s.parse().ok().filter(|s| *s <= COOKIE_S_MAX);
+                self.cookie_s = s.ok_or("cookie_s is a number of seconds, at most 31536000")?;
+                Ok(self)
+            }
             ("proxy", "on") => Ok(self.proxied()),
             ("proxy", "off") => Ok(self),
             ("proxy", _) => Err("proxy is on or off"),
@@ -355,7 +377,8 @@ impl Listen {
                     _ => return Err("speak is prx1, mqtt, wamp, aio, foo or any"),
                 };
                 let (level, proxy, pings) = (self.level, self.proxy, self.pings);
-                Ok(Self { level, proxy, pings, ..Self::at(self.at, speak) })
+                let cookie_s = self.cookie_s;
+                Ok(Self { level, proxy, pings, cookie_s, ..Self::at(self.at, speak) })
             }
             _ => Err("there is no such option; there are durability and proxy, for WAMP ping_ms \
                       and pong_ms, and for sockets in the file system mode and speak"),
@@ -440,6 +463,7 @@ pub(super) fn listeners(
             trusted: trusted.to_vec(),
             toward: wraps.get(no).map(|wrap| wrap.toward.clone()).unwrap_or_default(),
             pings: it.pings,
+            cookie_s: it.cookie_s,
         },
         relay: it.relay.is_some().then(|| {
             let before = all_before(listen, no);
@@ -571,6 +595,8 @@ const SCHEMES: [Scheme; 22] = [
 ];
 /// The user who runs the broker, and its group.
 const MODE: u32 = 0o660;
+/// A year.
+const COOKIE_S_MAX: u64 = 31_536_000;
 /// The user who runs the broker, and nobody else: whoever opens it is an operator.
 const OWN_MODE: u32 = 0o600;
 
@@ -626,6 +652,9 @@ mod tests {
             ("mqtt://h?ping_ms=600", "only where WAMP is spoken"),
             ("wamp://h?ping_ms=often", "a number"),
             ("wamp://h?pong_ms=0", "not 0"),
+            ("wamp://h?cookie_s=60", "within a WebSocket"),
+            ("ws://h?cookie_s=60", "where WAMP is spoken"),
+            ("wamp+ws://h?cookie_s=31536001", "at most"),
             ("unix:relative", "whole path"),
             ("unix:/x?mode=9", "octal"),
             ("unix:/x?speak=http", "prx1, mqtt, wamp, aio, foo or any"),

@@ -119,6 +119,7 @@ fn end(changes: &Changes, now: Now, engine: &mut Engine) -> usize {
     let is_concerned = |user: &Bytes| named(user) || vouched(user);
     let concerned = hub.sessions().filter(|s| is_concerned(&s.principal().user));
     let conns: Vec<ConnId> = concerned.filter_map(|s| s.conn).collect();
+    engine.hub_mut().polls.cookies.forget(|bearer| named(&bearer.user));
     for conn in &conns {
         engine.doom(now, *conn, Doom::Kicked);
     }

@@ -164,7 +164,8 @@ impl Import<'_> {
                 }
                 "authorizer" => self.note(
                     &at,
-                    "no procedure is asked who may do what: role gets no rights by it, WRITE RULES",
+                    "it is asked for a whole realm, see the chapter realms: role gets no rights by \
+                     it, WRITE RULES",
                 ),
                 _ => self.unknown(&at),
             }

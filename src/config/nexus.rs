@@ -119,7 +119,9 @@ impl Import<'_> {
                 "enable_compression" => self.note(&full, "WebSockets are not compressed"),
                 "enable_tracking_cookie" | "enable_request_capture"
                     if value.truth() == Some(false) => {}
-                "enable_tracking_cookie" => self.note(&full, "no cookies are set"),
+                "enable_tracking_cookie" => {
+                    self.note(&full, "see listener.cookie_s, which lets in");
+                }
                 "enable_request_capture" => {
                     self.note(&full, "what a session asked by HTTP is not kept");
                 }
@@ -203,7 +205,7 @@ impl Import<'_> {
             match key.to_ascii_lowercase().as_str() {
                 "realms" => self.realms(items(Some(value))),
                 "realm_template" => {
-                    self.note(&full, "realms are those that are named; none is made on demand");
+                    self.note(&full, "name it in `realms`, as *?..., to have realms on demand");
                 }
                 "debug" if value.truth() == Some(true) => {
                     self.log.push("level = \"debug\"".into());

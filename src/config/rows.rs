@@ -241,6 +241,14 @@ pub(super) const KEYS: &[Key] = &[
     ),
     Key::new(
         Listener,
+        "cookie_s",
+        Number,
+        "0",
+        "Seconds for which whoever came here by HTTP (a WebSocket, or long poll) and was let in \
+         with WAMP may come again by a cookie; 0: none is given.",
+    ),
+    Key::new(
+        Listener,
         "forward",
         Texts,
         "[]",

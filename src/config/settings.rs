@@ -176,11 +176,12 @@ const PREFAULT_MB_MAX: u64 = 1 << 20;
 const LISTEN: [&str; 2] = ["prx1://127.0.0.1:52909", "mqtt://127.0.0.1:1883"];
 
 /// Keys of a listener that its URL may have as options.
-const LISTENER_OPTIONS: [&str; 20] = [
+const LISTENER_OPTIONS: [&str; 21] = [
     "durability",
     "proxy",
     "ping_ms",
     "pong_ms",
+    "cookie_s",
     "mode",
     "strict",
     "away",

@@ -106,6 +106,7 @@ impl Engine {
             self.left_from(place, tongue);
         }
         self.conns.remove(conn);
+        self.hub.polls.cookies.leave(conn);
     }
 
     /// Somebody is to be buried.

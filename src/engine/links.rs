@@ -12,8 +12,9 @@ use bytes::BytesMut;
 use crate::base::id::ConnId;
 use crate::base::outbound::Outbound;
 use crate::base::time::Now;
+use crate::hub::cookies;
 use crate::hub::policy::{Address, Event};
-use crate::link::{Heard, Link, Parting};
+use crate::link::{Heard, Link, Parting, Spoken};
 use crate::proto::doom::Doom;
 use crate::proto::fault::{Blame, Fault, FaultKind};
 use crate::proto::{Peer, Protocol, Speak};
@@ -37,6 +38,14 @@ impl Engine {
             // The deadline of a stranger counts from accept, whatever it turns out to speak.
             let opened = Now { mono: c.opened, wall: now.wall };
             c.peer = Peer::spoken(spoken, opened, &self.hub);
+        }
+        if let Some(visit) = heard.visit.filter(|visit| visit.own)
+            && matches!(heard.spoken, Some(Spoken::Wamp(_)))
+            && listener.link.cookie_s > 0
+        {
+            let cookies = &mut self.hub.polls.cookies;
+            let field = cookies::come(cookies, (now, conn), visit.cookie, &listener.link);
+            field.iter().for_each(|it| c.link.add_field(&format!("Set-Cookie: {it}")));
         }
         if c.link.has_words() {
             self.dirty.mark(conn, &mut c.marked);

@@ -16,8 +16,10 @@ use crate::base::outbound::Outbound;
 use crate::base::stats::Counter;
 use crate::base::time::Now;
 use crate::base::words::Tongue;
+use crate::hub::cookies;
 use crate::hub::policy::Event;
 use crate::hub::polls::{Name, Pieces};
+use crate::link::ws_handshake::Cookie;
 use crate::link::{Carrier, Link};
 use crate::proto::doom::Doom;
 use crate::proto::wamp::rawsocket::{self, HEAD};
@@ -30,15 +32,16 @@ impl Engine {
     /// Somebody who only asks wants something of such a session.
     pub(super) fn on_wish(&mut self, now: Now, asker: ConnId, wish: Wish) {
         match wish {
-            Wish::Open(carrier) => {
-                let name = self.open_poll(now, asker, carrier);
-                if name.is_none() {
+            Wish::Open(carrier, cookie) => {
+                let opened = self.open_poll(now, asker, (carrier, cookie));
+                if opened.is_none() {
                     self.hub.stats.count(Counter::ConnectionsRefused);
                 }
                 if let Some(c) = self.conns.get_mut(asker)
                     && let Peer::Http(peer) = &mut c.peer
                 {
-                    peer.on_opened(now, name.map(|name| (name, carrier)));
+                    let opened = opened.map(|(name, field)| (name, carrier, field));
+                    peer.on_opened(now, opened);
                 }
             }
             Wish::Hand(conn, text) => self.hand(now, conn, &text),
@@ -47,7 +50,13 @@ impl Engine {
         }
     }
 
-    fn open_poll(&mut self, now: Now, asker: ConnId, carrier: Carrier) -> Option<Name> {
+    /// The name of a new session, and what a browser is to keep.
+    fn open_poll(
+        &mut self,
+        now: Now,
+        asker: ConnId,
+        (carrier, cookie): (Carrier, Option<Cookie>),
+    ) -> Option<(Name, Option<String>)> {
         let c = self.conns.get(asker)?;
         let place = Place { listener: c.listener, address: c.address, loopback: c.loopback };
         if self.hub.polls.len() >= self.hub.limits.wamp_polls_max as usize {
@@ -68,8 +77,13 @@ impl Engine {
         let address = place.address;
         self.hub.observer.see(now, &Event::Opened { conn, listener: no, address });
         let name = self.hub.polls.open(conn, carrier);
+        let terms = &self.listeners.get(usize::from(place.listener))?.link;
+        let field = match terms.cookie_s {
+            0 => None,
+            _ => cookies::come(&mut self.hub.polls.cookies, (now, conn), cookie, terms),
+        };
         self.settle(now, conn);
-        Some(name)
+        Some((name, field))
     }
 
     /// What it is to hear, as it would come in a frame.

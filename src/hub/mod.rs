@@ -6,12 +6,12 @@
 //! `numbered` (realms on record) and `lasting` (histories on record). `calls` asks one on behalf of
 //! another, and stands by itself; `parties` and `interests` are who is there and who listens, by
 //! number; `post` is the way between them, by `inquiries` the router asks by itself, and `polls` is
-//! what sessions without a socket wait with; `audience` says for whom a publication is, and
-//! `history` remembers some of them. `made` has realms for whoever comes. `policy` has the two
-//! traits that others implement, and `riddle` what a login by one challenge is made of; `timings`
-//! and `sys` are what the hub knows about itself. Nothing here encodes, reads a clock or touches
-//! the world: time comes in as an argument, disk work goes out as jobs. Absent on purpose: any wire
-//! format.
+//! what sessions without a socket wait with; `cookies` know whom browsers came as; `audience` says
+//! for whom a publication is, and `history` remembers some of them. `made` has realms for whoever
+//! comes. `policy` has the two traits that others implement, and `riddle` what a login by one
+//! challenge is made of; `timings` and `sys` are what the hub knows about itself. Nothing here
+//! encodes, reads a clock or touches the world: time comes in as an argument, disk work goes out as
+//! jobs. Absent on purpose: any wire format.
 
 pub mod admin;
 pub mod ages;
@@ -20,6 +20,7 @@ pub mod backlog;
 pub mod bans;
 pub mod calls;
 pub mod compact;
+pub mod cookies;
 pub(crate) mod durables;
 pub mod edition;
 pub mod effort;

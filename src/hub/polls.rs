@@ -17,6 +17,7 @@ use crate::base::time::{Deadline, MS, Now};
 use crate::link::Carrier;
 
 use super::Hub;
+use super::cookies::Cookies;
 
 /// The name of a session that is spoken to by requests.
 pub type Name = [u8; 16];
@@ -61,6 +62,8 @@ pub struct Polls {
     names: Map<ConnId, Name>,
     /// Ended ones, and until when what they said last is kept.
     ended: VecDeque<(u64, Name)>,
+    /// What is given to whoever comes by HTTP, with or without a socket.
+    pub cookies: Cookies,
 }
 
 impl Polls {
@@ -74,12 +77,14 @@ impl Polls {
             all: Map::with_hasher(maps.clone()),
             names: Map::with_hasher(maps),
             ended: VecDeque::new(),
+            cookies: Cookies::new(Seed::with_seed(seed), seed),
         }
     }
 
     /// From now on names are made with this, which nobody knows.
     pub fn seal(&mut self, key: [u64; 4]) {
         self.key = key;
+        self.cookies.seal(key);
     }
 
     /// One more.

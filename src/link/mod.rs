@@ -62,6 +62,7 @@ use crate::base::time::Now;
 use sniff::First;
 use tls::Tls;
 use ws::Ws;
+use ws_handshake::Visit;
 
 /// What a listener wraps its connections in.
 #[derive(Clone, Debug, Default)]
@@ -82,6 +83,8 @@ pub struct Terms {
     pub toward: Vec<Option<tls::Toward>>,
     /// How those who are silent are asked whether they are there, if not as everywhere.
     pub pings: Pings,
+    /// So many seconds a cookie stands for whoever came by HTTP and was let in; 0: none is given.
+    pub cookie_s: u64,
 }
 
 /// When somebody silent is pinged, and how long an answer may take; none: as everywhere.
@@ -181,6 +184,8 @@ pub struct Heard {
     pub address: Option<IpAddr>,
     /// The peer speaks this.
     pub spoken: Option<Spoken>,
+    /// Who comes, as its request says.
+    pub visit: Option<Visit>,
     /// Every layer is agreed upon; from now on the peer is heard.
     pub opened: bool,
     /// The peer has said everything.
@@ -270,6 +275,15 @@ impl Link {
     fn ws(&self) -> Option<&Ws> {
         let Self::Wrapped(it) = self else { return None };
         if let Layer::Ws(ws) = &it.inside { Some(ws) } else { None }
+    }
+
+    /// One more field in the answer to the request, which was not said yet.
+    pub fn add_field(&mut self, field: &str) {
+        if let Self::Wrapped(it) = self
+            && let Layer::Ws(ws) = &mut it.inside
+        {
+            ws.add_field(field);
+        }
     }
 
     /// It has something to say of its own.
@@ -395,6 +409,7 @@ impl Wrapped {
         let upgrade = ws_handshake::upgrade(&head, terms, self.from)?;
         heard.spoken = Some(upgrade.spoken);
         heard.address = upgrade.forwarded.or(heard.address);
+        heard.visit = Some(upgrade.visit);
         Ok(Some(Box::new(Ws::new(upgrade.spoken, upgrade.answer))))
     }
 

@@ -54,6 +54,15 @@ impl Ws {
         Ok(close.is_some())
     }
 
+    /// One more field in the answer, which was not said yet.
+    pub(super) fn add_field(&mut self, field: &str) {
+        if self.answer.ends_with(b"\r\n\r\n") {
+            self.answer.truncate(self.answer.len() - 2);
+            self.answer.extend_from_slice(field.as_bytes());
+            self.answer.extend_from_slice(b"\r\n\r\n");
+        }
+    }
+
     /// It has something to say of its own.
     pub(super) fn has_words(&self) -> bool {
         !self.answer.is_empty() || !self.pongs.is_empty()

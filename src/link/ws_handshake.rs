@@ -7,8 +7,25 @@
 
 use core::net::IpAddr;
 
+use crate::base::hex;
+
 use super::sniff::{Carrier, Spoken};
 use super::{Flaw, Terms};
+
+/// What a browser was told to keep.
+pub type Cookie = [u8; 16];
+
+/// What that is called.
+pub const COOKIE: &str = "spindle-wamp";
+
+/// What a request tells of who comes.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+pub struct Visit {
+    /// No page of another origin asks.
+    pub own: bool,
+    /// What was kept, where it is shown by nobody but who may.
+    pub cookie: Option<Cookie>,
+}
 
 /// A request that is granted.
 #[derive(Clone, PartialEq, Eq, Debug)]
@@ -19,6 +36,8 @@ pub struct Upgrade {
     pub spoken: Spoken,
     /// For whom a trusted proxy speaks.
     pub forwarded: Option<IpAddr>,
+    /// Who comes.
+    pub visit: Visit,
 }
 
 /// Length of the head in front of `input`, its empty line included; `from` bytes were looked
@@ -71,7 +90,36 @@ pub fn upgrade(head: &[u8], terms: &Terms, from: Option<IpAddr>) -> Result<Upgra
         .find(|(_, spoken)| terms.takes(*spoken))
         .ok_or(Flaw::WsProtocol)?;
     let forwarded = from.filter(|from| terms.trusts(*from)).and_then(|_| forwarded(&fields, terms));
-    Ok(Upgrade { answer: welcome(key, name), spoken: *spoken, forwarded })
+    Ok(Upgrade { answer: welcome(key, name), spoken: *spoken, forwarded, visit: visit(&fields) })
+}
+
+/// A cookie goes wherever a browser goes, whoever sends it there: from a page of another origin it
+/// says nothing about who wants to come in.
+fn visit(fields: &Fields<'_, '_>) -> Visit {
+    let host = fields.one("host").unwrap_or_default();
+    let own = fields.one("origin").is_none_or(|origin| {
+        let scheme = |name: &str| {
+            let (begin, rest) = origin.split_at_checked(name.len())?;
+            begin.eq_ignore_ascii_case(name.as_bytes()).then_some(rest)
+        };
+        let bare = scheme("http://").or_else(|| scheme("https://"));
+        bare.is_some_and(|bare| bare.eq_ignore_ascii_case(host))
+    });
+    let shown = fields.one("cookie").filter(|_| own);
+    Visit { own, cookie: shown.and_then(cookie) }
+}
+
+/// Ours among all cookies of a request; two are none, because one of them is somebody else's.
+#[must_use]
+pub fn cookie(value: &[u8]) -> Option<Cookie> {
+    let named = |pair: &'_ [u8]| {
+        let (name, text) = pair.trim_ascii().split_at_checked(COOKIE.len())?;
+        let text = text.strip_prefix(b"=").filter(|_| name == COOKIE.as_bytes())?;
+        Some(hex::decode(text).and_then(|bytes| bytes.try_into().ok()))
+    };
+    let mut all = value.split(|byte| *byte == b';').filter_map(named);
+    let first = all.next()?;
+    first.filter(|_| all.next().is_none())
 }
 
 /// The path of a target, which may also be an address as a whole (RFC 6455, 4.2.1).

@@ -3,7 +3,7 @@
 use core::net::IpAddr;
 
 use super::sniff::Spoken;
-use super::ws_handshake::{accept, head_len, late, refusal, unwelcome, upgrade};
+use super::ws_handshake::{COOKIE, accept, head_len, late, refusal, unwelcome, upgrade};
 use super::{Carrier, Flaw, Terms};
 
 const GOOD: &str = "GET /mqtt HTTP/1.1\r\nHost: broker\r\nUpgrade: websocket\r\n\
@@ -192,4 +192,31 @@ fn forwarded_addresses_are_believed_as_far_as_trusted_proxies_wrote_them() {
     assert_eq!(asked("10.0.0.1", &["[2001:db8::7]"]), Some(ip("2001:db8::7")));
     assert_eq!(asked("10.0.0.1", &["203.0.113.9, nonsense"]), None);
     assert_eq!(asked("10.0.0.1", &["nonsense, 10.0.0.2"]), Some(ip("10.0.0.2")));
+}
+
+#[test]
+fn a_cookie_is_one_and_its_page_is_of_this_origin() {
+    let own = [0xab; 16];
+    let text = format!("{COOKIE}={}", "ab".repeat(16));
+    let visit = |fields: &str| {
+        let head = GOOD.replace("\r\n\r\n", &format!("\r\n{fields}\r\n\r\n"));
+        upgrade(head.as_bytes(), &terms(), None).expect(fields).visit
+    };
+    let host = GOOD.lines().find_map(|line| line.strip_prefix("Host: ")).expect("one");
+    for (fields, cookie) in [
+        (format!("Cookie: {text}"), Some(own)),
+        (format!("Cookie: a=b; {text}; c"), Some(own)),
+        (format!("Cookie: {text}; {text}"), None),
+        (format!("Cookie: {text}\r\nCookie: a=b"), None),
+        (format!("Cookie: {text}0"), None),
+        (format!("Cookie: x{text}"), None),
+        (format!("Cookie: {text}\r\nOrigin: http://{host}"), Some(own)),
+        (format!("Cookie: {text}\r\nOrigin: HTTPS://{}", host.to_uppercase()), Some(own)),
+        (format!("Cookie: {text}\r\nOrigin: http://{host}.evil"), None),
+        (format!("Cookie: {text}\r\nOrigin: null"), None),
+        (format!("Cookie: {text}\r\nOrigin: http://{host}\r\nOrigin: http://{host}"), None),
+    ] {
+        assert_eq!(visit(&fields).cookie, cookie, "{fields}");
+    }
+    assert!(visit("X: y").own && !visit("Origin: http://evil").own);
 }

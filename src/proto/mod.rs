@@ -34,6 +34,7 @@ use crate::hub::Hub;
 use crate::hub::admin::{About, Operation};
 use crate::hub::message::Durability;
 use crate::hub::policy::{Address, Secret};
+use crate::link::ws_handshake::Cookie;
 use crate::link::{Carrier, Spoken, Terms};
 
 use doom::Doom;
@@ -157,8 +158,8 @@ pub enum Ask {
 /// What requests want of a session of WAMP that they speak to.
 #[derive(Debug)]
 pub enum Wish {
-    /// Open one that speaks so.
-    Open(Carrier),
+    /// Open one that speaks so, for whoever has shown this.
+    Open(Carrier, Option<Cookie>),
     /// It is to hear this.
     Hand(ConnId, Bytes),
     /// Somebody was there for it.

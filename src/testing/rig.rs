@@ -70,6 +70,8 @@ pub struct Setup {
     pub relay: relay::Terms,
     /// Which topics are procedures also to MQTT: `MATCH:PATTERN`.
     pub procedures: Vec<String>,
+    /// Seconds for which cookies stand for somebody, where WebSockets are; 0: none are given.
+    pub cookie_s: u64,
     /// Namespaces, by name, and what they are told to do; the default one is there anyway.
     pub realms: Vec<(String, realm::Terms)>,
 }
@@ -79,8 +81,9 @@ impl Default for Setup {
         let limits = Limits { segment_bytes: 64 << 10, ..Limits::default() };
         let forward = vec!["upstream0:1".into()];
         let relay = relay::Terms { name: "relay".into(), forward, ..Default::default() };
-        let (procedures, realms) = (Vec::new(), Vec::new());
-        Self { limits, level: Durability::Disk, users: None, seed: 1, relay, procedures, realms }
+        let (procedures, realms, users) = (Vec::new(), Vec::new(), None);
+        let (level, seed, cookie_s) = (Durability::Disk, 1, 0);
+        Self { limits, level, users, seed, relay, procedures, cookie_s, realms }
     }
 }
 
@@ -285,6 +288,7 @@ impl Rig {
             link: link::Terms {
                 inside,
                 speaks: vec![Spoken::Mqtt, Spoken::Prx1, Spoken::Wamp(Carrier::Raw)],
+                cookie_s: setup.cookie_s,
                 ..link::Terms::default()
             },
             relay: (speak == Speak::Foo).then_some(0),

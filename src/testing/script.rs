@@ -11,6 +11,7 @@
 //! limit: idle_ms_max=2000 segment_bytes=65536
 //! level: disk | os | memory
 //! procedures: exact:a.b prefix:rpc.          topics that are procedures also to MQTT
+//! cookies: 60                                where WebSockets are, they stand for somebody so long
 //! realm: default?trust=1:user                a namespace of WAMP, and what it is told to do
 //!
 //! speak: mqtt 5                              what peers speak: prx1 (default), mqtt 3, 4 or 5,
@@ -370,6 +371,11 @@ impl Script {
                 let value = value.trim();
                 let (name, options) = value.split_once('?').unwrap_or((value, ""));
                 self.setup.realms.push((name.to_owned(), terms::read(options)?));
+            }
+            "cookies" => {
+                self.tuned = true;
+                let s = value.trim().parse();
+                self.setup.cookie_s = s.map_err(|_| "cookies last for seconds")?;
             }
             "limit" => {
                 self.tuned = true;

@@ -1,9 +1,9 @@
 //! Floor 5. WebSockets as a person writes them: the handshake, and frames by themselves.
 //!
-//! `upgrade /mqtt mqtt` asks, `switched mqtt` is the answer, `frame ping 'x'` is a frame from a
-//! client: whole and masked, unless it says `more` (another one follows) or `bare` (no mask).
-//! `rsv=4` sets reserved bits and `len=` announces another length in eight bytes. Written from RFC
-//! 6455, whose own example is the key. Absent on purpose: what is carried (`words_mqtt`).
+//! `upgrade /mqtt mqtt` asks, `switched mqtt ["Set-Cookie: x"]` is the answer, `frame ping 'x'` is
+//! a frame from a client: whole and masked, unless it says `more` (another one follows) or `bare`
+//! (no mask). `rsv=4` sets reserved bits and `len=` announces another length in eight bytes. From
+//! RFC 6455, whose own example is the key. Absent on purpose: what is carried (`words_mqtt`).
 
 use super::words_mqtt::{Line, encode, lossy, number};
 
@@ -20,8 +20,8 @@ pub const NO_FRAME: &str = "no frame comes";
 /// What a script expects of a WebSocket.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub enum Heard {
-    /// 101 with this subprotocol, or none.
-    Switched(Option<String>),
+    /// 101 with this subprotocol, or none, and with this field, or no cookie.
+    Switched(Option<String>, Option<String>),
     /// Another status.
     Status(String),
     /// A frame: opcode, and what its payload begins with (close) or is (the others).
@@ -124,7 +124,11 @@ impl Heard {
     pub fn parse(words: &str, level: u8) -> Result<Option<Self>, String> {
         let (first, rest) = words.split_once(' ').unwrap_or((words, ""));
         Ok(Some(match first {
-            "switched" => Self::Switched(Some(rest.to_owned()).filter(|name| !name.is_empty())),
+            "switched" => {
+                let (name, field) = rest.split_once('"').unwrap_or((rest, ""));
+                let some = |text: &str| Some(text.to_owned()).filter(|text| !text.is_empty());
+                Self::Switched(some(name.trim()), some(field.trim_end_matches('"')))
+            }
             "status" => Self::Status(rest.to_owned()),
             "frame" => {
                 let (op, rest) = rest.split_once(' ').unwrap_or((rest, "''"));
@@ -144,7 +148,9 @@ impl Heard {
         hear: &mut dyn FnMut(usize) -> Result<Vec<u8>, String>,
     ) -> Result<(), String> {
         let (op, wanted) = match self {
-            Self::Switched(protocol) => return switched(&head(hear)?, protocol.as_deref()),
+            Self::Switched(protocol, field) => {
+                return switched(&head(hear)?, protocol.as_deref(), field.as_deref());
+            }
             Self::Status(status) => {
                 let text = head(hear)?;
                 return match text.split(' ').nth(1) == Some(status) {
@@ -201,7 +207,7 @@ fn head(hear: &mut dyn FnMut(usize) -> Result<Vec<u8>, String>) -> Result<String
     Ok(lossy(&text))
 }
 
-fn switched(text: &str, protocol: Option<&str>) -> Result<(), String> {
+fn switched(text: &str, protocol: Option<&str>, field: Option<&str>) -> Result<(), String> {
     let has = |name: &str| -> Option<String> {
         let lines = text.lines().filter_map(|line| line.split_once(':'));
         let mut found = lines.filter(|(key, _)| key.eq_ignore_ascii_case(name));
@@ -212,6 +218,10 @@ fn switched(text: &str, protocol: Option<&str>) -> Result<(), String> {
         && has("Upgrade").is_some_and(|to| to.eq_ignore_ascii_case("websocket"))
         && has("Connection").is_some_and(|what| what.eq_ignore_ascii_case("upgrade"))
         && has("Sec-WebSocket-Extensions").is_none()
-        && has("Sec-WebSocket-Protocol").as_deref() == protocol;
+        && has("Sec-WebSocket-Protocol").as_deref() == protocol
+        && match field {
+            Some(field) => text.lines().any(|line| line == field),
+            None => has("Set-Cookie").is_none(),
+        };
     if right { Ok(()) } else { Err(format!("the answer is {text:?}")) }
 }

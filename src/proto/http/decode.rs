@@ -98,6 +98,7 @@ pub fn head(head: &[u8], target_max: usize) -> Result<Request, Fault> {
         shown: shown_of(fields.one("authorization")?),
         origin: fields.one("origin")?.map(Bytes::copy_from_slice),
         site: fields.one("sec-fetch-site")?.map(Bytes::copy_from_slice),
+        cookie: fields.one("cookie").ok().flatten().map(Bytes::copy_from_slice),
         accept: fields.all("accept").next().map(Bytes::copy_from_slice),
         none_match: fields.all("if-none-match").next().map(Bytes::copy_from_slice),
         last_event: number(fields.one("last-event-id")?.unwrap_or_default()).unwrap_or(0),

@@ -116,6 +116,8 @@ pub struct Request {
     pub origin: Option<Bytes>,
     /// What a browser says about who asks.
     pub site: Option<Bytes>,
+    /// What was kept for it, all of it.
+    pub cookie: Option<Bytes>,
     /// What it would take for an answer, if it says.
     pub accept: Option<Bytes>,
     /// What of this it has already, by tags.

@@ -173,15 +173,16 @@ impl Peer {
         let Some(carrier) = carrier_of(body) else {
             return self.poll_failed(ctx.now, "none of these protocols is spoken here");
         };
+        let cookie = request.cookie.as_ref().and_then(|it| ws_handshake::cookie(it));
         self.poll(request, Verb::Open, Step::Opening);
-        ctx.asks.push(Ask::Wish(Wish::Open(carrier)));
+        ctx.asks.push(Ask::Wish(Wish::Open(carrier, cookie)));
     }
 
     /// The machine has opened a session, or has no room for it.
-    pub fn on_opened(&mut self, now: Now, opened: Option<(Name, Carrier)>) {
+    pub fn on_opened(&mut self, now: Now, opened: Option<(Name, Carrier, Option<String>)>) {
         let State::Polling(it) = &self.state else { return };
         let request = it.request.clone();
-        let Some((name, carrier)) = opened else {
+        let Some((name, carrier, cookie)) = opened else {
             let full = Response::text(503, "no room for another session").with("Retry-After", "10");
             return self.respond(now, &request, full);
         };
@@ -191,7 +192,9 @@ impl Peer {
         json.field("protocol", ws_handshake::name_of(Spoken::Wamp(carrier)));
         json.field("transport", hex::encode(&name).as_str());
         json.close();
-        self.respond(now, &request, Response::json(200, json.take()));
+        let mut response = Response::json(200, json.take());
+        response.fields.extend(cookie.map(|cookie| ("Set-Cookie", cookie)));
+        self.respond(now, &request, response);
     }
 
     /// The session is to hear what was sent, as soon as it takes it.

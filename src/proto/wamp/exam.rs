@@ -6,7 +6,7 @@
 //! out has one reason and, for each method, one message. Keys and verdicts are the policy's
 //! (`riddle`); what is signed stands in `exam/ask.rs`, and `exam/abroad.rs` asks about those whom
 //! the users file does not name. Absent on purpose: the WELCOME itself, time limits (the peer's),
-//! cookies, and binding to TLS: whoever asks for that is refused.
+//! and binding to TLS: whoever asks for that is refused.
 
 mod abroad;
 mod ask;
@@ -18,6 +18,7 @@ use super::options::{AuthExtra, ChallengeExtra};
 use super::packet::{Authenticate, Challenge, Hello};
 use super::parts::Text;
 use crate::base::words::{Method, Outcome};
+use crate::hub::cookies::Bearer;
 use crate::hub::policy::{Admit, Claim, Event, Login, Principal, Refusal, Secret};
 use crate::hub::riddle::Way;
 use crate::proto::Ctx;
@@ -87,11 +88,27 @@ pub struct Admitted {
     pub extra: Option<Box<AuthExtra>>,
 }
 
+impl Admitted {
+    /// Whom a cookie may stand for from now on: whoever has shown who it is by more than that, and
+    /// not by what is shown anew each time.
+    pub(super) fn bearer(&self, realm: &str) -> Option<Bearer> {
+        let shown = [Kind::Anonymous, Kind::Tls, Kind::Cookie];
+        let proved = Kind::named(self.method).is_some_and(|kind| !shown.contains(&kind));
+        proved.then(|| Bearer {
+            realm: realm.to_owned(),
+            user: self.who.user.clone(),
+            role: self.authrole.bytes().clone(),
+            vouched: self.provider == ABROAD,
+        })
+    }
+}
+
 /// The methods.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 enum Kind {
     Anonymous,
     Tls,
+    Cookie,
     Ticket,
     Cra,
     Scram,
@@ -128,6 +145,7 @@ impl Kind {
     const ALL: &[Self] = &[
         Self::Anonymous,
         Self::Tls,
+        Self::Cookie,
         Self::Ticket,
         Self::Cra,
         Self::Scram,
@@ -139,6 +157,7 @@ impl Kind {
         match self {
             Self::Anonymous => "anonymous",
             Self::Tls => "tls",
+            Self::Cookie => "cookie",
             Self::Ticket => "ticket",
             Self::Cra => "wampcra",
             Self::Scram => "wamp-scram",
@@ -154,7 +173,7 @@ impl Kind {
     /// What the policy knows it as; nothing where nobody is asked.
     const fn way(self) -> Option<Way> {
         match self {
-            Self::Anonymous | Self::Tls => None,
+            Self::Anonymous | Self::Tls | Self::Cookie => None,
             Self::Ticket => Some(Way::Password),
             Self::Cra => Some(Way::Mac),
             Self::Scram => Some(Way::Scram),
@@ -167,6 +186,7 @@ impl Kind {
         match self {
             Self::Anonymous => Method::Anonymous,
             Self::Tls => Method::Certificate,
+            Self::Cookie => Method::Cookie,
             Self::Ticket => Method::Password,
             Self::Cra => Method::Cra,
             Self::Scram | Self::ScramText => Method::Scram,
@@ -184,6 +204,7 @@ impl Kind {
         match self {
             Self::Anonymous => "anonymous login refused",
             Self::Tls => "invalid certificate",
+            Self::Cookie => "invalid cookie",
             Self::Ticket => "invalid ticket",
             Self::Cra | Self::Scram | Self::ScramText | Self::Cryptosign => "invalid signature",
         }
@@ -293,7 +314,11 @@ impl Exam {
     /// Begin by `self.kind`, if it fits.
     fn start(&self, hello: &Hello, any: bool, ctx: &mut Ctx<'_>) -> Begun {
         let Some(way) = self.kind.way() else {
-            return if any { Begun::Skip } else { self.unasked(ctx) };
+            return match self.kind {
+                _ if any => Begun::Skip,
+                Kind::Cookie => self.by_cookie(hello, ctx),
+                _ => self.unasked(ctx),
+            };
         };
         let login = self.login(ctx);
         let policy = &ctx.hub.policy;
@@ -346,6 +371,26 @@ impl Exam {
                 Begun::Step(State::Verifying(Box::new(claim)), Step::Verify { secret, hash, tag })
             }
         }
+    }
+
+    /// Whoever shows a cookie that was given to it, in the realm where it was let in, and does not
+    /// say that it is another; as what it is by now.
+    fn by_cookie(&self, hello: &Hello, ctx: &mut Ctx<'_>) -> Begun {
+        let (realm, name) = (hello.realm.as_str(), self.authid.bytes());
+        let shown = ctx.hub.polls.cookies.shown(ctx.now, ctx.conn);
+        let is_its = |it: &&Bearer| it.realm == realm && (name.is_empty() || *name == it.user);
+        let Some(bearer) = shown.filter(is_its).cloned() else { return Begun::Skip };
+        let policy = &ctx.hub.policy;
+        let who = match bearer.vouched {
+            true => policy.vouched(&bearer.user, &bearer.role),
+            false => policy.recall(&bearer.user),
+        };
+        let Some(who) = who else { return Begun::Skip };
+        let mut step = self.let_in(who, None, ctx);
+        if let Step::In(admitted) = &mut step {
+            admitted.provider = if bearer.vouched { ABROAD } else { PROVIDER };
+        }
+        Begun::Step(State::Over, step)
     }
 
     fn on_ticket(&mut self, said: &Authenticate, ctx: &mut Ctx<'_>) -> Step {

@@ -426,6 +426,10 @@ impl Peer {
             authprovider: Bytes::from_static(admitted.provider.as_bytes()),
             details,
         });
+        if let Some(bearer) = admitted.bearer(it.hello.realm.as_str()) {
+            let most = ctx.hub.limits.cookies_max;
+            ctx.hub.polls.cookies.admit(ctx.now, ctx.conn, bearer, most);
+        }
         self.welcome(&it, &admitted, ctx);
         self.pulse.tell(ctx.listener.link.pings);
         let online = Online::new(session, (it.id, charge), realm, &it.hello, who, self.form());

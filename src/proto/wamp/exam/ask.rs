@@ -55,7 +55,7 @@ impl Asked {
                 extra.challenge = Some(hex::encode(&riddle.nonce).into());
                 (riddle.nonce.to_vec(), String::new())
             }
-            Kind::Anonymous | Kind::Tls | Kind::Ticket | Kind::Cra => {
+            Kind::Anonymous | Kind::Tls | Kind::Cookie | Kind::Ticket | Kind::Cra => {
                 (cra(authid, id, now, &riddle, &mut extra), String::new())
             }
         };
@@ -117,7 +117,7 @@ pub(super) fn check(kind: Kind, hello: &Hello) -> Result<Option<[u8; 32]>, &'sta
             let key = hex::decode(key.as_str().as_bytes()).and_then(|key| key.try_into().ok());
             key.map(Some).ok_or("invalid pubkey")
         }
-        Kind::Anonymous | Kind::Tls | Kind::Ticket | Kind::Cra => Ok(None),
+        Kind::Anonymous | Kind::Tls | Kind::Cookie | Kind::Ticket | Kind::Cra => Ok(None),
     }
 }
 
