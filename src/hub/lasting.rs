@@ -4,10 +4,10 @@
 //! counts is where it stands in a history, so a copy replaces what it is a copy of, whichever is
 //! read first, and what lies further back than a history goes is not even held while the journal
 //! is read. What is remembered of a realm that is shut, or under a pattern that is not in the terms
-//! any more, is left where it is and goes in time. Absent on purpose: when something is remembered
+//! any more, is left where it is and goes in time; until then the realm keeps its number. Absent on purpose: when something is remembered
 //! (`history`).
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use bytes::Bytes;
@@ -55,12 +55,13 @@ impl Draft {
 /// What belongs to one history, if the number is its realm's.
 #[derive(Debug, Default)]
 struct Drafts {
-    all: BTreeMap<u64, Draft>,
+    /// What several may remember is held once.
+    all: BTreeMap<u64, Arc<Draft>>,
     bytes: usize,
 }
 
 impl Drafts {
-    fn add(&mut self, ord: u64, draft: Draft, limit: usize) {
+    fn add(&mut self, ord: u64, draft: Arc<Draft>, limit: usize) {
         self.bytes += draft.weight();
         if let Some(old) = self.all.insert(ord, draft) {
             self.bytes -= old.weight();
@@ -77,6 +78,8 @@ impl Drafts {
 pub(super) struct Told {
     wanted: Vec<Wanted>,
     all: BTreeMap<(usize, RealmId), Drafts>,
+    /// The numbers of the realms in which anything is remembered.
+    realms: BTreeSet<RealmId>,
     highest: u64,
 }
 
@@ -100,34 +103,36 @@ impl Told {
         self.all.values().map(|drafts| drafts.all.len()).max().unwrap_or(0)
     }
 
+    /// Of so many copies.
+    #[cfg(test)]
+    pub(super) fn copies(&self) -> usize {
+        let all = self.all.values().flat_map(|drafts| drafts.all.values());
+        all.map(Arc::as_ptr).collect::<BTreeSet<_>>().len()
+    }
+
     /// A message is remembered, as this.
     pub(super) fn on_past(&mut self, lsn: Lsn, m: &MessageRecord, past: &PastRecord) {
         self.highest = self.highest.max(past.ord);
+        self.realms.insert(m.realm);
         let Some(topic) = Topic::decode(m.topic.clone()) else { return };
+        let mut made = None;
         for (n, wanted) in self.wanted.iter().enumerate() {
             // Whose number it is may be said by a note that comes later.
             if wanted.number.is_some_and(|no| no != m.realm) || !wanted.what.filter.matches(&topic)
             {
                 continue;
             }
-            let apart = |bytes: &Bytes| Bytes::copy_from_slice(bytes);
-            let draft = Draft {
-                lsn,
-                number: past.number,
-                lists: apart(&past.lists),
-                born: m.born,
-                topic: apart(&m.topic),
-                props: apart(&m.props),
-                body: apart(&m.body),
-            };
+            let draft = Arc::clone(made.get_or_insert_with(|| draft_of(lsn, m, past)));
             self.all.entry((n, m.realm)).or_default().add(past.ord, draft, wanted.what.limit);
         }
     }
 }
 
 impl Hub {
-    /// What was remembered is remembered again.
-    pub(super) fn recall_pasts(&mut self, told: Told) {
+    /// What was remembered is remembered again. Returns the numbers of all realms of which something
+    /// is on record, also of those that are shut.
+    pub(super) fn recall_pasts(&mut self, told: Told) -> BTreeSet<RealmId> {
+        let mut pasts = BTreeMap::new();
         self.pasts.newest = self.pasts.newest.max(told.highest);
         for ((n, number), drafts) in told.all {
             let Some(wanted) = told.wanted.get(n) else { continue };
@@ -135,17 +140,29 @@ impl Hub {
                 continue;
             }
             for (ord, draft) in drafts.all {
-                self.recall_past((wanted.realm, wanted.at), ord, draft);
+                // Histories of a realm share what they remember.
+                let past = match pasts.get(&(number, ord)) {
+                    Some((past, lsn)) if *lsn == draft.lsn => Some(Arc::clone(past)),
+                    _ => self.past_of(&draft),
+                };
+                let Some(past) = past else { continue };
+                pasts.insert((number, ord), (Arc::clone(&past), draft.lsn));
+                self.recall_past((wanted.realm, wanted.at), ord, draft.lsn, past);
             }
         }
+        told.realms
     }
 
-    fn recall_past(&mut self, (realm, at): (RealmId, usize), ord: u64, draft: Draft) {
+    fn past_of(&self, draft: &Draft) -> Option<Arc<Past>> {
         let charge = self.stored.charge(draft.weight());
-        let (lsn, lists) = (draft.lsn, take(draft.lists));
-        let (Some(lists), Some(topic)) = (lists, Topic::decode(draft.topic)) else { return };
-        let Draft { born, number, body, props, .. } = draft;
-        let past = Arc::new(Past { at: born, number, topic, body, props, lists, charge });
+        let (lists, topic) = (take(draft.lists.clone())?, Topic::decode(draft.topic.clone())?);
+        let Draft { born: at, number, body, props, .. } = draft;
+        let (at, number, body, props) = (*at, *number, body.clone(), props.clone());
+        Some(Arc::new(Past { at, number, topic, body, props, lists, charge }))
+    }
+
+    fn recall_past(&mut self, place: (RealmId, usize), ord: u64, lsn: Lsn, past: Arc<Past>) {
+        let (realm, at) = place;
         let (short, mut gone) = (self.storage_is_short(), Vec::new());
         let Some(r) = self.realms.get_mut(usize::from(realm.0)) else { return };
         let Some(history) = r.histories.get_mut(at) else { return };
@@ -172,6 +189,20 @@ impl Hub {
         self.own(Journal::segment_of(to), moved);
         self.disown(Journal::segment_of(from), moved);
     }
+}
+
+/// A copy that keeps nothing else of the record in memory.
+fn draft_of(lsn: Lsn, m: &MessageRecord, past: &PastRecord) -> Arc<Draft> {
+    let apart = |bytes: &Bytes| Bytes::copy_from_slice(bytes);
+    Arc::new(Draft {
+        lsn,
+        number: past.number,
+        lists: apart(&past.lists),
+        born: m.born,
+        topic: apart(&m.topic),
+        props: apart(&m.props),
+        body: apart(&m.body),
+    })
 }
 
 /// Lists as a record has them: eligible 1, attribute, count 4, values; each counted before.

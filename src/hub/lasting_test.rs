@@ -206,6 +206,60 @@ fn what_is_remembered_is_carried_forward_and_what_is_not_goes() {
 }
 
 #[test]
+fn a_realm_left_out_for_a_while_remembers_when_it_is_back() {
+    let plan: Plan<'_> = &[("t", 3, true)];
+    let mut b = over(Memory::default(), limits(), REALMS, plan);
+    say(&mut b, "t", b"1", Durability::Disk);
+    for _ in 0..2 {
+        b = Bench::with_realms(
+            Memory::holding(b.disk.image()),
+            limits(),
+            &["default", "b"],
+            |hub, now| {
+                let realm = hub.realm_named("b").expect("open");
+                hub.tell_realm(now, realm, terms(plan));
+            },
+        );
+        assert_eq!(b.hub.realm_named("a"), None);
+        let place = b.hub.realm_named("b").expect("open");
+        let id = b.hub.interests.lookup(place, Kind::Exact, &Bytes::from_static(b"t"));
+        let mut all = b.hub.history(place, u64::from(id.expect("it stands"))).expect("one");
+        assert_eq!(all.next().map(|past| past.number), None, "it is not another's");
+    }
+    let b = again(b, REALMS, plan);
+    assert_eq!(past(&b, "t"), ["1"]);
+}
+
+#[test]
+fn what_several_histories_remember_is_copied_once() {
+    let plan: Plan<'_> = &[("t", 9, true), ("*", 9, true)];
+    let (names, body) = (&["default", "a", "b", "c"][..], [b'x'; 1_000]);
+    let all = |disk| {
+        Bench::with_realms(disk, limits(), names, |hub, now| {
+            for name in ["a", "b", "c"] {
+                let realm = hub.realm_named(name).expect("open");
+                hub.tell_realm(now, realm, terms(plan));
+            }
+        })
+    };
+    let mut b = all(Memory::default());
+    say(&mut b, "t", &body, Durability::Disk);
+    // A note may come later that says whose it is: any of them may want it.
+    let fresh = all(Memory::default());
+    let mut told = super::recover::Recovery::new(7, &fresh.hub);
+    let mut disk = Memory::holding(b.disk.image());
+    let options = crate::journal::Options { segment_bytes: 64 << 10, salt: 1, salvage: false };
+    crate::journal::Journal::recover(&mut disk, options, &mut |spot, record| {
+        told.apply(spot.lsn, spot.len, record);
+    })
+    .expect("whole");
+    assert_eq!(told.pasts_copied(), 1);
+    let b = all(Memory::holding(b.disk.image()));
+    assert_eq!([past(&b, "t").len(), past(&b, "*").len()], [1, 1]);
+    assert!(b.hub.memory_stored() < 2 * body.len(), "and weighs what one does");
+}
+
+#[test]
 fn many_records_of_what_is_not_remembered_any_more_are_not_held_while_they_are_read() {
     let mut b = over(Memory::default(), limits(), REALMS, &[("t", 2, true)]);
     b.publish("hold", b"x", 1, true);

@@ -8,7 +8,7 @@
 //! One of which nothing is kept is forgotten. Absent on purpose: where a realm stands in memory,
 //! which no record says.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use bytes::Bytes;
 
@@ -140,12 +140,14 @@ impl Hub {
         }
     }
 
-    /// Nothing is kept of some realms that nobody configured: neither are their numbers.
-    pub(super) fn forget_realms(&mut self) {
+    /// Nothing is kept of some realms that nobody configured: neither are their numbers. In those
+    /// that are `remembered`, something was said that a history may want again.
+    pub(super) fn forget_realms(&mut self, remembered: &BTreeSet<RealmId>) {
         for at in 0..self.realms.len() {
             let Some(r) = self.realms.get(at).filter(|r| r.shut) else { continue };
             let place = RealmId(at as u16);
-            let is_used = !r.retained.is_empty()
+            let is_used = r.number.is_some_and(|number| remembered.contains(&number.no))
+                || !r.retained.is_empty()
                 || !r.queues.is_empty()
                 || self.sessions.iter().any(|(_, s)| s.realm == place);
             let Some(Number { no, note: Some(lsn) }) = r.number.filter(|_| !is_used) else {

@@ -145,6 +145,11 @@ impl Recovery {
         self.pasts.held()
     }
 
+    #[cfg(test)]
+    pub(super) fn pasts_copied(&self) -> usize {
+        self.pasts.copies()
+    }
+
     /// One record, in order.
     pub fn apply(&mut self, lsn: Lsn, len: u32, record: &Record) {
         match record {
@@ -305,9 +310,9 @@ impl Hub {
                 None => nameless += 1,
             }
         }
-        self.recall_pasts(core::mem::take(&mut told.pasts));
+        let remembered = self.recall_pasts(core::mem::take(&mut told.pasts));
         self.tell_nameless(now, nameless);
-        self.forget_realms();
+        self.forget_realms(&remembered);
     }
 
     fn own_all(&mut self, outbox: &Outbox) {
