@@ -59,7 +59,9 @@ impl Engine {
     ) -> Option<(Name, Option<String>)> {
         let c = self.conns.get(asker)?;
         let place = Place { listener: c.listener, address: c.address, loopback: c.loopback };
-        if self.hub.polls.len() >= self.hub.limits.wamp_polls_max as usize {
+        let (polls, most) = (&self.hub.polls, self.hub.limits.wamp_polls_max as usize);
+        // Half of them are for those who have said who they are.
+        if polls.len() >= most || polls.strangers() >= most.div_ceil(2) {
             let who = place.address.network().to_string();
             self.hub.limited(now, who.as_bytes(), Limit::wamp_polls_max);
             return None;
@@ -76,7 +78,7 @@ impl Engine {
         self.hub.stats.count(Counter::ConnectionsOpened);
         let address = place.address;
         self.hub.observer.see(now, &Event::Opened { conn, listener: no, address });
-        let name = self.hub.polls.open(conn, carrier);
+        let name = self.hub.open_poll(conn, carrier);
         let terms = &self.listeners.get(usize::from(place.listener))?.link;
         let field = match terms.cookie_s {
             0 => None,

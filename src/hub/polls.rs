@@ -3,10 +3,10 @@
 //! Such a session is a connection like any other, but without a socket. What it says is laid down
 //! here until somebody fetches it; when too much lies here it says nothing more, as if a socket
 //! took nothing. Whoever knows its name may speak for it, so names cannot be guessed. What an ended
-//! one said last is kept for a while. Absent on purpose: requests, frames, and how the session
+//! one said last is kept for a while; one that said nothing is gone. Absent on purpose: requests, frames, and how the session
 //! speaks.
 
-use std::collections::VecDeque;
+use std::collections::{BTreeSet, VecDeque};
 
 use bytes::Bytes;
 use sha2::{Digest, Sha256};
@@ -18,6 +18,7 @@ use crate::link::Carrier;
 
 use super::Hub;
 use super::cookies::Cookies;
+use super::message::Charge;
 
 /// The name of a session that is spoken to by requests.
 pub type Name = [u8; 16];
@@ -40,6 +41,10 @@ pub struct Poll {
     fetcher: Option<ConnId>,
     down: VecDeque<Pieces>,
     bytes: usize,
+    /// What all that takes of the memory.
+    charge: Charge,
+    /// Once it is over: until when what it said last is kept.
+    until: u64,
 }
 
 /// What came of fetching.
@@ -60,8 +65,10 @@ pub struct Polls {
     drawn: u64,
     all: Map<Name, Poll>,
     names: Map<ConnId, Name>,
+    /// How many of them have not said who they are.
+    strangers: usize,
     /// Ended ones, and until when what they said last is kept.
-    ended: VecDeque<(u64, Name)>,
+    ended: BTreeSet<(u64, Name)>,
     /// What is given to whoever comes by HTTP, with or without a socket.
     pub cookies: Cookies,
 }
@@ -76,7 +83,8 @@ impl Polls {
             drawn: 0,
             all: Map::with_hasher(maps.clone()),
             names: Map::with_hasher(maps),
-            ended: VecDeque::new(),
+            strangers: 0,
+            ended: BTreeSet::new(),
             cookies: Cookies::new(Seed::with_seed(seed), seed),
         }
     }
@@ -87,8 +95,8 @@ impl Polls {
         self.cookies.seal(key);
     }
 
-    /// One more.
-    pub fn open(&mut self, conn: ConnId, carrier: Carrier) -> Name {
+    /// One more; the charge grows with what waits.
+    fn open(&mut self, conn: ConnId, carrier: Carrier, charge: Charge) -> Name {
         self.drawn += 1;
         let mut digest = Sha256::new();
         for word in self.key.iter().chain([&self.drawn]) {
@@ -104,7 +112,10 @@ impl Polls {
             fetcher: None,
             down: VecDeque::new(),
             bytes: 0,
+            charge,
+            until: 0,
         };
+        self.strangers += 1;
         self.all.insert(name, poll);
         self.names.insert(conn, name);
         name
@@ -126,8 +137,16 @@ impl Polls {
     pub fn tell(&mut self, conn: ConnId, takes: bool, stranger: bool) {
         let poll = self.names.get(&conn).and_then(|name| self.all.get_mut(name));
         if let Some(poll) = poll {
+            self.strangers -= usize::from(poll.stranger);
+            self.strangers += usize::from(stranger);
             (poll.takes, poll.stranger) = (takes, stranger);
         }
+    }
+
+    /// How many have not said who they are, those that ended before they did among them.
+    #[must_use]
+    pub fn strangers(&self) -> usize {
+        self.strangers
     }
 
     /// How many there are, those that ended among them.
@@ -145,26 +164,38 @@ impl Polls {
     /// When what an ended one said last is forgotten.
     #[must_use]
     pub fn deadline(&self) -> Option<Deadline> {
-        self.ended.front().map(|(until, _)| Deadline(*until))
+        self.ended.first().map(|(until, _)| Deadline(*until))
     }
 
     /// What nobody fetched in time is forgotten.
     pub fn forget(&mut self, now: Now) {
-        while let Some((until, name)) = self.ended.front().copied()
+        while let Some((until, name)) = self.ended.first().copied()
             && now.reached(Deadline(until))
         {
-            self.ended.pop_front();
-            self.all.remove(&name);
+            self.remove(&name);
         }
+    }
+
+    fn remove(&mut self, name: &Name) {
+        let Some(poll) = self.all.remove(name) else { return };
+        self.strangers -= usize::from(poll.stranger);
+        self.ended.remove(&(poll.until, *name));
     }
 }
 
 impl Hub {
+    /// One more session that is spoken to by requests: this connection.
+    pub fn open_poll(&mut self, conn: ConnId, carrier: Carrier) -> Name {
+        let charge = self.weigh(0);
+        self.polls.open(conn, carrier, charge)
+    }
+
     /// A session said this; whoever waits for it is woken.
     pub fn lay_down(&mut self, conn: ConnId, message: Pieces) {
         let Some(name) = self.polls.names.get(&conn) else { return };
         let Some(poll) = self.polls.all.get_mut(name) else { return };
-        poll.bytes += message.iter().map(Bytes::len).sum::<usize>();
+        poll.bytes += len_of(&message);
+        poll.charge.set(poll.charge.bytes() + weight_of(&message));
         poll.down.push_back(message);
         self.awake.extend(poll.fetcher);
     }
@@ -203,14 +234,17 @@ impl Hub {
         if poll.fetcher != Some(by) {
             return Fetched::Over;
         }
-        let (mut taken, mut len) = (Vec::new(), 0);
+        let (mut taken, mut len, mut weight) = (Vec::new(), 0, 0);
         while (taken.is_empty() || all && len < most)
             && let Some(message) = poll.down.pop_front()
         {
-            len += message.iter().map(Bytes::len).sum::<usize>();
+            len += len_of(&message);
+            weight += weight_of(&message);
             taken.push(message);
         }
         poll.bytes = poll.bytes.saturating_sub(len);
+        poll.charge.set(poll.charge.bytes().saturating_sub(weight));
+        let ends = poll.conn.is_none() && poll.down.is_empty();
         match (taken.is_empty(), poll.conn) {
             (true, Some(_)) => return Fetched::Nothing,
             (true, None) => return Fetched::Over,
@@ -218,18 +252,34 @@ impl Hub {
         }
         // There is room again.
         self.awake.extend(poll.conn);
+        if ends {
+            self.polls.remove(name);
+        }
         Fetched::Some(taken)
     }
 
-    /// The session is over; what it said last may still be fetched.
+    /// The session is over; what it said last, if anything, may still be fetched.
     pub fn end_poll(&mut self, now: Now, conn: ConnId) {
         let Some(name) = self.polls.names.remove(&conn) else { return };
         let Some(poll) = self.polls.all.get_mut(&name) else { return };
         (poll.conn, poll.takes) = (None, false);
         self.awake.extend(poll.fetcher);
-        let ms = self.limits.wamp_poll_ms;
-        self.polls.ended.push_back((now.mono.saturating_add(ms.saturating_mul(MS)), name));
+        if poll.down.is_empty() {
+            return self.polls.remove(&name);
+        }
+        poll.until = now.mono.saturating_add(self.limits.wamp_poll_ms.saturating_mul(MS));
+        self.polls.ended.insert((poll.until, name));
     }
+}
+
+fn len_of(message: &Pieces) -> usize {
+    message.iter().map(Bytes::len).sum()
+}
+
+/// What it takes of the memory, about, while it waits.
+fn weight_of(message: &Pieces) -> usize {
+    size_of::<Pieces>()
+        + message.iter().map(|piece| size_of::<Bytes>() + piece.len()).sum::<usize>()
 }
 
 #[cfg(test)]
@@ -268,7 +318,7 @@ mod tests {
         for key in [[1, 2, 3, 4], [1, 2, 3, 5], [0, 2, 3, 4]] {
             hub.polls.seal(key);
             hub.polls.drawn = 0;
-            names.extend((0..3).map(|n| hub.polls.open(conn(n), Carrier::Json)));
+            names.extend((0..3).map(|n| hub.open_poll(conn(n), Carrier::Json)));
         }
         let all = names.len();
         names.sort_unstable();
@@ -279,7 +329,7 @@ mod tests {
     #[test]
     fn what_waits_is_counted_until_it_is_fetched() {
         let mut hub = hub();
-        let name = hub.polls.open(conn(1), Carrier::Json);
+        let name = hub.open_poll(conn(1), Carrier::Json);
         hub.lay_down(conn(1), said(b"12345"));
         assert!(!hub.is_laden(conn(1)));
         hub.lay_down(conn(1), said(b"67890"));
@@ -304,7 +354,7 @@ mod tests {
     #[test]
     fn who_waits_is_woken_and_a_later_one_takes_its_place() {
         let mut hub = hub();
-        let name = hub.polls.open(conn(1), Carrier::Json);
+        let name = hub.open_poll(conn(1), Carrier::Json);
         hub.begin_fetch(&name, conn(2));
         hub.begin_fetch(&name, conn(3));
         assert_eq!(core::mem::take(&mut hub.awake), [conn(2)]);
@@ -326,20 +376,84 @@ mod tests {
     #[test]
     fn what_an_ended_one_said_last_is_kept_for_a_while_and_then_forgotten() {
         let mut hub = hub();
-        let name = hub.polls.open(conn(1), Carrier::Json);
+        let name = hub.open_poll(conn(1), Carrier::Json);
         hub.lay_down(conn(1), said(b"bye"));
         assert_eq!(hub.polls.deadline(), None);
         hub.end_poll(NOW, conn(1));
         assert!(hub.polls.of(conn(1)).is_none() && !hub.polls.get(&name).expect("kept").takes);
-        hub.begin_fetch(&name, conn(2));
-        assert_eq!(hub.fetch(&name, conn(2), false), Fetched::Some(vec![said(b"bye")]));
-        hub.begin_fetch(&name, conn(2));
-        assert_eq!(hub.fetch(&name, conn(2), false), Fetched::Over);
         let end = hub.polls.deadline().expect("it is kept until then");
         assert_eq!(end, Deadline(5 * MS));
         hub.polls.forget(Now { mono: end.0 - 1, ..NOW });
         assert!(!hub.polls.is_empty());
         hub.polls.forget(Now { mono: end.0, ..NOW });
         assert!(hub.polls.is_empty() && hub.polls.deadline().is_none());
+        hub.begin_fetch(&name, conn(2));
+        assert_eq!(hub.fetch(&name, conn(2), false), Fetched::Over);
+    }
+
+    #[test]
+    fn an_ended_one_is_gone_when_there_is_nothing_more_of_it() {
+        let mut hub = hub();
+        hub.open_poll(conn(1), Carrier::Json);
+        hub.end_poll(NOW, conn(1));
+        assert!(hub.polls.is_empty(), "it said nothing");
+        let name = hub.open_poll(conn(1), Carrier::Json);
+        hub.lay_down(conn(1), said(b"bye"));
+        hub.lay_down(conn(1), said(b"now"));
+        hub.end_poll(NOW, conn(1));
+        for (text, left) in [(b"bye", 1), (b"now", 0)] {
+            hub.begin_fetch(&name, conn(2));
+            assert_eq!(hub.fetch(&name, conn(2), false), Fetched::Some(vec![said(text)]));
+            assert_eq!(hub.polls.len(), left);
+        }
+        assert_eq!(hub.polls.deadline(), None, "nothing of it is waited for");
+    }
+
+    #[test]
+    fn strangers_are_counted_until_they_are_known_or_forgotten() {
+        let mut hub = hub();
+        let strangers = |hub: &Hub| hub.polls.strangers();
+        for n in 1..4 {
+            hub.open_poll(conn(n), Carrier::Json);
+            assert_eq!(strangers(&hub), n as usize);
+        }
+        hub.polls.tell(conn(1), true, false);
+        hub.polls.tell(conn(1), false, false);
+        assert_eq!(strangers(&hub), 2);
+        hub.polls.tell(conn(2), true, true);
+        hub.end_poll(NOW, conn(2));
+        assert_eq!(strangers(&hub), 1);
+        // With last words it holds its place.
+        hub.lay_down(conn(3), said(b"bye"));
+        hub.end_poll(NOW, conn(3));
+        hub.end_poll(NOW, conn(1));
+        assert_eq!((hub.polls.len(), strangers(&hub)), (1, 1));
+        hub.polls.forget(Now { mono: 5 * MS, ..NOW });
+        assert_eq!((hub.polls.len(), strangers(&hub)), (0, 0));
+    }
+
+    #[test]
+    fn what_waits_takes_of_the_memory_until_it_is_fetched_or_forgotten() {
+        let mut hub = hub();
+        let before = hub.memory_used();
+        for n in [1, 3] {
+            let name = hub.open_poll(conn(n), Carrier::Json);
+            let pieces = vec![Bytes::from(vec![b'x'; 5_000]), Bytes::from(vec![b'y'; 5_000])];
+            hub.lay_down(conn(n), pieces);
+            hub.lay_down(conn(n), said(b"abc"));
+            assert!(hub.memory_used() >= before + 10_000);
+            hub.begin_fetch(&name, conn(2));
+            assert!(matches!(hub.fetch(&name, conn(2), false), Fetched::Some(_)));
+            let rest = hub.memory_used() - before;
+            assert!((1..1_000).contains(&rest), "{rest}: what is left");
+            hub.end_poll(NOW, conn(n));
+            if n == 1 {
+                hub.polls.forget(Now { mono: 5 * MS, ..NOW });
+            } else {
+                hub.begin_fetch(&name, conn(2));
+                assert!(matches!(hub.fetch(&name, conn(2), false), Fetched::Some(_)));
+            }
+            assert_eq!(hub.memory_used(), before);
+        }
     }
 }

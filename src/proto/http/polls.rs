@@ -20,6 +20,7 @@ use crate::base::id::ConnId;
 use crate::base::json::Writer;
 use crate::base::time::{Deadline, MS, Now};
 use crate::hub::Hub;
+use crate::hub::message::Charge;
 use crate::hub::polls::{Fetched, Name};
 use crate::link::{Carrier, Spoken, ws_handshake, ws_message};
 use crate::proto::doom::Doom;
@@ -62,8 +63,8 @@ enum Step {
     Body(usize),
     /// The machine opens the session.
     Opening,
-    /// This waits until the session takes it.
-    Handing(Bytes),
+    /// This waits until the session takes it, and takes so much of the memory meanwhile.
+    Handing { text: Bytes, _weight: Charge },
     /// It waits, on this connection, for what the session says.
     Fetching(ConnId),
 }
@@ -84,7 +85,7 @@ impl Polling {
             // A millisecond more for every KiB.
             Step::Body(len) => request_ms.saturating_add((len >> 10) as u64),
             Step::Opening => return Deadline::NEVER,
-            Step::Handing(_) => ROOM_MS,
+            Step::Handing { .. } => ROOM_MS,
             Step::Fetching(_) => HOLD_MS.min(poll_ms / 2),
         };
         Deadline(since.saturating_add(ms.saturating_mul(MS)))
@@ -153,7 +154,8 @@ impl Peer {
                         self.poll_failed(ctx.now, "there is no message");
                     }
                     Verb::Send(_) => {
-                        it.step = Step::Handing(body);
+                        let _weight = ctx.hub.weigh(body.len());
+                        it.step = Step::Handing { text: body, _weight };
                         self.hand(ctx);
                     }
                     Verb::Receive(name) => self.receive(name, ctx),
@@ -161,7 +163,7 @@ impl Peer {
                 }
                 !matches!(self.state, State::Polling(_))
             }
-            Step::Handing(_) => {
+            Step::Handing { .. } => {
                 self.hand(ctx);
                 !matches!(self.state, State::Polling(_))
             }
@@ -186,7 +188,6 @@ impl Peer {
             let full = Response::text(503, "no room for another session").with("Retry-After", "10");
             return self.respond(now, &request, full);
         };
-        self.known = true;
         let mut json = Writer::new();
         json.open();
         json.field("protocol", ws_handshake::name_of(Spoken::Wamp(carrier)));
@@ -200,12 +201,12 @@ impl Peer {
     /// The session is to hear what was sent, as soon as it takes it.
     fn hand(&mut self, ctx: &mut Ctx<'_>) {
         let State::Polling(it) = &mut self.state else { return };
-        let (Verb::Send(name), Step::Handing(text)) = (it.verb, &it.step) else { return };
+        let (Verb::Send(name), Step::Handing { text, .. }) = (it.verb, &it.step) else { return };
         let Some(poll) = ctx.hub.polls.get(&name) else {
             return self.poll_failed(ctx.now, GONE);
         };
         let Some(conn) = poll.conn else { return self.poll_failed(ctx.now, GONE) };
-        self.known = true;
+        self.known |= !poll.stranger;
         if !poll.takes {
             return ctx.asks.push(Ask::Stall);
         }
@@ -217,7 +218,7 @@ impl Peer {
         let Some(poll) = ctx.hub.polls.get(&name) else {
             return self.poll_failed(ctx.now, GONE);
         };
-        self.known = true;
+        self.known |= !poll.stranger;
         ctx.asks.extend(poll.conn.map(|conn| Ask::Wish(Wish::Alive(conn))));
         if let State::Polling(it) = &mut self.state {
             it.step = Step::Fetching(ctx.conn);
@@ -232,6 +233,8 @@ impl Peer {
         let (Verb::Receive(name), Step::Fetching(by)) = (it.verb, &it.step) else { return };
         let Some(poll) = hub.polls.get(&name) else { return self.poll_failed(now, GONE) };
         let (carrier, lives) = (poll.carrier, poll.conn.is_some());
+        // Who speaks for a stranger is one, until the session has said who it is.
+        self.known |= !poll.stranger;
         let messages = match hub.fetch(&name, *by, carrier.is_batched()) {
             Fetched::Some(messages) => messages,
             Fetched::Nothing => return,
@@ -261,7 +264,7 @@ impl Peer {
                 self.forsake_poll(ctx);
                 self.poll_done(ctx.now);
             }
-            Step::Handing(_) => {
+            Step::Handing { .. } => {
                 let request = it.request.clone();
                 let busy = Response::text(503, "the session takes nothing now");
                 self.respond(ctx.now, &request, busy.with("Retry-After", "1"));
