@@ -1,9 +1,9 @@
 //! Floor 3. A WAMP connection: from its handshake to its goodbye.
 //!
-//! States only go forward: a stranger says hello, is examined, joins its session, is online, is
-//! over. While a verdict is out or there is no room, no bytes are taken and TCP holds the rest.
-//! What is said in answer keeps its order; then comes what others want of it, then its events,
-//! which are pulled from the session. Absent on purpose: sockets, and what requests do (`online`).
+//! States only go forward: a stranger says hello, is examined, is online, is over. While a verdict
+//! is out or there is no room, no bytes are taken and TCP holds the rest. What is said in answer
+//! keeps its order; then comes what others want of it, then its events, which are pulled from the
+//! session. Absent on purpose: sockets, and what requests do (`online`).
 
 use std::sync::Arc;
 
@@ -73,8 +73,6 @@ enum State {
     Stranger,
     /// It proves who it is.
     Examined(Box<Examined>),
-    /// Let in; there is no room for its session yet.
-    Joining(Box<Examined>, Box<Admitted>),
     /// At work.
     Online(Box<Online>),
     /// Over.
@@ -376,7 +374,7 @@ impl Peer {
         }
     }
 
-    /// Let in: make the session. Without room, wait for it.
+    /// Let in: make the session.
     fn join(&mut self, admitted: Box<Admitted>, ctx: &mut Ctx<'_>) -> Result<(), Fault> {
         let State::Examined(it) = core::mem::replace(&mut self.state, State::Over) else {
             return Ok(());
@@ -404,13 +402,11 @@ impl Peer {
         };
         let session = match ctx.hub.attach(ctx.now, attach) {
             Ok(attached) => attached.session,
-            // It is nobody's whom others know and nothing of it is written down: it is room that
-            // it waits for.
+            // It is nobody's whom others know, nothing of it is written down and it has no will:
+            // it does not wait for room.
             Err(_) => {
                 ctx.hub.quit_realm(ctx.now, realm);
-                self.state = State::Joining(it, admitted);
-                ctx.asks.push(Ask::Stall);
-                return Ok(());
+                return Err(FaultKind::WampBusy.fault());
             }
         };
         let details = details_of(&it.hello);
@@ -469,17 +465,11 @@ impl Peer {
 
     /// Retry what waited. False: it waits still.
     fn unstall(&mut self, ctx: &mut Ctx<'_>) -> Result<bool, Fault> {
-        if matches!(self.state, State::Joining(..))
-            && let State::Joining(it, admitted) = core::mem::replace(&mut self.state, State::Over)
-        {
-            self.state = State::Examined(it);
-            self.join(admitted, ctx)?;
-        }
         if let Some(stalled) = self.stalled.take() {
             let (message, whole) = *stalled;
             self.on_message(message, whole, ctx)?;
         }
-        Ok(self.stalled.is_none() && !matches!(self.state, State::Joining(..)))
+        Ok(self.stalled.is_none())
     }
 
     fn put(&mut self, now: Now, reply: Reply, hub: &mut Hub, out: &mut Outbound) {
@@ -710,7 +700,7 @@ impl Protocol for Peer {
             State::Examined(it) if it.waits() => (self.heard, VERDICT_MS),
             State::Stranger | State::Examined(_) => (self.opened, self.connect_ms),
             State::Online(_) => return self.go_by.min(self.pulse.deadline(self.heard)),
-            State::Joining(..) | State::Over => return Deadline::NEVER,
+            State::Over => return Deadline::NEVER,
         };
         Deadline(from.saturating_add(ms.saturating_mul(MS)))
     }
@@ -719,7 +709,7 @@ impl Protocol for Peer {
         let open = match &self.state {
             State::Stranger | State::Online(_) => true,
             State::Examined(it) => !it.waits(),
-            State::Joining(..) | State::Over => false,
+            State::Over => false,
         };
         open && !self.left && self.stalled.is_none() && self.replies.len() < self.replies_max
     }
