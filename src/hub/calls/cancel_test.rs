@@ -33,6 +33,57 @@ fn skip_tells_the_caller_and_not_the_callee_whose_answer_is_late() {
 }
 
 #[test]
+fn what_nobody_waits_for_fills_no_callee_and_no_memory() {
+    let mut scene = Scene::new();
+    scene.offered_on(1, Terms { can: ALL, ..Terms::default() });
+    scene.calls.limits.calls_per_callee_max = 2;
+    scene.calls.limits.held_bytes_max = scene.calls.held() + 3 * pending::CALL_BYTES;
+    for request in 1..50 {
+        assert_eq!(scene.invocation(ask(9, request, "a")).number, request);
+        scene.cancel(9, request, Mode::Skip);
+        assert!(scene.calls.len() <= 2);
+    }
+    // The oldest made room: what comes of it is late, and so is what comes of the last.
+    assert_eq!(scene.results(1, 47, "late"), []);
+    assert_eq!(scene.calls.len(), 2);
+    assert_eq!(scene.results(1, 49, "late"), []);
+    assert_eq!(scene.calls.len(), 1);
+    // Those that somebody waits for stay.
+    scene.invocation(ask(9, 50, "a"));
+    scene.invocation(ask(9, 51, "a"));
+    assert_eq!(scene.failure(ask(9, 52, "a")), Why::Full(Bound::CallsPerCallee));
+    assert_eq!(scene.results(1, 50, "x"), [(9, 50, false)]);
+    // Nor do those of one callee fill the memory that all share.
+    scene.calls.limits.calls_per_callee_max = 99;
+    for request in 60..70 {
+        scene.invocation(ask(9, request, "a"));
+        scene.cancel(9, request, Mode::Skip);
+    }
+    assert_eq!(scene.results(1, 51, "x"), [(9, 51, false)]);
+    assert!(scene.calls.audit().is_ok());
+}
+
+#[test]
+fn a_number_for_which_a_stop_is_on_its_way_is_not_given_again() {
+    let mut scene = Scene::new();
+    scene.offered_on(1, Terms { can: ALL, ..Terms::default() });
+    for (mode, number, next) in [(Mode::KillNoWait, 1, 2), (Mode::Kill, 2, 3)] {
+        assert_eq!(scene.invocation(ask(9, number, "a")).number, number);
+        scene.cancel(9, number, mode);
+        scene.blocked(1, number);
+        assert!(!scene.calls.is_worth_saying(sid(1), number, Stop::Canceled));
+        assert_eq!(scene.invocation(ask(9, 10 + number, "a")).number, next);
+        assert!(!scene.calls.is_worth_saying(sid(1), number, Stop::Canceled));
+        scene.blocked(1, next);
+    }
+    // Nothing is on its way after a skip.
+    assert_eq!(scene.invocation(ask(9, 30, "a")).number, 3);
+    scene.cancel(9, 30, Mode::Skip);
+    scene.blocked(1, 3);
+    assert_eq!(scene.invocation(ask(9, 31, "a")).number, 3);
+}
+
+#[test]
 fn kill_tells_the_callee_whose_answer_is_the_callers() {
     let mut scene = scene(0);
     let wanted = stop(1, 1, Mode::Kill, Stop::Canceled);

@@ -177,7 +177,7 @@ impl Calls {
         if !callee.terms.can.has(pending::needs(&ask)) {
             return Err(Why::Unsupported);
         }
-        if self.pending.counts(callee.session).1 >= self.limits.calls_per_callee_max {
+        if !self.pending.has_room(callee.session, self.limits.calls_per_callee_max) {
             return Err(Why::Full(Bound::CallsPerCallee));
         }
         let due = match (ask.timeout_ms, callee.terms.within_ms) {
@@ -198,6 +198,9 @@ impl Calls {
             (false, true) => call.begun.meta = ask.payload.meta.clone(),
             (false, false) => {}
         }
+        // What nobody waits for makes room for it.
+        let held = self.registrations.held() + call.weight();
+        self.pending.shed(self.limits.held_bytes_max.saturating_sub(held));
         if call.weight() > self.room() {
             return Err(Why::Full(Bound::HeldBytes));
         }
@@ -231,6 +234,9 @@ impl Calls {
 
     /// The callee gets a number for it, and hears of it.
     fn issue(&mut self, now: Now, key: CallKey, payload: Payload, out: &mut Vec<Act>) {
+        if let Some(call) = self.pending.get(key) {
+            self.pending.make_room(call.callee.session, self.limits.calls_per_callee_max);
+        }
         if self.pending.issue(key).is_some() {
             self.invoke(now, key, payload, out);
         }
@@ -348,7 +354,7 @@ impl Calls {
             session != call.callee.session
                 && !call.tried.contains(&session)
                 && callee.terms.can.has(call.needs)
-                && pending.counts(session).1 < most
+                && pending.has_room(session, most)
         };
         let next = match call.stays {
             true => None,
@@ -373,9 +379,10 @@ impl Calls {
     }
 
     /// The callee hears that it is to stop, if it can and was not told before.
-    fn stop(&self, key: CallKey, mode: Mode, why: Stop, out: &mut Vec<Act>) {
-        let Some(call) = self.pending.get(key) else { return };
+    fn stop(&mut self, key: CallKey, mode: Mode, why: Stop, out: &mut Vec<Act>) {
+        let Some(call) = self.pending.get_mut(key) else { return };
         if call.callee.terms.can.has(Able::CANCEL) && !call.killed {
+            call.stopped = true;
             out.push(interrupt(call.callee.session, call.number, mode, why));
         }
     }
@@ -421,15 +428,19 @@ impl Calls {
     }
 
     /// An invocation could not be put into the callee's queue. The caller hears so, and the callee
-    /// keeps its number for the next one, unless it has a piece of this already.
+    /// keeps its number for the next one, unless it has a piece of this already, or what tells it
+    /// to stop is on its way, which would stop the next one.
     pub fn blocked(&mut self, callee: SessionId, number: u64, out: &mut Vec<Act>) {
         let Found::Call(key) = self.pending.doing(callee, number) else { return };
-        let Some(follows) = self.pending.get(key).map(|call| call.follows) else { return };
+        let Some(call) = self.pending.get(key) else { return };
+        let (follows, stopped) = (call.follows, call.stopped);
         self.fail(key, Why::Blocked, out);
         if follows {
             self.stop(key, Mode::KillNoWait, Stop::Blocked, out);
         } else {
-            self.pending.take_back(key);
+            if !stopped {
+                self.pending.take_back(key);
+            }
             self.pending.release(key);
         }
     }

@@ -46,6 +46,8 @@ struct Made {
     asked: Vec<SessionId>,
     /// The caller has said its last piece.
     said: bool,
+    /// The callee was told to stop.
+    told: bool,
 }
 
 #[derive(Default)]
@@ -188,12 +190,24 @@ impl Model {
         Some(own.callees[at])
     }
 
-    fn open_at(&self, callee: SessionId) -> usize {
-        let at = |made: &&Made| made.callee.0 == callee && made.phase != Phase::Over;
-        self.made.iter().filter(at).count()
+    /// What nobody waits for is in nobody's way.
+    fn busy_at(&self, callee: SessionId) -> usize {
+        self.made.iter().filter(|made| made.callee.0 == callee && made.waits()).count()
+    }
+
+    /// When there are too many, the oldest that nobody waits for is forgotten.
+    fn make_room(&mut self, callee: SessionId) {
+        let open = |made: &&mut Made| made.callee.0 == callee && made.phase != Phase::Over;
+        let mut all: Vec<&mut Made> = self.made.iter_mut().filter(open).collect();
+        all.sort_by_key(|made| made.number);
+        if all.len() >= LIMITS.1 {
+            let oldest = all.into_iter().find(|made| made.phase == Phase::Unwanted);
+            oldest.expect("one of them is unwanted").phase = Phase::Over;
+        }
     }
 
     fn give(&mut self, callee: (SessionId, Terms)) -> u64 {
+        self.make_room(callee.0);
         let given = self.given.entry(callee.0).or_insert((0, Able::NONE));
         *given = (given.0 + 1, callee.1.can);
         given.0
@@ -243,7 +257,7 @@ impl Model {
             true => {
                 let unfit = |callee: &&(SessionId, Terms)| !self.fits(ask, callee.1);
                 let unfit = own.callees.iter().find(unfit).copied();
-                let full = own.callees.iter().find(|callee| self.open_at(callee.0) >= LIMITS.1);
+                let full = own.callees.iter().find(|callee| self.busy_at(callee.0) >= LIMITS.1);
                 // The two cannot be told apart here: the test sees to it that there is one only.
                 unfit.or_else(|| full.copied()).expect("one of them could not be asked")
             }
@@ -252,7 +266,7 @@ impl Model {
         if !self.fits(ask, callee.1) {
             return Err(Why::Unsupported);
         }
-        if self.open_at(callee.0) >= LIMITS.1 {
+        if self.busy_at(callee.0) >= LIMITS.1 {
             return Err(Why::Full(Bound::CallsPerCallee));
         }
         let number = self.give(callee);
@@ -268,6 +282,7 @@ impl Model {
             due: now.mono + ask.timeout_ms * MS,
             asked: Vec::new(),
             said: !ask.more,
+            told: false,
         };
         let out = made.invoked(now, ask.payload.clone());
         self.made.push(made);
@@ -359,7 +374,7 @@ impl Model {
             made.has_others
                 && !made.asked.contains(&callee.0)
                 && self.fits(&first, callee.1)
-                && self.open_at(callee.0) < LIMITS.1
+                && self.busy_at(callee.0) < LIMITS.1
         };
         let places: Vec<usize> = (0..all.len()).filter(|place| may(&all[*place])).collect();
         let Some(callee) = self.next(id, &places, hint) else {
@@ -383,9 +398,10 @@ impl Model {
         let mode = if interrupts(made.callee) { mode } else { Mode::Skip };
         let stop = made.stopped(mode, Stop::Canceled).filter(|_| mode != Mode::Skip);
         if mode == Mode::Kill {
-            made.phase = Phase::Killed;
+            (made.phase, made.told) = (Phase::Killed, true);
             return stop.into_iter().collect();
         }
+        made.told |= stop.is_some();
         let failed = made.failed(Why::Canceled);
         self.settle(at, Phase::Unwanted);
         [failed].into_iter().chain(stop).collect()
@@ -406,10 +422,13 @@ impl Model {
         if waits {
             self.settle(at, Phase::Unwanted);
         }
-        if !follows {
+        if follows {
+            self.made[at].told |= out.len() > usize::from(waits);
+        } else {
             self.made[at].phase = Phase::Over;
+            let told = self.made[at].told;
             let given = self.given.get_mut(&callee).unwrap();
-            given.0 -= u64::from(given.0 == number);
+            given.0 -= u64::from(given.0 == number && !told);
         }
         out
     }
@@ -427,7 +446,9 @@ impl Model {
             let made = &self.made[at];
             out.push(made.failed(Why::Timeout));
             let stop = made.stopped(Mode::KillNoWait, Stop::Timeout);
+            let told = stop.is_some();
             out.extend(stop.filter(|_| made.phase != Phase::Killed));
+            self.made[at].told |= told;
             self.settle(at, Phase::Unwanted);
         }
         out
@@ -457,6 +478,7 @@ impl Model {
         asked.sort_by_key(|at| self.made[*at].ask.request);
         for at in asked {
             let stop = self.made[at].stopped(Mode::KillNoWait, Stop::Gone);
+            self.made[at].told |= stop.is_some();
             out.extend(stop.filter(|_| self.made[at].phase == Phase::Live));
             self.settle(at, Phase::Unwanted);
         }

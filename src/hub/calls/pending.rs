@@ -76,6 +76,8 @@ pub(super) struct Call {
     pub(super) due: Deadline,
     /// The callee was told to stop, and its answer is still the caller's.
     pub(super) killed: bool,
+    /// It was told to stop, for whatever reason.
+    pub(super) stopped: bool,
     /// What it would take to ask somebody else is not held.
     pub(super) stays: bool,
     /// The callee has more than its first piece.
@@ -89,6 +91,8 @@ pub(super) struct Call {
     pub(super) tried: BTreeSet<SessionId>,
     /// Its timer runs.
     is_timed: bool,
+    /// Nobody waits for it any more: as which of all such calls; else 0.
+    forsaken: u64,
 }
 
 impl Call {
@@ -111,12 +115,14 @@ impl Call {
             timeout_ms: ask.timeout_ms,
             due,
             killed: false,
+            stopped: false,
             stays: false,
             follows: false,
             came: false,
             begun: Payload::default(),
             tried: BTreeSet::new(),
             is_timed: false,
+            forsaken: 0,
         }
     }
 
@@ -150,6 +156,8 @@ struct Side {
     asked: BTreeMap<u64, CallKey>,
     /// As a callee, by its numbers.
     doing: BTreeMap<u64, CallKey>,
+    /// Those of them that nobody waits for.
+    forsaken: BTreeSet<u64>,
     /// The last number it was given.
     issued: u64,
     /// What it could do when it was asked last.
@@ -177,6 +185,9 @@ pub(super) struct Pending {
     calls: Slab<CallKey, Call>,
     sides: Map<SessionId, Side>,
     due: BTreeSet<(Deadline, CallKey)>,
+    /// Calls that nobody waits for and whose callee has not answered, in the order they became so.
+    forsaken: BTreeSet<(u64, CallKey)>,
+    last: u64,
     held: usize,
 }
 
@@ -184,7 +195,8 @@ impl Pending {
     /// None yet.
     pub(super) fn new(seed: Seed) -> Self {
         let sides = Map::with_hasher(seed);
-        Self { calls: Slab::default(), sides, due: BTreeSet::new(), held: 0 }
+        let (due, forsaken) = (BTreeSet::new(), BTreeSet::new());
+        Self { calls: Slab::default(), sides, due, forsaken, last: 0, held: 0 }
     }
 
     /// A call begins: the caller knows it from now on; its callee will, when it is issued.
@@ -252,6 +264,13 @@ impl Pending {
         (call.begun, call.procedure) = (Payload::default(), None);
         call.tried.clear();
         self.held -= before - call.weight();
+        self.last += 1;
+        call.forsaken = self.last;
+        let (callee, number) = (call.callee.session, call.number);
+        self.forsaken.insert((self.last, key));
+        if let Some(side) = self.sides.get_mut(&callee) {
+            side.forsaken.insert(number);
+        }
         self.time(key);
         // Whoever is leaving is not here any more.
         if let Some(side) = self.sides.get_mut(&caller) {
@@ -277,10 +296,40 @@ impl Pending {
         let Some(call) = self.calls.get(key) else { return };
         if let Some(side) = self.sides.get_mut(&call.callee.session) {
             side.doing.remove(&call.number);
+            side.forsaken.remove(&call.number);
         }
+        self.forsaken.remove(&(call.forsaken, key));
         if call.caller.is_none() {
             self.held -= call.weight();
             self.calls.remove(key);
+        }
+    }
+
+    /// May this callee be asked once more, where so many calls may be at it? What nobody waits for
+    /// is in nobody's way.
+    pub(super) fn has_room(&self, callee: SessionId, most: usize) -> bool {
+        let side = self.sides.get(&callee);
+        side.is_none_or(|side| side.doing.len() < most || !side.forsaken.is_empty())
+    }
+
+    /// Room for one more at this callee: the oldest call that nobody waits for is not known any
+    /// more. What comes of it is late, as it is anyway.
+    pub(super) fn make_room(&mut self, callee: SessionId, most: usize) {
+        let Some(side) = self.sides.get(&callee).filter(|side| side.doing.len() >= most) else {
+            return;
+        };
+        let oldest = side.forsaken.first().and_then(|number| side.doing.get(number));
+        if let Some(key) = oldest.copied() {
+            self.release(key);
+        }
+    }
+
+    /// The same, of all callees: the oldest are forgotten until no more than this is held.
+    pub(super) fn shed(&mut self, most: usize) {
+        while self.held > most
+            && let Some((_, key)) = self.forsaken.first().copied()
+        {
+            self.release(key);
         }
     }
 
@@ -400,6 +449,10 @@ impl Pending {
         }
         if held != self.held {
             return Err(format!("{held} bytes of calls, counted {}", self.held));
+        }
+        let forsaken: usize = self.sides.values().map(|side| side.forsaken.len()).sum();
+        if (forsaken, self.forsaken.len()) != (self.calls.len() - waiting, forsaken) {
+            return Err(format!("{forsaken} calls at callees that nobody waits for"));
         }
         for side in self.sides.values() {
             if side.doing.keys().any(|number| *number > side.issued || *number == 0) {
