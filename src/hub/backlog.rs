@@ -140,8 +140,8 @@ impl Hub {
     pub fn restated(&self, m: &Message, body: Body) -> Message {
         let charge = self.meter.charge(body.len() + m.topic.text().len() + 64);
         let (topic, props) = (m.topic.clone(), Bytes::new());
-        let (qos, born, came, expires) = (m.qos, m.born, m.came, m.expires);
-        Message { topic, body, props, qos, born, came, expires, charge }
+        let (qos, serial, born, came, expires) = (m.qos, m.serial, m.born, m.came, m.expires);
+        Message { topic, body, props, qos, serial, born, came, expires, charge }
     }
 
     /// Must what comes next wait for the disk? Its session is woken when the disk has moved on.
@@ -418,6 +418,7 @@ pub(crate) fn message_of_record(record: &MessageRecord, meter: &Meter) -> Option
         body: record.body.clone().into(),
         props: record.props.clone(),
         qos: record.qos,
+        serial: 0,
         born: record.born,
         came: 0,
         expires: record.expires,

@@ -650,5 +650,6 @@ pub(crate) fn message_of(now: Now, p: &Publication, meter: &Meter, apart: bool) 
     let body = if apart { Body::apart(&p.body) } else { p.body.clone().into() };
     let props = if apart { Bytes::copy_from_slice(&p.props) } else { p.props.clone() };
     let (qos, expires, charge) = (p.qos, p.expires, meter.charge(p.weight()));
-    Message { topic, body, props, qos, born: now.wall, came: now.mono, expires, charge }
+    let (serial, born, came) = (0, now.wall, now.mono);
+    Message { topic, body, props, qos, serial, born, came, expires, charge }
 }

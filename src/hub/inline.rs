@@ -83,7 +83,8 @@ impl Inline {
         let charge = meter.charge(props.len() + body.len() + topic.text().len() + 64);
         let (props, body) = (Bytes::copy_from_slice(props), Body::apart(body));
         let topic = topic.clone();
-        Arc::new(Message { topic, body, props, qos, born, came: 0, expires, charge })
+        let (serial, came) = (0, 0);
+        Arc::new(Message { topic, body, props, qos, serial, born, came, expires, charge })
     }
 }
 
@@ -109,6 +110,7 @@ mod tests {
             body: Body::apart(body),
             props: Bytes::copy_from_slice(props),
             qos: 1,
+            serial: 3,
             born: WALL,
             came: 5,
             expires: WALL + 7,

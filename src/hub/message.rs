@@ -138,6 +138,8 @@ pub struct Message {
     pub props: Bytes,
     /// As published.
     pub qos: u8,
+    /// Which of those that came in it is, counted round; 0 when it was read back.
+    pub serial: u32,
     /// Wall-clock millisecond of its publication.
     pub born: u64,
     /// The monotonic reading of the turn in which it came in; 0 when it was read back.
@@ -310,6 +312,8 @@ pub(crate) struct Spares {
     least: usize,
     /// What a spare is about whose own topic would keep a read buffer alive.
     nothing: Option<Topic>,
+    /// How many messages were made, counted round.
+    made: u32,
 }
 
 /// Kept for the next ones, at most.
@@ -327,6 +331,7 @@ impl Spares {
         p: &mut Publication,
         apart: bool,
     ) -> Arc<Message> {
+        self.made = self.made.wrapping_add(1);
         let spare = self.all.pop_front();
         self.least = self.least.min(self.all.len());
         if let Some(mut spare) = spare {
@@ -334,6 +339,7 @@ impl Spares {
             if let Some(m) = Arc::get_mut(&mut spare) {
                 m.charge.set(p.weight());
                 m.become_like(now, p, apart);
+                m.serial = self.made;
                 return spare;
             }
         }
@@ -343,6 +349,7 @@ impl Spares {
             body: Body::default(),
             props: Bytes::new(),
             qos: 0,
+            serial: self.made,
             born: 0,
             came: 0,
             expires: 0,

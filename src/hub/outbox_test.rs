@@ -16,7 +16,9 @@ fn delivery() -> Delivery {
     let (body, props) = (Body::default(), Bytes::new());
     let charge = Meter::default().charge(1);
     let (qos, born, came, expires) = (1, 0, 0, 0);
-    let message = Arc::new(Message { topic, body, props, qos, born, came, expires, charge });
+    let serial = 0;
+    let message =
+        Arc::new(Message { topic, body, props, qos, serial, born, came, expires, charge });
     Delivery {
         message,
         ord: 0,

@@ -155,6 +155,7 @@ fn message(head: Option<Head>, body: &'static [u8]) -> Message {
         body: Bytes::from_static(body).into(),
         props: head.map(|head| head.put(b"rest")).unwrap_or_default(),
         qos: 0,
+        serial: 0,
         born: 0,
         came: 0,
         expires: 0,

@@ -61,7 +61,8 @@ impl Sub {
         // Before the first thread; without signals the usual effect is as good.
         let mut signals = Signals::catch().ok();
         let clock = Clock::start();
-        let until = self.within.map_or(Deadline::NEVER, |s| clock.now().after_ms(s * 1_000));
+        let until =
+            self.within.map_or(Deadline::NEVER, |s| clock.now().after_ms(s.saturating_mul(1_000)));
         let mut seen = 0;
         let mut first = true;
         loop {
@@ -116,7 +117,7 @@ impl Sub {
                     (true, _) => values::event(&event),
                     (false, true) => values::line(&event.payload),
                     (false, false) => {
-                        format!("{} {}", event.topic, values::line(&event.payload))
+                        format!("{} {}", values::shown(&event.topic), values::line(&event.payload))
                     }
                 };
                 *seen += 1;

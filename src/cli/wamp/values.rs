@@ -40,7 +40,19 @@ pub(super) fn parse(text: &str) -> Option<Value> {
 pub(super) fn print(value: &Value) -> String {
     let mut out = Vec::new();
     value.write(&mut Writer::new(Form::Json, &mut out));
-    String::from_utf8_lossy(&out).into_owned()
+    shown(&String::from_utf8_lossy(&out))
+}
+
+/// As a terminal may have it: what would command it is written out, also what JSON lets stand.
+pub(super) fn shown(text: &str) -> String {
+    let one = |c: char| match c.is_control() {
+        true => format!("\\u{:04x}", u32::from(c)),
+        false => c.into(),
+    };
+    match text.contains(char::is_control) {
+        true => text.chars().map(one).collect(),
+        false => text.to_owned(),
+    }
 }
 
 /// A payload in one line: its only value, or all of them and those with names.
@@ -63,7 +75,7 @@ pub(super) fn lines(payload: &Payload) -> String {
     match (payload.args.as_slice(), payload.kwargs.as_slice()) {
         ([Value::List(all)], []) => all.iter().map(print).collect::<Vec<_>>().join("\n"),
         ([Value::Map(pairs)], []) => {
-            let row = |(key, value): &(String, Value)| format!("{key}: {}", print(value));
+            let row = |(key, value): &(String, Value)| format!("{}: {}", shown(key), print(value));
             pairs.iter().map(row).collect::<Vec<_>>().join("\n")
         }
         ([], []) => String::new(),
@@ -131,6 +143,18 @@ mod tests {
         for wrong in ["[1]", "x", "{"] {
             assert!(payload(&[], Some(wrong), false).is_err(), "{wrong}");
         }
+    }
+
+    #[test]
+    fn nothing_that_is_printed_commands_a_terminal() {
+        let odd = "a\u{1b}[1m\u{7f}\u{9b}2J\u{85}\n\u{e9}";
+        let text = print(&Value::Text(odd.to_owned()));
+        assert!(!text.contains(char::is_control), "{text:?}");
+        assert_eq!(value(&text), Value::Text(odd.to_owned()), "and it is the same text");
+        let pairs = vec![(odd.to_owned(), Value::Null)];
+        let many = lines(&Payload { args: vec![Value::Map(pairs)], kwargs: Vec::new() });
+        assert!(!many.contains(char::is_control), "{many:?}");
+        assert_eq!(shown("a/b \u{e9}"), "a/b \u{e9}");
     }
 
     #[test]

@@ -197,9 +197,14 @@ fn is_reserved(topic: &Topic) -> bool {
     topic.text().starts_with(b"wamp") && levels.len() > 1 && levels.next() == Some(&b"wamp"[..])
 }
 
-/// A number for what another protocol published: the same for all who read it.
+/// A number for what another protocol published: the same for all who read it. Of what came in at
+/// once each has its own, and of what is kept each topic's.
 fn number_of(m: &Carried) -> u64 {
-    let mix = crate::hub::parties::scatter(m.born ^ m.came.rotate_left(20));
+    use crate::hub::parties::scatter;
+    let word = |bytes: &[u8]| bytes.iter().fold(0, |sum: u64, byte| sum << 8 | u64::from(*byte));
+    let topic = m.topic.text().chunks(8).fold(0, |sum, bytes| scatter(sum ^ word(bytes)));
+    let times = m.born ^ m.came.rotate_left(20);
+    let mix = scatter(scatter(times ^ u64::from(m.serial).rotate_left(40)) ^ topic);
     (mix & (crate::hub::parties::NUMBER_MAX - 1)) + 1
 }
 
@@ -218,4 +223,37 @@ pub(super) fn plain(body: &[u8], form: Form) -> Span {
     let mut into = Vec::with_capacity(body.len() + 8);
     carried::arguments_of(body, form, &mut into);
     Span { form, flags: carried::ARGS, bytes: into.into() }
+}
+
+#[cfg(test)]
+mod tests {
+    use bytes::Bytes;
+
+    use super::*;
+    use crate::hub::message::{Body, Meter};
+
+    #[test]
+    fn whatever_another_protocol_publishes_has_a_number_of_its_own() {
+        let message = |topic: &'static [u8], serial, born| Carried {
+            topic: Topic::split(Bytes::from_static(topic), b'/'),
+            body: Body::default(),
+            props: Bytes::new(),
+            qos: 0,
+            serial,
+            born,
+            came: born / 2,
+            expires: 0,
+            charge: Meter::default().charge(0),
+        };
+        let mut all = vec![number_of(&message(b"a/long/topic", 0, 1))];
+        assert_eq!(all[0], number_of(&message(b"a/long/topic", 0, 1)), "for all who read it");
+        all.extend((1..9).map(|serial| number_of(&message(b"a/long/topic", serial, 1))));
+        all.push(number_of(&message(b"a/long/tropic", 0, 1)));
+        all.push(number_of(&message(b"a/long/topic", 0, 9)));
+        let many = all.len();
+        assert!(all.iter().all(|no| (1..=crate::hub::parties::NUMBER_MAX).contains(no)));
+        all.sort_unstable();
+        all.dedup();
+        assert_eq!(all.len(), many);
+    }
 }
