@@ -144,6 +144,8 @@ impl Engine {
         }
         out.clear();
         self.inside = out;
+        // What it said made room for what it is to hear.
+        self.tell_of_poll(conn);
         self.gather_awake();
     }
 
