@@ -29,6 +29,8 @@ counters! {
     ConnectionsClosed, "connections_closed_total";
     /// Connections turned away before a slot was given.
     ConnectionsRefused, "connections_refused_total";
+    /// Web pages turned away because of their origin.
+    OriginsRefused, "origins_refused_total";
     /// Logins accepted.
     LoginsAccepted, "logins_accepted_total";
     /// Logins refused.

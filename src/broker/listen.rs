@@ -40,6 +40,7 @@ pub struct Listen {
     tls: bool,
     level: Option<Durability>,
     paths: Vec<String>,
+    origins: Vec<String>,
     proxy: bool,
     admin: bool,
     dispensable: bool,
@@ -92,6 +93,7 @@ impl Listen {
             tls: false,
             level: None,
             paths: Vec::new(),
+            origins: Vec::new(),
             proxy: false,
             admin: false,
             dispensable: false,
@@ -138,6 +140,15 @@ impl Listen {
     pub fn path(mut self, path: impl Into<String>) -> Self {
         self.paths.push(path.into());
         self
+    }
+
+    /// Pages of this origin may come too, as in `https://app.example`; `*`: of all. May be repeated.
+    pub fn origin(mut self, origin: &str) -> Result<Self, &'static str> {
+        if !crate::link::origin::is_origin(origin) {
+            return Err("an origin is * or null, or as in https://app.example:8443");
+        }
+        self.origins.push(origin.to_ascii_lowercase());
+        Ok(self)
     }
 
     /// Trusted proxies say with a PROXY header for whom they speak.
@@ -276,19 +287,8 @@ impl Listen {
     pub(super) fn is_alike(&self, other: &Self) -> bool {
         let terms = |it: &Self| {
             let Self { at, speak, inside, tls, level, paths, proxy, admin, most, .. } = it.clone();
-            (
-                at,
-                speak,
-                inside,
-                tls,
-                level,
-                paths,
-                proxy,
-                admin,
-                most,
-                (it.pings, it.cookie_s),
-                it.relay.clone(),
-            )
+            let more = (it.pings, it.cookie_s, it.origins.clone(), it.relay.clone());
+            (at, speak, inside, tls, level, paths, proxy, admin, most, more)
         };
         terms(self) == terms(other)
     }
@@ -356,6 +356,10 @@ impl Listen {
                 self.cookie_s = s.ok_or("cookie_s is a number of seconds, at most 31536000")?;
                 Ok(self)
             }
+            ("origins", _) if self.inside == Inside::Bare => {
+                Err("only where there is a WebSocket do pages come in")
+            }
+            ("origins", list) => list.split(',').try_fold(self, Self::origin),
             ("proxy", "on") => Ok(self.proxied()),
             ("proxy", "off") => Ok(self),
             ("proxy", _) => Err("proxy is on or off"),
@@ -381,7 +385,8 @@ impl Listen {
                 Ok(Self { level, proxy, pings, cookie_s, ..Self::at(self.at, speak) })
             }
             _ => Err("there is no such option; there are durability and proxy, for WAMP ping_ms \
-                      and pong_ms, and for sockets in the file system mode and speak"),
+                      and pong_ms, for WebSockets origins, and for sockets in the file system mode \
+                      and speak"),
         }
     }
 }
@@ -459,6 +464,7 @@ pub(super) fn listeners(
             inside: it.inside,
             speaks: it.speaks(),
             paths: it.paths.clone(),
+            origins: it.origins.clone(),
             proxy: it.proxy,
             trusted: trusted.to_vec(),
             toward: wraps.get(no).map(|wrap| wrap.toward.clone()).unwrap_or_default(),
@@ -632,6 +638,10 @@ mod tests {
         asking.pings = Pings { ping_ms: Some(0), pong_ms: Some(7) };
         assert_eq!(listen("wamp://h?ping_ms=0&pong_ms=7"), asking);
         assert!(!asking.is_alike(&listen("wamp://h?ping_ms=0&pong_ms=8")));
+        let paged = Listen::new("h:1", Speak::Any).origin("https://A.example").unwrap();
+        let paged = paged.origin("null").unwrap();
+        assert_eq!(listen("any://h:1?origins=https://a.example,null"), paged);
+        assert!(!paged.is_alike(&listen("any://h:1?origins=null")));
         let unix = Listen::unix("/run/x", Speak::Any);
         assert_eq!(listen("unix:/run/x"), unix);
         assert_eq!(listen("unix:///run/x?mode=600"), unix.mode(0o600));
@@ -648,6 +658,8 @@ mod tests {
             ("mqtt://h/path", "only a WebSocket has a path"),
             ("mqtt://h?durability=perhaps", "disk, os or memory"),
             ("mqtt://h?proxy=1", "on or off"),
+            ("mqtt://h?origins=*", "only where there is a WebSocket"),
+            ("ws://h?origins=a.example", "as in https://app.example"),
             ("mqtt://h?mode=600", "no such option"),
             ("mqtt://h?ping_ms=600", "only where WAMP is spoken"),
             ("wamp://h?ping_ms=often", "a number"),

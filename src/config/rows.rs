@@ -199,6 +199,15 @@ pub(super) const KEYS: &[Key] = &[
         "[]",
         "Where a WebSocket is; without any, at /, at /ws and at the protocol's name.",
     ),
+    Key::new(
+        Listener,
+        "origins",
+        Texts,
+        "[]",
+        "Of which origins web pages may come to a WebSocket, besides its own host's, as in \
+         \"https://app.example\"; \"*\": of all. Without any, of all where a password is asked for, \
+         and of none where nobody is asked who he is or a client certificate says so.",
+    ),
     Key::new(Listener, "mode", Text, "", "Who may use a socket in the file system, as in \"660\"."),
     Key::new(
         Listener,

@@ -416,6 +416,14 @@ impl Reading<'_> {
         if let Some(Value::Texts(paths)) = said("paths").map(|entry| &entry.value) {
             listen = paths.iter().fold(listen, |listen, path| listen.path(path));
         }
+        if let Some(Value::Texts(all)) = said("origins").map(|entry| &entry.value) {
+            match listen.clone().option("origins", &all.join(",")) {
+                Ok(told) => listen = told,
+                Err(why) => {
+                    self.fault(origin_of(table, "origins"), format!("listener.origins: {why}"));
+                }
+            }
+        }
         if let Some(Value::Texts(all)) = said("forward").map(|entry| &entry.value) {
             for to in all {
                 match listen.clone().forward(to) {

@@ -11,10 +11,11 @@ use bytes::BytesMut;
 
 use crate::base::id::ConnId;
 use crate::base::outbound::Outbound;
+use crate::base::stats::Counter;
 use crate::base::time::Now;
 use crate::hub::cookies;
 use crate::hub::policy::{Address, Event};
-use crate::link::{Heard, Link, Parting, Spoken};
+use crate::link::{Flaw, Heard, Link, Parting, Spoken};
 use crate::proto::doom::Doom;
 use crate::proto::fault::{Blame, Fault, FaultKind};
 use crate::proto::{Peer, Protocol, Speak};
@@ -70,6 +71,8 @@ impl Engine {
     pub(super) fn after_bytes(&mut self, now: Now, conn: ConnId, heard: Heard) {
         if let Some(flaw) = heard.flaw {
             if self.conns.get(conn).is_some_and(|c| c.doom.is_none()) {
+                let pages = u64::from(flaw == Flaw::WsOrigin);
+                self.hub.stats.add(Counter::OriginsRefused, pages);
                 self.on_fault(now, conn, FaultKind::from(flaw).fault());
             }
         } else if self.is_long_for_a_stranger(conn) {

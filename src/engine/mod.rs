@@ -59,7 +59,7 @@ use crate::hub::backlog::Stir;
 use crate::hub::policy::{Address, Event, Secret};
 use crate::hub::sys::Outside;
 use crate::journal::job::{DiskDone, DiskJob};
-use crate::link::Link;
+use crate::link::{Inside, Link};
 use crate::proto::doom::Doom;
 use crate::proto::fault::Blame;
 use crate::proto::{Ask, Ctx, Listener, Peer, Protocol, Speak};
@@ -324,11 +324,14 @@ impl Engine {
         let Some(l) = self.listeners.get(usize::from(listener)) else {
             return Err(NoSlot::Stopping);
         };
-        let Ok(link) = Link::new(&l.link, address.ip()) else {
+        let Ok(mut link) = Link::new(&l.link, address.ip()) else {
             counted.inspect(|address| self.crowd.on_gone(*address, true));
             self.hub.stats.count(Counter::ConnectionsRefused);
             return Err(NoSlot::Link);
         };
+        if l.link.inside != Inside::Bare && !self.hub.asks_who() {
+            link.let_in_unasked();
+        }
         let peer = match l.relay {
             Some(relay) => Peer::relayed(relay, now, &self.hub),
             None => Peer::new(l.speak, now, &self.hub),

@@ -4,8 +4,8 @@
 //! counts is where it stands in a history, so a copy replaces what it is a copy of, whichever is
 //! read first, and what lies further back than a history goes is not even held while the journal
 //! is read. What is remembered of a realm that is shut, or under a pattern that is not in the terms
-//! any more, is left where it is and goes in time; until then the realm keeps its number. Absent on purpose: when something is remembered
-//! (`history`).
+//! any more, is left where it is and goes in time; until then the realm keeps its number. Absent on
+//! purpose: when something is remembered (`history`).
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
@@ -129,8 +129,8 @@ impl Told {
 }
 
 impl Hub {
-    /// What was remembered is remembered again. Returns the numbers of all realms of which something
-    /// is on record, also of those that are shut.
+    /// What was remembered is remembered again. Returns the numbers of all realms of which
+    /// something is on record, also of those that are shut.
     pub(super) fn recall_pasts(&mut self, told: Told) -> BTreeSet<RealmId> {
         let mut pasts = BTreeMap::new();
         self.pasts.newest = self.pasts.newest.max(told.highest);

@@ -449,6 +449,12 @@ impl Hub {
         self.realms.get_mut(usize::from(id.0))
     }
 
+    /// Is whoever comes asked who they are? Else their place on the network lets them in.
+    #[must_use]
+    pub fn asks_who(&self) -> bool {
+        self.policy.recall(&Bytes::new()).is_none()
+    }
+
     /// What so many bytes weigh that last as long as a session.
     #[must_use]
     pub fn weigh(&self, bytes: usize) -> Charge {

@@ -3,8 +3,8 @@
 //! Such a session is a connection like any other, but without a socket. What it says is laid down
 //! here until somebody fetches it; when too much lies here it says nothing more, as if a socket
 //! took nothing. Whoever knows its name may speak for it, so names cannot be guessed. What an ended
-//! one said last is kept for a while; one that said nothing is gone. Absent on purpose: requests, frames, and how the session
-//! speaks.
+//! one said last is kept for a while; one that said nothing is gone. Absent on purpose: requests,
+//! frames, and how the session speaks.
 
 use std::collections::{BTreeSet, VecDeque};
 

@@ -33,6 +33,8 @@ pub enum Flaw {
     WsKey,
     /// No subprotocol that is spoken here was offered.
     WsProtocol,
+    /// A page of an origin that may not come in here.
+    WsOrigin,
     /// A frame without a mask.
     WsUnmasked,
     /// A reserved bit is set.
@@ -112,6 +114,10 @@ impl Flaw {
             Self::WsProtocol => {
                 ("400 Bad Request", "offer a subprotocol, as in Sec-WebSocket-Protocol: mqtt")
             }
+            Self::WsOrigin => (
+                "403 Forbidden",
+                "pages of this origin may not come in: listener.origins has those",
+            ),
             _ => ("400 Bad Request", "this is no HTTP request"),
         }
     }

@@ -4,7 +4,7 @@
 //! wraps what the peer says; a plain one does neither and costs one comparison. Layers lie in one
 //! order: proxy header, TLS, then either bare bytes or a WebSocket, and the first bytes inside tell
 //! which when a listener leaves it open. A layer that is done with is taken away. Reading order:
-//! `sniff`, `proxy`, `ws_handshake`, `ws`, `ws_frame`, `ws_message`, `tls`, `toward`,
+//! `sniff`, `proxy`, `ws_handshake`, `origin`, `ws`, `ws_frame`, `ws_message`, `tls`, `toward`,
 //! `certificate`, `flaw`. Absent on purpose: sockets, the protocols inside, deadlines (a connection
 //! has one from its first moment, and a handshake only uses it up), and what happens to whoever
 //! breaks a rule.
@@ -15,6 +15,7 @@ mod flaw;
 pub mod fuzzing;
 #[cfg(not(feature = "tls"))]
 pub mod no_tls;
+pub mod origin;
 pub mod proxy;
 pub mod sniff;
 #[cfg(feature = "tls")]
@@ -59,6 +60,7 @@ use crate::base::limits::Limits;
 use crate::base::outbound::Outbound;
 use crate::base::time::Now;
 
+use origin::Implied;
 use sniff::First;
 use tls::Tls;
 use ws::Ws;
@@ -75,6 +77,9 @@ pub struct Terms {
     pub speaks: Vec<Spoken>,
     /// Where the WebSocket is; without any, at `/`, `/ws` and the names of the protocols.
     pub paths: Vec<String>,
+    /// Of which origins pages may come, besides its own host's; without any, that depends on what
+    /// their browsers bring along. `*`: of all.
+    pub origins: Vec<String>,
     /// Trusted proxies begin with a PROXY header.
     pub proxy: bool,
     /// Whose word about addresses is taken.
@@ -159,6 +164,8 @@ pub struct Wrapped {
     proxy: bool,
     tls: Option<Tls>,
     inside: Layer,
+    /// Whoever can come here is let in unasked.
+    unasked: bool,
     /// Bytes that do not make a whole header, beginning or head yet.
     held: BytesMut,
 }
@@ -219,7 +226,8 @@ impl Link {
             Inside::Any => Layer::Unknown,
         };
         let held = BytesMut::new();
-        Ok(Self::Wrapped(Box::new(Wrapped { from, proxy, tls, inside, held })))
+        let unasked = false;
+        Ok(Self::Wrapped(Box::new(Wrapped { from, proxy, tls, inside, unasked, held })))
     }
 
     /// The link of a connection that we open, to this upstream of the listener's relay.
@@ -228,7 +236,15 @@ impl Link {
         let Some(tls) = toward.map(Tls::toward).transpose()? else { return Ok(Self::Plain) };
         let (inside, held) = (Layer::Bare, BytesMut::new());
         let tls = Some(tls);
-        Ok(Self::Wrapped(Box::new(Wrapped { from: None, proxy: false, tls, inside, held })))
+        let (proxy, unasked) = (false, false);
+        Ok(Self::Wrapped(Box::new(Wrapped { from: None, proxy, tls, inside, unasked, held })))
+    }
+
+    /// Whoever can come here is let in unasked, so a page must not come by somebody's browser.
+    pub fn let_in_unasked(&mut self) {
+        if let Self::Wrapped(it) = self {
+            it.unasked = true;
+        }
     }
 
     /// Every layer is agreed upon.
@@ -407,10 +423,20 @@ impl Wrapped {
         }
         let head = chunk.split_to(len);
         let upgrade = ws_handshake::upgrade(&head, terms, self.from)?;
+        ws_handshake::check_page(&head, terms, self.implied())?;
         heard.spoken = Some(upgrade.spoken);
         heard.address = upgrade.forwarded.or(heard.address);
         heard.visit = Some(upgrade.visit);
         Ok(Some(Box::new(Ws::new(upgrade.spoken, upgrade.answer))))
+    }
+
+    /// What a browser would bring along here.
+    fn implied(&self) -> Implied {
+        match self.tls.as_ref().and_then(Tls::name) {
+            Some(_) => Implied::Certificate,
+            None if self.unasked => Implied::Place,
+            None => Implied::Nothing,
+        }
     }
 
     /// Keep everything until more has come.

@@ -9,6 +9,7 @@ use core::net::IpAddr;
 
 use crate::base::hex;
 
+use super::origin::Implied;
 use super::sniff::{Carrier, Spoken};
 use super::{Flaw, Terms};
 
@@ -120,6 +121,17 @@ pub fn cookie(value: &[u8]) -> Option<Cookie> {
     let mut all = value.split(|byte| *byte == b';').filter_map(named);
     let first = all.next()?;
     first.filter(|_| all.next().is_none())
+}
+
+/// Is it a page that may not come in? Two origins are none of ours.
+pub(super) fn check_page(head: &[u8], terms: &Terms, implied: Implied) -> Result<(), Flaw> {
+    let mut fields = [httparse::EMPTY_HEADER; FIELDS_MAX];
+    let mut request = httparse::Request::new(&mut fields);
+    if request.parse(head).is_err() {
+        return Err(Flaw::HttpMalformed);
+    }
+    let fields = Fields(request.headers);
+    terms.welcomes(fields.one("origin"), fields.one("host").unwrap_or_default(), implied)
 }
 
 /// The path of a target, which may also be an address as a whole (RFC 6455, 4.2.1).

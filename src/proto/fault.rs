@@ -219,6 +219,7 @@ faults! {
     WsVersion, Peer, "rfc6455 4.4", "another WebSocket version than 13";
     WsKey, Peer, "rfc6455 4.1", "Sec-WebSocket-Key is not 16 bytes in base64";
     WsProtocol, Peer, "mqtt 6.0.0-3", "no subprotocol that is spoken here was offered";
+    WsOrigin, Policy, "rfc6455 10.2", "a page of an origin that may not come in: origins has those";
     WsUnmasked, Peer, "rfc6455 5.1", "a WebSocket frame without a mask";
     WsReserved, Peer, "rfc6455 5.2", "a WebSocket frame with a reserved bit";
     WsOpcode, Peer, "rfc6455 5.2", "a WebSocket frame with a reserved opcode";
@@ -278,6 +279,7 @@ impl From<Flaw> for FaultKind {
             Flaw::WsVersion => Self::WsVersion,
             Flaw::WsKey => Self::WsKey,
             Flaw::WsProtocol => Self::WsProtocol,
+            Flaw::WsOrigin => Self::WsOrigin,
             Flaw::WsUnmasked => Self::WsUnmasked,
             Flaw::WsReserved => Self::WsReserved,
             Flaw::WsOpcode => Self::WsOpcode,

@@ -74,6 +74,8 @@ pub struct Setup {
     pub cookie_s: u64,
     /// Namespaces, by name, and what they are told to do; the default one is there anyway.
     pub realms: Vec<(String, realm::Terms)>,
+    /// Of which origins pages may come to WebSockets.
+    pub origins: Vec<String>,
 }
 
 impl Default for Setup {
@@ -81,9 +83,9 @@ impl Default for Setup {
         let limits = Limits { segment_bytes: 64 << 10, ..Limits::default() };
         let forward = vec!["upstream0:1".into()];
         let relay = relay::Terms { name: "relay".into(), forward, ..Default::default() };
-        let (procedures, realms, users) = (Vec::new(), Vec::new(), None);
-        let (level, seed, cookie_s) = (Durability::Disk, 1, 0);
-        Self { limits, level, users, seed, relay, procedures, cookie_s, realms }
+        let (procedures, origins, realms) = (Vec::new(), Vec::new(), Vec::new());
+        let (level, seed, users, cookie_s) = (Durability::Disk, 1, None, 0);
+        Self { limits, level, users, seed, relay, procedures, cookie_s, realms, origins }
     }
 }
 
@@ -289,6 +291,7 @@ impl Rig {
                 inside,
                 speaks: vec![Spoken::Mqtt, Spoken::Prx1, Spoken::Wamp(Carrier::Raw)],
                 cookie_s: setup.cookie_s,
+                origins: setup.origins.clone(),
                 ..link::Terms::default()
             },
             relay: (speak == Speak::Foo).then_some(0),

@@ -13,6 +13,7 @@
 //! procedures: exact:a.b prefix:rpc.          topics that are procedures also to MQTT
 //! cookies: 60                                where WebSockets are, they stand for somebody so long
 //! realm: default?trust=1:user                a namespace of WAMP, and what it is told to do
+//! origins: https://app.example               pages of these may come to WebSockets
 //!
 //! speak: mqtt 5                              what peers speak: prx1 (default), mqtt 3, 4 or 5,
 //!                                            http, foo, wamp, aio
@@ -383,6 +384,9 @@ impl Script {
                     let (name, value) = pair.split_once('=').ok_or("a limit needs a value")?;
                     self.setup.limits.set(name, value)?;
                 }
+            }
+            "origins" => {
+                self.setup.origins.extend(value.split_whitespace().map(str::to_owned));
             }
             "procedures" => {
                 self.setup.procedures.extend(value.split_whitespace().map(str::to_owned));

@@ -52,11 +52,12 @@ impl Sockets {
     /// Start a broker made like the one of the fake world, on a journal of its own.
     pub(crate) fn new(name: &str, setup: &Setup) -> Result<Self, String> {
         let data = std::env::temp_dir().join(format!("spindle-{}-{name}", std::process::id()));
+        let paged = |listen| setup.origins.iter().try_fold(listen, |it: Listen, o| it.origin(o));
         let mut builder = Broker::builder()
             .listen("127.0.0.1:0", Speak::Prx1)
             .listen("127.0.0.1:0", Speak::Mqtt)
-            .listen_to(Listen::new("127.0.0.1:0", Speak::Any).websocket())
-            .listen("127.0.0.1:0", Speak::Any)
+            .listen_to(paged(Listen::new("127.0.0.1:0", Speak::Any).websocket())?)
+            .listen_to(paged(Listen::new("127.0.0.1:0", Speak::Any))?)
             .listen("127.0.0.1:0", Speak::Http)
             .listen("127.0.0.1:0", Speak::Wamp)
             .listen("127.0.0.1:0", Speak::Aio)

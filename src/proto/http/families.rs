@@ -250,6 +250,11 @@ const CONNECTIONS: &[Family] = &[
         Counter::ConnectionsRefused,
         "Connections turned away before a slot was given.",
     ),
+    one(
+        "origins_refused_total",
+        Counter::OriginsRefused,
+        "Web pages turned away because of their origin.",
+    ),
     with(
         "auth_total",
         &["method", "result"],

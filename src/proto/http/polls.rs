@@ -18,10 +18,12 @@ use bytes::{Bytes, BytesMut};
 use crate::base::hex;
 use crate::base::id::ConnId;
 use crate::base::json::Writer;
+use crate::base::stats::Counter;
 use crate::base::time::{Deadline, MS, Now};
 use crate::hub::Hub;
 use crate::hub::message::Charge;
 use crate::hub::polls::{Fetched, Name};
+use crate::link::origin::Implied;
 use crate::link::{Carrier, Spoken, ws_handshake, ws_message};
 use crate::proto::doom::Doom;
 use crate::proto::fault::Fault;
@@ -94,7 +96,11 @@ impl Polling {
 
 impl Peer {
     /// A head came where sessions are polled.
-    pub(super) fn on_poll_head(&mut self, request: Request, ctx: &Ctx<'_>) -> Result<(), Fault> {
+    pub(super) fn on_poll_head(
+        &mut self,
+        request: Request,
+        ctx: &mut Ctx<'_>,
+    ) -> Result<(), Fault> {
         let path = String::from_utf8_lossy(&request.path).into_owned();
         let Some(verb) = ctx.listener.link.polled(&path).and_then(verb_of) else {
             return self.turn_down(ctx, &request, Response::text(404, "there is nothing here"));
@@ -105,6 +111,17 @@ impl Peer {
         }
         if let Some(why) = foreign(&request) {
             return self.turn_down(ctx, &request, Response::text(403, why));
+        }
+        // A page of the same name, which somebody else may have had lead here.
+        let implied = match ctx.certificate {
+            Some(_) => Implied::Certificate,
+            None if ctx.hub.asks_who() => Implied::Nothing,
+            None => Implied::Place,
+        };
+        let (origin, host) = (request.origin.as_deref(), request.authority.as_bytes());
+        if let Err(flaw) = ctx.listener.link.welcomes(origin, host, implied) {
+            ctx.hub.stats.count(Counter::OriginsRefused);
+            return self.turn_down(ctx, &request, Response::text(403, flaw.http().1));
         }
         let most = match verb {
             Verb::Open | Verb::Receive(_) | Verb::Close(_) => WORDS_MAX,
