@@ -456,3 +456,66 @@ impl Policy for Never {
         None
     }
 }
+
+#[test]
+fn what_it_does_not_serve_any_more_it_is_neither_asked_nor_told_to_stop() {
+    let mut b = Bench::new();
+    // Who came first is heard first in a turn.
+    let (client, server) = (b.join("client"), b.join("server"));
+    b.serve(server, "a/b", share::SINGLE);
+    b.say(client, &Packet::Extended(Extended::Request(request(5, "a/b"))));
+    b.say(client, &Packet::Extended(Extended::Cancel(Cancel { id: 5, mode: mode::KILL_NO_WAIT })));
+    let gone = Extended::Unregister(Unregister { id: 3, topic: text("a/b") });
+    assert_eq!(b.ask(server, gone), [answer(3, reason::NONE)]);
+    assert_eq!(b.hear(client), [failed(5, reason::CANCELED)]);
+}
+
+#[test]
+fn nobody_takes_back_a_part_or_says_what_only_the_router_gathers() {
+    let mut b = Bench::new();
+    let (client, server) = (b.join("client"), b.join("server"));
+    b.serve(server, "a/b", share::SINGLE);
+    let many = Request { many: Some(0), ..request(5, "a/b") };
+    assert!(b.ask(client, Extended::Request(many)).is_empty());
+    let asked = b.asked(server).id;
+    let part = 1 | super::gather::PART;
+    let back = Extended::Cancel(Cancel { id: part, mode: mode::KILL_NO_WAIT });
+    assert!(b.ask(client, back).is_empty() && b.hear(server).is_empty());
+    let gathered = What::Gathered { asked: 1, answered: 1, failed: 0 };
+    assert!(b.ask(server, response(asked, gathered.clone())).is_empty());
+    assert!(b.hear(client).is_empty());
+    assert_eq!(b.count(Counter::Ignored), 2);
+    b.ask(server, response(asked, What::Final(text("done"))));
+    assert_eq!(b.hear(client), [outcome(5, What::Piece(text("done"))), outcome(5, gathered)]);
+}
+
+#[test]
+fn what_is_longer_than_a_frame_is_neither_asked_nor_answered() {
+    let mut b = Bench::new();
+    let (server, client) = (b.join("server"), b.join("client"));
+    b.serve(server, "a/b", share::SINGLE);
+    b.ask(client, Extended::Request(request(1, "nobody")));
+    let (now, caller, callee) = (b.0.now, b.session(client), b.session(server));
+    let long: &'static [u8] = Box::leak(vec![b'x'; 70_000].into_boxed_slice());
+    ask_with(&mut b, caller, 2, 0, long);
+    assert!(b.hear(server).is_empty());
+    let name = text("wamp/error/payload_size_exceeded");
+    let error = |name| What::Error { reason: reason::NONE, name, payload: Bytes::new() };
+    assert_eq!(b.hear(client), [outcome(2, error(name))]);
+    // A piece takes the call back; an error is said without what it came with.
+    let answers: [fn(Payload) -> crate::hub::calls::Answer; 2] = [
+        |long| crate::hub::calls::Answer::Piece(long, Able::NONE),
+        |long| crate::hub::calls::Answer::Error(text("app.failed"), long),
+    ];
+    let wanted = [failed(3, reason::CANCELED), outcome(4, error(text("app/failed")))];
+    for ((number, answer), wanted) in (3..).zip(answers).zip(wanted) {
+        b.ask(client, Extended::Request(Request { pieces: true, ..request(number, "a/b") }));
+        let asked = b.asked(server).id;
+        let long = Payload { form: 0, meta: Bytes::new(), args: Bytes::from_static(long) };
+        let (hub, mut acts) = (b.0.engine.hub_mut(), Vec::new());
+        hub.calls.answer(now, callee, asked, answer(long), &mut acts).expect("it was asked");
+        hub.pass_on(&mut acts);
+        assert_eq!(b.hear(client), [wanted]);
+        b.hear(server);
+    }
+}

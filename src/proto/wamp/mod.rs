@@ -80,6 +80,8 @@ mod peer_test;
 #[cfg(test)]
 mod rawsocket_test;
 #[cfg(test)]
+mod refusals_test;
+#[cfg(test)]
 mod uri_test;
 
 pub use decode::{Most, Refused, decode};

@@ -30,7 +30,7 @@ use crate::proto::{Ask, Ctx, Listener, Speak};
 use crate::topic::{Dialect, Topic};
 use crate::value::{Bounds, Form, Value, Walk, Writer};
 
-pub(super) const REALM: RealmId = RealmId(0);
+pub(in crate::proto::wamp) const REALM: RealmId = RealmId(0);
 pub(super) const OTHER: RealmId = RealmId(1);
 
 struct Quiet;
@@ -110,7 +110,7 @@ impl Bench {
     }
 
     /// From now on nothing is allowed that is about this topic.
-    pub(super) fn forbid(&mut self, topic: &'static str) {
+    pub(in crate::proto::wamp) fn forbid(&mut self, topic: &'static str) {
         let topic = Topic::split(Bytes::from_static(topic.as_bytes()), b'.');
         self.hub.policy = Box::new(But(topic));
     }
@@ -128,7 +128,7 @@ impl Bench {
         }
     }
 
-    pub(super) fn terms(&mut self, change: impl FnOnce(&mut Terms)) {
+    pub(in crate::proto::wamp) fn terms(&mut self, change: impl FnOnce(&mut Terms)) {
         let mut terms = self.hub.realm(REALM).map(|r| r.terms.clone()).expect("a realm");
         change(&mut terms);
         self.hub.tell_realm(self.now, REALM, terms);
@@ -232,7 +232,12 @@ impl Bench {
     }
 
     /// Say something as another protocol does.
-    pub(super) fn publish(&mut self, topic: &str, body: &'static [u8], props: Bytes) {
+    pub(in crate::proto::wamp) fn publish(
+        &mut self,
+        topic: &str,
+        body: &'static [u8],
+        props: Bytes,
+    ) {
         let p = Publication {
             realm: REALM,
             topic: Topic::split(Bytes::copy_from_slice(topic.as_bytes()), b'.'),
