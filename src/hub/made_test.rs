@@ -101,6 +101,10 @@ fn what_was_kept_in_a_realm_is_for_nobody_who_comes_to_its_place_and_is_not_on_r
         b.hub.realm_for(b.now, "three").is_none(),
         "until that is forgotten its place is not free"
     );
+    b.hub.limits.realms_made_max = 3;
+    let four = come(&mut b, "four");
+    assert_ne!(four.0, one.0, "nor for anybody for whom there is room");
+    go(&mut b, four);
     while b.hub.is_vacating() {
         b.hub.vacate_some();
     }
