@@ -45,6 +45,7 @@ use crate::topic::{Dialect, Star};
 
 mod admin;
 mod configured;
+mod desk;
 mod disk;
 mod listen;
 mod means;

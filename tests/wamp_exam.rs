@@ -45,6 +45,7 @@ impl Scene {
             level: Durability::Memory,
             link: Default::default(),
             relay: None,
+            desk: None,
         };
         Self { hub, listener, session: 0, host: 1 }
     }

@@ -81,6 +81,10 @@ counters! {
     Ignored, "packets_ignored_total";
     /// Times a publisher was made to wait for journal space or memory.
     Stalled, "publishers_stalled_total";
+    /// Files of connectors that were put where they belong, and parts of such.
+    FilesStored, "files_stored_total";
+    /// Files of connectors that were sent to the broker and are nowhere.
+    FilesRefused, "files_refused_total";
     /// Times a client was ahead of its pace and not read for a while.
     Paced, "clients_paced_total";
     /// Calls that were taken.

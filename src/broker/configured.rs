@@ -149,6 +149,7 @@ fn try_tls(settings: &Settings, wrong: &mut Vec<Error>) {
             wrong.extend(tls_of(files).load().err());
         }
     }
+    wrong.extend(settings.listeners.iter().filter_map(|it| it.listen.certified().err()));
 }
 
 #[cfg(not(feature = "tls"))]

@@ -10,6 +10,7 @@ use std::io;
 use std::net::{IpAddr, ToSocketAddrs};
 use std::path::PathBuf;
 use std::str::FromStr;
+use std::sync::Arc;
 
 use super::Error;
 use super::relay::Relaying;
@@ -22,6 +23,7 @@ use crate::link::{Carrier, Inside, Pings, Spoken, Terms};
 use crate::os::dial::{Upstream, Upstreams};
 use crate::os::listener::{Door, Local};
 use crate::os::passed::Passed;
+use crate::proto::aio::errand::Desk;
 use crate::proto::{Listener, Speak};
 
 /// What a listener does TLS by: with those who come, and with each of those it goes to.
@@ -35,9 +37,9 @@ pub(super) struct Wrap {
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct Listen {
     at: At,
-    speak: Speak,
+    pub(super) speak: Speak,
     inside: Inside,
-    tls: bool,
+    pub(super) tls: bool,
     level: Option<Durability>,
     paths: Vec<String>,
     origins: Vec<String>,
@@ -49,6 +51,8 @@ pub struct Listen {
     cookie_s: u64,
     /// For a relay: how it goes about it, and where to.
     relay: Option<Box<Relaying>>,
+    /// For connectors: what is kept of them.
+    pub(super) desk: Option<Box<Desk>>,
     #[cfg(feature = "tls")]
     own: Option<super::Tls>,
 }
@@ -101,6 +105,7 @@ impl Listen {
             pings: Pings::default(),
             cookie_s: 0,
             relay: (speak == Speak::Foo).then(Box::default),
+            desk: None,
             #[cfg(feature = "tls")]
             own: None,
         }
@@ -224,6 +229,9 @@ impl Listen {
         if let Some(own) = &self.own {
             return own.load().map(Some);
         }
+        if let Some(config) = self.certified()? {
+            return Ok(Some(config));
+        }
         match shared {
             _ if !self.tls => Ok(None),
             Some(shared) => Ok(Some(shared.clone())),
@@ -287,7 +295,8 @@ impl Listen {
     pub(super) fn is_alike(&self, other: &Self) -> bool {
         let terms = |it: &Self| {
             let Self { at, speak, inside, tls, level, paths, proxy, admin, most, .. } = it.clone();
-            let more = (it.pings, it.cookie_s, it.origins.clone(), it.relay.clone());
+            let more = (it.pings, it.cookie_s, it.origins.clone());
+            let more = (more, it.relay.clone(), it.desk.clone());
             (at, speak, inside, tls, level, paths, proxy, admin, most, more)
         };
         terms(self) == terms(other)
@@ -328,6 +337,9 @@ impl Listen {
     pub(crate) fn option(mut self, name: &str, value: &str) -> Result<Self, &'static str> {
         if let Some(set) = self.relay.as_deref_mut().and_then(|it| it.option(name, value)) {
             return set.map(|()| self);
+        }
+        if super::desk::OPTIONS.contains(&name) {
+            return self.desk_option(name, value);
         }
         match (name, value) {
             ("forward", to) => self.forward(to),
@@ -422,7 +434,8 @@ fn bind_one(
     let wrong = |error| Error::Listen { address: it.at.to_string(), error };
     // Administrators show who they are, whoever else may come in; and who comes to a relay comes to
     // whatever stands behind it.
-    let closed = loopback_only && !it.is_admin() && !it.is_of_relay();
+    let open = it.is_admin() || it.is_of_relay() || it.is_guarded();
+    let closed = loopback_only && !open;
     if let Some(at) = passed.iter().position(|socket| socket.name == it.scheme()) {
         let door = Door::adopt(passed.remove(at).fd, place).map_err(wrong)?;
         return match &door.local {
@@ -475,6 +488,7 @@ pub(super) fn listeners(
             let before = all_before(listen, no);
             before.iter().filter(|other| other.relay.is_some()).count() as u16
         }),
+        desk: it.desk.as_deref().map(|desk| Arc::new(desk.clone())),
     })
     .collect()
 }
@@ -609,6 +623,7 @@ const OWN_MODE: u32 = 0o600;
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::proto::aio::errand::Enrol;
 
     fn listen(url: &str) -> Listen {
         url.parse().unwrap()
@@ -642,6 +657,17 @@ mod tests {
         let paged = paged.origin("null").unwrap();
         assert_eq!(listen("any://h:1?origins=https://a.example,null"), paged);
         assert!(!paged.is_alike(&listen("any://h:1?origins=null")));
+        let kept = listen("aios://h?certificates=/c&enrol=/list&files=/f&file_types=a,b");
+        let desk = Desk {
+            certificates: Some("/c".into()),
+            enrol: Enrol::Listed("/list".into()),
+            files: Some("/f".into()),
+            file_types: vec!["a".into(), "b".into()],
+            ..Desk::default()
+        };
+        assert_eq!(kept.desk.as_deref(), Some(&desk));
+        assert!(kept.brings_certificate() && !listen("aios://h?tokens=/t").brings_certificate());
+        assert!(!kept.is_alike(&listen("aios://h?certificates=/c&enrol=anyone")));
         let unix = Listen::unix("/run/x", Speak::Any);
         assert_eq!(listen("unix:/run/x"), unix);
         assert_eq!(listen("unix:///run/x?mode=600"), unix.mode(0o600));
@@ -667,6 +693,12 @@ mod tests {
             ("wamp://h?cookie_s=60", "within a WebSocket"),
             ("ws://h?cookie_s=60", "where WAMP is spoken"),
             ("wamp+ws://h?cookie_s=31536001", "at most"),
+            ("mqtt://h?files=/x", "only where aioconnectors is spoken"),
+            ("aio://h?tokens=/x", "only within TLS"),
+            ("aio://h?certificates=/x", "only within TLS"),
+            ("aio://h?enrol=anyone", "only within TLS"),
+            ("aios://h?enrol=anyon", "whole path of a file"),
+            ("aios://h?tokens=", "without a value"),
             ("unix:relative", "whole path"),
             ("unix:/x?mode=9", "octal"),
             ("unix:/x?speak=http", "prx1, mqtt, wamp, aio, foo or any"),

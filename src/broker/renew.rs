@@ -245,7 +245,7 @@ impl Renewer {
                 continue;
             };
             let old = left.swap_remove(at);
-            if loopback_only && !old.local.is_loopback() {
+            if loopback_only && !listen.is_guarded() && !old.local.is_loopback() {
                 return Err(Error::Exposed { address: listen.place() });
             }
             let same = old.listen.is_alike(&listen) && self.trusted == plan.trusted;

@@ -361,3 +361,13 @@ fn a_difference_is_told_line_by_line() {
     );
     assert_eq!(diff(&old, &old), []);
 }
+
+#[test]
+fn who_must_show_a_certificate_may_come_from_anywhere() {
+    let of = |more: &str| faults("shown", &format!("[[listener]]\nport = 1\n{more}"));
+    let kept = "protocol = \"aios\"\nhost = \"0.0.0.0\"\ncertificates = \"aio\"\n";
+    assert_eq!(of(kept), [""; 0]);
+    assert_eq!(of(&kept.replace("certificates", "files")).len(), 2, "and no certificate of ours");
+    assert_eq!(of("protocol = \"aio\"\nhost = \"0.0.0.0\"\n").len(), 1);
+    assert_eq!(of("protocol = \"aio\"\ntokens = \"aio\"\n").len(), 1, "only within TLS");
+}

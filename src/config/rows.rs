@@ -178,8 +178,8 @@ pub(super) const KEYS: &[Key] = &[
         "protocol",
         Text,
         "",
-        "mqtt, mqtts, ws, wss, prx1, prx1s, prx1+ws, prx1+wss, any, anys, foo or foo+http; instead \
-         of a url.",
+        "mqtt, mqtts, ws, wss, prx1, prx1s, prx1+ws, prx1+wss, aio, aios, any, anys, foo or \
+         foo+http; instead of a url.",
     )
     .like(&["protocol"]),
     Key::new(
@@ -255,6 +255,46 @@ pub(super) const KEYS: &[Key] = &[
         "0",
         "Seconds for which whoever came here by HTTP (a WebSocket, or long poll) and was let in \
          with WAMP may come again by a cookie; 0: none is given.",
+    ),
+    Key::new(
+        Listener,
+        "certificates",
+        Path,
+        "",
+        "At a listener of aioconnectors (protocol aios): the folder in which their certificates \
+         is, as spindle aio create-certificates makes it. Clients show one of those.",
+    ),
+    Key::new(
+        Listener,
+        "tokens",
+        Path,
+        "",
+        "At a listener of aioconnectors (protocol aios): the file of clients' tokens, of which it \
+         holds digests. Clients show one of those.",
+    ),
+    Key::new(
+        Listener,
+        "enrol",
+        Text,
+        "\"nobody\"",
+        "Which clients of aioconnectors are given a certificate or a token: nobody, those whose \
+         names stand in a file, one in a line (its whole path), or anyone who is first to ask for \
+         a name.",
+    ),
+    Key::new(
+        Listener,
+        "files",
+        Path,
+        "",
+        "At a listener of aioconnectors: the folder for files that clients send to the broker, in \
+         it one for each dst_type that is taken.",
+    ),
+    Key::new(
+        Listener,
+        "file_types",
+        Text,
+        "",
+        "The message types of which files are stored, separated by commas; without it, all.",
     ),
     Key::new(
         Listener,

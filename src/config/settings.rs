@@ -157,7 +157,8 @@ impl Settings {
         }
         let tables = given.tables.iter().filter(|table| table.section == Section::Listener);
         for (listener, table) in self.listeners.iter().zip(tables) {
-            if listener.listen.is_reachable() && !listener.listen.is_of_relay() {
+            let listen = &listener.listen;
+            if listen.is_reachable() && !listen.is_of_relay() && !listen.is_guarded() {
                 let text = format!(
                     "{} can be reached from other machines and every login would be accepted: \
                      name the users (users = \"FILE\", --users FILE), or open it on purpose \
@@ -176,7 +177,7 @@ const PREFAULT_MB_MAX: u64 = 1 << 20;
 const LISTEN: [&str; 2] = ["prx1://127.0.0.1:52909", "mqtt://127.0.0.1:1883"];
 
 /// Keys of a listener that its URL may have as options.
-const LISTENER_OPTIONS: [&str; 21] = [
+const LISTENER_OPTIONS: [&str; 26] = [
     "durability",
     "proxy",
     "ping_ms",
@@ -198,6 +199,11 @@ const LISTENER_OPTIONS: [&str; 21] = [
     "forward_cert",
     "forward_key",
     "forward_name",
+    "certificates",
+    "enrol",
+    "tokens",
+    "files",
+    "file_types",
 ];
 
 struct Reading<'a> {
@@ -381,7 +387,8 @@ impl Reading<'_> {
         for table in tables {
             any = true;
             let Some(listener) = self.listener(table) else { continue };
-            if listener.listen.wants_tls() && listener.tls.is_none() && shared.is_none() {
+            let own = listener.tls.is_some() || listener.listen.brings_certificate();
+            if listener.listen.wants_tls() && !own && shared.is_none() {
                 let text = format!(
                     "{} is to do TLS, and there is no certificate: [tls] cert and key \
                      (--tls-cert FILE, --tls-key FILE), or cert and key of its own",

@@ -51,6 +51,7 @@ impl Bench {
         hub.recover(now, told, journal);
         let listener = |no, speak| Listener {
             relay: None,
+            desk: None,
             no: ListenerNo(no),
             speak,
             realm: RealmId(0),

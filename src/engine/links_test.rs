@@ -78,6 +78,7 @@ impl Bench {
         };
         let listener = |no, speak, inside, proxy| Listener {
             relay: None,
+            desk: None,
             no: ListenerNo(no),
             speak,
             realm: RealmId(0),

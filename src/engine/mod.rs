@@ -7,12 +7,14 @@
 //! inside somebody else's call. Absent on purpose: sockets, threads, clocks, entropy, files, logs.
 
 mod admin;
+mod asks;
 mod audit;
 mod calls;
 mod conn;
 mod crowd;
 mod deadline;
 mod ends;
+mod errands;
 mod later;
 mod limited;
 mod links;
@@ -30,6 +32,8 @@ mod calls_test;
 mod crossing_test;
 #[cfg(test)]
 mod engine_test;
+#[cfg(all(test, feature = "tls"))]
+mod errands_test;
 #[cfg(test)]
 mod links_test;
 
@@ -60,9 +64,10 @@ use crate::hub::policy::{Address, Event, Secret};
 use crate::hub::sys::Outside;
 use crate::journal::job::{DiskDone, DiskJob};
 use crate::link::{Inside, Link};
+use crate::proto::aio::errand::{Desk, Errand, Ran};
 use crate::proto::doom::Doom;
 use crate::proto::fault::Blame;
-use crate::proto::{Ask, Ctx, Listener, Peer, Protocol, Speak};
+use crate::proto::{Ctx, Listener, Peer, Protocol, Speak};
 
 use conn::{Conn, Place, Since};
 use crowd::Crowd;
@@ -97,6 +102,15 @@ pub enum Effect {
         /// What.
         what: Operation,
     },
+    /// Something about the names of connectors, or a file of theirs, for who may wait for a disk.
+    Errand {
+        /// Whose.
+        ticket: Ticket,
+        /// Where it is kept.
+        desk: Arc<Desk>,
+        /// What.
+        errand: Errand,
+    },
     /// Open a connection.
     Dial {
         /// Under which name.
@@ -120,6 +134,13 @@ pub enum Completion {
     },
     /// A disk job is done.
     Disk(DiskDone),
+    /// That is what became of an errand.
+    Ran {
+        /// Whose.
+        ticket: Ticket,
+        /// What.
+        done: Ran,
+    },
     /// What an operator wanted is done, or not, and this is to be said about it.
     Operated {
         /// Whose wish.
@@ -202,6 +223,8 @@ pub struct Engine {
     reloaded: (u64, bool),
     /// What operators want of whoever drives the machine.
     operations: VecDeque<(Ticket, Operation)>,
+    /// What connectors want kept or looked up.
+    errands: VecDeque<Effect>,
     /// Nobody new is taken but administrators.
     closed: bool,
     /// Connections to be opened.
@@ -250,6 +273,7 @@ impl Engine {
             outside: Outside::default(),
             reloaded: (0, true),
             operations: VecDeque::new(),
+            errands: VecDeque::new(),
             closed: false,
             dials: VecDeque::new(),
         }
@@ -515,34 +539,6 @@ impl Engine {
         result
     }
 
-    fn on_ask(&mut self, now: Now, conn: ConnId, ask: Ask) {
-        match ask {
-            Ask::Verify { ticket, address, tag, secret, hash } => {
-                self.ask_worker(now, address, tag, verify::Check { ticket, secret, hash });
-            }
-            Ask::Yield(other) => self.doom(now, other, Doom::TakenOver),
-            Ask::Stall => {
-                if let Some(c) = self.conns.get_mut(conn)
-                    && !c.stalled
-                {
-                    c.stalled = true;
-                    self.stalled.push_back(conn);
-                }
-            }
-            Ask::Again => {
-                if let Some(c) = self.conns.get_mut(conn).filter(|c| !c.ready) {
-                    c.ready = true;
-                    self.ready.push_back(conn);
-                }
-            }
-            Ask::Leave => self.doom(now, conn, Doom::Left),
-            Ask::Operate { ticket, what } => self.operations.push_back((ticket, what)),
-            Ask::Dial { relay, at, pair } => self.dial(now, relay, at, pair),
-            Ask::Wish(wish) => self.on_wish(now, conn, wish),
-            Ask::Forsake(other) => self.doom(now, other, Doom::Unreachable),
-        }
-    }
-
     fn on_fault(&mut self, now: Now, conn: ConnId, fault: crate::proto::fault::Fault) {
         if fault.blame == Blame::Peer {
             self.hub.stats.count(Counter::PeerFaults);
@@ -556,6 +552,7 @@ impl Engine {
     pub fn on_completion(&mut self, now: Now, done: Completion) {
         match done {
             Completion::Verified { ticket, ok } => self.on_verified(now, ticket, ok),
+            Completion::Ran { ticket, done } => self.on_ran(now, ticket, done),
             Completion::Operated { ticket, result } => self.on_operated(now, ticket, result),
             Completion::Disk(done) => match self.hub.on_disk(now, done) {
                 Stir::Synced => self.release(),
@@ -676,8 +673,8 @@ impl Engine {
         if let Some(effect) = self.poll_verify() {
             return Some(effect);
         }
-        if let Some(dial) = self.dials.pop_front() {
-            return Some(dial);
+        if let Some(effect) = self.dials.pop_front().or_else(|| self.errands.pop_front()) {
+            return Some(effect);
         }
         if let Some((ticket, what)) = self.operations.pop_front() {
             return Some(Effect::Operate { ticket, what });

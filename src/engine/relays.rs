@@ -83,6 +83,9 @@ impl Engine {
     /// All that lies between a socket and its peer is agreed upon.
     pub(super) fn on_opened(&mut self, now: Now, conn: ConnId) {
         let side = self.conns.get(conn).filter(|c| c.doom.is_none()).map(|c| &c.peer);
+        if let Some(Peer::Aio(_)) = side {
+            return self.on_connector(now, conn);
+        }
         let Some(Peer::Foo(side)) = side else { return };
         if let foo::peer::Peer::Client(_) = **side {
             return self.greet(now, conn);

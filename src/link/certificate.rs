@@ -5,8 +5,11 @@
 //! rest. A name becomes a user name, so what could be read in two ways (a NUL, a control character,
 //! two common names) is refused instead of cut. Absent on purpose: every other field.
 
+use sha2::{Digest, Sha256};
+
 use crate::base::calendar;
 use crate::base::der::{self, BOOLEAN, IA5, OCTETS, OID, PRINTABLE, SEQUENCE, SET, UTF8, Walk};
+use crate::base::hex;
 
 /// Which name of a certificate is the user's.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
@@ -16,6 +19,8 @@ pub enum Named {
     Subject,
     /// The first alternative name that is a mail address, a host or a URI.
     Alternative,
+    /// None: it is known by the digits of SHA-256 over all of it.
+    Whole,
 }
 
 /// A name that cannot be a user's, or a certificate that cannot be read.
@@ -25,6 +30,7 @@ pub struct NoName;
 /// The user name in a certificate (DER), if it has one.
 pub fn name(der: &[u8], named: Named) -> Result<Option<String>, NoName> {
     let found = match named {
+        Named::Whole => return Ok(Some(hex::encode(&Sha256::digest(der)))),
         Named::Subject => subject(der).and_then(common_name),
         Named::Alternative => extensions(der).and_then(alternative),
     };

@@ -5,11 +5,13 @@
 //! order: proxy header, TLS, then either bare bytes or a WebSocket, and the first bytes inside tell
 //! which when a listener leaves it open. A layer that is done with is taken away. Reading order:
 //! `sniff`, `proxy`, `ws_handshake`, `origin`, `ws`, `ws_frame`, `ws_message`, `tls`, `toward`,
-//! `certificate`, `flaw`. Absent on purpose: sockets, the protocols inside, deadlines (a connection
-//! has one from its first moment, and a handshake only uses it up), and what happens to whoever
-//! breaks a rule.
+//! `certificate`, `connectors`, `flaw`. Absent on purpose: sockets, the protocols inside, deadlines
+//! (a connection has one from its first moment, and a handshake only uses it up), and what happens
+//! to whoever breaks a rule.
 
 pub mod certificate;
+#[cfg(feature = "tls")]
+mod connectors;
 mod flaw;
 #[cfg(any(test, feature = "testing"))]
 pub mod fuzzing;

@@ -60,7 +60,7 @@ pub struct Materials<'a> {
 }
 
 impl Materials<'_> {
-    fn digest(&self) -> [u8; 32] {
+    pub(super) fn digest(&self) -> [u8; 32] {
         let mut hash = Sha256::new();
         for part in [Some(self.certificate), Some(self.key), self.ca, self.crl] {
             // A length in front, so that no two ways of cutting look the same.
@@ -94,13 +94,13 @@ pub enum Unusable {
 /// What a listener does TLS by.
 #[derive(Clone)]
 pub struct Config {
-    server: Arc<ServerConfig>,
-    wall: Arc<Wall>,
-    named: Named,
+    pub(super) server: Arc<ServerConfig>,
+    pub(super) wall: Arc<Wall>,
+    pub(super) named: Named,
     /// When the certificate ends, in milliseconds since 1970, if that can be read.
-    until: Option<u64>,
+    pub(super) until: Option<u64>,
     /// Of all that it was made of.
-    digest: [u8; 32],
+    pub(super) digest: [u8; 32],
 }
 
 impl Config {

@@ -20,6 +20,7 @@ use std::time::Duration;
 use crossbeam_channel::{Receiver, Sender, bounded};
 
 use super::chunks::Chunks;
+use super::clerk::Clerk;
 use super::clock::Clock;
 use super::dial::Upstreams;
 use super::disk::Disk;
@@ -127,6 +128,7 @@ pub struct Driver {
     disk: Option<Disk>,
     folder: Option<PathBuf>,
     workers: Workers,
+    clerk: Clerk,
     upstreams: Upstreams,
     signals: Option<Signals>,
     reloads: Reloads,
@@ -173,11 +175,8 @@ impl Driver {
         let disk = storage
             .map(|storage| Disk::start(storage, move |done| tell_disk(Completion::Disk(done))))
             .transpose()?;
-        let tell_verified = Arc::new(answer(sender));
-        let workers = Workers::start(parts.workers, parts.workers.max(1), move |verified| {
-            let super::workers::Verified { ticket, ok } = verified;
-            tell_verified(Completion::Verified { ticket, ok });
-        })?;
+        let clerk = Clerk::start(parts.seed, answer(sender.clone()))?;
+        let workers = start_workers(parts.workers, answer(sender))?;
         for (name, door) in doors.iter_mut().enumerate() {
             door.register(&poller, name as u32)?;
         }
@@ -209,6 +208,7 @@ impl Driver {
             disk,
             folder: parts.folder,
             workers,
+            clerk,
             upstreams: parts.upstreams,
             signals: parts.signals,
             reloads,
@@ -530,6 +530,9 @@ impl Driver {
                         disk.submit(job);
                     }
                 }
+                Effect::Errand { ticket, desk, errand } => {
+                    self.clerk.submit((ticket, desk, errand));
+                }
                 Effect::Dial { conn, relay, at } => self.dial(now, conn, relay, at),
                 Effect::Operate { ticket, what } => {
                     if let Some(result) = self.operate(now, ticket, &what) {
@@ -693,6 +696,18 @@ impl Driver {
             }
         })
     }
+}
+
+/// The workers, at least one.
+fn start_workers(
+    count: usize,
+    answer: impl Fn(Completion) + Send + Sync + 'static,
+) -> io::Result<Workers> {
+    let tell = Arc::new(answer);
+    Workers::start(count, count.max(1), move |verified| {
+        let super::workers::Verified { ticket, ok } = verified;
+        tell(Completion::Verified { ticket, ok });
+    })
 }
 
 /// An answer for the loop. When the loop is gone nobody waits for it.

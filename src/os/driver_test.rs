@@ -55,6 +55,7 @@ impl Turns {
             hub::Parts { limits, seed: 1, realms: vec!["default".into()], policy, observer };
         let listener = Listener {
             relay: None,
+            desk: None,
             no: ListenerNo(0),
             speak: Speak::Mqtt,
             realm: RealmId(0),

@@ -1,13 +1,14 @@
 //! Floor 5. The street: the one folder that touches threads, sockets, files and the clock.
 //!
 //! Reading order: `driver` (the turn), `poller`, `listener`, `stream`, `socket`, `local` (the
-//! embedding program's way in), then the threads `disk` and `workers`, the files in `mmap`, and the
-//! small things: `chunks`, `clock`, `signal`, `sys`, `figures`, `notify`, `passed`, `logging` and
-//! `log_observer`.
+//! embedding program's way in), then the threads `disk`, `workers` and `clerk`, the files in
+//! `mmap`, and the small things: `chunks`, `clock`, `signal`, `sys`, `figures`, `notify`, `passed`,
+//! `logging` and `log_observer`.
 //! Whatever decides anything about messages is below; here bytes are carried. Absent on purpose:
 //! protocols, and a second loop.
 
 pub mod chunks;
+pub mod clerk;
 pub mod clock;
 pub mod dial;
 pub mod disk;

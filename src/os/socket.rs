@@ -33,6 +33,8 @@ pub struct Socket {
     pub paused: bool,
     /// It stands in the list of those that have, or had, something left over.
     pub behind: bool,
+    /// Who is at the other end writes in pieces, and waits with each for the one before.
+    pub hasty: bool,
     /// It was dialed, and the other end has not answered yet.
     pub dialing: Option<Box<Dialed>>,
     /// Nothing follows what is left over: then its sending half is closed.
@@ -79,6 +81,7 @@ impl Socket {
             queued: false,
             paused: false,
             behind: false,
+            hasty: false,
             dialing: None,
             last: false,
             rest: Seldom::default(),
@@ -106,6 +109,9 @@ impl Socket {
             }
         };
         self.readable = got == Fill::More;
+        if self.hasty && len > 0 {
+            self.stream.acknowledge_now();
+        }
         (got, through.get(..len).unwrap_or_default())
     }
 

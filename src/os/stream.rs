@@ -42,6 +42,15 @@ impl Stream {
         }
     }
 
+    /// What comes is acknowledged at once: who writes a little and waits with the next until that
+    /// is acknowledged is not kept waiting by us. The system forgets it, so it is said again and
+    /// again.
+    pub fn acknowledge_now(&self) {
+        if let Self::Tcp(stream) = self {
+            let _ = super::sys::acknowledge_now(stream.as_fd());
+        }
+    }
+
     /// Microseconds that bytes are under way and back, where there is a way and the system knows.
     #[must_use]
     pub fn rtt_us(&self) -> Option<u32> {

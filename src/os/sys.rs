@@ -340,6 +340,87 @@ pub fn rtt_us(_: BorrowedFd<'_>) -> io::Result<u32> {
     Err(io::ErrorKind::Unsupported.into())
 }
 
+/// Open what has this name in this folder and nowhere else: nothing is followed that it may lead
+/// to. `how` is flags of `open`, `mode` is for what is made.
+pub fn open_below(folder: BorrowedFd<'_>, name: &str, how: i32, mode: u32) -> io::Result<OwnedFd> {
+    let name = one_name(name)?;
+    let how = how | libc::O_NOFOLLOW | libc::O_CLOEXEC;
+    // SAFETY: the name ends with a NUL, and the descriptor is open for as long as it is borrowed.
+    #[expect(unsafe_code, reason = "std opens paths, not names in a folder")]
+    let fd = unsafe { libc::openat(folder.as_raw_fd(), name.as_ptr(), how, mode) };
+    if fd < 0 {
+        return Err(io::Error::last_os_error());
+    }
+    // SAFETY: the call that succeeded made it, and nobody else knows it.
+    #[expect(unsafe_code, reason = "made by the call above")]
+    Ok(unsafe { OwnedFd::from_raw_fd(fd) })
+}
+
+/// Make a folder of this name in this one.
+pub fn make_below(folder: BorrowedFd<'_>, name: &str, mode: u32) -> io::Result<()> {
+    let name = one_name(name)?;
+    // SAFETY: the name ends with a NUL, and the descriptor is open for as long as it is borrowed.
+    #[expect(unsafe_code, reason = "std makes folders by paths")]
+    let result = unsafe { libc::mkdirat(folder.as_raw_fd(), name.as_ptr(), mode as libc::mode_t) };
+    if result == 0 { Ok(()) } else { Err(io::Error::last_os_error()) }
+}
+
+/// Give what has a name in one folder another in another. What has that is not replaced.
+pub fn link_below(
+    (folder, name): (BorrowedFd<'_>, &str),
+    (to_folder, to): (BorrowedFd<'_>, &str),
+) -> io::Result<()> {
+    let (name, to) = (one_name(name)?, one_name(to)?);
+    let (from, into) = (folder.as_raw_fd(), to_folder.as_raw_fd());
+    // SAFETY: both names end with a NUL, and both descriptors are open for as long as they are
+    // borrowed.
+    #[expect(unsafe_code, reason = "std links paths")]
+    let result = unsafe { libc::linkat(from, name.as_ptr(), into, to.as_ptr(), 0) };
+    if result == 0 { Ok(()) } else { Err(io::Error::last_os_error()) }
+}
+
+/// Take a name of a file out of a folder.
+pub fn remove_below(folder: BorrowedFd<'_>, name: &str) -> io::Result<()> {
+    let name = one_name(name)?;
+    // SAFETY: the name ends with a NUL, and the descriptor is open for as long as it is borrowed.
+    #[expect(unsafe_code, reason = "std removes by paths")]
+    let result = unsafe { libc::unlinkat(folder.as_raw_fd(), name.as_ptr(), 0) };
+    if result == 0 { Ok(()) } else { Err(io::Error::last_os_error()) }
+}
+
+/// A name, and no path.
+fn one_name(name: &str) -> io::Result<CString> {
+    if name.contains('/') || matches!(name, "" | "." | "..") {
+        return Err(io::ErrorKind::InvalidInput.into());
+    }
+    Ok(CString::new(name)?)
+}
+
+/// Acknowledge what comes at once: until the system decides otherwise again, which it does soon.
+#[cfg(target_os = "linux")]
+pub fn acknowledge_now(socket: BorrowedFd<'_>) -> io::Result<()> {
+    let on: libc::c_int = 1;
+    // SAFETY: the pointer is to a local whose length is told, and is only read; the descriptor is
+    // open for as long as it is borrowed.
+    #[expect(unsafe_code, reason = "std has no name for this option")]
+    let result = unsafe {
+        libc::setsockopt(
+            socket.as_raw_fd(),
+            libc::IPPROTO_TCP,
+            libc::TCP_QUICKACK,
+            (&raw const on).cast(),
+            size_of::<libc::c_int>() as libc::socklen_t,
+        )
+    };
+    if result == 0 { Ok(()) } else { Err(io::Error::last_os_error()) }
+}
+
+/// Elsewhere the system decides.
+#[cfg(not(target_os = "linux"))]
+pub fn acknowledge_now(_: BorrowedFd<'_>) -> io::Result<()> {
+    Ok(())
+}
+
 /// Some systems have narrower fields.
 fn wide(field: impl Into<u64>) -> u64 {
     field.into()

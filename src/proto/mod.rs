@@ -55,6 +55,8 @@ pub struct Listener {
     pub link: Terms,
     /// The relay that its connections go through, where it is one's.
     pub relay: Option<u16>,
+    /// What is kept of connectors that come here, and of files of theirs.
+    pub desk: Option<Arc<aio::errand::Desk>>,
 }
 
 /// A protocol, as configuration names it.
@@ -146,6 +148,15 @@ pub enum Ask {
     Forsake(ConnId),
     /// Something of a session that is spoken to by requests.
     Wish(Wish),
+    /// Something about the names of connectors, or a file of theirs, for who may wait for a disk.
+    Errand {
+        /// Whose.
+        ticket: Ticket,
+        /// Where it is kept.
+        desk: Arc<aio::errand::Desk>,
+        /// What.
+        errand: aio::errand::Errand,
+    },
     /// Whoever drives the machine is to do this.
     Operate {
         /// Whose wish.

@@ -29,6 +29,7 @@ use crate::journal::job::{DiskDone, DiskJob};
 use crate::journal::record::Record;
 use crate::journal::{Journal, Options, Spot, perform};
 use crate::link::{self, Carrier, Inside, Spoken};
+use crate::proto::aio::errand::{Desk, Errand, Ran};
 use crate::proto::{Listener, Speak, procedure};
 use crate::topic::Filter;
 
@@ -76,6 +77,8 @@ pub struct Setup {
     pub realms: Vec<(String, realm::Terms)>,
     /// Of which origins pages may come to WebSockets.
     pub origins: Vec<String>,
+    /// What is kept of connectors.
+    pub desk: Option<Arc<Desk>>,
 }
 
 impl Default for Setup {
@@ -85,7 +88,8 @@ impl Default for Setup {
         let relay = relay::Terms { name: "relay".into(), forward, ..Default::default() };
         let (procedures, origins, realms) = (Vec::new(), Vec::new(), Vec::new());
         let (level, seed, users, cookie_s) = (Durability::Disk, 1, None, 0);
-        Self { limits, level, users, seed, relay, procedures, cookie_s, realms, origins }
+        let desk = None;
+        Self { limits, level, users, seed, relay, procedures, cookie_s, realms, origins, desk }
     }
 }
 
@@ -240,6 +244,8 @@ pub struct Rig {
     pub jobs: VecDeque<DiskJob>,
     /// Passwords that wait, oldest first.
     pub checks: Vec<Check>,
+    /// Errands of connectors that wait.
+    pub errands: Vec<(Ticket, Errand)>,
     /// Disk jobs done in the next turns, each turn at most so many.
     pub disk_jobs: usize,
     /// How much of a wire is read in a turn, at most.
@@ -295,6 +301,7 @@ impl Rig {
                 ..link::Terms::default()
             },
             relay: (speak == Speak::Foo).then_some(0),
+            desk: setup.desk.clone().filter(|_| speak == Speak::Aio),
         };
         let listeners = vec![
             listener(0, Speak::Prx1, Inside::Bare),
@@ -317,6 +324,7 @@ impl Rig {
             wires: BTreeMap::new(),
             jobs: VecDeque::new(),
             checks: Vec::new(),
+            errands: Vec::new(),
             disk_jobs: usize::MAX,
             read_most: setup.limits.read_bytes_turn,
             dials: VecDeque::new(),
@@ -462,6 +470,7 @@ impl Rig {
             match effect {
                 Effect::Disk(job) => self.jobs.push_back(job),
                 Effect::Dial { conn, relay, at } => self.dials.push_back((conn, relay, at)),
+                Effect::Errand { ticket, errand, .. } => self.errands.push((ticket, errand)),
                 Effect::Operate { ticket, .. } => {
                     let result = Err("a simulated world has nobody who could".to_owned());
                     self.engine.on_completion(self.now, Completion::Operated { ticket, result });
@@ -472,6 +481,24 @@ impl Rig {
             }
         }
         busy
+    }
+
+    /// Do the errands that wait: tokens are `token of NAME`, and every file finds its place. Or
+    /// the answer to all of them is no.
+    pub fn run_errands(&mut self, ok: bool) {
+        let token = |name: &str| format!("token of {name}");
+        for (ticket, errand) in core::mem::take(&mut self.errands) {
+            let done = match errand {
+                _ if !ok => Ran::Not("the answer is no"),
+                Errand::Token(name) => Ran::Given(token(name.as_str()).as_str().into()),
+                Errand::Compare(name, shown) if shown.reveal() == token(name.as_str()) => {
+                    Ran::Right
+                }
+                Errand::Store { .. } => Ran::Stored,
+                _ => Ran::Not("nothing is known of that here"),
+            };
+            self.engine.on_completion(self.now, Completion::Ran { ticket, done });
+        }
     }
 
     fn speak(&mut self) -> bool {

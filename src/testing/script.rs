@@ -10,6 +10,7 @@
 //! users| mode = "strict"                     a users file, line by line
 //! limit: idle_ms_max=2000 segment_bytes=65536
 //! level: disk | os | memory
+//! keeps: tokens | certificates | files types=T   what a listener keeps of connectors
 //! procedures: exact:a.b prefix:rpc.          topics that are procedures also to MQTT
 //! cookies: 60                                where WebSockets are, they stand for somebody so long
 //! realm: default?trust=1:user                a namespace of WAMP, and what it is told to do
@@ -69,6 +70,7 @@
 //! `;` between blanks separates statements. A `users|` line is taken whole.
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 
 use super::rig::Setup;
 use super::talk_mqtt::{Phrase, Talk};
@@ -363,6 +365,19 @@ impl Script {
                 };
             }
             "speak" => self.tongue = tongue(value.trim())?,
+            "keeps" => {
+                self.tuned = true;
+                let desk = Arc::make_mut(self.setup.desk.get_or_insert_default());
+                for word in value.split_whitespace() {
+                    match word.split_once('=').unwrap_or((word, "")) {
+                        ("tokens", _) => desk.tokens = Some("tokens".into()),
+                        ("certificates", _) => desk.certificates = Some("certificates".into()),
+                        ("files", _) => desk.files = Some("files".into()),
+                        ("types", kind) => desk.file_types.push(kind.into()),
+                        _ => return Err(format!("`{word}` is nothing that is kept")),
+                    }
+                }
+            }
             "relay" => {
                 self.tuned = true;
                 relay(&mut self.setup.relay, value)?;

@@ -74,6 +74,12 @@ impl Stage {
                 rig.verdicts.extend(told);
                 continue;
             }
+            if let Some(ok) = verify
+                && !rig.errands.is_empty()
+            {
+                rig.run_errands(ok);
+                continue;
+            }
             if rested {
                 rig.engine.audit().map_err(|broken| broken.0)?;
                 return Ok(());

@@ -2,8 +2,7 @@
 own for each client, in the version that is asked for.
 
 What the application hears lies in its inbox in the order in which it came; every wait has an end.
-A client that is connected has had a ping answered. Absent on purpose: certificates that a server
-gives out, which this broker does not.
+A client that is connected has had a ping answered.
 """
 
 import base64
@@ -41,6 +40,9 @@ class Aio:
 
     def start(self):
         """Begin to connect; a client goes on trying for ever."""
+        for left in self.folder.glob("uds_path_*"):
+            # Of one that was ended without a word; the newest would not begin.
+            left.unlink()
         self.lines = self.make()
         self.lines.heard[0] = self._hear
         self.ask("start", **self.asked)
@@ -109,6 +111,10 @@ class Aio:
         except queue.Empty:
             return
         raise AssertionError(f"a message that should not have come: {came.header}")
+
+    def certificates(self):
+        """Where it keeps its own, and those it begins with."""
+        return self.folder / "certificates" / "client" / "client-certs"
 
     def received(self, name):
         """Where a file of this name was put."""

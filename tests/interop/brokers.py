@@ -38,6 +38,8 @@ class Setup:
     certificate_names: bool = False
     #: The list of revoked certificates is heeded.
     revocations: bool = False
+    #: What else is said of listeners, as in their URLs: {"aios": "tokens=/path"}.
+    options: dict = field(default_factory=dict)
     #: Realms of WAMP beside the one that is always there.
     realms: list = field(default_factory=list)
     #: What a user of `users` proves itself with in WAMP if not with its password:
@@ -268,6 +270,7 @@ class Spindle(Broker):
         args = [self.program, "serve", "--data", self.folder / "data"]
         for name, port in self.ports.items():
             scheme, tail = self.SCHEMES.get(name, name), "?proxy=on" if name == "proxied" else ""
+            tail = "?" + self.setup.options[name] if name in self.setup.options else tail
             args += ["--listen", f"{scheme}://127.0.0.1:{port}{tail}"]
         args += ["--listen", f"unix:{self.unix}?speak=mqtt", "--trusted-proxy", "127.0.0.0/8"]
         args += ["--listen", f"unix:{self.folder / 'any'}?speak=any"]

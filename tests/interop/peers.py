@@ -90,12 +90,22 @@ class Peers:
         stamp = home / "installed.txt"
         with self.lock:
             if not (stamp.exists() and stamp.read_text() == version):
-                venv.create(home, with_pip=True, clear=True)
+                self._environment(home)
                 pip = [home / "bin" / "python", "-m", "pip", "install", "--quiet",
                        "--disable-pip-version-check"]
                 ran([*pip, f"aioconnectors=={version}"], 300)
                 stamp.write_text(version)
         return home / "bin" / "python"
+
+    @staticmethod
+    def _environment(home):
+        """Of an older Python, where there is one: since 3.11 the newest version says nothing within
+        TLS until it is spoken to."""
+        for older in ("python3.10", "python3.9"):
+            make = [older, "-m", "venv", "--clear", home]
+            if shutil.which(older) and subprocess.run(make, capture_output=True).returncode == 0:
+                return
+        venv.create(home, with_pip=True, clear=True)
 
     def _mosquitto(self, say):
         found = shutil.which("mosquitto_sub")

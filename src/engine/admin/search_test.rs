@@ -31,6 +31,7 @@ fn engine() -> Engine {
     let hub = Hub::new(Parts { limits, seed: 7, realms: vec!["main".into()], policy, observer });
     let listener = Listener {
         relay: None,
+        desk: None,
         no: ListenerNo(0),
         speak: Speak::Prx1,
         realm: RealmId(0),

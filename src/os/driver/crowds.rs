@@ -43,7 +43,10 @@ impl Driver {
             self.sockets.resize_with(slot + 1, || None);
         }
         if let Some(place) = self.sockets.get_mut(slot) {
-            *place = Some(Socket::new(conn, stream));
+            let hasty = self.engine.is_hasty(conn);
+            let mut socket = Socket::new(conn, stream);
+            socket.hasty = hasty;
+            *place = Some(socket);
         }
         if registered.is_err() {
             self.engine.on_closed(now, conn, true);

@@ -17,13 +17,13 @@
 //! Reading order: `packet`, `decode`, `encode`, `inner`, `file`, `names`, `dialect`, `fault`; how
 //! the tools of the original ask a connector: `command`. Then what is decided without a wire and
 //! without a clock: `heard` (what becomes of a frame), `assembly` (files from chunks), `acks` and
-//! `answers` (who waits for what until when), `owners` (whose a name is), `shelf` (what is kept for
-//! who is away).
-//! Last whoever speaks with a client: `peer` (from the first frame to the last), `online` (what it
-//! says), `deliver` (what it is told), `letter` (what is kept of a message meanwhile), `asked` (who
-//! is to have which answer).
+//! `answers` (who waits for what until when), `shelf` (what is kept for who is away).
+//! Last whoever speaks with a client: `peer` (from the first frame to the last), `entry` (how a
+//! client shows who it is, or is given what to show), `errand` (what is done for both where a disk
+//! may be waited for), `online` (what it says), `deliver` (what it is told), `letter` (what is kept
+//! of a message meanwhile), `asked` (who is to have which answer).
 //! Where the original is not followed on purpose is listed in `deviations.md`.
-//! Absent on purpose: sockets, files, and the certificates of section 4.
+//! Absent on purpose: sockets, files, and what is in a certificate.
 
 pub mod acks;
 pub mod answers;
@@ -38,6 +38,8 @@ mod decode_test;
 mod deliver;
 pub mod dialect;
 pub mod encode;
+mod entry;
+pub mod errand;
 pub mod fault;
 pub mod file;
 #[cfg(any(test, feature = "testing"))]
@@ -51,7 +53,6 @@ mod inner_test;
 mod letter;
 pub mod names;
 mod online;
-pub mod owners;
 pub mod packet;
 pub mod peer;
 pub mod shelf;

@@ -3,7 +3,7 @@
 //! A name is one to 128 letters, digits, `-`, `_` and `:`, and not `default` with or without a
 //! number (specification 3.6). So it can be a part of a path or of a topic as it stands, and two
 //! names never become one by being written somewhere. The line end that Python's `$` lets through
-//! is refused. Absent on purpose: whose a name is (`owners`).
+//! is refused. Absent on purpose: whose a name is.
 
 use core::fmt;
 use core::net::SocketAddr;

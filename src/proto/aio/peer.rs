@@ -5,8 +5,8 @@
 //! there: one that only says the same name is let go, and the other is asked whether it is still
 //! there, so that the next attempt finds the name free if it is not. Who shows the name by a token
 //! or a certificate has it at once. While the journal has no room nothing is taken, and TCP holds
-//! the rest. Absent on purpose: certificates and tokens that are given out, and goodbyes, which
-//! the protocol has none of.
+//! the rest; nor is anything while a file that came is put where it belongs. Absent on purpose:
+//! how names are shown and given out (`entry`), and goodbyes, which the protocol has none of.
 
 use std::sync::Arc;
 
@@ -30,6 +30,9 @@ use crate::proto::{Ask, Ctx, Protocol};
 use super::asked::Book;
 use super::decode::{self, Content};
 use super::encode::encode;
+use super::entry::About as Question;
+use super::errand::{Errand, Ran};
+use super::file::WithFile;
 use super::heard::{Heard, Listening, What, Why, hear};
 use super::inner::{Meaning, Side, frame as said};
 use super::names::Name;
@@ -43,28 +46,45 @@ const UNKNOWN: &str = "spindle";
 
 /// Small things to say, in the order of what they answer.
 #[derive(Debug)]
-enum Reply {
+pub(super) enum Reply {
     /// The token is the right one.
     Welcome,
     /// Are you there?
     Ping,
+    /// What it asked for, to be shown from now on.
+    Give(Box<Meaning>),
     /// An acknowledgement, or an answer.
     Say(Box<Frame>),
 }
 
 /// Somebody who said its name.
 #[derive(Debug)]
-struct Comer {
-    name: Name,
+pub(super) struct Comer {
+    pub(super) name: Name,
     /// It showed a token.
-    token: bool,
+    pub(super) token: bool,
+    /// What it showed was given to this name here.
+    pub(super) shown: bool,
+}
+
+/// A message whose file is put where it belongs.
+#[derive(Debug)]
+pub(super) struct Filing {
+    pub(super) serial: u32,
+    heard: Heard,
+    content: Content,
 }
 
 /// How far the connection has come.
 #[derive(Debug)]
-enum State {
+pub(super) enum State {
     /// Nothing but a name may come.
-    Stranger,
+    Stranger {
+        /// It showed the certificate of those who have none of their own.
+        guest: bool,
+    },
+    /// Something about its name is looked up or made.
+    Asking { serial: u32, about: Box<Question> },
     /// A worker compares the token.
     Verifying { serial: u32, comer: Box<Comer>, claim: Box<Claim> },
     /// Let in; the journal has no room for its session yet.
@@ -78,20 +98,22 @@ enum State {
 /// A connection's state.
 #[derive(Debug)]
 pub struct Peer {
-    state: State,
-    replies: Replies<Reply>,
+    pub(super) state: State,
+    pub(super) replies: Replies<Reply>,
     /// Bytes of content in them.
     owed: usize,
     /// What waits for room; nothing behind it is taken.
     stalled: Option<Box<(Heard, Content)>>,
+    /// What waits for its file; nothing behind it is taken.
+    pub(super) filing: Option<Box<Filing>>,
     opened: u64,
-    heard: u64,
+    pub(super) heard: u64,
     /// Bytes of a frame that is not whole.
     partial: usize,
     connect_ms: u64,
     ask_ms: u64,
     answer_ms: u64,
-    serial: u32,
+    pub(super) serial: u32,
     replies_max: usize,
     owed_max: usize,
 }
@@ -102,10 +124,11 @@ impl Peer {
     pub fn new(now: Now, hub: &Hub) -> Self {
         let limits = &hub.limits;
         Self {
-            state: State::Stranger,
+            state: State::Stranger { guest: false },
             replies: Replies::default(),
             owed: 0,
             stalled: None,
+            filing: None,
             opened: now.mono,
             heard: now.mono,
             partial: 0,
@@ -127,23 +150,64 @@ impl Peer {
 
     fn on_frame(&mut self, frame: Frame, content: Content, ctx: &mut Ctx<'_>) -> Result<(), Fault> {
         let (name, me) = match &mut self.state {
-            State::Stranger => (None, UNKNOWN),
+            State::Stranger { .. } => (None, UNKNOWN),
             State::Online(online) => {
                 online.learn(&frame);
                 (Some(&online.name), online.me.as_str())
             }
-            State::Verifying { .. } | State::Joining { .. } | State::Over => return Ok(()),
+            _ => return Ok(()),
         };
         let on = Listening { me, from: Side::Client, name, ignored: false };
         // Whoever listens is who takes a type: that is known when it is published.
         let heard = hear(frame, on, |_| true)?;
         match heard.what {
             What::Login(meaning) => self.on_login(meaning, ctx),
+            What::Message(_) => match self.to_store(&heard, &content, ctx) {
+                Some(errand) => {
+                    let serial = self.go(errand, ctx);
+                    self.filing = Some(Box::new(Filing { serial, heard, content }));
+                    Ok(())
+                }
+                None => self.act(heard, content, ctx),
+            },
             _ => self.act(heard, content, ctx),
         }
     }
 
+    /// A message for the server brings a file that is kept here.
+    fn to_store(&self, heard: &Heard, content: &Content, ctx: &Ctx<'_>) -> Option<Errand> {
+        let State::Online(online) = &self.state else { return None };
+        let (What::Message(frame), Some(desk)) = (&heard.what, &ctx.listener.desk) else {
+            return None;
+        };
+        let header = &frame.header;
+        let to_one = header.destination_id.as_ref().and_then(Name::new).is_some();
+        if to_one || !desk.takes_files(header.message_type.as_str()) {
+            return None;
+        }
+        let with = WithFile::of(frame).ok().flatten()?;
+        let (_, file) = with.cut(&content.binary(frame.data.len())).ok()?;
+        let (from, with) = (online.name.clone(), Box::new(with));
+        Some(Errand::Store { from, with, content: file? })
+    }
+
+    /// The file is where it belongs, or nowhere: the message goes on.
+    pub(super) fn on_filed(&mut self, done: &Ran, ctx: &mut Ctx<'_>) -> Result<(), Fault> {
+        let Some(filing) = self.filing.take() else { return Ok(()) };
+        ctx.hub.stats.count(match done {
+            Ran::Stored => Counter::FilesStored,
+            _ => Counter::FilesRefused,
+        });
+        self.is_heard(ctx.now);
+        let Filing { heard, content, .. } = *filing;
+        self.act(heard, content, ctx)
+    }
+
     fn on_login(&mut self, meaning: Meaning, ctx: &mut Ctx<'_>) -> Result<(), Fault> {
+        let guest = matches!(self.state, State::Stranger { guest: true });
+        if self.on_word(&meaning, guest, ctx)? {
+            return Ok(());
+        }
         let (name, token) = match meaning {
             Meaning::Hello { name, .. } => (name, None),
             Meaning::Authenticate(name, token) => (name, Some(token)),
@@ -152,13 +216,24 @@ impl Peer {
             }
             _ => return Err(FaultKind::AioDirection.fault()),
         };
-        let comer = Comer { name: name.detached(), token: token.is_some() };
+        let comer = Comer { name: name.detached(), token: token.is_some(), shown: false };
+        self.admit(comer, token.as_ref().map(|token| token.reveal().as_bytes()), ctx)
+    }
+
+    /// Is it welcome under this name?
+    pub(super) fn admit(
+        &mut self,
+        comer: Comer,
+        password: Option<&[u8]>,
+        ctx: &mut Ctx<'_>,
+    ) -> Result<(), Fault> {
+        let name = comer.name.as_str();
         let login = Login {
             protocol: "aio",
-            user: comer.name.as_str().as_bytes(),
-            password: token.as_ref().map(|token| token.reveal().as_bytes()),
-            client_id: comer.name.as_str().as_bytes(),
-            certificate: ctx.certificate,
+            user: name.as_bytes(),
+            password,
+            client_id: name.as_bytes(),
+            certificate: if comer.shown { Some(name) } else { ctx.certificate },
             address: ctx.address,
             loopback: ctx.loopback,
         };
@@ -319,6 +394,11 @@ impl Peer {
         Ok(self.stalled.is_none() && !matches!(self.state, State::Joining { .. }))
     }
 
+    /// Something that came waits for room, or for its file.
+    fn is_held(&self) -> bool {
+        self.stalled.is_some() || self.filing.is_some()
+    }
+
     /// It is owed so much that nothing more is read of it.
     fn owes_too_much(&self) -> bool {
         self.replies.len() >= self.replies_max || self.owed > self.owed_max
@@ -340,6 +420,7 @@ impl Peer {
         let meant = match &reply {
             Reply::Welcome => said(&Meaning::Welcome, me),
             Reply::Ping => said(&Meaning::Ping(Id::from(UNKNOWN)), me),
+            Reply::Give(gift) => said(gift, me),
             Reply::Say(frame) => {
                 self.owed = self.owed.saturating_sub(frame.len());
                 // What came in a frame fits into one.
@@ -413,6 +494,11 @@ impl Protocol for Peer {
     }
 
     fn on_doom(&mut self, _: &Doom, ctx: &mut Ctx<'_>) {
+        if let Some(filing) = self.filing.take() {
+            // Its file goes where it belongs without it.
+            let Filing { heard, content, .. } = *filing;
+            let _ = self.act(heard, content, ctx);
+        }
         // What waits for the disk is not promised any more; what is true already may still go.
         let synced = ctx.hub.synced();
         let mut kept = Vec::new();
@@ -475,10 +561,10 @@ impl Protocol for Peer {
 
     fn deadline(&self) -> Deadline {
         let (from, ms) = match &self.state {
-            State::Stranger => (self.opened, self.connect_ms),
-            State::Verifying { .. } => (self.heard, VERDICT_MS),
+            State::Stranger { .. } => (self.opened, self.connect_ms),
+            State::Verifying { .. } | State::Asking { .. } => (self.heard, VERDICT_MS),
             // Whoever is not read from is not silent.
-            State::Online(_) if self.stalled.is_some() || self.owes_too_much() => {
+            State::Online(_) if self.is_held() || self.owes_too_much() => {
                 return Deadline::NEVER;
             }
             State::Online(online) => match online.pinged {
@@ -491,8 +577,8 @@ impl Protocol for Peer {
     }
 
     fn wants_bytes(&self, _: &Hub) -> bool {
-        let open = matches!(self.state, State::Stranger | State::Online(_));
-        open && self.stalled.is_none() && !self.owes_too_much()
+        let open = matches!(self.state, State::Stranger { .. } | State::Online(_));
+        open && !self.is_held() && !self.owes_too_much()
     }
 
     fn has_packet(&self, input: &[u8], hub: &Hub) -> bool {
@@ -533,10 +619,10 @@ impl Protocol for Peer {
 impl Comer {
     /// By what it shows who it is.
     fn method(&self, ctx: &Ctx<'_>) -> Method {
-        match (self.token, ctx.certificate) {
+        match (self.token, self.shown || ctx.certificate.is_some()) {
             (true, _) => Method::Password,
-            (false, Some(_)) => Method::Certificate,
-            (false, None) => Method::Anonymous,
+            (false, true) => Method::Certificate,
+            (false, false) => Method::Anonymous,
         }
     }
 }
@@ -545,7 +631,7 @@ impl Comer {
 /// that it is there.
 fn is_taken(comer: &Comer, ctx: &mut Ctx<'_>) -> bool {
     let name = comer.name.as_str();
-    if comer.token || ctx.certificate == Some(name) {
+    if comer.token || comer.shown || ctx.certificate == Some(name) {
         return false;
     }
     let found = ctx.hub.named(ctx.listener.realm, Kind::Aio, name.as_bytes());
@@ -559,7 +645,7 @@ fn is_taken(comer: &Comer, ctx: &mut Ctx<'_>) -> bool {
     }
 }
 
-fn refuse(comer: &Comer, why: Refusal, ctx: &mut Ctx<'_>) -> Result<(), Fault> {
+pub(super) fn refuse(comer: &Comer, why: Refusal, ctx: &mut Ctx<'_>) -> Result<(), Fault> {
     ctx.hub.stats.login(comer.method(ctx), Outcome::Refused);
     let user = comer.name.as_str().as_bytes();
     let event = Event::Refused { conn: ctx.conn, address: ctx.address, user, client_id: user, why };

@@ -347,6 +347,16 @@ const MESSAGES: &[Family] = &[
         Counter::Stalled,
         "Times a publisher was made to wait for journal space or memory.",
     ),
+    one(
+        "files_stored_total",
+        Counter::FilesStored,
+        "Files, and parts of files, that connectors sent to the broker and that were stored.",
+    ),
+    one(
+        "files_refused_total",
+        Counter::FilesRefused,
+        "Files that connectors sent to the broker and that were not stored; the log says why.",
+    ),
     now(
         "publishers_waiting",
         |view| Some(view.snapshot.stalled as f64),

@@ -155,6 +155,7 @@ impl Scene {
             level: Durability::Memory,
             link: Default::default(),
             relay: None,
+            desk: None,
         };
         Self { hub: Hub::new(parts), listener, certificate: None, refused }
     }

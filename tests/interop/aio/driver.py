@@ -44,10 +44,11 @@ class Client:
         received = {"target_directory": f"{folder}/received", "owner": None,
                     "override_existing": False}
         manager = {
-            "use_ssl": ask.get("tls", False), "ssl_allow_all": True, "debug_msg_counts": False,
+            "use_ssl": ask.get("tls", False),
+            "ssl_allow_all": not ask.get("strict", False), "debug_msg_counts": False,
             "certificates_directory_path": folder, "tokens_directory_path": folder,
-            "use_token": ask.get("token", False), "token_verify_peer_cert": False,
-            "token_client_send_cert": False, "subscribe_message_types": ask.get("subscribe", []),
+            "use_token": ask.get("token", False), "token_verify_peer_cert": ask.get("peer", False),
+            "token_client_send_cert": ask.get("peer", False), "subscribe_message_types": ask.get("subscribe", []),
             "file_recv_config": {"any": received}, "file_type2dirpath": {"any": f"{folder}/received"},
             "keep_alive_period": ask.get("keep_alive"),
         }

@@ -1,6 +1,7 @@
 """Everything that is checked, by subject. Importing this fills the list."""
 
 from . import (  # noqa: F401 - they fill the list
+    aio_entry,
     each,
     subscriptions,
     messages,

@@ -99,6 +99,7 @@ impl Bench {
             level: Durability::Memory,
             link: link::Terms::default(),
             relay: None,
+            desk: None,
         };
         let now = Now { mono: 1_000_000, wall: 1_700_000_000_000 };
         Self { hub, now, asks: Vec::new(), listener, conns: 0 }

@@ -1,0 +1,219 @@
+//! Floor 5. The threads that do errands of connectors: names are looked up and given out, files are
+//! put where they belong.
+//!
+//! Each errand is answered once, even when doing it panics; the one thread does those about names,
+//! the other those about files, so that nobody waits at the door for a large file. What is given
+//! out is on the disk before it is answered. No more wait than there are connections, each of which
+//! waits for its own. Absent on purpose: deciding what is asked (`proto/aio`), and retries.
+
+mod certificates;
+mod files;
+#[cfg(feature = "tls")]
+mod making;
+mod tokens;
+
+#[cfg(test)]
+mod clerk_test;
+#[cfg(all(test, feature = "tls"))]
+mod shake_test;
+
+use std::fs::File;
+use std::io::{self, Write};
+use std::os::unix::fs::OpenOptionsExt;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::path::Path;
+use std::sync::Arc;
+use std::thread::{self, JoinHandle};
+use std::time::Duration;
+
+use crossbeam_channel::{Receiver, RecvTimeoutError, Sender, unbounded};
+
+use super::clock::Clock;
+use crate::base::id::Ticket;
+use crate::base::time::{Deadline, Now};
+use crate::engine::Completion;
+use crate::proto::aio::Name;
+use crate::proto::aio::errand::{Desk, Enrol, Errand, Ran};
+
+use certificates::Kept;
+use files::Folders;
+
+/// Something to be done.
+pub type Task = (Ticket, Arc<Desk>, Errand);
+
+/// Both threads. Dropping it gives up what still waits.
+#[derive(Debug)]
+pub struct Clerk {
+    names: Option<Sender<Task>>,
+    files: Option<Sender<Task>>,
+    threads: Vec<JoinHandle<()>>,
+}
+
+impl Clerk {
+    /// Start them. `answer` is called on a thread for every errand.
+    pub fn start<A>(seed: u64, answer: A) -> io::Result<Self>
+    where
+        A: Fn(Completion) + Clone + Send + 'static,
+    {
+        // Bounded by the number of connections: each has one under way.
+        let (names, names_todo) = unbounded();
+        let (files, files_todo) = unbounded();
+        let mut it = Self { names: Some(names), files: Some(files), threads: Vec::new() };
+        let tell = answer.clone();
+        let named = thread::Builder::new().name("names".into());
+        it.threads.push(named.spawn(move || {
+            work(&names_todo, &mut Names::default(), &tell);
+        })?);
+        let named = thread::Builder::new().name("files".into());
+        it.threads.push(named.spawn(move || {
+            work(&files_todo, &mut Folders::new(seed), &answer);
+        })?);
+        Ok(it)
+    }
+
+    /// Have that done.
+    pub fn submit(&self, task: Task) {
+        let to = match task.2 {
+            Errand::Store { .. } => &self.files,
+            _ => &self.names,
+        };
+        if let Some(to) = to {
+            // The thread is there as long as this is.
+            let _ = to.send(task);
+        }
+    }
+}
+
+impl Drop for Clerk {
+    fn drop(&mut self) {
+        self.names = None;
+        self.files = None;
+        for thread in self.threads.drain(..) {
+            if thread.join().is_err() {
+                log::error!("a thread for errands of connectors ended in a panic");
+            }
+        }
+    }
+}
+
+/// Who does errands.
+trait Runs {
+    /// Do that.
+    fn run(&mut self, desk: &Desk, errand: Errand, now: Now) -> Ran;
+    /// The clock moved; when to look again.
+    fn on_time(&mut self, _: Now) -> Option<Deadline> {
+        None
+    }
+}
+
+/// Do what comes, until nothing more can come.
+fn work(todo: &Receiver<Task>, does: &mut impl Runs, answer: &impl Fn(Completion)) {
+    let clock = Clock::start();
+    loop {
+        let now = clock.now();
+        let task = match does.on_time(now) {
+            None => todo.recv().map_err(|_| RecvTimeoutError::Disconnected),
+            // A little later is early enough, and never without a pause.
+            Some(at) => todo.recv_timeout(Duration::from_millis(at.ms_left(now).max(100))),
+        };
+        match task {
+            Err(RecvTimeoutError::Timeout) => {}
+            Err(RecvTimeoutError::Disconnected) => return,
+            Ok((ticket, desk, errand)) => {
+                let now = clock.now();
+                let done = catch_unwind(AssertUnwindSafe(|| does.run(&desk, errand, now)));
+                let done = done.unwrap_or(Ran::Not("a panic"));
+                answer(Completion::Ran { ticket, done });
+            }
+        }
+    }
+}
+
+/// What is remembered of the certificates at the desks.
+#[derive(Debug, Default)]
+struct Names {
+    kept: Vec<(String, Kept)>,
+}
+
+impl Runs for Names {
+    fn run(&mut self, desk: &Desk, errand: Errand, now: Now) -> Ran {
+        match (errand, &desk.certificates, &desk.tokens) {
+            (Errand::Identify(shown), Some(at), _) => self.kept_at(at).whose(now, &shown),
+            (Errand::Certify(name), Some(at), _) if may(desk, &name, "certificate") => {
+                let done = self.kept_at(at).issue(now, &name);
+                told(done, &name, "certificate")
+            }
+            (Errand::Token(name), _, Some(at)) if may(desk, &name, "token") => {
+                told(tokens::give(Path::new(at), &name), &name, "token")
+            }
+            (Errand::Compare(name, token), _, Some(at)) => {
+                tokens::compare(Path::new(at), &name, &token).unwrap_or_else(|why| {
+                    log::error!("tokens: {why}");
+                    Ran::Not("the tokens cannot be read")
+                })
+            }
+            _ => Ran::Not("refused"),
+        }
+    }
+}
+
+impl Names {
+    fn kept_at(&mut self, at: &str) -> &mut Kept {
+        let found = self.kept.iter().position(|(own, _)| own == at);
+        let place = found.unwrap_or_else(|| {
+            self.kept.push((at.to_owned(), Kept::new(Path::new(at))));
+            self.kept.len() - 1
+        });
+        // PANIC: found there just now, or pushed.
+        &mut self.kept[place].1
+    }
+}
+
+fn told(done: Result<Ran, String>, name: &Name, what: &str) -> Ran {
+    match done {
+        Ok(ran) => {
+            log::info!(name:% = name.as_str(); "a connector was given its {what}");
+            ran
+        }
+        Err(why) => {
+            log::warn!(name:% = name.as_str(); "a connector is given no {what}: {why}");
+            Ran::Not("refused")
+        }
+    }
+}
+
+/// May somebody of this name be given something?
+fn may(desk: &Desk, name: &Name, what: &str) -> bool {
+    let listed = match &desk.enrol {
+        Enrol::Anyone => return true,
+        Enrol::Nobody => false,
+        Enrol::Listed(path) => match std::fs::read_to_string(path) {
+            Ok(text) => text.lines().any(|line| line.trim() == name.as_str()),
+            Err(e) => {
+                log::error!("{path}: {e}");
+                false
+            }
+        },
+    };
+    if !listed {
+        log::warn!(name:% = name.as_str(); "a connector asks for a {what}, and is not listed");
+    }
+    listed
+}
+
+/// Put a file in place of what has its name, if anything has, whole or not at all.
+fn replace(path: &Path, text: &[u8], mode: u32) -> io::Result<()> {
+    let folder = path.parent().unwrap_or_else(|| Path::new("."));
+    let name = path.file_name().unwrap_or_default().to_string_lossy();
+    let new = folder.join(format!(".{name}.new"));
+    let _ = std::fs::remove_file(&new);
+    let mut file =
+        std::fs::OpenOptions::new().write(true).create_new(true).mode(mode).open(&new)?;
+    let written = file.write_all(text).and_then(|()| file.sync_all());
+    let done = written.and_then(|()| std::fs::rename(&new, path));
+    if done.is_err() {
+        let _ = std::fs::remove_file(&new);
+    }
+    done?;
+    File::open(folder)?.sync_all()
+}
