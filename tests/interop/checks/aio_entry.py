@@ -11,6 +11,7 @@ import time
 from pathlib import Path
 
 import aioconnectors as aio
+from aio_client import Server
 from brokers import Setup
 from checks.aio import VERSIONS, heard
 from harness import check, same, that
@@ -19,16 +20,17 @@ from harness import check, same, that
 class Place:
     """A folder of certificates, made by the original, and what else such a broker is told."""
 
-    def __init__(self, t, enrol="anyone", **options):
-        self.folder = Path(tempfile.mkdtemp(prefix="aio-"))
+    def __init__(self, t, enrol="anyone", folder=None, **options):
+        self.folder = folder or Path(tempfile.mkdtemp(prefix="aio-"))
         self.list = self.folder / "enrol"
         if isinstance(enrol, list):
             self.list.write_text("\n".join(enrol) + "\n")
             enrol = self.list
-        make = [t.world.peers.aioconnectors(aio.NEWEST), "-m", "aioconnectors",
-                "create_certificates", self.folder]
-        made = subprocess.run(make, capture_output=True, timeout=60)
-        that(self.clients().is_dir(), made)
+        if not folder:
+            make = [t.world.peers.aioconnectors(aio.NEWEST), "-m", "aioconnectors",
+                    "create_certificates", self.folder]
+            made = subprocess.run(make, capture_output=True, timeout=60)
+            that(self.clients().is_dir(), made)
         options = {"certificates": self.folder, "enrol": enrol, **options}
         said = "&".join(f"{name}={value}" for name, value in options.items() if value)
         t.alone_with(Setup(options={"aios": said}))
@@ -77,6 +79,27 @@ def enrol(t, version):
     a.start()
     heard(a.take(30), kind, b"two")
     same((a.certificates() / "ann.pem").read_text(), own, "the certificate")
+
+
+@check("aio.as_it_is", own=True)
+def as_it_is(t):
+    """Who was given its certificate by the original comes in where the original was."""
+    home = Path(tempfile.mkdtemp(prefix="aio-"))
+    server = Server(t.world.peers.aioconnectors(aio.NEWEST), "certificates", home)
+    try:
+        place = Place(t, enrol=None, folder=home)
+        a = place.client(t, aio.NEWEST, name="ann")
+        ours, a.asked["port"] = a.asked["port"], server.port
+        a.start()
+        server.expect("peer", name="ann")
+        a.end()
+    finally:
+        server.stop()
+    same((place.clients() / "ann.pem").read_text(), (a.certificates() / "ann.pem").read_text(),
+         "what the original keeps")
+    a.asked["port"] = ours
+    a.start().is_there(30)
+    stays_out(place.client(t, aio.NEWEST, name="bob").start())
 
 
 @check("aio.not_listed", over=VERSIONS, own=True)
