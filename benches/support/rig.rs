@@ -60,6 +60,7 @@ pub(crate) fn hub(now: Now, level: Durability, limits: Limits, disk: &mut Memory
 fn listeners(level: Durability) -> Vec<Listener> {
     let listener = |(no, speak)| Listener {
         relay: None,
+        desk: None,
         no: ListenerNo(no),
         speak,
         realm: RealmId(0),
