@@ -95,6 +95,13 @@ mod tests {
     }
 
     #[test]
+    fn no_listener_has_those_asked_who_cannot_be() {
+        let mut pulse = Pulse::of_polls(60);
+        pulse.tell(Pings { ping_ms: Some(5), pong_ms: Some(7) });
+        assert_eq!((pulse.deadline(7), pulse.is_out()), (Deadline(7 + 60 * MS), true));
+    }
+
+    #[test]
     fn nobody_is_asked_where_that_is_not_wanted() {
         let mut pulse = Pulse::new(0, 45);
         assert_eq!(pulse.deadline(7), Deadline::NEVER);

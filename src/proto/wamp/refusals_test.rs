@@ -74,10 +74,10 @@ fn seat(b: &mut Bench, roles: &str) -> Peer {
     enter(peer, b, roles)
 }
 
-/// One who takes 1,024 bytes at most.
+/// One who takes 2,048 bytes at most.
 fn small(b: &mut Bench, roles: &str) -> Peer {
     let mut peer = Peer::carried(Carrier::Raw, b.now, &b.hub);
-    peer.on_bytes(&mut BytesMut::from(&b"\x7f\x11\0\0"[..]), &mut b.ctx()).expect("a handshake");
+    peer.on_bytes(&mut BytesMut::from(&b"\x7f\x21\0\0"[..]), &mut b.ctx()).expect("a handshake");
     let mut out = Outbound::default();
     peer.poll_transmit(b.now, &mut b.hub, &mut out, 1 << 16);
     enter(peer, b, roles)
@@ -314,7 +314,7 @@ fn a_packed_result_needs_its_feature_on_both_sides() {
 
 #[test]
 fn what_is_longer_than_its_reader_takes_fails_and_says_so() {
-    let long = "x".repeat(1_200);
+    let long = "x".repeat(3_000);
     let register = r#"[64,1,{},"com.a"]"#;
     // A call.
     let mut b = Bench::new();
