@@ -60,12 +60,12 @@ impl Listen {
         let Some(at) = at else { return Ok(None) };
         let folder = std::path::Path::new(at).join("certificates/server/server-cert");
         // Until version 1.2.0 it was called otherwise.
-        let names = ["server.pem", "server.crt"].map(|name| folder.join(name));
-        let path = names.iter().find(|path| path.exists()).unwrap_or(&names[0]);
+        let [path, older] = ["server.pem", "server.crt"].map(|name| folder.join(name));
+        let path = if older.exists() && !path.exists() { older } else { path };
         let (certificate, key) =
-            (super::tls::read(path)?, super::tls::read(&folder.join("server.key"))?);
+            (super::tls::read(&path)?, super::tls::read(&folder.join("server.key"))?);
         let made = Config::of_connectors(&certificate, &key);
-        made.map(Some).map_err(|why| Error::Tls { path: path.clone(), why })
+        made.map(Some).map_err(|why| Error::Tls { path, why })
     }
 
     /// What it would do TLS by.

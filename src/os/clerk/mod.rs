@@ -17,6 +17,7 @@ mod clerk_test;
 #[cfg(all(test, feature = "tls"))]
 mod shake_test;
 
+use std::collections::BTreeMap;
 use std::fs::File;
 use std::io::{self, Write};
 use std::os::unix::fs::OpenOptionsExt;
@@ -132,7 +133,7 @@ fn work(todo: &Receiver<Task>, does: &mut impl Runs, answer: &impl Fn(Completion
 /// What is remembered of the certificates at the desks.
 #[derive(Debug, Default)]
 struct Names {
-    kept: Vec<(String, Kept)>,
+    kept: BTreeMap<String, Kept>,
 }
 
 impl Runs for Names {
@@ -159,13 +160,7 @@ impl Runs for Names {
 
 impl Names {
     fn kept_at(&mut self, at: &str) -> &mut Kept {
-        let found = self.kept.iter().position(|(own, _)| own == at);
-        let place = found.unwrap_or_else(|| {
-            self.kept.push((at.to_owned(), Kept::new(Path::new(at))));
-            self.kept.len() - 1
-        });
-        // PANIC: found there just now, or pushed.
-        &mut self.kept[place].1
+        self.kept.entry(at.to_owned()).or_insert_with(|| Kept::new(Path::new(at)))
     }
 }
 
