@@ -43,7 +43,7 @@ impl Frames {
             return (Self::Bytes(ws), request.to_vec());
         };
         let spoken = wamp::Spoken { form, batched: false };
-        let (ws, request) = wamp::Ws::new(host, &way.path, &[spoken], LONGEST as usize, rng);
+        let (ws, request) = wamp::Ws::new(host, &way.path, &[spoken], LONGEST, rng);
         (Self::Messages(Box::new(Messages { ws, spoken, is_open: false, asked: false })), request)
     }
 
