@@ -197,6 +197,7 @@ mod tests {
     /// has nothing to say when all is well.
     const WITHOUT_JSON: &[&str] = &[
         "serve",
+        "connector",
         "bench null",
         "pub",
         "reply",

@@ -123,6 +123,8 @@ enum Verb {
         #[command(subcommand)]
         verb: aio::Verb,
     },
+    /// Run a connector of aioconnectors that serves other programs of this machine
+    Connector(aio::Connector),
     /// Add, change or delete a user of a users file (the letters of mosquitto_passwd)
     Passwd(passwd::Passwd),
     /// What a users file allows, and which rule says so
@@ -232,6 +234,7 @@ impl Verb {
             Self::Reply(it) => it.run(),
             Self::Wamp { link, verb } => verb.run(&link),
             Self::Aio { link, verb } => verb.run(&link),
+            Self::Connector(it) => it.run(),
             Self::Passwd(it) => it.run(),
             Self::Acl { verb } => verb.run(),
             Self::Certs { place, verb } => verb.run(&place),
@@ -260,7 +263,8 @@ fn misread(error: &clap::Error) -> ExitCode {
     let _ = error.print();
     #[expect(clippy::disallowed_methods, reason = "the command line itself")]
     let verb = std::env::args().nth(1).unwrap_or_default();
-    let client = matches!(verb.as_str(), "pub" | "sub" | "request" | "reply" | "wamp" | "aio");
+    let client =
+        matches!(verb.as_str(), "pub" | "sub" | "request" | "reply" | "wamp" | "aio" | "connector");
     ExitCode::from(if client && error.use_stderr() {
         exit::CLIENT
     } else {

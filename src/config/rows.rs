@@ -205,7 +205,7 @@ pub(super) const KEYS: &[Key] = &[
         Texts,
         "[]",
         "Of which origins web pages may come to a WebSocket, besides its own host's, as in \
-         \"https://app.example\"; \"*\": of all. Without any, of all where a password is asked for, \
+         `\"https://app.example\"`; \"*\": of all. Without any, of all where a password is asked for, \
          and of none where nobody is asked who he is or a client certificate says so.",
     ),
     Key::new(Listener, "mode", Text, "", "Who may use a socket in the file system, as in \"660\"."),

@@ -2,10 +2,10 @@
 //!
 //! Reading order: [`architecture`], [`style`], [`adding_a_protocol`], [`journal`], [`guarantees`],
 //! [`operating`], [`configuration`], [`cli`], [`relay`], [`realms`], [`prx1_calls`],
-//! [`mqtt_calls`], [`wamp_features`], [`aio`], [`aio_client`], [`embedding`], [`console`],
-//! [`service`], [`metrics`], [`rest`], [`mqtt_clauses`]. A chapter is a file that a pull request
-//! changes together with the code it speaks of; some are compared with it by `tests/tidy.rs`.
-//! Absent on purpose: code. Nothing here runs but an example.
+//! [`mqtt_calls`], [`wamp_features`], [`aio`], [`aio_client`], [`connector`], [`embedding`],
+//! [`console`], [`service`], [`metrics`], [`rest`], [`mqtt_clauses`]. A chapter is a file that a
+//! pull request changes together with the code it speaks of; some are compared with it by
+//! `tests/tidy.rs`. Absent on purpose: code. Nothing here runs but an example.
 
 #[doc = include_str!("architecture.md")]
 pub mod architecture {}
@@ -51,6 +51,9 @@ pub mod embedding {}
 
 #[doc = include_str!("aio_client.md")]
 pub mod aio_client {}
+
+#[doc = include_str!("connector.md")]
+pub mod connector {}
 
 #[doc = include_str!("console.md")]
 pub mod console {}

@@ -1,15 +1,16 @@
 #!/usr/bin/env python3
-"""spindle's client of aioconnectors against servers of the original.
+"""spindle's client of aioconnectors, and its connector, against servers of the original.
 
     tests/interop/aio_client.py --spindle target/release/spindle --python VENV/bin/python [...]
 
 Each `--python` is an interpreter that has aioconnectors installed, of any version since 1.0.9; each
 is tried without TLS, in TLS that checks nobody, with certificates, and with tokens where it knows
-them. Every check prints a line; the last is `N passed, N failed`, and the exit code is 0 only if
+them; applications of the same version sit beside the connector. Every check prints a line; the last is `N passed, N failed`, and the exit code is 0 only if
 nothing failed. Absent on purpose: installing anything.
 """
 
 import argparse
+import base64
 import filecmp
 import json
 import os
@@ -32,11 +33,11 @@ SOON = 60
 class Server:
     """The original as a server, in a process of its own that does what lines tell it."""
 
-    def __init__(self, python, mode, home):
-        self.home, self.mode = home, mode
+    def __init__(self, python, mode, home, port=None):
+        self.home, self.mode, self.python = home, mode, python
         with socket.socket() as probe:
             probe.bind(("127.0.0.1", 0))
-            self.port = probe.getsockname()[1]
+            self.port = port or probe.getsockname()[1]
         args = [python, HERE / "aio" / "server.py", mode, str(self.port), home]
         self.process = subprocess.Popen(args, stdin=subprocess.PIPE, stdout=subprocess.PIPE,
                                         stderr=open(home / "server.log", "wb"), text=True)
@@ -97,6 +98,86 @@ class Client:
         out, complaints = done.communicate(timeout=SOON)
         assert done.returncode == 0, (args, done.returncode, complaints)
         return [json.loads(line) for line in out.splitlines()]
+
+
+class Application:
+    """An application of the original beside spindle's connector."""
+
+    def __init__(self, client, server, **config):
+        self.home = Path(tempfile.mkdtemp(prefix="aio-"))
+        self.name, self.spindle = client.name, client.spindle
+        types = ["any", "news"]
+        self.config = {
+            "is_server": False, "server_sockaddr": ["127.0.0.1", server.port],
+            "client_name": self.name, "connector_files_dirpath": str(self.home),
+            "use_ssl": server.mode != "plain",
+            "ssl_allow_all": server.mode in ("allow_all", "token"),
+            "use_token": server.mode == "token",
+            "certificates_directory_path": str(server.home),
+            "tokens_directory_path": str(server.home / "tokens"),
+            "send_message_types": types, "recv_message_types": types,
+            "file_recv_config": {"any": {"target_directory": f"{self.home}/received"}}, **config}
+        self.path = self.home / "connector.json"
+        self.path.write_text(json.dumps(self.config))
+        driver = [server.python, HERE / "aio" / "driver.py"]
+        self.driver = subprocess.Popen(driver, stdin=subprocess.PIPE, stdout=subprocess.PIPE,
+                                       stderr=subprocess.DEVNULL, text=True)
+        self.answers, self.inbox, self.asked = {}, queue.Queue(), 0
+        threading.Thread(target=self.listen, daemon=True).start()
+        self.ask("start", port=server.port, folder=str(self.home), name=self.name, types=types,
+                 connector=False, answers=True)
+        self.connector = subprocess.Popen([self.spindle, "connector", self.path],
+                                          stdout=subprocess.PIPE, stderr=subprocess.DEVNULL)
+        self.connector.stdout.readline()
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *_):
+        for process in (self.connector, self.driver):
+            process.terminate()
+            process.communicate()
+        shutil.rmtree(self.home, ignore_errors=True)
+
+    def listen(self):
+        for line in self.driver.stdout:
+            said = json.loads(line)
+            (self.answers[said["n"]] if "n" in said else self.inbox).put(said)
+
+    def ask(self, do, **more):
+        self.asked += 1
+        answer = self.answers[self.asked] = queue.Queue()
+        self.driver.stdin.write(json.dumps({"n": self.asked, "do": do, **more}) + "\n")
+        self.driver.stdin.flush()
+        try:
+            said = answer.get(timeout=SOON)
+        except queue.Empty:
+            raise AssertionError(f"{do}: no answer") from None
+        assert "ok" in said, said
+        return said["ok"]
+
+    def send(self, data, kind="any", **options):
+        data = base64.b64encode(data.encode()).decode()
+        got = self.ask("send", kind=kind, data=data, options=options)
+        return base64.b64decode(got["data"] or "").decode() if isinstance(got, dict) else got
+
+    def take(self):
+        try:
+            return base64.b64decode(self.inbox.get(timeout=SOON)["data"]).decode()
+        except queue.Empty:
+            raise AssertionError("no message") from None
+
+    def order(self, *verb):
+        command = [self.spindle, "aio", "--json", *verb, self.path]
+        done = subprocess.run(command, capture_output=True, check=False, timeout=SOON)
+        assert done.returncode == 0, done
+        return json.loads(done.stdout)
+
+    def is_there(self):
+        end = time.monotonic() + SOON
+        while not self.order("peers")["peers"]:
+            assert time.monotonic() < end, "it does not connect"
+            time.sleep(0.1)
 
 
 def pings(client, server):
@@ -208,8 +289,68 @@ def stays_out_with_another_certificate(client, server):
     assert done.returncode == 8, done
 
 
+def serves_applications(client, server):
+    with Application(client, server) as app:
+        server.expect("peer", name=app.name)
+        app.is_there()
+        for n in range(20):
+            app.send(f"one {n}", request_id=n, wait_for_ack=n % 2 == 0)
+        for n in range(20):
+            came = server.expect("message")
+            assert came["data"] == f"one {n}" and came["header"]["request_id"] == n, came
+        assert app.send("question", request_id="q", await_response=True) == "answer to question"
+        server.expect("message")
+        assert app.send("ping", kind="_ping", request_id=1, await_response=True) == "ping"
+        server.tell(do="send", to=app.name, data="two")
+        server.tell(do="ask", to=app.name, data="three")
+        assert server.expect("answer")["data"] == "answer to three"
+        assert (app.take(), app.take()) == ("two", "three")
+
+
+def brings_files_of_applications(client, server):
+    with Application(client, server) as app:
+        server.expect("peer", name=app.name)
+        app.is_there()
+        for name, size in (("a_small", 1000), ("a_empty", 0), ("a_large", 30_000_000)):
+            path = app.home / name
+            path.write_bytes(os.urandom(size))
+            with_file = dict(src_path=str(path), dst_type="any", dst_name=name, delete=False)
+            app.send("a file", with_file=with_file)
+            stored(server.home / "files" / name, path)
+            server.expect("message")
+        path = server.home / "to_application"
+        path.write_bytes(os.urandom(5_000_000))
+        server.tell(do="file", to=app.name, path=str(path), name="came")
+        assert app.take() == "a file"
+        stored(app.home / "received" / "came", path)
+
+
+def keeps_for_a_server_that_is_away(client, server):
+    if server.mode != "plain":
+        return
+    home = Path(tempfile.mkdtemp(prefix="aio-"))
+    away = Server(server.python, "plain", home)
+    try:
+        with Application(client, away, disk_persistence_send=True) as app:
+            app.is_there()
+            app.send("before")
+            assert away.expect("message")["data"] == "before"
+            away.stop()
+            for n in range(50):
+                app.send(str(n))
+            for left in (home / "run").glob("uds_*"):
+                left.unlink()
+            away = Server(server.python, "plain", home, away.port)
+            came = [away.expect("message")["data"] for _ in range(50)]
+            assert came == [str(n) for n in range(50)], came
+    finally:
+        away.stop()
+        shutil.rmtree(home, ignore_errors=True)
+
+
 CHECKS = (pings, sends, acknowledged, drills, asks, receives_and_answers, sends_files,
           sends_a_file_behind_a_binary, receives_files, publishes,
+          serves_applications, brings_files_of_applications, keeps_for_a_server_that_is_away,
           stays_out_with_another_certificate)
 
 

@@ -2,12 +2,16 @@
 own for each client, in the version that is asked for.
 
 What the application hears lies in its inbox in the order in which it came; every wait has an end.
+A version with `.spindle` behind it is an application of that version beside `spindle connector`.
 A client that is connected has had a ping answered.
 """
 
 import base64
+import json
 import queue
 import shutil
+import signal
+import subprocess
 import tempfile
 import time
 from pathlib import Path
@@ -16,6 +20,14 @@ from clients import QUIET_S, WAIT_S
 
 NEWEST, OLDEST = "1.6.3", "1.0.9"
 VERSIONS = (NEWEST, OLDEST)
+#: Applications of both beside a connector of spindle's.
+BESIDE = tuple(f"{version}.spindle" for version in VERSIONS)
+ALL = VERSIONS + BESIDE
+
+
+def old(version):
+    """Its application is the oldest."""
+    return version.removesuffix(".spindle") == OLDEST
 
 
 class Message:
@@ -34,8 +46,11 @@ class Aio:
         self.name = ask.setdefault("name", t.id())
         ask.setdefault("types", ["any"])
         self.asked = {"port": port, "folder": str(self.folder), **ask}
-        self.make = lambda: t.world.aio(version)
-        self.lines = None
+        number = version.removesuffix(".spindle")
+        self.make = lambda: t.world.aio(number)
+        self.program = t.world.program if number != version else None
+        self.asked["connector"] = self.program is None
+        self.lines = self.connector = None
         self.inbox = queue.Queue()
 
     def start(self):
@@ -46,7 +61,55 @@ class Aio:
         self.lines = self.make()
         self.lines.heard[0] = self._hear
         self.ask("start", **self.asked)
+        if self.program:
+            self.begin()
         return self
+
+    def begin(self):
+        """Start spindle's connector, with what one of Python would be given."""
+        asked = self.asked
+        received = {"target_directory": f"{self.folder}/received"}
+        config = {
+            "is_server": False, "server_sockaddr": ["127.0.0.1", asked["port"]],
+            "client_name": self.name, "connector_files_dirpath": str(self.folder),
+            "use_ssl": asked.get("tls", False), "ssl_allow_all": True,
+            "send_message_types": asked["types"], "recv_message_types": asked["types"],
+            "subscribe_message_types": asked.get("subscribe", []),
+            "file_recv_config": {"any": received}, "keep_alive_period": asked.get("keep_alive"),
+            **asked.get("config", {}),
+        }
+        path = self.folder / "connector.json"
+        path.write_text(json.dumps(config))
+        with open(self.folder / "connector.log", "ab") as log:
+            self.connector = subprocess.Popen([self.program, "connector", path],
+                                              stdout=subprocess.PIPE, stderr=log)
+        # It says a line when its sockets are there.
+        self.connector.stdout.readline()
+
+    def halt(self, how=signal.SIGKILL):
+        """End spindle's connector."""
+        if self.connector:
+            self.connector.send_signal(how)
+            self.connector.communicate()
+            self.connector = None
+
+    def listen_again(self):
+        """Start the application again, beside the connector that runs."""
+        for left in self.folder.glob("uds_path_receive_*"):
+            left.unlink()
+        self.lines = self.make()
+        self.lines.heard[0] = self._hear
+        self.ask("start", **self.asked)
+
+    def tool(self, name):
+        """What the original's own tool is told."""
+        return self.ask("tool", name=name)
+
+    def order(self, *verb):
+        """What a verb for a connector that runs prints."""
+        command = [self.program, "aio", "--json", *verb, self.folder / "connector.json"]
+        done = subprocess.run(command, capture_output=True, check=True, timeout=WAIT_S)
+        return json.loads(done.stdout)
 
     def connect(self, seconds=WAIT_S):
         self.start()
@@ -128,11 +191,15 @@ class Aio:
 
     def stop(self):
         """End it in an orderly way: it says goodbye to what it listens to."""
-        self.ask("stop")
+        if self.program:
+            self.halt(signal.SIGTERM)
+        else:
+            self.ask("stop")
         self.end()
 
     def end(self):
         """End it without a word."""
+        self.halt()
         if self.lines:
             self.lines.end()
 

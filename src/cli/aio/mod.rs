@@ -2,13 +2,15 @@
 //!
 //! The flags that say where the server is and who asks are the same for all verbs that connect;
 //! what no flag says, a configuration of the original may say. Exit codes are those of the other
-//! clients. Absent on purpose: connectors that serve other programs, since here the program is the
-//! connector, and servers, since the broker is one.
+//! clients. A connector that serves other programs is `spindle connector`. Absent on purpose:
+//! servers, since the broker is one.
 
 mod certificates;
 mod chat;
 mod config;
+mod connector;
 mod drills;
+mod orders;
 mod ping;
 mod print;
 mod receive;
@@ -26,6 +28,7 @@ use crate::os::signal::{Signal, Signals};
 use super::exit;
 use super::link::complain;
 use config::Config;
+pub(super) use connector::Connector;
 
 /// What can be done.
 #[derive(Subcommand, Debug)]
@@ -44,6 +47,20 @@ pub(super) enum Verb {
     TestPublishMessages(drills::PublishMessages),
     /// Talk to somebody who has begun a chat of the original
     Chat(chat::Chat),
+    /// Run a connector for other programs, as `spindle connector`
+    CreateConnector(Connector),
+    /// Ask a running connector who is connected to it
+    Peers(orders::Peers),
+    /// Ask a running connector how much waits for whom
+    PeekQueues(orders::PeekQueues),
+    /// Ask or tell a running connector whose messages it passes over
+    IgnorePeerTraffic(orders::IgnorePeerTraffic),
+    /// Let a running connector throw its certificate away, or its server that of a client
+    DeleteClientCertificate(orders::DeleteClientCertificate),
+    /// Let a running connector hang up and dial again
+    RestartConnector(orders::RestartConnector),
+    /// Let a running connector end
+    StopConnector(orders::StopConnector),
     /// Make the certificates of a server and the default one of its clients
     CreateCertificates(certificates::CreateCertificates),
     /// Print configurations to begin with
@@ -97,6 +114,13 @@ impl Verb {
             Self::TestReceiveMessages(it) => it.run(link),
             Self::TestPublishMessages(it) => it.run(link),
             Self::Chat(it) => it.run(link),
+            Self::CreateConnector(it) => it.run(),
+            Self::Peers(it) => it.run(link),
+            Self::PeekQueues(it) => it.run(link),
+            Self::IgnorePeerTraffic(it) => it.run(link),
+            Self::DeleteClientCertificate(it) => it.run(link),
+            Self::RestartConnector(it) => it.run(link),
+            Self::StopConnector(it) => it.run(link),
             Self::CreateCertificates(it) => it.run(link),
             Self::PrintConfigTemplates(it) => it.run(link),
         }

@@ -74,6 +74,12 @@ pub(super) fn safe(bytes: &Bytes) -> String {
     String::from_utf8_lossy(bytes).escape_debug().to_string().replace("\\\"", "\"")
 }
 
+/// Lines that no terminal obeys.
+pub(super) fn safe_lines(text: &str) -> String {
+    let lines: Vec<String> = text.lines().map(|line| line.escape_debug().to_string()).collect();
+    lines.join("\n").replace("\\'", "'")
+}
+
 /// A message as a line.
 pub(super) fn line(received: &Received) -> String {
     let frame = &received.frame;

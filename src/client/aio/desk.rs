@@ -20,7 +20,7 @@ use crate::proto::aio::answers::{self, Answers, Refused};
 use crate::proto::aio::encode::HEADER_MAX;
 use crate::proto::aio::{Frame, Id, Meaning, Text, encode_vec, inner};
 
-use super::setup::Plan;
+use super::setup::{Plan, Taker};
 use super::{Error, Received};
 
 /// What a message that was to be acknowledged has come to.
@@ -29,11 +29,21 @@ pub(super) type Done = Result<(), Error>;
 /// What a question has come to.
 pub(super) type Answer = Result<Received, Error>;
 
+/// Who is told what a message has come to.
+#[derive(Debug)]
+enum Notice {
+    Caller(Sender<Done>),
+    /// What kept it, and the number it has there.
+    Taker(Arc<dyn Taker>, u64),
+}
+
 /// A message in the line.
 #[derive(Debug)]
 struct Parcel {
     frame: Frame,
-    done: Option<Sender<Done>>,
+    done: Option<Notice>,
+    /// It is to be acknowledged, whether or not its header says so to applications.
+    certain: bool,
 }
 
 /// Where messages of a type go.
@@ -169,8 +179,8 @@ impl Desk {
             let topics: Vec<Text> = self.topics.keys().cloned().collect();
             if !topics.is_empty() {
                 let frame = inner::frame(&Meaning::Unsubscribe(topics), self.me.as_str());
-                let parcels = frame.map(|frame| Arc::new(Parcel { frame, done: None }));
-                self.out.extend(parcels);
+                let parcel = |frame| Arc::new(Parcel { frame, done: None, certain: false });
+                self.out.extend(frame.map(parcel));
             }
         }
         self.leaving = true;
@@ -187,6 +197,11 @@ impl Desk {
 
     pub(super) fn is_online(&self) -> bool {
         self.waker.is_some()
+    }
+
+    /// How many wait to be sent.
+    pub(super) fn waiting(&self) -> usize {
+        self.out.len()
     }
 
     pub(super) fn ended(&self) -> Option<&Error> {
@@ -207,7 +222,17 @@ impl Desk {
     }
 
     /// Say this. What cannot be said leaves no trace.
-    pub(super) fn say(&mut self, mut frame: Frame, done: Option<Sender<Done>>) -> Done {
+    pub(super) fn say(&mut self, frame: Frame, done: Option<Sender<Done>>) -> Done {
+        let certain = frame.header.wait_for_ack;
+        self.line_up(frame, done.map(Notice::Caller), certain)
+    }
+
+    /// Say this until it is acknowledged, and tell who has kept it.
+    pub(super) fn say_kept(&mut self, frame: Frame, taker: Arc<dyn Taker>, number: u64) -> Done {
+        self.line_up(frame, Some(Notice::Taker(taker, number)), true)
+    }
+
+    fn line_up(&mut self, mut frame: Frame, done: Option<Notice>, certain: bool) -> Done {
         self.check()?;
         self.address(&mut frame);
         let header = Frame { header: frame.header.clone(), ..Frame::default() };
@@ -218,7 +243,7 @@ impl Desk {
             return Err(Error::TooLarge);
         }
         self.out_bytes += frame.len() + SMALL;
-        self.out.push_back(Arc::new(Parcel { frame, done }));
+        self.out.push_back(Arc::new(Parcel { frame, done, certain }));
         Ok(())
     }
 
@@ -275,7 +300,7 @@ impl Desk {
             return Some(numbered(&parcel, number));
         }
         let parcel = self.out.front()?;
-        if !parcel.frame.header.wait_for_ack {
+        if !parcel.certain {
             let parcel = self.out.pop_front()?;
             self.settle(&parcel, Ok(()));
             return Some(parcel.frame.clone());
@@ -406,9 +431,11 @@ pub(super) fn weight(received: &Received) -> usize {
 }
 
 fn tell(parcel: &Parcel, done: Done) {
-    if let Some(who) = &parcel.done {
+    match &parcel.done {
+        None => {}
         // Nobody may wait any more.
-        let _ = who.try_send(done);
+        Some(Notice::Caller(who)) => drop(who.try_send(done)),
+        Some(Notice::Taker(who, number)) => who.settled(*number, &done),
     }
 }
 

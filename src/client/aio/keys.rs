@@ -61,6 +61,13 @@ impl Keys {
         Pair { certificate: dir.join(format!("{name}.pem")), key: dir.join(format!("{name}.key")) }
     }
 
+    /// Throw away what the server has given.
+    pub(super) fn forget(&self) -> Result<(), Error> {
+        let pair = self.pair(self.name.as_str());
+        remove(&pair.certificate)?;
+        remove(&pair.key)
+    }
+
     /// Keep what the server has given.
     pub(super) fn save(&self, certificate: &str, key: &str) -> Result<Pair, Error> {
         let pair = self.pair(self.name.as_str());
@@ -68,6 +75,19 @@ impl Keys {
         put(&pair.key, key, 0o600)?;
         put(&pair.certificate, certificate, 0o644)?;
         Ok(pair)
+    }
+}
+
+/// Throw a token away.
+pub(super) fn forget_token(dir: &Path, name: &Name) -> Result<(), Error> {
+    remove(&dir.join(name.as_str()))
+}
+
+/// What is not there need not go.
+fn remove(path: &Path) -> Result<(), Error> {
+    match fs::remove_file(path) {
+        Err(e) if e.kind() != io::ErrorKind::NotFound => Err(Error::file(path, e)),
+        _ => Ok(()),
     }
 }
 

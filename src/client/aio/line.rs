@@ -6,6 +6,8 @@
 
 #![expect(clippy::disallowed_types, reason = "a client on its own thread reads its own clock")]
 
+use std::collections::{BTreeMap, VecDeque};
+use std::path::PathBuf;
 use std::sync::{Arc, PoisonError};
 use std::time::{Duration, Instant};
 
@@ -14,6 +16,7 @@ use crate::proto::aio::file::WithFile;
 use crate::proto::aio::heard::{Heard, Listening, What, hear};
 use crate::proto::aio::{Frame, Meaning, Side, inner};
 
+use super::attach::{self, Going};
 use super::folders::{Folders, Spool, Stored};
 use super::wire::{Came, Wire};
 use super::{Error, Received, Shared, login};
@@ -43,10 +46,11 @@ impl Drop for Ending {
     }
 }
 
-/// From the first connection, of which the desk knows, until the client is over.
-pub(super) fn run(shared: Arc<Shared>, mut folders: Folders, first: Wire) {
+/// From the first connection until the client is over. If there is one already, the desk knows it.
+pub(super) fn run(shared: Arc<Shared>, mut folders: Folders, first: Option<Wire>) {
     let _ending = Ending(Arc::clone(&shared));
-    let mut wire = first;
+    let wire = first.or_else(|| again(&shared, Duration::ZERO));
+    let Some(mut wire) = wire else { return };
     loop {
         let error = Live::new(&shared, &mut folders, wire).run();
         let mut desk = shared.desk();
@@ -56,18 +60,20 @@ pub(super) fn run(shared: Arc<Shared>, mut folders: Folders, first: Wire) {
         }
         drop(desk);
         shared.room.notify_all();
-        match again(&shared) {
+        if let Some(taker) = &shared.plan.taker {
+            log::info!("connection to the server lost: {error}");
+            taker.lost();
+        }
+        let Some(after) = shared.plan.again else { return };
+        match again(&shared, after) {
             Some(next) => wire = next,
             None => return,
         }
-        shared.desk().on_online(wire.waker());
-        shared.room.notify_all();
     }
 }
 
-/// Dial until there is a connection; none: nobody wants one any more.
-fn again(shared: &Shared) -> Option<Wire> {
-    let after = shared.plan.again?;
+/// Dial until there is a connection, and tell the desk; none: nobody wants one any more.
+fn again(shared: &Shared, mut after: Duration) -> Option<Wire> {
     loop {
         let stays = shared.room.wait_timeout_while(shared.desk(), after, |desk| !desk.is_leaving());
         let (mut desk, _) = stays.unwrap_or_else(PoisonError::into_inner);
@@ -77,9 +83,29 @@ fn again(shared: &Shared) -> Option<Wire> {
         }
         drop(desk);
         match login::open(&shared.plan) {
-            Ok(wire) => return Some(wire),
-            Err(error) => shared.desk().on_failed(error),
+            Ok(wire) => {
+                shared.desk().on_online(wire.waker());
+                shared.room.notify_all();
+                return Some(wire);
+            }
+            Err(error) => {
+                let mut desk = shared.desk();
+                // The same trouble is told once.
+                if shared.plan.taker.is_some()
+                    && desk.last().map(ToString::to_string) != Some(error.to_string())
+                {
+                    log::warn!("no connection to the server: {error}");
+                }
+                desk.on_failed(error);
+            }
         }
+        after = match shared.plan.again {
+            Some(after) => after,
+            None => {
+                shared.desk().end(&Error::Lost);
+                return None;
+            }
+        };
     }
 }
 
@@ -98,12 +124,30 @@ struct Live<'a> {
     open: bool,
     /// What was read is not understood to its end.
     behind: bool,
+    /// The file that goes, within a frame that was begun.
+    going: Option<Going>,
+    /// Files to be deleted when these numbers are acknowledged.
+    gone: BTreeMap<u64, PathBuf>,
+    /// What is to be said at once when that frame is whole.
+    owed: VecDeque<Frame>,
 }
 
 impl<'a> Live<'a> {
     fn new(shared: &'a Shared, folders: &'a mut Folders, wire: Wire) -> Self {
         let heard = Instant::now();
-        Self { shared, folders, wire, coming: None, heard, asked: None, open: true, behind: true }
+        Self {
+            shared,
+            folders,
+            wire,
+            coming: None,
+            heard,
+            asked: None,
+            open: true,
+            behind: true,
+            going: None,
+            gone: BTreeMap::new(),
+            owed: VecDeque::new(),
+        }
     }
 
     fn run(mut self) -> Error {
@@ -118,19 +162,30 @@ impl<'a> Live<'a> {
 
     fn turn(&mut self) -> Result<(), Error> {
         let left = self.speak()?;
+        if let Some(taker) = &self.shared.plan.taker {
+            // What is acknowledged by what is written now is safe.
+            taker.secure();
+        }
         self.wire.flush()?;
         if left && self.wire.waiting() == 0 {
             return Err(Error::Left);
         }
-        let choked = self.wire.waiting() > 2 * WRITE_MAX;
-        if !choked {
+        if !self.is_choked() {
             self.keep_alive()?;
             if self.read()? {
                 return Ok(());
             }
         }
+        if self.going.is_some() && self.wire.waiting() < WRITE_MAX {
+            return Ok(());
+        }
         let until = self.until();
         self.wire.wait(until)
+    }
+
+    /// So much waits to be written that nothing more should be heard.
+    fn is_choked(&self) -> bool {
+        self.wire.waiting() > 2 * WRITE_MAX || self.owed.len() > OWED_MAX
     }
 
     /// Take what callers have left; true when nothing will follow.
@@ -143,16 +198,71 @@ impl<'a> Live<'a> {
         }
         desk.on_time(now);
         let was_full = desk.is_full();
+        drop(desk);
         while self.wire.waiting() < WRITE_MAX {
-            let Some(frame) = desk.poll_frame(now) else { break };
-            self.wire.send(&frame)?;
+            if self.going.is_some() {
+                self.go_on()?;
+                continue;
+            }
+            if let Some(frame) = self.owed.pop_front() {
+                self.wire.send(&frame)?;
+                continue;
+            }
+            let frame = self.shared.desk().poll_frame(now);
+            let Some(frame) = frame else { break };
+            self.say(frame)?;
         }
+        let desk = self.shared.desk();
         let (left, is_full) = (desk.has_left(), desk.is_full());
         drop(desk);
         if was_full && !is_full {
             self.shared.room.notify_all();
         }
-        Ok(left)
+        Ok(left && self.going.is_none() && self.owed.is_empty())
+    }
+
+    /// A message of callers', and the file that it names if such are sent along.
+    fn say(&mut self, frame: Frame) -> Result<(), Error> {
+        let Some(most) = self.shared.plan.attach.filter(|_| frame.header.with_file.is_some())
+        else {
+            return self.wire.send(&frame);
+        };
+        let (frame, going) = attach::begin(frame, most);
+        match going {
+            Some(going) if going.left() > 0 => {
+                self.wire.send_head(&frame, going.left())?;
+                self.going = Some(going);
+                Ok(())
+            }
+            other => {
+                self.wire.send(&frame)?;
+                self.gone.extend(other.and_then(Going::end));
+                Ok(())
+            }
+        }
+    }
+
+    /// The next piece of the file that goes.
+    fn go_on(&mut self) -> Result<(), Error> {
+        let Some(going) = &mut self.going else { return Ok(()) };
+        match going.next() {
+            Ok(Some(piece)) => self.wire.send_piece(piece),
+            Ok(None) => {
+                self.gone.extend(self.going.take().and_then(Going::end));
+                Ok(())
+            }
+            // The frame said how long it is, so there is no way to take it back but this.
+            Err(e) => Err(Error::io(e)),
+        }
+    }
+
+    /// Say this at once, but not within the frame of a file.
+    fn utter(&mut self, frame: Frame) -> Result<(), Error> {
+        if self.going.is_none() {
+            return self.wire.send(&frame);
+        }
+        self.owed.push_back(frame);
+        Ok(())
     }
 
     /// Read and hand out; true when there may be more to do.
@@ -167,7 +277,7 @@ impl<'a> Live<'a> {
         while let Some(came) = self.wire.next()? {
             any = true;
             self.on_came(came)?;
-            if self.wire.waiting() > 2 * WRITE_MAX {
+            if self.is_choked() {
                 self.behind = true;
                 break;
             }
@@ -244,10 +354,17 @@ impl<'a> Live<'a> {
     fn hand_out(&mut self, heard: Heard, file: Option<Stored>) -> Result<(), Error> {
         match heard.what {
             What::Message(frame) | What::Answer(frame) => {
-                self.shared.desk().on_message(Received { frame, file });
+                let received = Received { frame, file };
+                match &self.shared.plan.taker {
+                    Some(taker) => taker.take(received),
+                    None => self.shared.desk().on_message(received),
+                }
             }
             What::Acked(id) => {
                 self.shared.desk().on_ack(&id);
+                if let Some(path) = id.number().and_then(|number| self.gone.remove(&number)) {
+                    attach::delete(&path);
+                }
                 self.shared.room.notify_all();
             }
             // Nobody asked, or only servers are told so.
@@ -257,8 +374,8 @@ impl<'a> Live<'a> {
             | What::Subscribe(_)
             | What::Unsubscribe(_) => {}
         }
-        match &heard.say {
-            Some(frame) => self.wire.send(frame),
+        match heard.say {
+            Some(frame) => self.utter(frame),
             None => Ok(()),
         }
     }
@@ -271,7 +388,7 @@ impl<'a> Live<'a> {
                 self.asked = Some(Instant::now());
                 let me = self.shared.plan.name.as_str();
                 if let Some(ping) = inner::frame(&Meaning::Ping("keep_alive".into()), me) {
-                    self.wire.send(&ping.with(&b"keep_alive_client_check"[..]))?;
+                    self.utter(ping.with(&b"keep_alive_client_check"[..]))?;
                 }
                 self.wire.flush()
             }
@@ -305,5 +422,7 @@ fn with_file(what: &What) -> Option<WithFile> {
 
 /// What may wait for the socket before no more is taken from callers.
 const WRITE_MAX: usize = 256 << 10;
+/// What is said at once and waits for a file to end, before nothing more is heard.
+const OWED_MAX: usize = 10_000;
 /// For our last words to be written, and the server to close.
 const LINGER: Duration = Duration::from_millis(500);

@@ -25,12 +25,14 @@
 //! cloned and sent about. What comes waits in queues, of which each has a bound; what is to go
 //! waits in one line, also while there is no connection. Reading order: `setup`, `error`, `keys`
 //! and `tls` (whom it believes, what it shows), `wire` (frames), `login`, `folders` and `upload`
-//! (files), `desk` (what is asked and owed), `line` (the thread), then the client here.
-//! Absent on purpose: a server (the broker is one), and the sockets by which the original's
-//! applications reach their connector: here the application is the connector.
+//! (files), `attach` (files that messages name), `desk` (what is asked and owed), `line` (the
+//! thread), then the client here; last `connector`, which serves other programs with one. Absent on
+//! purpose: a server; the broker is one.
 
 #![expect(clippy::disallowed_types, reason = "a client on its owner's thread reads its own clock")]
 
+mod attach;
+pub mod connector;
 mod desk;
 #[cfg(test)]
 mod desk_test;
@@ -73,6 +75,7 @@ use folders::Folders;
 use line::Watch;
 use setup::Plan;
 use upload::Reading;
+use wire::Wire;
 
 /// A named connector; dropping it says what is left and closes.
 #[derive(Debug)]
@@ -127,16 +130,8 @@ impl Client {
     }
 
     fn dial(plan: Plan) -> Result<Self, Error> {
-        let folders = Folders::new(plan.folders.clone())?;
         let wire = login::open(&plan)?;
-        let mut desk = Desk::new(&plan, seed());
-        desk.on_online(wire.waker());
-        let (desk, watch, room) = (Mutex::new(desk), Watch::start(), Condvar::new());
-        let shared = Arc::new(Shared { plan, watch, desk, room });
-        let name = std::thread::Builder::new().name("aio-reader".to_owned());
-        let theirs = Arc::clone(&shared);
-        let thread = name.spawn(move || line::run(theirs, folders, wire)).map_err(Error::io)?;
-        let client = Self { handle: Handle { shared }, thread: Some(thread) };
+        let client = Self::over(plan, Some(wire))?;
         // Nothing but this is ever answered.
         match client.ping(client.shared.plan.dial) {
             Ok(_) => Ok(client),
@@ -145,8 +140,41 @@ impl Client {
         }
     }
 
+    fn begin(plan: Plan) -> Result<Self, Error> {
+        Self::over(plan, None)
+    }
+
+    /// A client with this connection, or one that is still to be made.
+    fn over(plan: Plan, wire: Option<Wire>) -> Result<Self, Error> {
+        let folders = Folders::new(plan.folders.clone())?;
+        let mut desk = Desk::new(&plan, seed());
+        if let Some(wire) = &wire {
+            desk.on_online(wire.waker());
+        }
+        let (desk, watch, room) = (Mutex::new(desk), Watch::start(), Condvar::new());
+        let shared = Arc::new(Shared { plan, watch, desk, room });
+        let name = std::thread::Builder::new().name("aio-reader".to_owned());
+        let theirs = Arc::clone(&shared);
+        let thread = name.spawn(move || line::run(theirs, folders, wire)).map_err(Error::io)?;
+        Ok(Self { handle: Handle { shared }, thread: Some(thread) })
+    }
+
     /// Say what is left, and close. Dropping does the same.
     pub fn leave(self) {}
+
+    /// It is over at once, whatever is left.
+    fn cut(&self) {
+        let shared = &self.handle.shared;
+        let mut desk = shared.desk();
+        let waker = desk.waker();
+        desk.end(&Error::Left);
+        drop(desk);
+        shared.room.notify_all();
+        if let Some(waker) = waker {
+            // Without it the thread sees by itself.
+            let _ = waker.wake();
+        }
+    }
 }
 
 impl std::ops::Deref for Client {

@@ -4,11 +4,12 @@
 //! the next connection. Absent on purpose: the environment, and configuration files.
 
 use std::path::PathBuf;
+use std::sync::Arc;
 use std::time::Duration;
 
 use crate::proto::aio::{Name, Text};
 
-use super::{Client, Error};
+use super::{Client, Error, Received};
 
 /// Where the server is.
 #[derive(Clone, Debug)]
@@ -38,6 +39,19 @@ pub enum Security {
     },
 }
 
+/// Takes what comes, in place of the queues of [`Inbox`](super::Inbox); it is called by the thread
+/// that reads, and must not wait for anybody.
+pub(super) trait Taker: Send + Sync + std::fmt::Debug {
+    /// A message or an answer.
+    fn take(&self, received: Received);
+    /// What was taken is acknowledged now: it must be safe.
+    fn secure(&self);
+    /// The connection is lost.
+    fn lost(&self);
+    /// What a message that was said with this number has come to.
+    fn settled(&self, number: u64, done: &Result<(), Error>);
+}
+
 /// What a client was described as.
 #[derive(Clone, Debug)]
 pub(super) struct Plan {
@@ -61,6 +75,9 @@ pub(super) struct Plan {
     pub(super) kinds: Vec<Text>,
     pub(super) topics: Vec<Text>,
     pub(super) folders: Vec<(Text, PathBuf)>,
+    pub(super) taker: Option<Arc<dyn Taker>>,
+    /// The files that messages name are sent along, up to this length.
+    pub(super) attach: Option<u64>,
 }
 
 /// Describes a [`Client`].
@@ -153,6 +170,16 @@ impl Builder {
         self.with(|plan| plan.queue = (messages.max(1), bytes))
     }
 
+    /// Hand what comes to this.
+    pub(super) fn taker(self, taker: Arc<dyn Taker>) -> Self {
+        self.with(|plan| plan.taker = Some(taker))
+    }
+
+    /// Send the files along that messages name, up to this length.
+    pub(super) fn attach(self, bytes: u64) -> Self {
+        self.with(|plan| plan.attach = Some(bytes))
+    }
+
     /// What the server is called in what is said to it. Without this: its address as Python writes
     /// a pair.
     pub fn server_name(self, name: &str) -> Self {
@@ -162,6 +189,16 @@ impl Builder {
     /// Dial, say who we are, and wait until the server has answered a ping.
     pub fn connect(&self) -> Result<Client, Error> {
         Client::dial(self.plan.clone()?)
+    }
+
+    /// What the server is called.
+    pub(super) fn server_text(&self) -> Result<Text, Error> {
+        self.plan.as_ref().map(|plan| plan.server.clone()).map_err(Clone::clone)
+    }
+
+    /// The same without waiting: the client dials until it succeeds, if it is to dial again at all.
+    pub fn begin(&self) -> Result<Client, Error> {
+        Client::begin(self.plan.clone()?)
     }
 }
 
@@ -196,6 +233,8 @@ fn plan(address: &str, name: &str) -> Result<Plan, Error> {
         kinds: Vec::new(),
         topics: Vec::new(),
         folders: Vec::new(),
+        taker: None,
+        attach: None,
     })
 }
 

@@ -19,7 +19,7 @@ use crate::client::mqtt::Session;
 use crate::client::pipe::{Broke, Pipe, Socket};
 use crate::proto::aio::decode::HEAD;
 use crate::proto::aio::file::WithFile;
-use crate::proto::aio::{Frame, encode, frame_len, next};
+use crate::proto::aio::{Frame, encode, encode_vec, frame_len, next};
 
 use super::Error;
 use super::setup::{Place, Plan};
@@ -139,6 +139,28 @@ enum Begun {
     Frame(Box<Frame>, u64),
 }
 
+/// A frame without the last bytes of its binary, of which so many follow; its counts know them.
+pub(super) fn head_of(frame: &Frame, follow: u64) -> Result<Vec<u8>, Error> {
+    let mut whole = frame.clone();
+    let own = frame.binary.len();
+    if own == 0 {
+        // Something must be there, or the header does not say so.
+        whole.binary = Bytes::from_static(b"-");
+    }
+    let mut head = encode_vec(&whole)?;
+    let at = head.len() - whole.binary.len();
+    head.truncate(at + own);
+    let binary = own as u64 + follow;
+    let len = u32::try_from((at - HEAD) as u64 + binary).map_err(|_| Error::TooLarge)?;
+    let counts = [(0, len), (at - 4, u32::try_from(binary).map_err(|_| Error::TooLarge)?)];
+    for (place, count) in counts {
+        if let Some(four) = head.get_mut(place..place + 4) {
+            four.copy_from_slice(&count.to_le_bytes());
+        }
+    }
+    Ok(head)
+}
+
 /// A connection.
 #[derive(Debug)]
 pub(super) struct Wire {
@@ -186,6 +208,16 @@ impl Wire {
             self.pipe.seal(&piece)?;
         }
         Ok(())
+    }
+
+    /// Say the beginning of a frame behind which a file of this length follows.
+    pub(super) fn send_head(&mut self, frame: &Frame, file: u64) -> Result<(), Error> {
+        Ok(self.pipe.seal(&head_of(frame, file)?)?)
+    }
+
+    /// Say a piece of that file.
+    pub(super) fn send_piece(&mut self, piece: &[u8]) -> Result<(), Error> {
+        Ok(self.pipe.seal(piece)?)
     }
 
     /// Write as much as the socket takes.
@@ -250,7 +282,6 @@ const COPY_MAX: usize = 64 << 10;
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::proto::aio::encode_vec;
     use crate::proto::fault::FaultKind;
 
     fn frame(with_file: &'static str, data: &'static str, binary: &'static str) -> Frame {

@@ -60,16 +60,20 @@ class Client:
             types = {key: list(self.types) for key in ("send_message_types", "recv_message_types")}
             return of(**fitting(of, {**place, **types, **more}))
 
-        self.manager = make(api.ConnectorManager, manager)
+        # Without one of its own it is for somebody else's.
+        own = ask.get("connector", True)
+        self.manager = make(api.ConnectorManager, manager) if own else None
         self.api = make(api.ConnectorAPI, used)
+        self.tool = make(api.ConnectorRemoteTool, {})
 
     async def start(self):
         # What waited comes as soon as the connector is connected: somebody has to listen then.
         for kind in self.types:
             await self.api.start_waiting_for_messages(
                 message_type=kind, message_received_cb=self.heard)
-        self.task = asyncio.get_running_loop().create_task(self.manager.start_connector())
-        await asyncio.sleep(0.3)
+        if self.manager:
+            self.task = asyncio.get_running_loop().create_task(self.manager.start_connector())
+            await asyncio.sleep(0.3)
 
     async def heard(self, logger, header, data, binary):
         say(c=0, ev="message", header=header, data=coded(data), binary=coded(binary))
@@ -115,6 +119,8 @@ async def main():
                 got = await client.start()
             elif ask["do"] == "stop":
                 got = await client.stop(ask)
+            elif ask["do"] == "tool":
+                got = (await getattr(client.tool, ask["name"])()).decode()
             else:
                 got = await client.send(ask)
             say(n=ask["n"], ok=got)

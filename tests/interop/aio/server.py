@@ -50,7 +50,7 @@ async def main():
         certificates_directory_path=HOME, tokens_directory_path=HOME + "/tokens",
         connector_files_dirpath=HOME + "/run", default_logger_dirpath=HOME + "/run",
         send_message_types=["any", "news"], recv_message_types=["any", "news"],
-        debug_msg_counts=False, pubsub_central_broker=broker,
+        debug_msg_counts=False, pubsub_central_broker=broker, reuse_server_sockaddr=True,
         file_type2dirpath={"any": HOME + "/files"},
         file_recv_config={"any": {"target_directory": HOME + "/files"}})
     for folder in ("run", "files", "tokens"):

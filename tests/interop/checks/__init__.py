@@ -23,4 +23,5 @@ from . import (  # noqa: F401 - they fill the list
     wamp_auth,
     wamp_crossing,
     aio,
+    aio_connector,
 )

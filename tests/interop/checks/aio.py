@@ -6,8 +6,8 @@ import aioconnectors as aio
 from brokers import Setup
 from harness import check, same, that
 
-VERSIONS = aio.VERSIONS
-#: Each with itself and with the other.
+VERSIONS = aio.ALL
+#: Each with itself and with the others.
 PAIRS = tuple((one, other) for one in VERSIONS for other in VERSIONS)
 
 
@@ -150,7 +150,7 @@ def file(t, one, other):
     a = aio.client(t, one, types=[kind], chunk=1000)
     content = bytes(range(256)) * 3
     cases = {"plain": (content, None), "beside": (content, b"own"), "parts": (content * 4, None)}
-    if one == aio.OLDEST:
+    if aio.old(one):
         del cases["parts"]
     for name, (content, own) in cases.items():
         with_file = {"src_path": a.file(name, content), "dst_type": "any", "dst_name": name,
@@ -163,7 +163,7 @@ def file(t, one, other):
             continue
         place = b.received(name)
         t.until(lambda: place.exists() and place.read_bytes() == content, f"{name} is not there")
-    if one == aio.NEWEST:
+    if not aio.old(one):
         while not b.inbox.empty():
             b.inbox.get()
 

@@ -1,0 +1,121 @@
+//! Floor 6. `spindle connector`: a connector for the programs of this machine, until it is ended.
+//!
+//! It does what a configuration of the original says of a client, and says in the log what it does
+//! not do of that. Programs find it in the folder that the configuration names. Absent on purpose:
+//! the server's side, which is `spindle serve` with a listener of aioconnectors.
+
+use std::path::PathBuf;
+use std::time::Duration;
+
+use clap::Args;
+use log::LevelFilter;
+
+use crate::client::aio::connector;
+use crate::client::aio::connector::Setup;
+use crate::config::Log;
+use crate::os::logging;
+
+use super::super::{exit, log_lines};
+use super::config::{self, Config};
+use super::{Pace, by_chance, complain, print};
+
+/// Flags of `connector`.
+#[derive(Args, Clone, Debug)]
+pub(in super::super) struct Connector {
+    /// A configuration of a client of aioconnectors
+    #[arg(value_name = "CONFIG")]
+    config: PathBuf,
+    /// The folder for sockets and for what is kept, if not that of the configuration
+    #[arg(long, value_name = "DIR")]
+    directory: Option<PathBuf>,
+    /// The longest message that is taken, in bytes; files do not count
+    #[arg(long, value_name = "BYTES", default_value_t = 64 << 20)]
+    message_max: usize,
+}
+
+impl Connector {
+    /// Run it until it is ended.
+    pub(in super::super) fn run(&self) -> u8 {
+        let mut pace = Pace::begin();
+        let config = match Config::read(&self.config) {
+            Ok(config) => config,
+            Err(why) => return wrong(&why),
+        };
+        let level = level(config.level.as_deref());
+        if let Err(why) = log_lines::start(&Log { level, format: None, file: None }) {
+            return wrong(&why);
+        }
+        for remark in &config.remarks {
+            log::warn!("{}: {remark}", self.config.display());
+        }
+        let setup = self.setup(config);
+        let (name, sender) = (setup.name.clone(), setup.sender());
+        let running = match connector::Connector::start(setup) {
+            Ok(running) => running,
+            Err(error) => return wrong(&error.to_string()),
+        };
+        log::info!("connector {name} is there socket={}", sender.display());
+        print::say(&format!("connector {name} is there"));
+        let mut online = false;
+        while !running.is_over() && pace.pause(STEP) {
+            if online != running.is_online() {
+                online = !online;
+                log::info!("the server is {}", if online { "there" } else { "away" });
+            }
+        }
+        drop(running);
+        print::say("Connector stopped !");
+        exit::DONE
+    }
+
+    fn setup(&self, config: Config) -> Setup {
+        let server = config.server.unwrap_or_else(|| "127.0.0.1:10673".to_owned());
+        let name = config.name.unwrap_or_else(by_chance);
+        let directory = self.directory.clone().or(config.directory);
+        let setup = Setup::new(&server, &name, &directory.unwrap_or_else(config::default_dir));
+        let types = |named: Vec<String>, usual: Vec<String>| match named.is_empty() {
+            true => usual,
+            false => named,
+        };
+        Setup {
+            security: config.security,
+            send_types: types(config.send, setup.send_types.clone()),
+            receive_types: types(config.receive, setup.receive_types.clone()),
+            topics: config.topics,
+            folders: config.folders,
+            keep_sent: config.keep_sent,
+            keep_received: config.keep_received,
+            kept_max: config.kept_max.unwrap_or(setup.kept_max),
+            ignored: config.ignored,
+            send_more: !config.send_once,
+            receive_more: !config.receive_once,
+            keep_alive: config.keep_alive.map(Duration::from_secs),
+            dial: config.connect_s.map_or(setup.dial, Duration::from_secs),
+            file_max: config.file_max.unwrap_or(setup.file_max),
+            message_max: self.message_max,
+            level: Some(|level| {
+                // All is a target that is always known.
+                let _ = logging::set_level("all", level, 0);
+            }),
+            ..setup
+        }
+    }
+}
+
+fn wrong(why: &str) -> u8 {
+    complain(&format!("Error: {why}"));
+    exit::CLIENT
+}
+
+/// As the original calls them.
+fn level(word: Option<&str>) -> LevelFilter {
+    match word.map(str::to_ascii_uppercase).as_deref() {
+        Some("DEBUG") => LevelFilter::Debug,
+        Some("WARNING" | "WARN") => LevelFilter::Warn,
+        Some("ERROR" | "CRITICAL") => LevelFilter::Error,
+        _ => LevelFilter::Info,
+    }
+}
+
+/// How often is looked whether it is over.
+const STEP: Duration = Duration::from_millis(200);
