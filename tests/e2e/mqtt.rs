@@ -94,6 +94,8 @@ impl Mqtt {
                 Err(e) if matches!(e.kind(), ErrorKind::WouldBlock | ErrorKind::TimedOut) => {
                     return Err(());
                 }
+                // Whoever was stopped and goes on is told so, and nothing else has happened.
+                Err(e) if e.kind() == ErrorKind::Interrupted => {}
                 Err(_) => return Ok(None),
             }
         }
