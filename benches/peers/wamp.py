@@ -15,6 +15,7 @@ import atexit
 import json
 import os
 import signal
+import socket
 import subprocess
 import sys
 import tempfile
@@ -112,6 +113,73 @@ class Crossbar(compare.Broker):
         return f"{self.name}={url(self.port, self.ws)},{worker}"
 
 
+class Bounded(Own):
+    """spindle with the bounds that it has when nobody says anything."""
+
+    def command(self):
+        words = super().command()
+        return words[:words.index("--limit")]
+
+
+class Raw:
+    """A session in JSON over a RawSocket, which reads when it is told to."""
+
+    def __init__(self, where, role):
+        self.socket = socket.create_connection(("127.0.0.1", where), 10)
+        self.socket.sendall(bytes([0x7F, 0xF1, 0, 0]))
+        self.exactly(4)
+        self.say([1, "default", {"roles": {role: {}}}])
+        self.hear(2)
+
+    def exactly(self, size):
+        data = b""
+        while len(data) < size:
+            more = self.socket.recv(size - len(data))
+            if not more:
+                raise RuntimeError("it hung up")
+            data += more
+        return data
+
+    @staticmethod
+    def frame(message):
+        text = json.dumps(message).encode()
+        return len(text).to_bytes(4, "big") + text
+
+    def say(self, message):
+        self.socket.sendall(self.frame(message))
+
+    def hear(self, kind):
+        text = self.exactly(int.from_bytes(self.exactly(4)[1:], "big"))
+        message = json.loads(text)
+        if message[0] != kind:
+            raise RuntimeError(f"heard {text[:200]!r}")
+
+
+def memory(pid, what):
+    with open(f"/proc/{pid}/status", encoding="utf-8") as status:
+        return int(status.read().split(what + ":")[1].split()[0]) / 1024
+
+
+def stuck(broker):
+    """100 MB at a reader that has stopped: how much more memory, in MiB, in the end and at most."""
+    pid = broker.target().rsplit(",", 1)[1]
+    reader, writer = Raw(broker.port, "subscriber"), Raw(broker.port, "publisher")
+    reader.say([32, 1, {}, "bench.stuck"])
+    reader.hear(33)
+    before = memory(pid, "VmRSS")
+    text = "x" * 1000
+    for block in range(1, 100_001, 1000):
+        writer.socket.sendall(b"".join(
+            Raw.frame([16, n, {}, "bench.stuck", [text]]) for n in range(block, block + 1000)))
+    writer.say([16, 100_001, {"acknowledge": True}, "bench.stuck"])
+    writer.socket.settimeout(120)
+    writer.hear(17)
+    now, most = memory(pid, "VmRSS"), memory(pid, "VmHWM")
+    reader.socket.close()
+    writer.socket.close()
+    return f"+{now - before:.1f} (most +{most - before:.1f})"
+
+
 def three(value):
     median, least, most = (compare.short(value[key]) for key in ("median", "least", "most"))
     return f"{median} ({least} to {most})"
@@ -185,6 +253,12 @@ def main():
             target = aims.get(figure)
             target = compare.short(target) if target else "-"
             print(f"| {words} | {label} | {target} | {' | '.join(cells)} | {ratio} |", flush=True)
+    if not args.only and not args.ws:
+        bounded = Bounded("bounded", scratch, args.broker_core, args.spindle, False)
+        compare.STARTED.append(bounded)
+        bounded.start()
+        cells = [stuck(bounded if broker is brokers[0] else broker) for broker in brokers]
+        print(f"| 100 MB at a reader that stopped | MiB more | the bound | {' | '.join(cells)} | - |")
     for what, one, other, most in [
             ("publish to event, p50, of MQTT's", ("rtt", "spindle"), ("rtt", "mqtt"), 1.15),
             ("call to result, p50, of a trip through no broker", ("calls", "spindle"),
