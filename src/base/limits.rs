@@ -188,8 +188,9 @@ limits! {
         /// Memory of packets that have begun and not ended, of all connections together; beyond it
         /// those that began first are cut.
         unfinished_bytes_max: usize = 67_108_864, at least 65_536;
-        /// A sync of the journal that takes longer is told of, and pings are answered before the
-        /// acknowledgements that wait for it.
+        /// A sync of the journal that takes longer is told of, pings are answered before the
+        /// acknowledgements that wait for it, and the journal's files are not touched until it is
+        /// over.
         sync_ms_max: u64 = 2_000, at least 1;
         /// Password checks that wait for a worker or are with one.
         verify_queue_max: usize = 256;

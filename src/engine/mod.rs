@@ -555,7 +555,12 @@ impl Engine {
             Completion::Ran { ticket, done } => self.on_ran(now, ticket, done),
             Completion::Operated { ticket, result } => self.on_operated(now, ticket, result),
             Completion::Disk(done) => match self.hub.on_disk(now, done) {
-                Stir::Synced => self.release(),
+                Stir::Synced { room } => {
+                    self.release();
+                    if room {
+                        self.unstall(now);
+                    }
+                }
                 Stir::Room => self.unstall(now),
                 Stir::Failed => self.on_disk_failed(now),
                 Stir::Quiet => {}

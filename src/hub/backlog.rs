@@ -29,7 +29,10 @@ use super::{Hub, READS_MAX, Reader};
 #[derive(Debug)]
 pub enum Stir {
     /// Acknowledgements up to here may go out.
-    Synced,
+    Synced {
+        /// And those that were made to wait meanwhile may try.
+        room: bool,
+    },
     /// There is room again: those that were made to wait may try.
     Room,
     /// Nothing durable is promised any more.
@@ -285,12 +288,15 @@ impl Hub {
         let was_full = *journal.state() == State::Full;
         match journal.on_done(now, done) {
             None => Stir::Quiet,
-            Some(News::Synced(synced)) => {
+            Some(News::Synced { upto, room }) => {
                 self.stats.count(Counter::JournalSyncs);
-                self.timings.on_synced(now, synced);
+                self.timings.on_synced(now, upto);
                 self.on_flush_over(now);
                 self.let_go();
-                Stir::Synced
+                if room {
+                    self.feed_hungry(usize::MAX >> 1);
+                }
+                Stir::Synced { room }
             }
             Some(News::Fetched(fetched)) => {
                 self.on_fetched(now, fetched);

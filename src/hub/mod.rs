@@ -704,6 +704,8 @@ fn settle_record(owner: OwnerNo, outbox: &outbox::Outbox) -> Option<Record> {
 pub(crate) fn after(level: Durability, spot: Option<Spot>) -> Lsn {
     match (level, spot) {
         (Durability::Disk, Some(spot)) => spot.end,
+        // Nothing but this process has it, until the disk answers again.
+        (Durability::Os, Some(spot)) if spot.held => spot.end,
         _ => Lsn::START,
     }
 }

@@ -314,8 +314,12 @@ impl Hub {
 
     /// What a welcome waits for that promises all of this turn's records; nothing without a disk.
     fn written_so_far(&self, level: Durability) -> Lsn {
-        let well =
-            |j: &&Journal| level == Durability::Disk && !matches!(j.state(), State::Failed(_));
+        let due = |j: &Journal| match level {
+            Durability::Disk => true,
+            Durability::Os => j.is_holding(),
+            Durability::Memory => false,
+        };
+        let well = |j: &&Journal| due(j) && !matches!(j.state(), State::Failed(_));
         self.journal.as_ref().filter(well).map_or(Lsn::START, Journal::tail)
     }
 

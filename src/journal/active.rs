@@ -2,7 +2,8 @@
 //!
 //! It only grows. Room for its seal is kept free from the first record on, so it can always be
 //! finished; a record's frame is written after its body, so what a killed process leaves half
-//! copied has no checksum that agrees. Absent on purpose: which class may write, and syncing.
+//! copied has no checksum that agrees. While the disk hangs, what is written is held here and put in
+//! place later. Absent on purpose: which class may write, and syncing.
 
 use super::frame::{FRAME, Frame, padded};
 use super::page::{self, Header, Mark, PAGE};
@@ -31,6 +32,16 @@ pub(super) struct Active {
     seed: u32,
     chain: Chain,
     second: bool,
+    /// What is written while the segment must not be touched.
+    held: Option<Held>,
+}
+
+/// Writes that have not been made yet, in their order.
+#[derive(Debug, Default)]
+struct Held {
+    bytes: Vec<u8>,
+    /// Where each goes, and how long it is.
+    parts: Vec<(u32, usize)>,
 }
 
 impl Active {
@@ -45,20 +56,20 @@ impl Active {
     pub(super) fn resume(prepared: Prepared, at: u32, chain: Chain, second: bool) -> Self {
         let Prepared { header, slate } = prepared;
         let seed = header.seed();
-        Self { header, at, reserve: false, slate, seed, chain, second }
+        Self { header, at, reserve: false, slate, seed, chain, second, held: None }
     }
 
     /// Say which record comes first, in both places.
     pub(super) fn write_opening(&mut self, first_seq: u64) {
         let (places, block) = page::opening(first_seq, self.seed);
-        places.iter().for_each(|at| self.slate.write(*at, &block));
+        places.iter().for_each(|at| self.write(*at, &block));
     }
 
     /// Say what is known to be on the disk, in the place that was not used last.
     pub(super) fn write_mark(&mut self, mark: Mark) {
         let (at, block) = page::mark(mark, self.second, self.seed);
         self.second = !self.second;
-        self.slate.write(at, &block);
+        self.write(at, &block);
     }
 
     /// What was written is in the segment: nobody has taken it away.
@@ -89,14 +100,50 @@ impl Active {
         let mut at = start + head.len() as u32;
         for blob in draft.blobs.iter().filter(|blob| !blob.is_empty()) {
             crc = crc32c::crc32c_append(crc, blob);
-            self.slate.write(at, blob);
+            self.write(at, blob);
             at += blob.len() as u32;
         }
         head[..4].copy_from_slice(&crc.to_be_bytes());
-        self.slate.write(start, head);
+        self.write(start, head);
         self.chain.add(crc);
         self.at = start + padded(len as usize) as u32;
         start
+    }
+
+    /// Hold what is written from now on.
+    pub(super) fn hold(&mut self) {
+        self.held.get_or_insert_default();
+    }
+
+    /// Bytes that are held; `None` while they are written at once.
+    pub(super) fn held(&self) -> Option<usize> {
+        self.held.as_ref().map(|held| held.bytes.len())
+    }
+
+    /// Write what was held, in its order: a frame still comes after its body.
+    pub(super) fn let_go(&mut self) {
+        let Some(held) = self.held.take() else { return };
+        let mut rest = held.bytes.as_slice();
+        for (at, len) in held.parts {
+            let (bytes, more) = rest.split_at(len.min(rest.len()));
+            self.slate.write(at, bytes);
+            rest = more;
+        }
+    }
+
+    /// What was held is never written.
+    pub(super) fn forget_held(&mut self) {
+        self.held = None;
+    }
+
+    fn write(&mut self, at: u32, bytes: &[u8]) {
+        match &mut self.held {
+            None => self.slate.write(at, bytes),
+            Some(held) => {
+                held.bytes.extend_from_slice(bytes);
+                held.parts.push((at, bytes.len()));
+            }
+        }
     }
 
     /// Write the last record, which has its room kept.

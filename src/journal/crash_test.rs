@@ -278,7 +278,7 @@ impl World {
             let done = perform(&mut self.torn, job);
             self.removed += u64::from(matches!(done, DiskDone::Removed { .. }));
             match self.journal.on_done(self.now, done) {
-                Some(News::Synced(upto)) => self.acknowledge(upto),
+                Some(News::Synced { upto, .. }) => self.acknowledge(upto),
                 Some(News::Scanned(scanned)) => self.carry(scanned),
                 _ => {}
             }

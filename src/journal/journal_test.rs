@@ -4,7 +4,7 @@ use super::job::{DiskDone, DiskJob, Fetch, Pick};
 use super::ledger::Ledger;
 use super::record::Record;
 use super::record_test::{message, one_of_each, owed};
-use super::rig_test::{Disk, Rig, SEGMENT, debt, note, ready, synced};
+use super::rig_test::{Disk, Rig, SEGMENT, debt, note, ready, recover, synced};
 use super::storage::Storage;
 use super::*;
 use crate::base::id::OwnerNo;
@@ -40,7 +40,7 @@ fn replies_wait_for_the_end_of_their_record_and_for_one_sync_at_a_time() {
     let second = rig.say("two");
     assert_eq!(ready(&mut rig.journal, rig.now).len(), 0, "one sync is outstanding");
     let news = rig.journal.on_done(rig.now, synced(&jobs[0]));
-    assert!(matches!(news, Some(News::Synced(upto)) if upto == first.end), "{news:?}");
+    assert!(matches!(news, Some(News::Synced { upto, .. }) if upto == first.end), "{news:?}");
     assert!(rig.journal.synced() < second.end, "written while the sync ran");
     rig.pump();
     assert_eq!(rig.journal.synced(), second.end);
@@ -141,16 +141,16 @@ fn growth_stays_out_of_a_reserve_that_was_begun() {
 fn a_full_disk_is_asked_every_quarter_second_and_resumes() {
     let mut rig = Rig::raw(Disk { room: Some(2), ..Disk::default() });
     let news = rig.pump();
-    assert!(matches!(news[..], [News::Synced(_), News::Full]), "{news:?}");
+    assert!(matches!(news[..], [News::Synced { .. }, News::Full]), "{news:?}");
     assert_eq!(rig.journal.state(), &State::Full);
     assert_eq!(rig.journal.deadline(), Some(rig.now.after_ms(250)));
     rig.say("what is ready is used");
     rig.now.mono += 249 * MS;
-    assert!(rig.pump().iter().all(|n| matches!(n, News::Synced(_))), "not yet");
+    assert!(rig.pump().iter().all(|n| matches!(n, News::Synced { .. })), "not yet");
     fill(&mut rig, Class::Growth);
     assert_eq!(rig.journal.tally().prepared, 1);
     rig.now.mono += MS;
-    assert!(rig.pump().iter().all(|n| matches!(n, News::Synced(_))), "still full, told once");
+    assert!(rig.pump().iter().all(|n| matches!(n, News::Synced { .. })), "still full, told once");
     assert_eq!(rig.journal.deadline(), Some(rig.now.after_ms(250)));
     rig.disk.room = None;
     rig.now.mono += 250 * MS;
@@ -468,4 +468,91 @@ fn the_mark_is_lazy_while_running_and_exact_at_the_end() {
     assert_eq!(mark(&rig), 11);
     let note_len = note("last");
     assert_eq!(rig.again().read.last().map(|(_, r)| r), Some(&note_len));
+}
+
+/// A journal whose sync hangs, and that job.
+fn hanging() -> (Rig, DiskJob) {
+    let mut rig = Rig::new(Disk::default());
+    rig.say("before");
+    let job = rig.journal.poll_job(rig.now).expect("a sync");
+    rig.journal.hold();
+    assert!(rig.journal.is_holding());
+    (rig, job)
+}
+
+#[test]
+fn while_a_sync_hangs_the_segment_is_not_touched_and_afterwards_everything_is_there() {
+    let (mut rig, job) = hanging();
+    let image = rig.disk.memory.image();
+    let spot = rig.try_say(Class::Relief, "meanwhile").expect("held");
+    assert!(spot.held && spot.end == rig.journal.tail());
+    assert_eq!(rig.try_say(Class::Growth, "more"), Err(AppendError::NoRoom));
+    assert_eq!(rig.disk.memory.image(), image, "a store could hang too");
+    let news = rig.journal.on_done(rig.now, synced(&job));
+    assert!(
+        matches!(news, Some(News::Synced { upto, room: true }) if upto < spot.end),
+        "what was held is not on the disk yet: {news:?}"
+    );
+    assert!(!rig.journal.is_holding());
+    assert!(!rig.try_say(Class::Growth, "after").expect("room").held);
+    rig.pump();
+    assert!(rig.journal.synced() > spot.end && rig.journal.is_settled());
+    assert_eq!(rig.again().said(), ["before", "meanwhile", "after"]);
+}
+
+#[test]
+fn a_process_that_is_killed_while_a_sync_hangs_has_lost_what_it_held_and_nothing_else() {
+    let (mut rig, _) = hanging();
+    rig.try_say(Class::Relief, "meanwhile").expect("held");
+    let again = rig.again();
+    assert_eq!(again.said(), ["before"]);
+    assert_eq!(again.report.cut, None);
+}
+
+#[test]
+fn nothing_is_read_while_a_sync_hangs_because_what_is_held_would_not_be_seen() {
+    let (mut rig, job) = hanging();
+    let spot = rig.try_say(Class::Relief, "meanwhile").expect("held");
+    rig.journal.request(Pick { token: 1, at: vec![(spot.lsn, spot.len)] });
+    assert!(!rig.journal.has_work(), "or the loop would turn for nothing");
+    assert!(rig.journal.poll_job(rig.now).is_none());
+    rig.journal.on_done(rig.now, synced(&job));
+    assert!(rig.journal.has_work());
+    let jobs = ready(&mut rig.journal, rig.now);
+    assert!(matches!(jobs[..], [DiskJob::Sync { .. }, DiskJob::Pick(_)]), "{jobs:?}");
+}
+
+#[test]
+fn what_is_held_while_a_sync_hangs_has_a_bound() {
+    let mut disk = Disk::default();
+    let keep = Options { segment_bytes: 8 << 20, salt: 1, salvage: false };
+    let (mut journal, ..) = recover(&mut disk, keep).expect("opens");
+    while !journal.is_settled() || journal.tally().prepared < PREPARED {
+        let job = journal.poll_job(Now::default()).expect("something to do");
+        journal.on_done(Now::default(), perform(&mut disk, job));
+    }
+    journal.append(Class::Growth, &note("before")).expect("room");
+    let _sync = journal.poll_job(Now::default()).expect("a sync");
+    journal.hold();
+    let large = note(&"x".repeat(100_000));
+    let held = (0..100).take_while(|_| journal.append(Class::Relief, &large).is_ok()).count();
+    assert_eq!(held, HELD_MAX / 100_000);
+}
+
+#[test]
+fn without_a_sync_under_way_nothing_is_held() {
+    let mut rig = Rig::new(Disk::default());
+    rig.journal.hold();
+    assert!(!rig.journal.is_holding(), "nothing would end it");
+}
+
+#[test]
+fn what_was_held_when_the_disk_fails_is_never_written() {
+    let (mut rig, job) = hanging();
+    rig.try_say(Class::Relief, "meanwhile").expect("held");
+    rig.disk.sync_fails = true;
+    let news = rig.done(job);
+    assert!(matches!(news, Some(News::Failed(_))), "{news:?}");
+    assert!(!rig.journal.is_holding());
+    assert_eq!(rig.again().said(), ["before"]);
 }

@@ -2,7 +2,9 @@
 //!
 //! Appending copies a record into the mapped active segment and cannot block; everything that may
 //! block leaves as a `DiskJob` and comes back as a `DiskDone`. At most one sync is outstanding, and
-//! what is appended meanwhile goes with the next: group commit without a timer. The first error of
+//! what is appended meanwhile goes with the next: group commit without a timer. While a sync hangs
+//! the segment is not touched, because a store into its map may hang with it: what makes the journal
+//! owe less is held in memory, up to a bound, and what would make it owe more is refused. The first error of
 //! the disk that is not lack of space is final: nothing is acknowledged after it. A position in the
 //! log is segment and offset in one number, so it stays true when the segment size is changed.
 //! Deliberately absent: what records mean, retrying a sync, threads, file names.
@@ -53,6 +55,9 @@ const MARK_NS: u64 = 1000 * MS;
 /// Bytes of records read at once when a head is carried forward.
 const SCAN_BYTES: usize = 1 << 20;
 
+/// Bytes that are held while a sync hangs.
+const HELD_MAX: usize = 1 << 20;
+
 /// The shortest segment that is any use.
 const SEGMENT_MIN: u32 = 16 << 10;
 
@@ -93,6 +98,8 @@ pub struct Spot {
     pub end: Lsn,
     /// Its length on the disk.
     pub len: u32,
+    /// It is in memory only, until the sync that hangs is over.
+    pub held: bool,
 }
 
 /// Why a record was not appended.
@@ -121,7 +128,12 @@ pub enum State {
 #[derive(Debug)]
 pub enum News {
     /// Everything before this is on the disk.
-    Synced(Lsn),
+    Synced {
+        /// The position.
+        upto: Lsn,
+        /// Growth that was refused while that hung may try again.
+        room: bool,
+    },
     /// The answer to a fetch.
     Fetched(Fetched),
     /// The answer to a pick.
@@ -251,9 +263,30 @@ impl Journal {
         !self.syncing() && self.unsynced.is_empty()
     }
 
+    /// The sync under way hangs: from now on, until it is over, the segment is not touched. Records
+    /// that make the journal owe less are held, others find no room.
+    pub fn hold(&mut self) {
+        if let (true, Some(active)) = (self.syncing(), &mut self.active) {
+            active.hold();
+        }
+    }
+
+    /// What is appended is in memory only.
+    #[must_use]
+    pub fn is_holding(&self) -> bool {
+        self.held().is_some()
+    }
+
+    fn held(&self) -> Option<usize> {
+        self.active.as_ref().and_then(Active::held)
+    }
+
     /// `poll_job` has something to give now: a read that was asked for, or records to sync.
     #[must_use]
     pub fn has_work(&self) -> bool {
+        if self.is_holding() {
+            return false;
+        }
         let sync = !self.syncing() && !self.unsynced.is_empty();
         !self.requests.is_empty() || (sync && !matches!(self.state, State::Failed(_)))
     }
@@ -404,11 +437,16 @@ impl Journal {
             return Err(AppendError::Failed);
         }
         self.wrote(no, start, end);
-        Ok(Spot { lsn: lsn_at(no, start), end: self.tail, len: end - start })
+        let held = self.is_holding();
+        Ok(Spot { lsn: lsn_at(no, start), end: self.tail, len: end - start, held })
     }
 
     fn way(&self, class: Class, bytes: usize) -> Way {
         let spare = self.prepared.len();
+        if let (Some(held), Some(active)) = (self.held(), &self.active) {
+            let fits = active.fits(bytes) && held.saturating_add(bytes) <= HELD_MAX;
+            return if class == Class::Relief && fits { Way::Fits } else { Way::Shut };
+        }
         if let Some(active) = self.active.as_ref().filter(|active| active.fits(bytes)) {
             let kept_free = class == Class::Growth && active.reserve && spare == 0;
             return if kept_free { Way::Shut } else { Way::Fits };

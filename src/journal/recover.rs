@@ -230,7 +230,8 @@ impl<'a> Replay<'a> {
             if !sealed {
                 let len = frame.step() as u32;
                 let lsn = lsn_at(header.no, end.offset);
-                apply(Spot { lsn, end: lsn_at(header.no, end.offset + len), len }, &record);
+                let end = lsn_at(header.no, end.offset + len);
+                apply(Spot { lsn, end, len, held: false }, &record);
             }
             self.durable = self.durable.max(frame.durable);
             self.report.records += 1;

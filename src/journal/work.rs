@@ -18,6 +18,10 @@ impl Journal {
         if matches!(self.state, State::Failed(_)) {
             return self.requests.pop_front();
         }
+        // Reads would not see what is held, and the disk would not do them.
+        if self.is_holding() {
+            return None;
+        }
         self.next_sync()
             .or_else(|| self.next_create(now))
             .or_else(|| self.requests.pop_front())
@@ -90,6 +94,7 @@ impl Journal {
         if matches!(self.state, State::Failed(_)) {
             return None;
         }
+        let room = self.let_go();
         self.durable = self.durable.max(seq);
         self.synced = self.synced.max(upto);
         self.bury_on();
@@ -99,7 +104,21 @@ impl Journal {
             self.marked_at = now.mono;
             self.write_mark();
         }
-        Some(News::Synced(self.synced))
+        Some(News::Synced { upto: self.synced, room })
+    }
+
+    /// The disk answers again: what was held goes where it belongs. Whether something was refused
+    /// meanwhile that would go in now.
+    fn let_go(&mut self) -> bool {
+        let held = self.is_holding();
+        if let Some(active) = &mut self.active {
+            active.let_go();
+        }
+        let room = held && self.refused > 0 && !matches!(self.state, State::Full);
+        if room {
+            self.refused = 0;
+        }
+        room
     }
 
     fn on_created(
@@ -161,6 +180,9 @@ impl Journal {
         }
         log::error!("journal: {error}; nothing is acknowledged from now on");
         self.state = State::Failed(error.clone());
+        if let Some(active) = &mut self.active {
+            active.forget_held();
+        }
         News::Failed(error)
     }
 

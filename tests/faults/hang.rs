@@ -1,9 +1,10 @@
 //! Floor 6. A sync that does not come back for a long time: who waits, and who does not.
 //!
 //! A broker inside this process over a real folder, and between them a door whose syncs wait until
-//! they are let go. Only who was promised the disk waits; everybody else is served as before, and
-//! who waits still has its pings answered. Absent on purpose: what a file system does with stores
-//! into its files while its device hangs, which is seen on a device (`cut/sick`).
+//! they are let go. Who is to be promised the disk waits, and once that is late who is to be
+//! promised anything that a file would hold; everybody else is served as before, and who waits
+//! still has its pings answered. Absent on purpose: what a file system does with stores into its
+//! files while its device hangs, which is seen on a device (`cut/sick`).
 
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering::SeqCst};
 use std::sync::{Arc, Mutex};
@@ -17,15 +18,17 @@ use spindle::journal::storage::{DiskError, SegmentFile, Slate, Storage};
 use spindle::proto::Speak;
 
 use super::failing::Ear;
-use super::overload_rig::{LONG, Outcome, Scratch, ensure, told};
+use super::overload_rig::{Outcome, Scratch, ensure, told};
 use super::overload_words::{Hello, PINGRESP, PUBACK, PUBLISH, Wire, puback, publish};
 
 /// Nobody whose words do not wait for the disk may be held up for so long while it hangs.
-const HELD_UP_MAX: Duration = Duration::from_millis(500);
+pub(crate) const HELD_UP_MAX: Duration = Duration::from_millis(500);
 /// Nothing for so long: it waits.
 const QUIET: Duration = Duration::from_millis(300);
 /// A sync that takes longer is late.
 pub(crate) const LATE_MS: u64 = 1_000;
+/// The message whose promise at `os` is held back.
+const HELD_BACK: u16 = 60_001;
 
 /// Whether syncs hang, and how many do.
 #[derive(Default)]
@@ -100,14 +103,50 @@ impl Cast {
         wires.iter().try_for_each(|wire| wire.stream.set_read_timeout(Some(long)).map_err(told))
     }
 
-    /// QoS 0, a promise that does not wait for the disk, and what a reader is owed: how long they
-    /// took, together.
-    pub(crate) fn goes_on(&mut self, turn: u16) -> Result<Duration, String> {
+    /// QoS 0 for so long, and as long as the sync is not late a promise at `os` and what a reader
+    /// is owed of it: how often, and how long the slowest took.
+    pub(crate) fn goes_on(&mut self, since: Instant, long: Duration) -> Result<Pace, String> {
+        let mut pace = Pace::default();
+        let late = Duration::from_millis(LATE_MS);
+        let mut asked = false;
+        while since.elapsed() < long {
+            pace.quiet += 1;
+            pace.slowest = pace.slowest.max(self.is_heard()?);
+            // Nobody knows of a promise asked for in between whether it is held back.
+            if since.elapsed() < late / 2 {
+                pace.os += 1;
+                pace.slowest = pace.slowest.max(self.is_promised(pace.os)?);
+            } else if since.elapsed() > late * 2 && !asked {
+                asked = true;
+                self.os.say(&publish("keep/os", b"?", 1, HELD_BACK, false))?;
+            }
+            thread::sleep(Duration::from_millis(10));
+        }
+        ensure(asked, || "it did not last".into())?;
+        waits(&mut self.os)?;
+        Ok(pace)
+    }
+
+    /// What was held back is promised now, and told.
+    pub(crate) fn is_over(&mut self) -> Result<(), String> {
+        self.is_promised_and_told(HELD_BACK)
+    }
+
+    fn is_heard(&mut self) -> Result<Duration, String> {
         let since = Instant::now();
         self.quiet.say(&publish("quiet", b"?", 0, 0, false))?;
         self.quiet.hear_a(PUBLISH).map_err(|why| format!("QoS 0: {why}"))?;
-        let id = turn % 60_000 + 1;
+        Ok(since.elapsed())
+    }
+
+    fn is_promised(&mut self, id: u16) -> Result<Duration, String> {
+        let since = Instant::now();
         self.os.say(&publish("keep/os", b"?", 1, id, false))?;
+        self.is_promised_and_told(id)?;
+        Ok(since.elapsed())
+    }
+
+    fn is_promised_and_told(&mut self, id: u16) -> Result<(), String> {
         let ack = self.os.hear_a(PUBACK).map_err(|why| format!("at os: {why}"))?;
         ensure(ack.id() == id && ack.byte(2) < 0x80, || format!("at os: {ack:?}"))?;
         loop {
@@ -115,9 +154,29 @@ impl Cast {
             let heard = self.keeper.hear_a(PUBLISH).map_err(|why| format!("a reader: {why}"))?;
             self.keeper.say(&puback(heard.message_id()))?;
             if heard.payload() == b"?" {
-                return Ok(since.elapsed());
+                return Ok(());
             }
         }
+    }
+}
+
+/// How it went on.
+#[derive(Default)]
+pub(crate) struct Pace {
+    pub(crate) quiet: u32,
+    pub(crate) os: u16,
+    pub(crate) slowest: Duration,
+}
+
+/// Nothing is said to it.
+fn waits(wire: &mut Wire) -> Result<(), String> {
+    let before = wire.stream.read_timeout().map_err(told)?;
+    wire.stream.set_read_timeout(Some(QUIET)).map_err(told)?;
+    let heard = wire.hear();
+    wire.stream.set_read_timeout(before).map_err(told)?;
+    match heard {
+        Err(why) if why.contains("os error 11") => Ok(()),
+        other => Err(format!("{other:?} while the disk hangs")),
     }
 }
 
@@ -141,13 +200,7 @@ impl Waiter {
 
     /// Nothing is said to it.
     pub(crate) fn waits(&mut self) -> Result<(), String> {
-        self.0.stream.set_read_timeout(Some(QUIET)).map_err(told)?;
-        let heard = self.0.hear();
-        self.0.stream.set_read_timeout(Some(LONG)).map_err(told)?;
-        match heard {
-            Err(why) if why.contains("os error 11") => Ok(()),
-            other => Err(format!("{other:?} while the disk hangs")),
-        }
+        waits(&mut self.0)
     }
 
     /// The promise of this number, which waited, and then another.
@@ -199,10 +252,9 @@ fn look(addresses: &[String; 2], gate: &Gate, long: Duration) -> Result<String, 
     gate.shut.store(true, SeqCst);
     waiter.says(b"waits", 1)?;
     let since = Instant::now();
-    let (mut turns, mut slowest, mut asked) = (0, Duration::ZERO, 0);
+    let beside = thread::spawn(move || cast.goes_on(since, long).map(|pace| (cast, pace)));
+    let (mut slowest, mut asked) = (Duration::ZERO, 0);
     while since.elapsed() < long {
-        slowest = slowest.max(cast.goes_on(turns)?);
-        turns += 1;
         if since.elapsed() > Duration::from_millis(LATE_MS + 200) && asked < 2 {
             asked += 1;
             slowest = slowest.max(waiter.asks()?);
@@ -211,16 +263,21 @@ fn look(addresses: &[String; 2], gate: &Gate, long: Duration) -> Result<String, 
         }
         thread::sleep(Duration::from_millis(10));
     }
+    let (mut cast, pace) = beside.join().map_err(|_| "a client fell")??;
+    slowest = slowest.max(pace.slowest);
     ensure(slowest < HELD_UP_MAX, || format!("somebody else was held up for {slowest:.1?}"))?;
     ensure(asked == 2 && gate.held.load(SeqCst) == 1, || "nothing hung".into())?;
     waiter.waits()?;
     gate.shut.store(false, SeqCst);
     let back = Instant::now();
     waiter.promised(1)?;
+    cast.is_over()?;
     Ok(format!(
-        "{long:?} long no promise at disk, but pings answered; meanwhile {turns} times QoS 0, a \
-         promise at os and a delivery of it, slowest {slowest:.1?}; said once; all promised \
-         {:.1?} after it was over",
+        "{long:?} long no promise at disk, nor at os once it was late, but pings answered; meanwhile {} \
+         times QoS 0 and before that {} promises at os, slowest {slowest:.1?}; said once; all \
+         promised {:.1?} after it was over",
+        pace.quiet,
+        pace.os,
         back.elapsed()
     ))
 }
