@@ -2,8 +2,8 @@
 //!
 //! It only grows. Room for its seal is kept free from the first record on, so it can always be
 //! finished; a record's frame is written after its body, so what a killed process leaves half
-//! copied has no checksum that agrees. While the disk hangs, what is written is held here and put in
-//! place later. Absent on purpose: which class may write, and syncing.
+//! copied has no checksum that agrees. While the disk hangs, what is written is held here and put
+//! in place later. Absent on purpose: which class may write, and syncing.
 
 use super::frame::{FRAME, Frame, padded};
 use super::page::{self, Header, Mark, PAGE};

@@ -1,13 +1,14 @@
 //! Floor 1. What survives: an append-only log in segments, and who is owed what of it.
 //!
 //! Appending copies a record into the mapped active segment and cannot block; everything that may
-//! block leaves as a `DiskJob` and comes back as a `DiskDone`. At most one sync is outstanding, and
-//! what is appended meanwhile goes with the next: group commit without a timer. While a sync hangs
-//! the segment is not touched, because a store into its map may hang with it: what makes the journal
-//! owe less is held in memory, up to a bound, and what would make it owe more is refused. The first error of
-//! the disk that is not lack of space is final: nothing is acknowledged after it. A position in the
-//! log is segment and offset in one number, so it stays true when the segment size is changed.
-//! Deliberately absent: what records mean, retrying a sync, threads, file names.
+//! block leaves as a `DiskJob` and comes back as a `DiskDone`. At most one sync is outstanding,
+//! and what is appended meanwhile goes with the next: group commit without a timer. While a sync
+//! hangs the segment is not touched, because a store into its map may hang with it: what makes the
+//! journal owe less is held in memory, up to a bound, and what would make it owe more is refused.
+//! The first error of the disk that is not lack of space is final: nothing is acknowledged after
+//! it. A position in the log is segment and offset in one number, so it stays true when the
+//! segment size is changed. Deliberately absent: what records mean, retrying a sync, threads, file
+//! names.
 
 mod active;
 mod census;

@@ -273,9 +273,9 @@ fn look(addresses: &[String; 2], gate: &Gate, long: Duration) -> Result<String, 
     waiter.promised(1)?;
     cast.is_over()?;
     Ok(format!(
-        "{long:?} long no promise at disk, nor at os once it was late, but pings answered; meanwhile {} \
-         times QoS 0 and before that {} promises at os, slowest {slowest:.1?}; said once; all \
-         promised {:.1?} after it was over",
+        "{long:?} long no promise at disk, nor at os once it was late, but pings answered; \
+         meanwhile {} times QoS 0 and before that {} promises at os, slowest {slowest:.1?}; said \
+         once; all promised {:.1?} after it was over",
         pace.quiet,
         pace.os,
         back.elapsed()
