@@ -191,6 +191,8 @@ pub fn draw_setup(dice: &mut Dice, habits: &Habits) -> Setup {
             1 => ShareStrategy::Sticky,
             _ => ShareStrategy::LeastOwed,
         },
+        // Half of the worlds have a disk whose syncs are soon late.
+        sync_ms_max: if dice.chance(1, 2) { 2_000 } else { dice.between(1, 40) },
         ..Limits::default()
     };
     let seed = dice.below(u64::MAX);

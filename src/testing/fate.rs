@@ -38,7 +38,7 @@ impl World {
         let mut now = rig.now;
         now.mono += self.dice.between(1, 5_000) * MS;
         now.wall += self.dice.between(0, 5_000);
-        let sick = self.is_sick_in(&rig);
+        let sick = self.is_sick_in(&rig) || Self::is_holding_in(&rig);
         let exact = !power && !sick && self.setup.level != Durability::Memory;
         drop(rig);
         // What a power cut takes is what was not synced before it.
@@ -50,7 +50,7 @@ impl World {
         self.end.restarts += 1;
         self.start(now)?;
         self.compare(power)?;
-        // What was to be written while the disk was sick was not.
+        // What was to be written while the disk was sick was not, nor what was held.
         let healthy = self.healthy;
         let synced = |written: u64| written < healthy && disk.is_synced(written);
         self.healthy = u64::MAX;

@@ -287,6 +287,21 @@ impl World {
         journal.is_some_and(|journal| matches!(journal.state(), State::Failed(_)))
     }
 
+    /// What is written is in memory only, because a sync hangs.
+    pub(super) fn is_holding(&self) -> bool {
+        self.rig.as_ref().is_some_and(Self::is_holding_in)
+    }
+
+    pub(super) fn is_holding_in(rig: &Rig) -> bool {
+        rig.engine.hub().journal().is_some_and(Journal::is_holding)
+    }
+
+    /// All that was written is on the disk.
+    pub(super) fn is_settled(&self) -> bool {
+        let journal = self.rig.as_ref().and_then(|rig| rig.engine.hub().journal());
+        journal.is_some_and(Journal::is_settled)
+    }
+
     /// What must hold between turns.
     pub(super) fn check(&self) -> Result<(), Wrong> {
         let limits = self.setup.limits.clone();

@@ -192,8 +192,11 @@ impl World {
         self.judge()?;
         let written = self.disk.writes();
         self.rig()?.turn();
-        if self.is_sick() {
+        if self.is_sick() || self.is_holding() {
             self.healthy = self.healthy.min(written);
+        } else if self.is_settled() {
+            // What was held while a sync hung is on the disk by now.
+            self.healthy = u64::MAX;
         }
         self.take_in()?;
         self.listen()?;
