@@ -72,7 +72,11 @@ class Aio:
         config = {
             "is_server": False, "server_sockaddr": ["127.0.0.1", asked["port"]],
             "client_name": self.name, "connector_files_dirpath": str(self.folder),
-            "use_ssl": asked.get("tls", False), "ssl_allow_all": True,
+            "use_ssl": asked.get("tls", False), "ssl_allow_all": not asked.get("strict", False),
+            "certificates_directory_path": str(self.folder),
+            "use_token": asked.get("token", False), "tokens_directory_path": str(self.folder),
+            "token_verify_peer_cert": asked.get("peer", False),
+            "disk_persistence_send": asked.get("keeps", False),
             "send_message_types": asked["types"], "recv_message_types": asked["types"],
             "subscribe_message_types": asked.get("subscribe", []),
             "file_recv_config": {"any": received}, "keep_alive_period": asked.get("keep_alive"),
@@ -92,6 +96,16 @@ class Aio:
             self.connector.send_signal(how)
             self.connector.communicate()
             self.connector = None
+
+    def freeze(self):
+        """Let its connector do nothing more, without an end."""
+        process = self.connector or self.lines.process
+        process.send_signal(signal.SIGSTOP)
+
+    def proofs(self):
+        """Files by which it shows who it is, below its folder."""
+        found = [*self.folder.glob("certificates/**/*"), self.folder / self.name]
+        return [path.relative_to(self.folder) for path in found if path.is_file()]
 
     def listen_again(self):
         """Start the application again, beside the connector that runs."""

@@ -51,6 +51,7 @@ class Client:
             "token_client_send_cert": ask.get("peer", False), "subscribe_message_types": ask.get("subscribe", []),
             "file_recv_config": {"any": received}, "file_type2dirpath": {"any": f"{folder}/received"},
             "keep_alive_period": ask.get("keep_alive"),
+            "disk_persistence_send": ask.get("keeps", False),
         }
         os.makedirs(f"{folder}/received", exist_ok=True)
         used = {"max_size_chunk_upload": ask.get("chunk", 209715200)}
@@ -127,8 +128,12 @@ async def main():
         except Exception as e:
             say(n=ask["n"], no=repr(e))
 
+    # A task that waits for something that nobody else holds would be thrown away, and never end.
+    tasks = set()
     while line := await lines.readline():
-        loop.create_task(do(json.loads(line)))
+        task = loop.create_task(do(json.loads(line)))
+        tasks.add(task)
+        task.add_done_callback(tasks.discard)
     os._exit(0)
 
 

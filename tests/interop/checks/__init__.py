@@ -23,5 +23,6 @@ from . import (  # noqa: F401 - they fill the list
     wamp_auth,
     wamp_crossing,
     aio,
+    aio_modes,
     aio_connector,
 )

@@ -2,6 +2,8 @@
 //!
 //! Absent on purpose: real programs and servers of the original, with which `tests/interop` plays.
 
+#![expect(clippy::disallowed_types, reason = "how long something takes is seen by a clock")]
+
 use std::fs;
 use std::io::{ErrorKind, Read, Write};
 use std::net::{TcpListener, TcpStream};
@@ -108,9 +110,7 @@ impl World {
     fn meet(&self, setup: Setup) -> (Connector, Line<TcpStream>) {
         let connector = Connector::start(setup).expect("it starts");
         let line = self.accept();
-        while !connector.is_online() {
-            std::thread::yield_now();
-        }
+        until(|| connector.is_online());
         (connector, line)
     }
 
@@ -146,6 +146,15 @@ fn raw_order(socket: &Path, bytes: &[u8]) -> Vec<u8> {
 impl Drop for World {
     fn drop(&mut self) {
         let _ = fs::remove_dir_all(&self.dir);
+    }
+}
+
+/// It comes to that before long.
+fn until(mut it_is: impl FnMut() -> bool) {
+    let begun = std::time::Instant::now();
+    while !it_is() {
+        assert!(begun.elapsed() < SOON, "it does not come to that");
+        std::thread::yield_now();
     }
 }
 
@@ -272,9 +281,7 @@ fn what_is_kept_comes_before_what_is_said_later_and_until_it_is_acknowledged() {
     for data in ["a", "b", "c"] {
         program.say(&message(data));
     }
-    while connector.waiting().1 < 3 {
-        std::thread::yield_now();
-    }
+    until(|| connector.waiting().1 == 3);
     drop(connector);
     let (connector, mut server) = world.meet(setup.clone());
     world.program().say(&Message::of("other", "").with("d"));
@@ -288,13 +295,29 @@ fn what_is_kept_comes_before_what_is_said_later_and_until_it_is_acknowledged() {
         }
     }
     server.nothing_more();
-    while connector.waiting().1 > 2 {
-        std::thread::yield_now();
-    }
+    until(|| connector.waiting().1 <= 2);
     drop((connector, server));
     let (_connector, mut server) = world.meet(setup);
     assert_eq!(server.data(2), ["c", "d"]);
     server.nothing_more();
+}
+
+#[test]
+fn a_ping_is_not_kept_whatever_is() {
+    let world = World::new();
+    let setup = Setup { keep_sent: Kept::Everything, ..world.setup() };
+    let (connector, mut server) = world.meet(setup);
+    world.program().say(&message("a"));
+    let kept = server.hear();
+    let mut program = world.program();
+    let mut ping = question("", 7);
+    ping.header.message_type = inner::PING.into();
+    program.say(&ping);
+    let ping = server.hear();
+    assert_eq!((ping.header.message_type.as_str(), ping.header.transport_id), (inner::PING, None));
+    assert_eq!(connector.waiting().1, 1, "nobody would acknowledge it");
+    server.acknowledge(&kept);
+    until(|| connector.waiting().1 == 0);
 }
 
 #[test]
@@ -369,9 +392,7 @@ fn what_is_kept_for_a_program_waits_for_it_over_a_crash() {
     server.say(&message("c"));
     let listener = world.listen("any");
     assert_eq!(incoming(&listener).data(3), ["a", "b", "c"]);
-    while connector.waiting().0 > 0 {
-        std::thread::yield_now();
-    }
+    until(|| connector.waiting().0 == 0);
 }
 
 #[test]
@@ -385,10 +406,77 @@ fn what_finds_no_room_is_refused_and_counted() {
     program.say(&message("short"));
     program.say(&message(&"x".repeat(500)));
     program.say(&message("short"));
-    while connector.waiting().1 < 2 {
-        std::thread::yield_now();
-    }
+    until(|| connector.waiting().1 == 2);
     assert_eq!(connector.house.tally.unsent.load(Ordering::Relaxed), 1);
+}
+
+#[test]
+fn who_leaves_without_its_answer_leaves_no_open_question() {
+    let world = World::new();
+    let (_connector, mut server) = world.meet(world.setup());
+    let mut one = world.program();
+    one.say(&question("q", 1));
+    assert_eq!(server.data(1), ["q"]);
+    drop(one);
+    // That it has left is seen before long; until then a question of the same id is refused.
+    let begun = std::time::Instant::now();
+    loop {
+        assert!(begun.elapsed() < SOON, "it is open still");
+        let mut two = world.program();
+        two.stream.set_read_timeout(Some(Duration::from_secs(1))).expect("set");
+        two.say(&question("again", 1));
+        match two.stream.read(&mut [0]) {
+            Ok(len) => assert_eq!(len, 0, "it is hung up on"),
+            Err(_) => break,
+        }
+    }
+    assert_eq!(server.data(1), ["again"]);
+}
+
+#[test]
+fn what_was_under_way_when_it_stopped_is_said_when_it_starts_again() {
+    let world = World::new();
+    let setup = Setup { keep_sent: Kept::Everything, ..world.setup() };
+    let (_connector, mut server) = world.meet(setup);
+    let mut program = world.program();
+    for data in ["a", "b"] {
+        program.say(&message(data));
+    }
+    let first = server.hear();
+    assert_eq!((&first.data[..], server.data(1)), (&b"a"[..], vec!["b".to_owned()]));
+    assert_eq!(world.order(Command::Stop, vec![("hard", Value::Bool(true))]), "{}");
+    assert_eq!(server.heard(), None);
+    assert_eq!(world.order(Command::Start, Vec::new()), "{}");
+    assert_eq!(world.accept().data(2), ["a", "b"]);
+}
+
+#[test]
+fn a_message_that_nobody_listens_for_is_dropped_and_counted() {
+    let world = World::new();
+    let (connector, mut server) = world.meet(world.setup());
+    server.say(&message("lost"));
+    until(|| connector.house.tally.unwanted.load(Ordering::Relaxed) == 1);
+    let listener = world.listen("any");
+    server.say(&message("heard"));
+    assert_eq!(incoming(&listener).data(1), ["heard"]);
+}
+
+#[test]
+fn a_program_that_does_not_read_holds_up_nobodys_end() {
+    let world = World::new();
+    let (connector, mut server) = world.meet(world.setup());
+    let listener = world.listen("any");
+    for _ in 0..16 {
+        server.say(&message(&"x".repeat(1 << 20)));
+    }
+    let _deaf = listener.accept().expect("it comes");
+    let (tell, told) = crossbeam_channel::bounded(1);
+    let ending = std::thread::Builder::new().spawn(move || {
+        drop(connector);
+        let _ = tell.send(());
+    });
+    ending.expect("a thread");
+    told.recv_timeout(SOON).expect("it has ended");
 }
 
 #[test]
@@ -408,16 +496,14 @@ fn frames_that_cannot_be_end_their_connection_and_no_other() {
     // All together have so much under way at most.
     connector.house.coming.fetch_add(256 << 20, Ordering::Relaxed);
     let mut program = world.program();
-    program.stream.write_all(&[200, 0, 0, 0, 1]).expect("said");
+    program.say(&message("much"));
     assert_eq!(program.heard(), None);
     drop(program);
     connector.house.coming.fetch_sub(256 << 20, Ordering::Relaxed);
     good.say(&message("good"));
     assert_eq!(server.data(1), ["good"]);
     drop(good);
-    while connector.house.coming.load(Ordering::Relaxed) > 0 {
-        std::thread::yield_now();
-    }
+    until(|| connector.house.coming.load(Ordering::Relaxed) == 0);
 }
 
 #[test]
@@ -451,7 +537,7 @@ fn a_file_that_a_message_names_goes_along_piece_by_piece() {
 #[test]
 fn traffic_that_is_ignored_goes_neither_way_but_for_pings_and_acknowledgements() {
     let world = World::new();
-    let (_connector, mut server) = world.meet(world.setup());
+    let (connector, mut server) = world.meet(world.setup());
     let listener = world.listen("any");
     let show = || world.order(Command::Ignore, vec![("show", Value::Bool(true))]);
     assert_eq!(show(), "False");
@@ -462,6 +548,7 @@ fn traffic_that_is_ignored_goes_neither_way_but_for_pings_and_acknowledgements()
     server.say(&said);
     assert_eq!(meaning(&server.hear(), Side::Client), Ok(Meaning::Ack(1.into())));
     world.program().say(&message("dropped"));
+    until(|| connector.house.tally.unsent.load(Ordering::Relaxed) == 1);
     server.nothing_more();
     let other = vec![("unique_peer", Value::Text("some'body".to_owned()))];
     assert_eq!(world.order(Command::Ignore, other), "['some\\'body']");
@@ -512,9 +599,7 @@ fn the_tools_of_the_original_are_answered_as_by_the_original() {
     world.accept();
     assert!(!connector.is_over());
     assert_eq!(world.order(Command::Stop, vec![("shutdown", Value::Bool(true))]), "{}");
-    while !connector.is_over() {
-        std::thread::yield_now();
-    }
+    until(|| connector.is_over());
 }
 
 #[test]

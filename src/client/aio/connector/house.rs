@@ -20,6 +20,7 @@ use crate::client::aio::setup::Taker;
 use crate::client::aio::{Client, Error, Handle, Id, Message, Received, Stored, Text};
 use crate::client::pipe::seed;
 use crate::proto::aio::answers::{Answers, Terms};
+use crate::proto::aio::inner::PING;
 use crate::proto::aio::shelf::Kept;
 use crate::proto::aio::{encode_vec, next};
 
@@ -167,11 +168,13 @@ impl House {
 
     /// Say this to the server, or keep it.
     pub(super) fn send(&self, message: Message) -> Sent {
-        let keeps = self.setup.keep_sent.has(message.header.message_type.as_str());
+        let kind = message.header.message_type.as_str();
+        let (keeps, pings) = (self.setup.keep_sent.has(kind), kind == PING);
         if let Some(chest) = &self.chest {
             let mut chest = lock(chest);
-            // What comes later must not be there earlier.
-            if keeps || !chest.is_empty() {
+            // What comes later must not be there earlier; but a ping is answered and never
+            // acknowledged, so it would stay.
+            if keeps || !chest.is_empty() && !pings {
                 let put = encode_vec(&message)
                     .map_err(|e| e.to_string())
                     .and_then(|bytes| chest.put(&bytes).map_err(|why| why.to_string()));
