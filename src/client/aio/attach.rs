@@ -217,6 +217,29 @@ mod tests {
     }
 
     #[test]
+    fn no_file_is_looked_for_where_an_error_is_said_of_it_already() {
+        let file = Own::new(b"content");
+        let mut frame = file.frame(b"own", false);
+        let mut with = WithFile::of(&frame).expect("good").expect("a file");
+        with.file_error = Some("gone".into());
+        frame.header.with_file = Some(with.write());
+        let (said, going) = begin(frame.clone(), 1 << 30);
+        assert!(going.is_none());
+        assert_eq!(said, frame);
+        assert!(file.0.exists());
+    }
+
+    #[test]
+    fn no_file_goes_that_is_longer_than_its_frame_can_say() {
+        let file = Own::new(b"");
+        let sparse = File::options().write(true).open(&file.0).expect("opened");
+        sparse.set_len(u64::from(u32::MAX)).expect("a long one");
+        let (frame, going) = begin(file.frame(b"own", true), u64::MAX);
+        assert!(going.is_none());
+        assert!(WithFile::of(&frame).expect("good").expect("a file").file_error.is_some());
+    }
+
+    #[test]
     fn a_file_that_shrinks_while_it_goes_ends_the_connection() {
         let file = Own::new(&[1; 2 * PIECE]);
         let (_, going) = begin(file.frame(b"", true), 1 << 30);

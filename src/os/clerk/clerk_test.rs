@@ -66,6 +66,12 @@ fn fingerprint(pem: &str) -> Fingerprint {
     Sha256::digest(base64::decode(inner.as_bytes()).unwrap()).into()
 }
 
+/// Something that stands where a certificate does.
+fn pem(inner: &[u8]) -> String {
+    let inner = base64::encode(inner);
+    format!("-----BEGIN CERTIFICATE-----\n{inner}\n-----END CERTIFICATE-----\n")
+}
+
 fn ask(names: &mut Names, desk: &Desk, errand: Errand) -> Ran {
     names.run(desk, errand, Clock::start().now())
 }
@@ -106,13 +112,25 @@ fn a_certificate_that_was_given_out_is_its_clients_until_it_is_deleted() {
 }
 
 #[test]
+fn a_certificate_that_is_overwritten_where_it_stands_is_nobodys() {
+    let dir = Dir::of_certificates("overwritten");
+    let (mut names, desk) = (Names::default(), keeps(&dir));
+    let own = dir.clients().join("ann.pem");
+    fs::write(&own, pem(b"ann")).unwrap();
+    symlink("../ann.pem", dir.clients().join("symlinks/ann.0")).unwrap();
+    // So long after the folders were changed they are not read again.
+    let now = Clock::start().now();
+    let later = Now { wall: now.wall + 3_600_000, ..now };
+    let mut whose = || names.run(&desk, Errand::Identify(Sha256::digest(b"ann").into()), later);
+    assert_eq!(whose(), Ran::Known(name("ann")));
+    fs::write(&own, pem(b"another")).unwrap();
+    assert!(matches!(whose(), Ran::Not(_)));
+}
+
+#[test]
 fn what_is_not_linked_to_is_not_trusted_and_a_default_one_is_nobodys() {
     let dir = Dir::of_certificates("links");
     let (mut names, desk) = (Names::default(), keeps(&dir));
-    let pem = |inner: &[u8]| {
-        let inner = base64::encode(inner);
-        format!("-----BEGIN CERTIFICATE-----\n{inner}\n-----END CERTIFICATE-----\n")
-    };
     let other = dir.0.join("other.pem");
     fs::write(&other, pem(b"other")).unwrap();
     for (of, to) in [("default", "../default.pem"), ("ann", "../ann.pem"), ("bob", "")] {

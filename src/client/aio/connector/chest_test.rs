@@ -2,6 +2,7 @@
 
 use std::fs::{self, OpenOptions};
 use std::io::Write;
+use std::os::unix::fs::PermissionsExt;
 use std::path::PathBuf;
 
 use super::chest::{Chest, Refused};
@@ -125,6 +126,38 @@ fn no_more_is_kept_than_the_bound_and_room_comes_back() {
     let mut chest = dir.open(30);
     assert!(matches!(chest.put(b"x"), Err(Refused::Full)), "what is there counts");
     assert_eq!(all(&mut chest).len(), 2);
+    chest.settle(1);
+    drop(chest);
+    put(&mut dir.open(30), &["0123456"]);
+}
+
+#[test]
+fn what_is_kept_is_for_its_owner_alone() {
+    let dir = Dir::new();
+    put(&mut dir.open(1 << 20), &["a"]);
+    let mode = |path: &std::path::Path| fs::metadata(path).expect("there").permissions().mode();
+    assert_eq!(mode(&dir.0) & 0o7777, 0o700);
+    let floor = dir.0.join("floor");
+    for path in dir.parts().iter().chain([&floor]) {
+        assert_eq!(mode(path) & 0o7777, 0o600, "{}", path.display());
+    }
+}
+
+#[test]
+fn what_is_put_in_behind_a_file_that_lost_its_end_has_the_number_of_its_place() {
+    let dir = Dir::new();
+    let mut chest = dir.open(1 << 20);
+    put(&mut chest, &["a", "b"]);
+    all(&mut chest);
+    chest.settle(0);
+    chest.settle(1);
+    drop(chest);
+    let path = dir.parts().pop().expect("a file");
+    // All of it has arrived, but of that the file knows only half.
+    OpenOptions::new().write(true).open(path).and_then(|it| it.set_len(9)).expect("cut");
+    let mut chest = dir.open(1 << 20);
+    put(&mut chest, &["c"]);
+    assert_eq!(take(&mut chest), Some((2, "c".to_owned())));
 }
 
 #[test]

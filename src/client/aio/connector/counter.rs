@@ -16,7 +16,7 @@ use bytes::{Bytes, BytesMut};
 use crossbeam_channel::RecvTimeoutError;
 
 use crate::client::aio::{Id, Message};
-use crate::proto::aio::{encode_vec, frame_len, inner, next};
+use crate::proto::aio::{encode_vec, inner, next};
 
 use super::house::{Asked, House, Sent, told};
 
@@ -75,16 +75,7 @@ impl App<'_> {
                 self.book(self.input.len());
                 return Ok(frame);
             }
-            // What cannot be is refused as soon as it is seen.
-            frame_len(&self.input, max).map_err(wrong)?;
-            let left = match begun {
-                None => None,
-                Some(begun) => match WHOLE.checked_sub(begun.elapsed()) {
-                    Some(left) if !left.is_zero() => Some(left),
-                    _ => return Err(Gone::Wrong("a frame was not whole in time".to_owned())),
-                },
-            };
-            self.stream.set_read_timeout(left)?;
+            self.stream.set_read_timeout(left(begun.map(|begun| begun.elapsed()))?)?;
             self.read()?;
             begun.get_or_insert_with(Instant::now);
         }
@@ -181,6 +172,15 @@ impl App<'_> {
     }
 }
 
+/// How long may be waited for the rest of a frame of which something came so long ago.
+fn left(begun: Option<Duration>) -> Result<Option<Duration>, Gone> {
+    let Some(begun) = begun else { return Ok(None) };
+    match WHOLE.checked_sub(begun) {
+        Some(left) if !left.is_zero() => Ok(Some(left)),
+        _ => Err(Gone::Wrong("a frame was not whole in time".to_owned())),
+    }
+}
+
 /// What the original says to who waits when the connection is lost.
 fn interrupted(kind: &str) -> Message {
     let mut frame = Message::of(kind, "").with("{}");
@@ -198,3 +198,19 @@ const ANSWER: Duration = Duration::from_secs(3_600);
 const STEP: Duration = Duration::from_millis(500);
 /// What applications may have under way together.
 const COMING_MAX: usize = 256 << 20;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_frame_is_waited_for_as_long_as_nothing_of_it_has_come_and_then_for_some_time() {
+        let ms = Duration::from_millis;
+        assert!(matches!(left(None), Ok(None)));
+        assert!(matches!(left(Some(ms(0))), Ok(Some(WHOLE))));
+        assert!(matches!(left(Some(ms(9_999))), Ok(Some(left)) if left == ms(1)));
+        for late in [WHOLE, WHOLE + ms(1)] {
+            assert!(matches!(left(Some(late)), Err(Gone::Wrong(_))), "{late:?}");
+        }
+    }
+}

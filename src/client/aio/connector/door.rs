@@ -264,6 +264,9 @@ mod tests {
     fn no_more_come_in_than_there_is_room_for() {
         let guests = Guests::default();
         let (one, _other) = UnixStream::pair().expect("a pair");
+        for number in 2_000..2_000 + ORDERS_MAX as u64 {
+            assert!(guests.enter(number, &one, true).expect("a copy"));
+        }
         for number in 0..ORDERS_MAX as u64 {
             assert!(guests.enter(number, &one, false).expect("a copy"));
         }

@@ -203,3 +203,40 @@ const COUNT_MAX: usize = 300_000;
 const BYTES_MAX: usize = 64 << 20;
 /// How long until an application that does not listen is tried again.
 const PAUSE: Duration = Duration::from_millis(500);
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn outlet() -> Outlet {
+        Outlet::new(PathBuf::from("/nowhere"), true, None)
+    }
+
+    fn message(len: usize) -> Message {
+        Message::of("any", "s").with(vec![b'x'; len])
+    }
+
+    #[test]
+    fn no_more_bytes_wait_than_there_is_room_for_but_one_message_does_whatever_its_length() {
+        let outlet = outlet();
+        outlet.put(message(BYTES_MAX + 1)).expect("there is nothing else");
+        outlet.put(message(0)).expect_err("and nothing more");
+        assert!(matches!(outlet.next(), Some(Item::Passing(_))));
+        for _ in 0..63 {
+            outlet.put(message(1 << 20)).expect("room");
+        }
+        outlet.put(message(1 << 20)).expect_err("each is longer than its data");
+        assert!(matches!(outlet.next(), Some(Item::Passing(_))));
+        outlet.put(message(1 << 20)).expect("room again");
+        assert_eq!(outlet.len(), 63);
+    }
+
+    #[test]
+    fn no_more_messages_wait_than_there_is_room_for_however_short() {
+        let outlet = outlet();
+        for _ in 0..COUNT_MAX {
+            outlet.put(message(0)).expect("room");
+        }
+        outlet.put(message(0)).expect_err("too many");
+    }
+}
