@@ -212,8 +212,8 @@ limits! {
         calls_bytes_max: usize = 33_554_432, at least 4_096;
     }
     others {
-        /// How long a call from an MQTT client or to one may take; a request with a shorter message
-        /// expiry interval has that long.
+        /// How long a call from an MQTT client or to one may take, and one to a client of
+        /// aioconnectors; a request with a shorter message expiry interval has that long.
         mqtt_call_ms_max: u64 = 60_000, at least 1;
         /// How long a silent PRX1 peer is kept (its heartbeat) unless it asks for longer.
         idle_ms_max: u64 = 10_000, at least 1;

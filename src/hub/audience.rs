@@ -17,6 +17,8 @@ use super::session::Session;
 pub struct Audience {
     /// Not for this one, which published it.
     pub without: Option<SessionId>,
+    /// For this one and nobody else.
+    pub only: Option<SessionId>,
     /// Of nodes, for the one that this chooses.
     pub key: Option<Bytes>,
     /// The numbers of those who are left out.
@@ -65,7 +67,13 @@ impl Audience {
     /// It keeps nobody out who listens.
     #[must_use]
     pub fn is_open(&self) -> bool {
-        self.without.is_none() && self.key.is_none() && !self.has_lists()
+        self.without.is_none() && self.only.is_none() && self.key.is_none() && !self.has_lists()
+    }
+
+    /// Who may have it is said by what ends with a connection.
+    #[must_use]
+    pub fn is_of_numbers(&self) -> bool {
+        !self.exclude.is_empty() || self.eligible.is_some() || self.only.is_some()
     }
 
     /// It has lists.
@@ -82,7 +90,7 @@ impl Audience {
         parties: &Parties,
         interests: &Interests,
     ) -> bool {
-        if self.without == Some(s.id) {
+        if self.without == Some(s.id) || self.only.is_some_and(|only| only != s.id) {
             return false;
         }
         (!self.has_lists() || self.names(s, parties))

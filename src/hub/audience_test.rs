@@ -88,6 +88,8 @@ fn everybody_has_it_unless_somebody_is_left_out() {
     assert_eq!(heard(&mut b, &all, Audience::default()), [0, 1, 2, 3]);
     let without = Audience { without: Some(all[0]), ..Audience::default() };
     assert_eq!(heard(&mut b, &all, without), [1, 2, 3]);
+    let only = Audience { only: Some(all[2]), ..Audience::default() };
+    assert_eq!(heard(&mut b, &all, only), [2]);
     let exclude = Audience { exclude: vec![20, 999], ..Audience::default() };
     assert_eq!(heard(&mut b, &all, exclude), [0, 2, 3]);
 }

@@ -18,7 +18,7 @@ use crate::journal::{Journal, Spot};
 use crate::topic::Topic;
 
 use super::Hub;
-use super::audience::List;
+use super::audience::{Audience, List};
 use super::lasting;
 use super::message::{Charge, Publication};
 use super::parties::Party;
@@ -203,7 +203,7 @@ impl Hub {
         all.peek()?;
         let lasting = all.any(|history| history.what.lasting);
         let audience = self.audience.as_ref();
-        if audience.is_some_and(|it| !it.exclude.is_empty() || it.eligible.is_some()) {
+        if audience.is_some_and(Audience::is_of_numbers) {
             return None;
         }
         let lists = audience.map(|it| it.lists.clone()).unwrap_or_default();

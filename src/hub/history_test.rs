@@ -73,6 +73,7 @@ fn what_was_for_some_sessions_only_is_not_remembered() {
     tell(&mut b, &[("a", 9)]);
     say(&mut b, b"for one", Audience { eligible: Some(vec![1]), ..Audience::default() });
     say(&mut b, b"for others", Audience { exclude: vec![1], ..Audience::default() });
+    say(&mut b, b"for this one", Audience { only: Some(session(70)), ..Audience::default() });
     let values = vec![Bytes::from_static(b"user")];
     let list = List { attribute: "authrole".into(), eligible: true, values };
     say(&mut b, b"for users", Audience { lists: vec![list], ..Audience::default() });

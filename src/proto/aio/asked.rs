@@ -16,13 +16,22 @@ pub(super) const MOST: usize = 1_000;
 /// Numbers of ours begin here: what people count from 1 does not come so far.
 const OURS: u64 = 1 << 40;
 
+/// Who asked something.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub(super) enum Asker {
+    /// Another client.
+    Client(Name),
+    /// Somebody who calls; the client's number for that call.
+    Call(u64),
+}
+
 /// A question that was told.
 #[derive(Debug)]
 pub(super) struct Asked {
     kind: Text,
     told: Id,
     /// Who asked.
-    pub(super) who: Name,
+    pub(super) who: Asker,
     /// What the asker calls it.
     pub(super) id: Id,
     /// It waits for the answer.
@@ -54,24 +63,46 @@ impl Book {
         (who, id): (&Name, &Id),
         (awaited, alone): (bool, bool),
     ) -> Id {
-        let again = |it: &Asked| it.kind == *kind && it.who == *who && it.id == *id;
+        let own = |it: &Asked| matches!(&it.who, Asker::Client(name) if name == who);
+        let again = |it: &Asked| it.kind == *kind && own(it) && it.id == *id;
         if let Some(known) = self.told.iter_mut().find(|it| again(it)) {
             (known.awaited, known.alone) = (awaited, alone);
             return known.told.clone();
         }
         let told = match self.by(kind, id) {
             None => id.detached(),
-            Some(_) => {
-                self.given += 1;
-                Id::from(OURS + self.given)
-            }
+            Some(_) => self.fresh(kind),
         };
+        let (kind, who, id) = (kind.detached(), Asker::Client(who.detached()), id.detached());
+        self.note(Asked { kind, told: told.clone(), who, id, awaited, alone });
+        told
+    }
+
+    /// A call is told as a question; under which id.
+    pub(super) fn ask(&mut self, kind: &Text, number: u64) -> Id {
+        let told = self.fresh(kind);
+        let (kind, who, id) = (kind.detached(), Asker::Call(number), told.clone());
+        self.note(Asked { kind, told: told.clone(), who, id, awaited: false, alone: false });
+        told
+    }
+
+    fn note(&mut self, asked: Asked) {
         if self.told.len() >= MOST {
             self.told.pop_front();
         }
-        let (kind, who, id) = (kind.detached(), who.detached(), id.detached());
-        self.told.push_back(Asked { kind, told: told.clone(), who, id, awaited, alone });
-        told
+        self.told.push_back(asked);
+    }
+
+    /// A number of ours that no question here has.
+    fn fresh(&mut self, kind: &Text) -> Id {
+        loop {
+            self.given += 1;
+            let id = Id::from(OURS + self.given);
+            // Askers choose theirs, and may choose these.
+            if self.by(kind, &id).is_none() {
+                return id;
+            }
+        }
     }
 
     /// Who asked that.
@@ -131,12 +162,27 @@ mod tests {
         assert_eq!(book.tell(any, (bob, one), (true, true)), other, "told once more");
         assert_eq!(book.tell(&"other".into(), (bob, one), (true, true)), *one, "another type");
         let by = |book: &Book, id| book.by(any, id).map(|it| (it.who.clone(), it.id.clone()));
-        assert_eq!(by(&book, one), Some((ann.clone(), one.clone())));
+        let (ann, bob) = (Asker::Client(ann.clone()), Asker::Client(bob.clone()));
+        assert_eq!(by(&book, one), Some((ann, one.clone())));
         assert_eq!(by(&book, &other), Some((bob.clone(), one.clone())));
         book.answered(any, one);
         assert_eq!(by(&book, one), None, "once");
         let left: Vec<_> = book.left().map(|it| (it.kind, it.who)).collect();
-        assert_eq!(left, [(any.clone(), bob.clone()), ("other".into(), bob.clone())]);
+        assert_eq!(left, [(any.clone(), bob.clone()), ("other".into(), bob)]);
+    }
+
+    #[test]
+    fn nobody_can_guess_what_a_question_will_be_told_as() {
+        let (mut book, any) = (Book::default(), &Text::from("any"));
+        let (ann, bob, guess) = (&name("ann"), &name("bob"), &Id::from(OURS + 1));
+        assert_eq!(book.tell(any, (ann, guess), (true, false)), *guess);
+        let call = book.ask(any, 7);
+        assert_ne!(call, *guess);
+        assert_eq!(book.by(any, &call).map(|it| it.who.clone()), Some(Asker::Call(7)));
+        let other = book.tell(any, (bob, guess), (true, false));
+        assert!(other != *guess && other != call);
+        let who = book.by(any, guess).map(|it| it.who.clone());
+        assert_eq!(who, Some(Asker::Client(ann.clone())));
     }
 
     #[test]

@@ -21,7 +21,8 @@
 //! Last whoever speaks with a client: `peer` (from the first frame to the last), `entry` (how a
 //! client shows who it is, or is given what to show), `errand` (what is done for both where a disk
 //! may be waited for), `online` (what it says), `deliver` (what it is told), `letter` (what is kept
-//! of a message meanwhile), `asked` (who is to have which answer).
+//! of a message meanwhile), `asked` (who is to have which answer),
+//! `calling` (questions that are calls, and questions out of calls).
 //! Where the original is not followed on purpose is listed in `deviations.md`.
 //! Absent on purpose: sockets, files, and what is in a certificate.
 
@@ -31,6 +32,7 @@ mod asked;
 pub mod assembly;
 #[cfg(test)]
 mod assembly_test;
+mod calling;
 pub mod command;
 pub mod decode;
 #[cfg(test)]

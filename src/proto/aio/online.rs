@@ -13,6 +13,7 @@ use bytes::Bytes;
 
 use crate::base::id::{Lsn, SessionId};
 use crate::base::stats::Counter;
+use crate::hub::audience::Audience;
 use crate::hub::message::{Durability, Publication};
 use crate::hub::policy::{Access, Event, Principal};
 use crate::hub::session::{Kind, SubOpts};
@@ -21,7 +22,8 @@ use crate::hub::{Held, Receipt};
 use crate::proto::Ctx;
 use crate::topic::{Dialect, Topic};
 
-use super::asked::Book;
+use super::asked::{Asker, Book};
+use super::calling::{Calling, failed, is_procedure};
 use super::decode::Content;
 use super::dialect::{SEP, Spelling};
 use super::inner::PING;
@@ -38,6 +40,8 @@ pub(super) struct Online {
     /// What it calls this end.
     pub(super) me: Text,
     pub(super) book: Book,
+    /// It calls, or is called.
+    pub(super) calling: Option<Box<Calling>>,
     /// When it was asked whether it is there, if it has not been heard since.
     pub(super) pinged: Option<u64>,
 }
@@ -76,6 +80,12 @@ impl Online {
         let kind = &header.message_type;
         let to = header.destination_id.as_ref().and_then(Name::new);
         let asked = header.request_id.as_ref().filter(|_| header.await_response);
+        if let Some(id) = asked.filter(|_| to.is_none())
+            && let Some(topic) = self.topic(kind, ctx).filter(|topic| is_procedure(topic, ctx))
+        {
+            let say = self.call((kind, id), &topic, &frame.data, ctx);
+            return Ok(Done { after: Lsn::START, say });
+        }
         let flags = if to.is_some() { ADDRESSED } else { 0 };
         let said = Said { frame, content, kind, flags, promised };
         // Before it is told: the answer may come in this very turn.
@@ -83,8 +93,8 @@ impl Online {
         let done = match self.permitted(kind, ctx) {
             None => Ok(Receipt::default()),
             Some(topic) => match &to {
-                None => self.say(&said, topic, None, ctx),
-                Some(name) => self.say_to(&said, topic, name, ctx),
+                None => self.say(&said, topic, To::All, ctx),
+                Some(name) => self.say_to(&said, topic, (name, asked.is_some()), ctx),
             },
         };
         let unheard = !done.as_ref().is_ok_and(|receipt| receipt.matched > 0);
@@ -103,7 +113,7 @@ impl Online {
     ) -> Result<Done, Held> {
         let Some(topic) = self.permitted(kind, ctx) else { return Ok(Done::NOTHING) };
         let said = Said { frame, content, kind, flags: letter::PUBLISHED, promised };
-        let receipt = self.say(&said, topic, None, ctx)?;
+        let receipt = self.say(&said, topic, To::All, ctx)?;
         Ok(Done { after: receipt.after, say: None })
     }
 
@@ -123,19 +133,26 @@ impl Online {
             return self.on_message((frame, content), promised, ctx);
         };
         let flags = ADDRESSED | if asked.awaited { AWAITED } else { 0 };
-        let (who, id) = (asked.who.clone(), asked.id.clone());
+        let (who, id) = match &asked.who {
+            Asker::Client(who) => (who.clone(), asked.id.clone()),
+            Asker::Call(number) => {
+                self.answer(*number, &frame.data, ctx);
+                self.book.answered(kind, told);
+                return Ok(Done::NOTHING);
+            }
+        };
         let header = Header { response_id: Some(id), ..frame.header.clone() };
         let answer = Frame { header, data: frame.data.clone(), binary: Bytes::new() };
         let Some(topic) = self.topic(kind, ctx) else { return Ok(Done::NOTHING) };
         let said = Said { frame: &answer, content, kind, flags, promised };
-        let receipt = self.say_to(&said, topic, &who, ctx)?;
+        let receipt = self.say_to(&said, topic, (&who, true), ctx)?;
         self.book.answered(kind, told);
         Ok(Done { after: receipt.after, say: None })
     }
 
     /// It listens to these; what finds no room is left in the list.
     pub(super) fn on_subscribe(
-        &self,
+        &mut self,
         types: &mut Vec<Text>,
         ctx: &mut Ctx<'_>,
     ) -> Result<Done, Held> {
@@ -158,13 +175,14 @@ impl Online {
                 types.drain(..at);
                 return Err(why);
             }
+            self.serve(kind, ctx);
         }
         Ok(Done::NOTHING)
     }
 
     /// And to these no more.
     pub(super) fn on_unsubscribe(
-        &self,
+        &mut self,
         types: &mut Vec<Text>,
         ctx: &mut Ctx<'_>,
     ) -> Result<Done, Held> {
@@ -181,6 +199,7 @@ impl Online {
                 types.drain(..at);
                 return Err(why);
             }
+            self.serve_no_more(kind, ctx);
         }
         Ok(Done::NOTHING)
     }
@@ -189,7 +208,7 @@ impl Online {
     pub(super) fn leave(&mut self, ctx: &mut Ctx<'_>) {
         let left: Vec<_> = self.book.left().collect();
         for asked in left {
-            let kind = asked.kind();
+            let (kind, Asker::Client(who)) = (asked.kind(), &asked.who) else { continue };
             let Some(topic) = self.topic(kind, ctx) else { continue };
             let frame = nobody(kind, &asked.id, self.me.clone());
             let content = Content(frame.data.clone());
@@ -197,11 +216,11 @@ impl Online {
             let promised = false;
             let said = Said { frame: &frame, content: &content, kind, flags, promised };
             // Who has no room for that is told nothing, as if it had come too late.
-            let _ = self.say_to(&said, topic, &asked.who, ctx);
+            let _ = self.say_to(&said, topic, (who, true), ctx);
         }
     }
 
-    fn topic(&self, kind: &Text, ctx: &mut Ctx<'_>) -> Option<Topic> {
+    pub(super) fn topic(&self, kind: &Text, ctx: &mut Ctx<'_>) -> Option<Topic> {
         let spelling = Spelling::new(&ctx.hub.limits);
         if let Some(known) = ctx.hub.known_topic(SEP, kind.bytes()) {
             return Some(known.clone());
@@ -218,17 +237,22 @@ impl Online {
         permit(&self.who, Access::Publish(&topic), ctx).then_some(topic)
     }
 
-    /// To a client of this name; to nobody, if there is none.
+    /// To a client of this name; to nobody, if there is none. One that speaks another protocol has
+    /// to listen to the type, and cannot be `asked`: it has no word for an answer.
     fn say_to(
         &self,
         said: &Said<'_>,
         topic: Topic,
-        name: &Name,
+        (name, asked): (&Name, bool),
         ctx: &mut Ctx<'_>,
     ) -> Result<Receipt, Held> {
-        let name = name.as_str().as_bytes();
-        match ctx.hub.named(ctx.listener.realm, Kind::Aio, name) {
-            Some(to) => self.say(said, topic, Some(to), ctx),
+        let (realm, name) = (ctx.listener.realm, name.as_str().as_bytes());
+        if let Some(to) = ctx.hub.named(realm, Kind::Aio, name) {
+            return self.say(said, topic, To::One(to), ctx);
+        }
+        let others = [Kind::Mqtt, Kind::Prx1].into_iter();
+        match others.filter(|_| !asked).find_map(|kind| ctx.hub.named(realm, kind, name)) {
+            Some(to) => self.say(said, topic, To::Listener(to), ctx),
             None => {
                 ctx.hub.stats.count(Counter::Ignored);
                 Ok(Receipt::default())
@@ -240,7 +264,7 @@ impl Online {
         &self,
         said: &Said<'_>,
         topic: Topic,
-        to: Option<SessionId>,
+        to: To,
         ctx: &mut Ctx<'_>,
     ) -> Result<Receipt, Held> {
         let source = self.name.text().clone();
@@ -260,8 +284,12 @@ impl Online {
         let mut sent = Err(Held::Failed);
         for level in [ctx.listener.level, Durability::Memory] {
             sent = match to {
-                Some(to) => ctx.hub.accept_to(ctx.now, from, level, &mut publication, to),
-                None => ctx.hub.accept(ctx.now, from, level, &mut publication),
+                To::One(to) => ctx.hub.accept_to(ctx.now, from, level, &mut publication, to),
+                To::Listener(to) => {
+                    let audience = Audience { only: Some(to), ..Audience::default() };
+                    ctx.hub.accept_for(ctx.now, from, level, &mut publication, audience)
+                }
+                To::All => ctx.hub.accept(ctx.now, from, level, &mut publication),
             };
             // Where nothing was promised, a sick disk need not stop it.
             if sent != Err(Held::Failed) || said.promised {
@@ -270,6 +298,17 @@ impl Online {
         }
         sent
     }
+}
+
+/// For whom something is.
+#[derive(Clone, Copy)]
+enum To {
+    /// Whoever listens.
+    All,
+    /// This one, whatever it listens to.
+    One(SessionId),
+    /// This one, if it listens.
+    Listener(SessionId),
 }
 
 /// What it says, and how.
@@ -284,18 +323,10 @@ struct Said<'a> {
 /// There is nobody who could answer. The words are those in which a connector says that its
 /// connection is gone.
 fn nobody(kind: &Text, id: &Id, me: Text) -> Frame {
-    let error = Bytes::from_static(b"\"disconnected_during_wait\"");
-    let header = Header {
-        message_type: kind.clone(),
-        source_id: Some(me),
-        response_id: Some(id.clone()),
-        others: vec![("error".into(), error)],
-        ..Header::default()
-    };
-    Frame { header, data: Bytes::from_static(b"{}"), binary: Bytes::new() }
+    failed(kind, id, me, b"disconnected_during_wait", Bytes::from_static(b"{}"))
 }
 
-fn permit(who: &Principal, access: Access<'_>, ctx: &mut Ctx<'_>) -> bool {
+pub(super) fn permit(who: &Principal, access: Access<'_>, ctx: &mut Ctx<'_>) -> bool {
     if ctx.hub.policy.permit(who, &access) {
         return true;
     }

@@ -25,7 +25,7 @@ use crate::hub::{Held, Hub};
 use crate::proto::doom::Doom;
 use crate::proto::fault::{Fault, FaultKind};
 use crate::proto::replies::Replies;
-use crate::proto::{Ask, Ctx, Protocol};
+use crate::proto::{Ask, Ctx, Protocol, procedure};
 
 use super::asked::Book;
 use super::decode::{self, Content};
@@ -293,6 +293,8 @@ impl Peer {
             Err(NoSession::Anothers) => return Err(FaultKind::AioCredentials.fault()),
         };
         ctx.asks.extend(attached.yielding.filter(|old| *old != ctx.conn).map(Ask::Yield));
+        // What its former connection called and served ends with that.
+        procedure::leave(attached.session, ctx);
         ctx.hub.stats.login(comer.method(ctx), Outcome::Accepted);
         let client_id = comer.name.as_str().as_bytes();
         let who = &principal;
@@ -308,6 +310,7 @@ impl Peer {
             name: comer.name,
             me: UNKNOWN.into(),
             book: Book::default(),
+            calling: None,
             pinged: None,
         }));
         Ok(())
@@ -483,6 +486,7 @@ impl Protocol for Peer {
             return Ok(());
         }
         match &mut self.state {
+            State::Online(online) if online.is_to_go() => Err(Doom::Kicked),
             State::Online(online) if online.pinged.is_none() => {
                 online.pinged = Some(ctx.now.mono);
                 self.replies.push(Lsn::START, Reply::Ping);
@@ -514,6 +518,7 @@ impl Protocol for Peer {
             if ours {
                 online.leave(ctx);
             }
+            procedure::leave_with(online.session, ctx);
             ctx.hub.detach(ctx.now, online.session, ctx.conn, Parting::Lost);
         }
         self.stalled = None;
@@ -550,10 +555,11 @@ impl Protocol for Peer {
         if gated {
             return self.replies.waits_for().is_some_and(|at| at <= synced);
         }
+        while out.len() < budget && online.tell(now, hub, out) {}
         let share = hub.share(online.session, budget);
         while out.len() < share {
             if !online.deliver(now, hub, out) {
-                return false;
+                return online.calling.is_some() && hub.parties.has_mail(online.session);
             }
         }
         true
@@ -563,6 +569,7 @@ impl Protocol for Peer {
         let (from, ms) = match &self.state {
             State::Stranger { .. } => (self.opened, self.connect_ms),
             State::Verifying { .. } | State::Asking { .. } => (self.heard, VERDICT_MS),
+            State::Online(online) if online.is_to_go() => return Deadline(0),
             // Whoever is not read from is not silent.
             State::Online(_) if self.is_held() || self.owes_too_much() => {
                 return Deadline::NEVER;

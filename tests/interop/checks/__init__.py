@@ -24,5 +24,6 @@ from . import (  # noqa: F401 - they fill the list
     wamp_crossing,
     aio,
     aio_modes,
+    aio_crossing,
     aio_connector,
 )
