@@ -7,6 +7,8 @@
 //! all of them are done once, so that `cargo test` knows that they work. Absent on purpose: time.
 #![expect(clippy::disallowed_methods, reason = "a program with a command line")]
 
+#[path = "support/dealing.rs"]
+mod dealing;
 #[path = "support/readers.rs"]
 mod readers;
 #[path = "support/reads.rs"]
@@ -17,6 +19,7 @@ mod rig;
 mod stage;
 
 use bytes::{Bytes, BytesMut};
+use dealing::{Pairs, Road, Visitors};
 use readers::Readers;
 use spindle::base::id::{OwnerNo, RealmId};
 use spindle::base::map::Seed;
@@ -30,6 +33,7 @@ use spindle::proto::mqtt::{self, Prop, Props, PublishHead, PublishProps, Sender,
 use spindle::proto::prx1;
 use spindle::testing::workload::{self, Tongue};
 use spindle::topic::{Dialect, Filter, FilterTrie, LeafId, Match, Star, Topic};
+use spindle::value::Form;
 use stage::{Scene, Stage, Way};
 use std::hint::black_box;
 use std::io::{self, Write};
@@ -63,6 +67,17 @@ const CASES: &[Case] = &[
     ("turn out mqtt3 q0", || turn(OUT, Tongue::Mqtt3, 0, Durability::Memory)),
     ("turn out mqtt5 q1", || turn(OUT, Tongue::Mqtt5, 1, Durability::Memory)),
     ("journal append", append),
+    ("wamp event json", || deal(raw(Form::Json), 8, false)),
+    ("wamp event msgpack", || deal(raw(Form::MsgPack), 8, false)),
+    ("wamp event cbor", || deal(raw(Form::Cbor), 8, false)),
+    ("wamp event json ws", || deal(Road { form: Form::Json, framed: true }, 8, false)),
+    ("wamp event single json", || deal(raw(Form::Json), 1, false)),
+    ("wamp call json", || deal(raw(Form::Json), 8, true)),
+    ("wamp call msgpack", || deal(raw(Form::MsgPack), 8, true)),
+    ("wamp call cbor", || deal(raw(Form::Cbor), 8, true)),
+    ("wamp call single json", || deal(raw(Form::Json), 1, true)),
+    ("wamp call json ws", || deal(Road { form: Form::Json, framed: true }, 8, true)),
+    ("wamp join and leave", visit),
 ];
 
 const PAIRS: Scene = Scene { publishers: 16, subscribers: 16, paired: true, messages: 32 };
@@ -228,6 +243,29 @@ fn turn(scene: Scene, tongue: Tongue, qos: u8, level: Durability) -> usize {
     let audit = stage.rig.engine.audit().expect("the machine is well");
     assert_eq!(audit.owed, 0, "every round ends with nothing owed");
     messages
+}
+
+const fn raw(form: Form) -> Road {
+    Road { form, framed: false }
+}
+
+/// Events or calls of sixteen pairs, so many at a time.
+fn deal(road: Road, messages: usize, calls: bool) -> usize {
+    let mut pairs = Pairs::new(road, 16, messages, calls);
+    let times = 400_usize.div_ceil(pairs.messages());
+    let messages = count(pairs.messages() * times, || {
+        for _ in 0..times {
+            pairs.round(|out| _ = black_box(out.len()));
+        }
+    });
+    pairs.check();
+    messages
+}
+
+/// Sessions that come and go.
+fn visit() -> usize {
+    let mut visitors = Visitors::new(raw(Form::Json), 100);
+    count(100, || visitors.round(|out| _ = black_box(out.len())))
 }
 
 /// A hundred publishers at one reader, which falls behind by thousands.

@@ -25,6 +25,8 @@ use bytes::Bytes;
 use cast::{Authority, tls, untrusting};
 use mqtt::{Mqtt, open, web};
 use process::{LONG, Scratch, Spindle};
+use spindle::Broker;
+use spindle::config::{Config, Sources};
 use spindle::proto::mqtt::Packet;
 use tungstenite::protocol::frame::coding::{Data, OpCode};
 use tungstenite::protocol::frame::{Frame, FrameHeader};
@@ -365,4 +367,50 @@ fn half_handshakes_cost_nobody_anything() {
     guest.subscribe("x");
     assert_eq!(broker.stop(), 0);
     assert!(matches!(guest.hear(), None | Some(Packet::Disconnect(_))));
+}
+
+/// What the broker answers a browser that asks for a WebSocket here.
+fn upgraded(mut stream: impl Read + Write) -> String {
+    let asked = "GET /ws HTTP/1.1\r\nHost: here\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n\
+                 Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n\
+                 Sec-WebSocket-Protocol: wamp.2.json\r\n\r\n";
+    stream.write_all(asked.as_bytes()).unwrap();
+    let (mut answer, mut octet) = (Vec::new(), [0]);
+    while !answer.ends_with(b"\r\n\r\n") {
+        stream.read_exact(&mut octet).unwrap();
+        answer.push(octet[0]);
+    }
+    String::from_utf8(answer).unwrap()
+}
+
+#[test]
+fn a_cookie_that_came_over_tls_is_shown_over_nothing_else() {
+    let dir = Scratch::new("cookies");
+    let house = Authority::new("house");
+    let flags = certified(&dir, &house, "broker");
+    let file = dir.join("broker.toml");
+    let listener =
+        |scheme| format!("[[listener]]\nurl = \"{scheme}://127.0.0.1:0\"\ncookie_s = 60\n");
+    let head = "durability = \"memory\"\nadmin = { listen = \"\" }\n";
+    let tls_files = format!("[tls]\ncert = {:?}\nkey = {:?}\n", flags[1], flags[3]);
+    let listeners = ["ws", "wss", "anys"].map(listener).concat();
+    std::fs::write(&file, format!("{head}{tls_files}{listeners}")).unwrap();
+    let sources = Sources { file: Some(file), ..Sources::default() };
+    let config = Config::load(&sources).unwrap_or_else(|e| panic!("{e}"));
+    let broker = Broker::builder().configured(&config).build().unwrap();
+    let at = [0, 1, 2].map(|no| broker.local_addr(no).unwrap().to_string());
+    let handle = broker.handle();
+    let thread = std::thread::spawn(move || broker.run());
+    for (secure, answer) in [
+        (false, upgraded(open(&at[0]))),
+        (true, upgraded(tls(&house, None, &at[1]))),
+        (true, upgraded(tls(&house, None, &at[2]))),
+    ] {
+        let cookie = answer.lines().find(|line| line.starts_with("Set-Cookie: spindle-wamp="));
+        let cookie = cookie.unwrap_or_else(|| panic!("{answer}"));
+        assert!(cookie.contains("; HttpOnly; SameSite=Strict"), "{cookie}");
+        assert_eq!(cookie.ends_with("; Secure"), secure, "{cookie}");
+    }
+    handle.stop();
+    thread.join().unwrap().unwrap();
 }

@@ -85,10 +85,13 @@ fn every_call_has_one_end_and_leaves_nothing_behind() {
         panic!("seed {seed} keeps its promises: {lived:?}");
     }
     let seeds = number("SPINDLE_SEEDS").unwrap_or(60);
-    let (mut failed, mut calls, mut asked) = (Vec::new(), 0, 0);
+    let (mut failed, mut calls, mut asked, mut restarts) = (Vec::new(), 0, 0, 0);
     for seed in 0..seeds {
         match live(seed) {
-            Ok(lived) => (calls, asked) = (calls + lived.calls, asked + lived.asked),
+            Ok(lived) => {
+                (calls, asked) = (calls + lived.calls, asked + lived.asked);
+                restarts += lived.restarts;
+            }
             Err(why) => {
                 failed.push(format!("{why}\nSPINDLE_CALLS_SEED={seed} lives through this again"));
             }
@@ -100,5 +103,41 @@ fn every_call_has_one_end_and_leaves_nothing_behind() {
     assert!(failed.is_empty(), "{}", failed.join("\n\n"));
     assert_eq!(live(3), live(3), "a seed repeats itself");
     let each = seeds as usize;
-    assert!(calls > each * 30 && asked > each * 20, "too quiet: {calls} calls, {asked} asked");
+    assert!(
+        calls > each * 30 && asked > each * 20 && restarts > each / 4,
+        "too quiet: {calls} calls, {asked} asked, {restarts} restarts"
+    );
+}
+
+#[test]
+fn every_word_of_a_router_is_one_that_its_model_says() {
+    use spindle::testing::routers::live;
+    if let Some(seed) = number("SPINDLE_ROUTER_SEED") {
+        let lived = live(seed).unwrap_or_else(|why| panic!("{why}"));
+        panic!("seed {seed} keeps its promises: {lived:?}");
+    }
+    let seeds = number("SPINDLE_SEEDS").unwrap_or(60);
+    let (mut failed, mut calls, mut heard, mut restarts) = (Vec::new(), 0, 0, 0);
+    for seed in 0..seeds {
+        match live(seed) {
+            Ok(lived) => {
+                calls += lived.calls;
+                heard += lived.heard;
+                restarts += lived.restarts;
+            }
+            Err(why) => {
+                failed.push(format!("{why}\nSPINDLE_ROUTER_SEED={seed} lives through this again"));
+            }
+        }
+        if failed.len() > 2 {
+            break;
+        }
+    }
+    assert!(failed.is_empty(), "{}", failed.join("\n\n"));
+    assert_eq!(live(3), live(3), "a seed repeats itself");
+    let each = seeds as usize;
+    assert!(
+        calls > each * 10 && heard > each * 200 && restarts > each / 4,
+        "too quiet: {calls} calls, {heard} heard, {restarts} restarts"
+    );
 }

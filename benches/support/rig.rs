@@ -16,7 +16,7 @@ use spindle::hub::recover::Recovery;
 use spindle::hub::{Hub, Parts};
 use spindle::journal::memory::Memory;
 use spindle::journal::{Journal, Options, perform};
-use spindle::link::Terms;
+use spindle::link::{Carrier, Inside, Spoken, Terms};
 use spindle::proto::{Listener, Speak};
 
 struct Nobody;
@@ -58,17 +58,25 @@ pub(crate) fn hub(now: Now, level: Durability, limits: Limits, disk: &mut Memory
 
 /// The listeners of a rig.
 fn listeners(level: Durability) -> Vec<Listener> {
-    let listener = |(no, speak)| Listener {
+    let listener = |(no, (speak, inside))| Listener {
         relay: None,
         desk: None,
         no: ListenerNo(no),
         speak,
         realm: RealmId(0),
         level,
-        link: Terms::default(),
+        link: Terms { inside, speaks: vec![Spoken::Wamp(Carrier::Raw)], ..Terms::default() },
     };
-    (0..).zip([Speak::Prx1, Speak::Mqtt]).map(listener).collect()
+    (0..).zip(SPOKEN).map(listener).collect()
 }
+
+/// What each listener speaks.
+const SPOKEN: [(Speak, Inside); 4] = [
+    (Speak::Prx1, Inside::Bare),
+    (Speak::Mqtt, Inside::Bare),
+    (Speak::Wamp, Inside::Bare),
+    (Speak::Any, Inside::Ws),
+];
 
 impl Rig {
     /// A broker nobody is connected to.
@@ -85,8 +93,9 @@ impl Rig {
 
     /// Somebody connects.
     pub(crate) fn accept(&mut self, speak: Speak) -> ConnId {
-        let place = u16::from(speak == Speak::Mqtt);
-        let accepted = self.engine.on_accept(self.now, place, Address::V4([127, 0, 0, 1]), true);
+        let place = SPOKEN.iter().position(|(its, _)| *its == speak).expect("it is spoken");
+        let here = Address::V4([127, 0, 0, 1]);
+        let accepted = self.engine.on_accept(self.now, place as u16, here, true);
         accepted.expect("there is a slot")
     }
 

@@ -146,6 +146,18 @@ fn only_prx1_makes_the_client_id_part_of_the_proof() {
 }
 
 #[test]
+fn nobody_else_vouches_for_whom_the_file_names_or_could_not_name() {
+    let access = access(SECRETS);
+    let who = |name: &'static str, group: &str| {
+        access.vouched(&Bytes::from_static(name.as_bytes()), group.as_bytes())
+    };
+    assert!(who("joe", "User").is_some());
+    assert!(who("joe", "Boss").is_none(), "there is no such role");
+    assert!(who("test", "User").is_none(), "the file speaks for that one");
+    assert!(who("jo\ne", "User").is_none(), "nobody can be called so");
+}
+
+#[test]
 fn a_name_is_required() {
     let mut a = access(SECRETS);
     assert_eq!(no(admit(&mut a, login("", ""))), Refusal::Anonymous);

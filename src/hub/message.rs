@@ -385,12 +385,14 @@ impl Spares {
 
     /// A turn is over: of those it did not need, some are not needed.
     pub(crate) fn on_turn_over(&mut self) {
-        let needed = self.all.len() - self.least.div_ceil(64);
+        let before = self.all.len();
+        let needed = before - self.least.div_ceil(64);
         for unneeded in self.all.drain(needed..) {
             self.weight -= unneeded.charge.bytes();
         }
         self.least = self.all.len();
-        if self.all.is_empty() {
+        // Where all are in use just now, they come back, and their places are needed again.
+        if self.all.is_empty() && before > 0 {
             self.all = VecDeque::new();
         }
     }

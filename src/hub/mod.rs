@@ -570,6 +570,9 @@ impl Hub {
         if let Some(s) = self.sessions.get_mut(id) {
             let mail = !self.parties.is_empty() && self.parties.has_mail(id);
             s.lagging = blocked || s.outbox.held() > 0 || mail;
+            if mail {
+                self.parties.set_apart(id);
+            }
         }
     }
 

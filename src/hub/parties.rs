@@ -82,7 +82,7 @@ impl Mail {
 
     /// The same without the buffer that it was read into.
     fn detached(mut self) -> Self {
-        let copy = |text: &mut Bytes| *text = Bytes::copy_from_slice(text);
+        let copy = |text: &mut Bytes| *text = copied(text);
         let payload = match &mut self {
             Self::Act(Act::Invoke(it)) => {
                 it.procedure.iter_mut().for_each(copy);
@@ -122,6 +122,15 @@ pub struct Testament {
     pub charge: Charge,
 }
 
+/// What lies in a mailbox, and what it weighs on the memory budget.
+#[derive(Debug)]
+struct Letter {
+    mail: Mail,
+    charge: Charge,
+    /// It does not hold the buffer that it was read into.
+    apart: bool,
+}
+
 /// Somebody who can call and be called.
 #[derive(Debug)]
 pub struct Party {
@@ -147,7 +156,7 @@ pub struct Party {
     pub testaments: Vec<Testament>,
     /// It goes without a word: nobody is told.
     pub quiet: bool,
-    mail: VecDeque<(Mail, Charge)>,
+    mail: VecDeque<Letter>,
     mail_bytes: usize,
 }
 
@@ -342,16 +351,28 @@ impl Parties {
         if full && !party.mail.is_empty() {
             return false;
         }
-        let mail = if apart || !party.mail.is_empty() { mail.detached() } else { mail };
+        // A few hold what they were read into for as long as a turn takes, and no copy is made.
+        let apart = apart || party.mail.len() >= FRESH;
+        let mail = if apart { mail.detached() } else { mail };
         party.mail_bytes += weight;
-        party.mail.push_back((mail, meter.charge(weight)));
+        party.mail.push_back(Letter { mail, charge: meter.charge(weight), apart });
         true
+    }
+
+    /// What lies there now stays there for longer than this turn.
+    pub(super) fn set_apart(&mut self, session: SessionId) {
+        let Some(party) = self.all.get_mut(&session) else { return };
+        for letter in party.mail.iter_mut().take(FRESH).filter(|letter| !letter.apart) {
+            let nothing = Mail::Granted { request: 0, registration: None };
+            letter.mail = core::mem::replace(&mut letter.mail, nothing).detached();
+            letter.apart = true;
+        }
     }
 
     /// The next letter.
     pub fn take(&mut self, session: SessionId) -> Option<Mail> {
         let party = self.all.get_mut(&session)?;
-        let (mail, charge) = party.mail.pop_front()?;
+        let Letter { mail, charge, .. } = party.mail.pop_front()?;
         party.mail_bytes -= charge.bytes();
         if party.mail.is_empty() && party.mail.capacity() > IDLE_MAX {
             party.mail = VecDeque::new();
@@ -380,6 +401,16 @@ fn take_out<K: Eq + Hash>(from: &mut Map<K, BTreeSet<u64>>, key: &K, id: u64) {
     }
 }
 
+/// A copy that holds nothing else. What most are marked with needs no memory.
+fn copied(text: &Bytes) -> Bytes {
+    const MARKS: &[u8; 4] = &[0, 1, 2, 3];
+    let mark = text.first().filter(|_| text.len() == 1);
+    let known = mark.map(|mark| usize::from(*mark)).and_then(|at| MARKS.get(at..=at));
+    known.map_or_else(|| Bytes::copy_from_slice(text), Bytes::from_static)
+}
+
+/// So many letters of a mailbox may hold the buffers that they were read into for a turn.
+const FRESH: usize = 8;
 /// What must be said has so many times the room of what need not.
 const FIRM: usize = 4;
 /// Letters an idle mailbox keeps room for.

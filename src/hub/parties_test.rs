@@ -208,10 +208,15 @@ fn what_stays_for_longer_than_a_turn_keeps_no_read_buffer_alive() {
         let read = Bytes::from(vec![7; 12]);
         assert!(all.post(to, letter(to, &read), false, ROOM, &meter));
         assert!(!read.is_unique(), "it goes on in this turn, and nothing is copied");
-        assert!(all.post(to, letter(to, &read), false, ROOM, &meter));
-        assert_eq!(all.take(to), Some(letter(to, &read)));
-        assert!(read.is_unique(), "behind another it may stay");
+        all.set_apart(to);
+        assert!(read.is_unique(), "what is left of a turn is copied");
         assert_eq!(all.take(to), Some(letter(to, &read)), "and says the same");
+        let (other, room) = (Bytes::from(vec![8; 12]), Room { len: 9, ..ROOM });
+        (0..8).for_each(|_| assert!(all.post(to, letter(to, &other), false, room, &meter)));
+        assert!(all.post(to, letter(to, &read), false, room, &meter));
+        assert!(read.is_unique(), "behind so many others it may stay");
+        (0..8).for_each(|_| assert_eq!(all.take(to), Some(letter(to, &other))));
+        assert_eq!(all.take(to), Some(letter(to, &read)));
         assert!(all.post(to, letter(to, &read), true, ROOM, &meter));
         assert!(read.is_unique(), "who lags keeps it for longer");
         assert_eq!(all.take(to), Some(letter(to, &read)));

@@ -43,9 +43,13 @@ impl Hub {
     /// Tell a party something beside its messages, and wake it. False: there is no room.
     pub fn post(&mut self, to: SessionId, mail: Mail) -> bool {
         let Some(s) = self.sessions.get(to) else { return false };
+        let (apart, goes) = (s.lagging, matches!(mail, Mail::Go { .. }));
         let room = self.session_room();
-        if !self.parties.post(to, mail, s.lagging, room, &self.meter) {
+        if !self.parties.post(to, mail, apart, room, &self.meter) {
             return false;
+        }
+        if goes && let Some(s) = self.sessions.get_mut(to) {
+            s.going = true;
         }
         self.wake(to);
         true

@@ -415,6 +415,7 @@ impl Hub {
             stamp: 0,
             stamp_at: 0,
             lagging: false,
+            going: false,
             marked: false,
             settled: false,
             homes: Homes::of(homes),

@@ -593,6 +593,7 @@ fn blank(a: Attach, durable: bool) -> Session {
         stamp: 0,
         stamp_at: 0,
         lagging: false,
+        going: false,
         marked: false,
         settled: false,
         homes: Homes::default(),

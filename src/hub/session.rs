@@ -231,6 +231,8 @@ pub struct Session {
     pub stamp_at: u32,
     /// It holds references for longer than a turn.
     pub lagging: bool,
+    /// It was told to go, or will be as soon as it takes something.
+    pub going: bool,
     /// It stands in the list of those with something to say.
     pub marked: bool,
     /// Settled something since the last commit.

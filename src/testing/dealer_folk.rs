@@ -2,7 +2,7 @@
 //!
 //! A person is one connection. What it says is written in its protocol here and waits until the
 //! network carries it on; what it hears becomes a [`Word`], the same for all. Who speaks MQTT
-//! publishes and listens only. Absent on purpose: chance, and what must hold.
+//! publishes, listens and asks, and serves nothing. Absent on purpose: chance, and what must hold.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -162,11 +162,18 @@ pub(super) fn filter(speech: Speech, pattern: usize) -> Option<String> {
     let level = |level: &str| if level.is_empty() { open.to_owned() } else { level.to_owned() };
     match kind {
         Kind::Prefix => (speech == Speech::Mqtt && text == "com").then(|| "com/#".to_owned()),
+        // Whoever listens to the very topic of a procedure in MQTT serves it.
+        Kind::Exact if speech == Speech::Mqtt => None,
         // At its end, PRX1's star is for any rest.
         Kind::Wildcard if speech == Speech::Prx1 && text.ends_with('.') => None,
         _ => Some(text.split('.').map(level).collect::<Vec<_>>().join("/")),
     }
 }
+
+/// The packet by which a client of MQTT listens to answers.
+const BACK: u16 = 60_000;
+/// Where they go.
+const BACK_TO: &str = "back/";
 
 fn payload(form: Form, body: &str) -> Payload {
     let mut bytes = Vec::new();
@@ -259,17 +266,20 @@ impl Person {
                 username: Some(name),
                 ..prx1::Connect::default()
             })),
-            Speech::Mqtt => self.mqtt(&mqtt::Packet::Connect(Box::new(mqtt::Connect {
-                version: mqtt::Version::V5,
-                bridge: false,
-                clean: true,
-                keep_alive: 0,
-                client_id: name,
-                will: None,
-                username: None,
-                password: None,
-                props: mqtt::Props::none(),
-            }))),
+            Speech::Mqtt => {
+                self.mqtt(&mqtt::Packet::Connect(Box::new(mqtt::Connect {
+                    version: mqtt::Version::V5,
+                    bridge: false,
+                    clean: true,
+                    keep_alive: 0,
+                    client_id: name,
+                    will: None,
+                    username: None,
+                    password: None,
+                    props: mqtt::Props::none(),
+                })));
+                self.mqtt_listen(BACK, format!("{BACK_TO}{}", self.no));
+            }
         }
     }
 
@@ -327,6 +337,12 @@ impl Person {
             };
             let (procedure, payload) = (name.into(), payload(form, body));
             return self.wamp(form, wamp::Call { request, options, procedure, payload });
+        }
+        if self.speech == Speech::Mqtt {
+            let (to, mark) = (format!("{BACK_TO}{}", self.no), request.to_string());
+            let props =
+                [mqtt::Prop::ResponseTopic(to.into()), mqtt::Prop::CorrelationData(mark.into())];
+            return self.mqtt_say(name, body, mqtt::Props::build(&props));
         }
         self.calls(Extended::Request(Request {
             id: request,
@@ -406,20 +422,33 @@ impl Person {
                 let it = prx1::Subscribe { qos, id, topic, ..prx1::Subscribe::default() };
                 self.prx1(&prx1::Packet::Subscribe(it));
             }
-            Speech::Mqtt => {
-                let asked = mqtt::Asked {
-                    filter: text.into(),
-                    qos: 0,
-                    no_local: false,
-                    as_published: false,
-                    handling: 0,
-                };
-                let filters = core::iter::once(asked).collect();
-                let (id, props) = (request as u16, mqtt::Props::none());
-                self.mqtt(&mqtt::Packet::Subscribe(mqtt::Subscribe { id, props, filters }));
-            }
+            Speech::Mqtt => self.mqtt_listen(request as u16, text),
         }
         true
+    }
+
+    fn mqtt_listen(&mut self, id: u16, filter: String) {
+        let asked = mqtt::Asked {
+            filter: filter.into(),
+            qos: 0,
+            no_local: false,
+            as_published: false,
+            handling: 0,
+        };
+        let (filters, props) = (core::iter::once(asked).collect(), mqtt::Props::none());
+        self.mqtt(&mqtt::Packet::Subscribe(mqtt::Subscribe { id, props, filters }));
+    }
+
+    fn mqtt_say(&mut self, name: &str, body: &str, props: mqtt::Props) {
+        self.mqtt(&mqtt::Packet::Publish(mqtt::Publish {
+            dup: false,
+            qos: 0,
+            retain: false,
+            topic: slashed(name),
+            id: 0,
+            props,
+            payload: Bytes::copy_from_slice(body.as_bytes()),
+        }));
     }
 
     /// Listen no more.
@@ -456,15 +485,7 @@ impl Person {
                 let it = prx1::Publish { topic, payload, ..prx1::Publish::default() };
                 self.prx1(&prx1::Packet::Publish(it));
             }
-            Speech::Mqtt => self.mqtt(&mqtt::Packet::Publish(mqtt::Publish {
-                dup: false,
-                qos: 0,
-                retain: false,
-                topic: slashed(name),
-                id: 0,
-                props: mqtt::Props::none(),
-                payload: text,
-            })),
+            Speech::Mqtt => self.mqtt_say(name, body, mqtt::Props::none()),
         }
     }
 
@@ -630,9 +651,21 @@ impl Person {
         let Some(packet) = packet else { return Ok((false, None)) };
         let word = match packet {
             mqtt::Packet::ConnAck(_) => Word::In,
+            mqtt::Packet::SubAck(it) if it.id == BACK => return Ok((true, None)),
             mqtt::Packet::SubAck(it) | mqtt::Packet::UnsubAck(it) => {
                 let id = u64::from(it.id);
                 self.granted(id, id)?
+            }
+            mqtt::Packet::Publish(it) if it.topic.starts_with(BACK_TO.as_bytes()) => {
+                let mark = it.props.iter().find_map(|prop| match prop {
+                    mqtt::Prop::CorrelationData(mark) => {
+                        core::str::from_utf8(&mark).ok()?.parse().ok()
+                    }
+                    _ => None,
+                });
+                let request = mark.ok_or("an answer to nothing")?;
+                let token = Token::of(&it.payload);
+                Word::Came { request, token, more: false, gathered: None }
             }
             mqtt::Packet::Publish(it) => {
                 Word::Event(0, None, Token::of(&it.payload).ok_or("an event of nothing")?)

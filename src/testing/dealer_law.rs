@@ -31,7 +31,11 @@ pub(super) const PATTERNS: [(Kind, &str); 9] = [
 
 /// Is the name one of the pattern's?
 pub(super) fn matches(pattern: usize, name: &str) -> bool {
-    let (kind, text) = PATTERNS[pattern];
+    fits(PATTERNS[pattern], name)
+}
+
+/// Is the name one of this pattern's?
+pub(super) fn fits((kind, text): (Kind, &str), name: &str) -> bool {
     match kind {
         Kind::Exact => text == name,
         Kind::Prefix => name.starts_with(text),
@@ -44,8 +48,7 @@ pub(super) fn matches(pattern: usize, name: &str) -> bool {
 
 /// The less of this a pattern has, the better it is: the exact one, then the longest prefix, then
 /// the one whose first difference from the others is a literal.
-fn rank(pattern: usize) -> (u8, usize, Vec<bool>) {
-    let (kind, text) = PATTERNS[pattern];
+pub(super) fn rank((kind, text): (Kind, &str)) -> (u8, usize, Vec<bool>) {
     match kind {
         Kind::Exact => (0, 0, Vec::new()),
         Kind::Prefix => (1, usize::MAX - text.len(), Vec::new()),
@@ -193,7 +196,7 @@ impl Law {
         let fits = |pattern: &usize| {
             matches(*pattern, name) && self.members.get(pattern).is_some_and(|m| !m.is_empty())
         };
-        (0..PATTERNS.len()).filter(fits).min_by_key(|pattern| rank(*pattern))
+        (0..PATTERNS.len()).filter(fits).min_by_key(|pattern| rank(PATTERNS[*pattern]))
     }
 
     /// Somebody is asked.

@@ -1,7 +1,8 @@
 //! Floor 5. A world of calls from one seed: people who offer, call, answer, cancel, hang and go.
 //!
 //! Dealers of WAMP in three forms and clients of PRX1 share their procedures, and with clients of
-//! MQTT their topics. Some read slowly, some leave in the middle, some break the rules. Everything
+//! MQTT, who ask as well, their topics. Now and then the broker begins anew in the middle of it
+//! all. Some read slowly, some leave in the middle, some break the rules. Everything
 //! that is heard is held against the book (`dealer_law`). Now and then all is quiet: then whoever
 //! was asked answers, every call has its end and nothing is kept of it, and single calls and
 //! events show whether they go where they must. Absent on purpose: the disk.
@@ -35,6 +36,7 @@ const LINES: usize = 120;
 /// The world.
 pub(super) struct World {
     pub(super) rng: Rng,
+    setup: Setup,
     rig: Rig,
     pub(super) law: Law,
     pub(super) folk: Vec<Person>,
@@ -51,6 +53,7 @@ pub(super) struct World {
     pub(super) flaw: Option<Flaw>,
     log: Vec<String>,
     turn: u64,
+    restarts: usize,
 }
 
 /// Who was asked, and who heard an event by what.
@@ -65,6 +68,8 @@ pub struct Lived {
     pub asked: usize,
     /// Publications.
     pub said: usize,
+    /// Times that the broker began anew.
+    pub restarts: usize,
 }
 
 /// Live from this seed.
@@ -78,7 +83,10 @@ pub(super) fn live_with(seed: u64, flaw: Option<Flaw>) -> Result<Lived, Wrong> {
     let lived = (0..TURNS).try_for_each(|_| world.step()).and_then(|()| world.finish());
     let asked = world.law.calls.iter().map(|call| call.asked.len()).sum();
     match lived {
-        Ok(()) => Ok(Lived { calls: world.law.calls.len(), asked, said: world.said.len() }),
+        Ok(()) => {
+            let (calls, said, restarts) = (world.law.calls.len(), world.said.len(), world.restarts);
+            Ok(Lived { calls, asked, said, restarts })
+        }
         Err(why) => {
             let from = world.log.len().saturating_sub(LINES);
             Err(format!("{}\n{why}", world.log[from..].join("\n")))
@@ -110,11 +118,14 @@ impl World {
     fn new(seed: u64, flaw: Option<Flaw>) -> Result<Self, Wrong> {
         let mut rng = Rng::new(seed ^ 0xca11);
         let limits = draw_limits(&mut rng);
-        let setup = Setup { limits, level: Durability::Memory, seed, ..Setup::default() };
+        let procedures = vec!["prefix:com".to_owned(), "prefix:org".to_owned()];
+        let level = Durability::Memory;
+        let setup = Setup { limits, level, seed, procedures, ..Setup::default() };
         let now = Now { mono: 1_000 * MS, wall: 1_700_000_000_000 };
         let shares = PATTERNS.iter().map(|_| any_share(&mut rng)).collect();
         Ok(Self {
             rig: Rig::start(&setup, &FakeDisk::default(), now)?,
+            setup,
             rng,
             law: Law::default(),
             folk: Vec::new(),
@@ -127,6 +138,7 @@ impl World {
             flaw,
             log: Vec::new(),
             turn: 0,
+            restarts: 0,
         })
     }
 
@@ -145,7 +157,26 @@ impl World {
         if self.rng.chance(1, 60) {
             self.look()?;
         }
-        Ok(())
+        match self.rng.chance(1, 180) {
+            true => self.restart(),
+            false => Ok(()),
+        }
+    }
+
+    /// The broker is gone in the middle of everything. Whoever asked or was asked has lost its line
+    /// and knows so; nothing of it is known to the one that begins anew.
+    fn restart(&mut self) -> Result<(), Wrong> {
+        self.restarts += 1;
+        self.rig = Rig::start(&self.setup, &FakeDisk::default(), self.rig.now)?;
+        for it in core::mem::take(&mut self.folk) {
+            self.note(it.no, "is gone with the broker");
+            self.law.left(it.no);
+        }
+        self.locked.clear();
+        match self.rig.engine.hub().calls.audit()? == Tally::default() {
+            true => Ok(()),
+            false => Err("a broker that begins knows of calls".into()),
+        }
     }
 
     fn deed(&mut self) {
@@ -160,7 +191,7 @@ impl World {
         match self.rng.below(32) {
             0..=3 if calls => self.serve(at),
             4 if calls => self.stop(at),
-            5..=10 if calls => self.call(at),
+            5..=10 => self.call(at),
             11..=12 if calls => self.go_on(at),
             13..=14 if calls => self.cancel(at),
             15..=23 if calls => self.answer(at),
@@ -249,12 +280,12 @@ impl World {
     fn call(&mut self, at: usize) {
         let name = NAMES[self.rng.below(NAMES.len() as u64) as usize];
         let it = &self.folk[at];
-        let is_wamp = matches!(it.speech, Speech::Wamp(_));
+        let (is_wamp, is_prx1) = (matches!(it.speech, Speech::Wamp(_)), it.speech == Speech::Prx1);
         let how = Manner {
-            pieces: self.rng.chance(1, 2),
+            pieces: (is_wamp || is_prx1) && self.rng.chance(1, 2),
             more: is_wamp && self.rng.chance(1, 5),
-            many: !is_wamp && self.rng.chance(1, 5),
-            timeout_ms: match self.rng.chance(1, 3) {
+            many: is_prx1 && self.rng.chance(1, 5),
+            timeout_ms: match (is_wamp || is_prx1) && self.rng.chance(1, 3) {
                 true => 1 + self.rng.below(TIMEOUT_MS),
                 false => 0,
             },

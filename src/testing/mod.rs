@@ -4,8 +4,9 @@
 //! written as text; in MQTT `words_mqtt`, `heard_mqtt`, `talk_mqtt`; in frames `words_ws`, in HTTP
 //! `words_http`, in WAMP `words_wamp`, in aioconnectors `words_aio`), then the simulator: `dice`,
 //! `net`, `model`, `world` with its halves `watch` and `fate`, and its door for fuzzers, `fuzzing`;
-//! and worlds of their own for relays (`relays`) and for calls (`dealers` with `dealer_folk`,
-//! `dealer_law`, `dealer_flaw`). What benches say is in `workload`. What a fake promises is what
+//! and worlds of their own for relays (`relays`), for calls (`dealers` with `dealer_folk`,
+//! `dealer_law`, `dealer_flaw`) and for realms that are asked about themselves (`routers` with
+//! `router_folk`, `router_book`, `router_deeds`, `router_flaw`). What benches say is in `workload`. What a fake promises is what
 //! the real thing promises and no more: a disk keeps what was synced, a network keeps the order of
 //! one connection. Absent on purpose: real sockets, files, clocks and threads, and anything that
 //! floors 0 to 4 would have to know about.
@@ -29,6 +30,13 @@ pub mod net;
 pub mod relays;
 pub mod rig;
 mod rooms;
+mod router_book;
+mod router_deeds;
+mod router_flaw;
+mod router_folk;
+#[cfg(test)]
+mod router_test;
+pub mod routers;
 pub mod script;
 pub mod stage;
 pub mod talk_mqtt;

@@ -23,7 +23,7 @@ use crate::proto::wamp::rawsocket::{self, Kind, Offer};
 use crate::value::{Bounds, Flaw, Form, Value, Walk, Writer};
 
 /// What was named, and the form that each speaks.
-#[derive(Debug, Default)]
+#[derive(Clone, Debug, Default)]
 pub struct Names {
     values: BTreeMap<String, Value>,
     forms: BTreeMap<String, Form>,
@@ -168,6 +168,11 @@ fn unframed(world: &mut dyn World, who: &str) -> Result<Vec<u8>, String> {
 }
 
 impl Names {
+    /// What was called so.
+    pub(super) fn known(&self, name: &str) -> Option<&Value> {
+        self.values.get(name)
+    }
+
     fn form(&self, who: &str) -> Form {
         self.forms.get(who).copied().unwrap_or(Form::Json)
     }

@@ -335,8 +335,7 @@ impl Calls {
         payload: Payload,
         out: &mut Vec<Act>,
     ) -> Heard {
-        let caller = self.pending.settle(key, self.limits.streams_known_max);
-        self.pending.release(key);
+        let caller = self.pending.conclude(key, self.limits.streams_known_max);
         let Some((to, request)) = caller else { return Heard::Late };
         out.push(match why {
             None => Act::Result { to, request, more: false, payload },

@@ -282,6 +282,32 @@ impl Pending {
         Some((caller, request))
     }
 
+    /// Its callee has answered, and that is its caller's outcome: nothing is left of it. Who the
+    /// caller was, and its number. What [`Pending::settle`] and [`Pending::release`] do one after
+    /// the other, without putting it down as one that nobody waits for in between.
+    pub(super) fn conclude(&mut self, key: CallKey, most: usize) -> Option<(SessionId, u64)> {
+        let call = self.calls.remove(key)?;
+        self.held -= call.weight();
+        if call.is_timed {
+            self.due.remove(&(call.due, key));
+        }
+        if let Some(side) = self.sides.get_mut(&call.callee.session) {
+            side.doing.remove(&call.number);
+            side.forsaken.remove(&call.number);
+        }
+        let Some(caller) = call.caller else {
+            self.forsaken.remove(&(call.forsaken, key));
+            return None;
+        };
+        if let Some(side) = self.sides.get_mut(&caller) {
+            side.asked.remove(&call.request);
+            if call.more {
+                self.note_over(caller, call.request, most);
+            }
+        }
+        Some((caller, call.request))
+    }
+
     /// Its callee cannot, and was released from it; this one is to be asked next.
     pub(super) fn turn_to(&mut self, key: CallKey, callee: Callee) {
         let Some(call) = self.calls.get_mut(key) else { return };

@@ -23,7 +23,7 @@ use super::exam::PROVIDER;
 use super::fault::Reason;
 use super::meta::{self, Asker};
 use super::notes::Notes;
-use super::online::{Online, is_packed, refuse, terms};
+use super::online::{Online, discloses, is_packed, refuse};
 use super::options::{CallOptions, CancelMode, Invoke, Ppt, ResultDetails};
 use super::packet::{Call, Cancel, Failure, Outcome, Register, Unregister, Yield};
 use super::parts::{Payload, Raw};
@@ -130,7 +130,7 @@ impl Online {
         if !self.permits(Access::Request(&topic), ctx) {
             return Some(Reason::NotAuthorized);
         }
-        if it.options.disclose_me && !terms(self.realm, ctx.hub).disclose {
+        if it.options.disclose_me && !discloses(self.realm, ctx.hub) {
             return Some(Reason::DiscloseMeDisallowed);
         }
         if !is_packed(it.options.ppt.as_deref(), &it.payload) {
@@ -207,7 +207,7 @@ impl Online {
         let may = self.may_answer(text, ctx.hub) && self.permits(Access::Subscribe(&filter), ctx);
         let objection = if !may {
             Some(Reason::NotAuthorized)
-        } else if it.options.disclose_caller && !terms(self.realm, ctx.hub).disclose {
+        } else if it.options.disclose_caller && !discloses(self.realm, ctx.hub) {
             Some(Reason::DiscloseMeDisallowed)
         } else {
             None

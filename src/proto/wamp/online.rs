@@ -145,7 +145,7 @@ impl Online {
         if !self.permits(Access::Publish(&topic), ctx) {
             return refuse(Reason::NotAuthorized, replies, ctx.hub);
         }
-        if it.options.disclose_me && !terms(self.realm, ctx.hub).disclose {
+        if it.options.disclose_me && !discloses(self.realm, ctx.hub) {
             return refuse(Reason::DiscloseMeDisallowed, replies, ctx.hub);
         }
         if !is_packed(it.options.ppt.as_deref(), &it.payload) {
@@ -360,8 +360,8 @@ impl Online {
     }
 
     pub(super) fn spelling(&self, hub: &Hub) -> Spelling {
-        let rule = if terms(self.realm, hub).strict { Rule::Strict } else { Rule::Loose };
-        Spelling::new(&hub.limits, rule)
+        let strict = hub.realm(self.realm).is_some_and(|realm| realm.terms.strict);
+        Spelling::new(&hub.limits, if strict { Rule::Strict } else { Rule::Loose })
     }
 
     pub(super) fn permits(&self, access: Access<'_>, ctx: &mut Ctx<'_>) -> bool {
@@ -401,7 +401,7 @@ impl Online {
     /// neither wait for room nor be answered.
     fn bequeath(&self, it: &Publish, written: (&Bytes, Form), ctx: &mut Ctx<'_>) {
         let Some(topic) = self.topic(it.topic.bytes(), ctx.hub) else { return };
-        let discloses = !it.options.disclose_me || terms(self.realm, ctx.hub).disclose;
+        let discloses = !it.options.disclose_me || discloses(self.realm, ctx.hub);
         if !self.permits(Access::Publish(&topic), ctx) || !discloses {
             return ctx.hub.stats.count(Counter::PublishesRefused);
         }
@@ -430,9 +430,9 @@ impl Online {
     }
 }
 
-/// What a realm has been told to do.
-pub(super) fn terms(realm: RealmId, hub: &Hub) -> crate::hub::realm::Terms {
-    hub.realm(realm).map(|realm| realm.terms.clone()).unwrap_or_default()
+/// May others be told there who publishes or calls?
+pub(super) fn discloses(realm: RealmId, hub: &Hub) -> bool {
+    hub.realm(realm).is_none_or(|realm| realm.terms.disclose)
 }
 
 /// A kind of pattern as it is written.

@@ -232,8 +232,14 @@ impl Peer {
         ctx: &mut Ctx<'_>,
     ) -> Result<(), Fault> {
         if let State::Online(online) = &mut self.state {
+            let goes = ctx.hub.session(online.session).is_some_and(|s| s.going);
             let done = match &message {
                 Message::Goodbye(_) | Message::Abort(_) => return self.on_goodbye(&message, ctx),
+                // Whether it has heard that already or takes nothing: it has no say any more.
+                _ if goes => {
+                    ctx.hub.stats.count(Counter::Ignored);
+                    return Ok(());
+                }
                 Message::Hello(_) => Err(FaultKind::WampState.into()),
                 message => match online.ask_first(message, &mut self.replies, ctx) {
                     Ok(true) => online.on_request(message, &whole, &mut self.replies, ctx),
@@ -684,7 +690,12 @@ impl Protocol for Peer {
             let Some(mail) = hub.parties.take(online.session) else { break };
             if online.put_mail(now, mail, &self.line, hub, out) {
                 self.go_by = now.after_ms(GO_MS);
+                self.replies.clear();
             }
+        }
+        if self.go_by != Deadline::NEVER {
+            // Nothing is said behind a goodbye.
+            return !self.replies.is_empty();
         }
         let share = hub.share(online.session, budget);
         while out.len() < share {
