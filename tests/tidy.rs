@@ -444,6 +444,31 @@ fn every_feature_of_wamp_is_shown_or_has_a_reason() {
 }
 
 #[test]
+fn every_weakness_of_aioconnectors_has_a_row_and_what_shows_it() {
+    let rows = (4..=20).filter(|no| ![16, 17].contains(no));
+    let rows: String = rows.map(|no| format!("| {no} | So. | Not. | `stays` |\n")).collect();
+    let page = format!(
+        "| no | what | does | shown by |\n|---|---|---|---|\n| 1 | So. | Not. | nothing |\n\
+         | 2 | So. | `stays` |\n| 2 | So. | Not. | `gone`, `a-scene` |\n{rows}"
+    );
+    judge(
+        features::weaknesses,
+        &[
+            ("src/manual/aio_weaknesses.md", &page),
+            ("src/hub/a_test.rs", "#[test]\nfn stays() {}"),
+            ("tests/wire/aio/a-scene.wire", ""),
+        ],
+        &[
+            "src/manual/aio_weaknesses.md:3: nothing shows what is done about 1",
+            "src/manual/aio_weaknesses.md:4: a row has 4 cells, not 3",
+            "src/manual/aio_weaknesses.md:5: 2 is not in its place",
+            "src/manual/aio_weaknesses.md:5: nothing is called gone",
+            "src/manual/aio_weaknesses.md:1: 3 has no row",
+        ],
+    );
+}
+
+#[test]
 fn every_public_module_is_in_the_tour() {
     judge(
         pairs::tour,

@@ -2,10 +2,10 @@
 //!
 //! Reading order: [`architecture`], [`style`], [`adding_a_protocol`], [`journal`], [`guarantees`],
 //! [`operating`], [`configuration`], [`cli`], [`relay`], [`realms`], [`prx1_calls`],
-//! [`mqtt_calls`], [`wamp_features`], [`aio`], [`aio_client`], [`connector`], [`embedding`],
-//! [`console`], [`service`], [`metrics`], [`rest`], [`mqtt_clauses`]. A chapter is a file that a
-//! pull request changes together with the code it speaks of; some are compared with it by
-//! `tests/tidy.rs`. Absent on purpose: code. Nothing here runs but an example.
+//! [`mqtt_calls`], [`wamp_features`], [`aio`], [`aio_weaknesses`], [`aio_client`], [`connector`],
+//! [`embedding`], [`console`], [`service`], [`metrics`], [`rest`], [`mqtt_clauses`]. A chapter is a
+//! file that a pull request changes together with the code it speaks of; some are compared with it
+//! by `tests/tidy.rs`. Absent on purpose: code. Nothing here runs but an example.
 
 #[doc = include_str!("architecture.md")]
 pub mod architecture {}
@@ -42,6 +42,9 @@ pub mod prx1_calls {}
 
 #[doc = include_str!("aio.md")]
 pub mod aio {}
+
+#[doc = include_str!("aio_weaknesses.md")]
+pub mod aio_weaknesses {}
 
 #[doc = include_str!("mqtt_calls.md")]
 pub mod mqtt_calls {}

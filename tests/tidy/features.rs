@@ -3,13 +3,21 @@
 //!
 //! A row is `| what | yes or no | what is done, or why not | what shows it |`. What shows it stands
 //! between backticks: a test, a wire scene by the name of its file, or a check with clients of
-//! others by its own name.
+//! others by its own name. So it is in the chapter of the weaknesses of aioconnectors, whose rows
+//! are `| number | what was weak | what is done | what shows it |`, one for each number.
 
 use super::source::Source;
 use super::tree::{Tree, Violation, violation};
 
 /// The chapter.
 const CHAPTER: &str = "src/manual/wamp_features.md";
+
+/// The chapter of weaknesses, and how many there are.
+const WEAKNESSES: &str = "src/manual/aio_weaknesses.md";
+const WEAK: usize = 20;
+/// They are those of a chat that says who it is and unpacks what comes, and have their rows when
+/// there is one that does.
+const OF_A_CHAT: [usize; 2] = [16, 17];
 
 /// Where features have their names.
 const ROLES: &str = "src/proto/wamp/roles.rs";
@@ -33,6 +41,37 @@ pub(crate) fn chapter(tree: &Tree) -> Vec<Violation> {
             found.push(violation(ROLES, n + 1, format!("{name} has no row in {CHAPTER}")));
         }
     }
+    found
+}
+
+/// Every row of the chapter of weaknesses, and every weakness.
+pub(crate) fn weaknesses(tree: &Tree) -> Vec<Violation> {
+    let Some(text) = tree.text(WEAKNESSES) else { return Vec::new() };
+    let (shown, mut found, mut seen) = (shown(tree), Vec::new(), Vec::new());
+    let mut wrong = |n: usize, why: String| found.push(violation(WEAKNESSES, n + 1, why));
+    for (n, line) in text.lines().enumerate().filter(|(_, line)| line.starts_with('|')) {
+        let cells: Vec<&str> = line.trim_matches('|').split('|').map(str::trim).collect();
+        let Ok(number) = cells.first().copied().unwrap_or_default().parse::<usize>() else {
+            continue;
+        };
+        if seen.last().is_some_and(|last| *last >= number) {
+            wrong(n, format!("{number} is not in its place"));
+        }
+        seen.push(number);
+        let [_, what, does, by] = cells[..] else {
+            wrong(n, format!("a row has 4 cells, not {}", cells.len()));
+            continue;
+        };
+        let named: Vec<&str> = by.split('`').skip(1).step_by(2).collect();
+        if what.is_empty() || does.is_empty() || named.is_empty() {
+            wrong(n, format!("nothing shows what is done about {number}"));
+        }
+        for name in named.iter().filter(|name| !shown.iter().any(|it| it == *name)) {
+            wrong(n, format!("nothing is called {name}"));
+        }
+    }
+    let missing = (1..=WEAK).filter(|no| !seen.contains(no) && !OF_A_CHAT.contains(no));
+    missing.for_each(|no| wrong(0, format!("{no} has no row")));
     found
 }
 

@@ -273,6 +273,21 @@ mod tests {
     }
 
     #[test]
+    fn a_file_is_the_receivers_whatever_owner_its_sender_wishes() {
+        use std::os::unix::fs::MetadataExt;
+        let dir = Dir::new("owner");
+        let mut folders = dir.folders();
+        let owner = Some("nobody:nogroup".into());
+        come(&mut folders, WithFile { owner, ..with("a") }, b"x");
+        come(&mut folders, with("b"), b"x");
+        let whose = |name: &str| {
+            let found = fs::metadata(dir.0.join(name)).expect("it is there");
+            (found.uid(), found.gid(), found.mode())
+        };
+        assert_eq!(whose("a"), whose("b"));
+    }
+
+    #[test]
     fn a_type_without_a_folder_is_not_kept() {
         let dir = Dir::new("type");
         let other = WithFile { dst_type: "other".into(), ..with("a") };

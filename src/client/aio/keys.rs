@@ -125,3 +125,40 @@ fn put(path: &Path, text: &str, mode: u32) -> Result<(), Error> {
     };
     written().map_err(|e| Error::file(path, e))
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::io::Read;
+    use std::os::unix::fs::PermissionsExt;
+
+    #[test]
+    fn a_secret_is_for_its_owner_alone_from_its_first_byte() {
+        let own = format!("spindle-aio-keys-{:x}", crate::client::pipe::seed());
+        let dir = std::env::temp_dir().join(own);
+        let certificates = dir.join("certificates/client/client-certs");
+        fs::create_dir_all(&certificates).expect("a folder");
+        let name = Name::new(&"ann".into()).expect("a name");
+        // Somebody has made what it will be written to, for all to read, and waits there.
+        let (key, token) = (certificates.join("ann.key.new"), dir.join("ann.new"));
+        let mut waiting: Vec<fs::File> = Vec::new();
+        for path in [&key, &token] {
+            fs::write(path, "").expect("written");
+            fs::set_permissions(path, fs::Permissions::from_mode(0o666)).expect("set");
+            waiting.push(fs::File::open(path).expect("it is there"));
+        }
+        let pair = Keys::new(&dir, &name).save("certificate", "key").expect("saved");
+        save_token(&dir, &name, "token").expect("saved");
+        for (path, secret) in [(&pair.key, "key"), (&dir.join("ann"), "token")] {
+            assert_eq!(fs::read_to_string(path).expect("it is there"), secret);
+            let mode = fs::metadata(path).expect("it is there").permissions().mode();
+            assert_eq!(mode & 0o7777, 0o600, "{secret}");
+        }
+        for file in &mut waiting {
+            let mut seen = String::new();
+            file.read_to_string(&mut seen).expect("read");
+            assert_eq!(seen, "", "it was written for whoever waited");
+        }
+        fs::remove_dir_all(&dir).expect("removed");
+    }
+}

@@ -156,8 +156,8 @@ fn what_is_not_linked_to_is_not_trusted_and_a_default_one_is_nobodys() {
 fn who_is_not_listed_is_given_nothing_and_a_line_more_is_enough() {
     let dir = Dir::of_certificates("listed");
     let mut names = Names::default();
-    let mut desk = Desk { enrol: Enrol::Nobody, ..keeps(&dir) };
-    assert_eq!(certified(&mut names, &desk, "ann"), None);
+    let mut desk = Desk { enrol: Enrol::default(), ..keeps(&dir) };
+    assert_eq!(certified(&mut names, &desk, "ann"), None, "nothing else was said");
     desk.enrol = Enrol::Listed(dir.text("list"));
     assert_eq!(certified(&mut names, &desk, "ann"), None, "there is no list");
     fs::write(dir.0.join("list"), "anna\nbob\n").unwrap();
@@ -238,6 +238,22 @@ fn a_file_is_there_when_it_is_whole_and_replaces_nothing() {
     assert_eq!(it.dir.list("files/any"), ["empty", "sub"]);
     let failed = WithFile { file_error: Some("no".into()), ..with("any", "b") };
     assert!(!it.come(failed, b""), "there was no file");
+}
+
+#[test]
+fn a_file_is_the_brokers_whatever_owner_its_sender_wishes() {
+    let mut it = Files::new("owner");
+    for (place, owner) in [("a", None), ("b", Some("nobody:nogroup")), ("c", Some("65534"))] {
+        let with = WithFile { owner: owner.map(Text::from), ..with("any", place) };
+        assert!(it.come(with, b"x"), "{owner:?}");
+    }
+    let whose = |place: &str| {
+        let found = fs::metadata(it.dir.0.join("files/any").join(place)).unwrap();
+        (found.uid(), found.gid(), found.mode())
+    };
+    assert_eq!(whose("b"), whose("a"));
+    assert_eq!(whose("c"), whose("a"));
+    assert_eq!(whose("a").2 & 0o7137, 0, "its group may read it, and nobody may run it");
 }
 
 #[test]

@@ -96,6 +96,23 @@ fn what_has_not_arrived_is_there_again_after_a_crash() {
 }
 
 #[test]
+fn what_is_kept_comes_out_byte_for_byte_whatever_it_holds() {
+    let dir = Dir::new();
+    let separator = crate::proto::aio::shelf::SEPARATOR;
+    let every: Vec<u8> = (0..=255).collect();
+    let messages: Vec<Vec<u8>> =
+        vec![separator.to_vec(), [b"a", separator, b"b"].concat(), every, vec![0; 40]];
+    let mut chest = dir.open(1 << 20);
+    messages.iter().for_each(|message| _ = chest.put(message).expect("room"));
+    drop(chest);
+    let mut chest = dir.open(1 << 20);
+    for message in &messages {
+        assert_eq!(chest.take().expect("good").map(|(_, bytes)| bytes).as_ref(), Some(message));
+    }
+    assert!(!chest.has_next());
+}
+
+#[test]
 fn what_was_taken_out_in_vain_comes_before_anything_else() {
     let dir = Dir::new();
     let mut chest = dir.open(1 << 20);
