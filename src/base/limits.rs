@@ -224,6 +224,9 @@ limits! {
         /// Silence of an aioconnectors client after which it is asked whether it is there; its
         /// answer has `idle_ms_max`.
         aio_idle_ms_max: u64 = 60_000, at least 1;
+        /// A file that an aioconnectors client sends to the broker, all chunks of it together; read
+        /// when the broker starts.
+        aio_file_bytes_max: u64 = 8_589_930_194;
         /// The head of an HTTP request.
         http_head_bytes_max: usize = 8_192, at least 256;
         /// The body of a request to the administration.

@@ -85,6 +85,8 @@ counters! {
     FilesStored, "files_stored_total";
     /// Files of connectors that were sent to the broker and are nowhere.
     FilesRefused, "files_refused_total";
+    /// Files of connectors that were too long to be passed on with their messages.
+    FilesWithheld, "files_withheld_total";
     /// Times a client was ahead of its pace and not read for a while.
     Paced, "clients_paced_total";
     /// Calls that were taken.

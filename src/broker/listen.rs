@@ -488,7 +488,10 @@ pub(super) fn listeners(
             let before = all_before(listen, no);
             before.iter().filter(|other| other.relay.is_some()).count() as u16
         }),
-        desk: it.desk.as_deref().map(|desk| Arc::new(desk.clone())),
+        desk: it.desk.as_deref().map(|desk| {
+            let synced = level(it.level) == Durability::Disk;
+            Arc::new(Desk { synced, ..desk.clone() })
+        }),
     })
     .collect()
 }

@@ -7,7 +7,7 @@ use crate::base::id::ConnId;
 use crate::base::time::Now;
 use crate::hub::policy::Event;
 use crate::proto::doom::Doom;
-use crate::proto::{Ctx, Peer, Protocol};
+use crate::proto::{Ask, Ctx, Peer, Protocol};
 
 use super::{Engine, limited};
 
@@ -42,6 +42,12 @@ impl Engine {
         let session = c.peer.session().and_then(|id| ctx.hub.session(id));
         let name = session.map(|s| s.label().clone()).unwrap_or_default();
         c.peer.on_doom(&doom, &mut ctx);
+        // Of what it may ask, only an errand is for its end.
+        for ask in asks {
+            if let Ask::Errand { .. } = ask {
+                self.on_ask(now, conn, ask);
+            }
+        }
         self.no_stranger(conn);
         if let (Some(limit), Some(who)) = (reached, who) {
             self.hub.limited_at(now, Some(conn), &who, limit);

@@ -73,6 +73,7 @@ impl Bench {
         let desk = Desk {
             certificates: Some("certificates".into()),
             tokens: tokens.then(|| "tokens".into()),
+            files: Some("files".into()),
             ..Desk::default()
         };
         let listener = Listener {
@@ -292,4 +293,94 @@ fn an_answer_to_who_is_gone_finds_nobody() {
     assert!(bench.end(&mut ann).is_some());
     bench.answer(&mut ann, ticket, Ran::Known(name("ann")));
     assert!(bench.sessions().is_empty());
+}
+
+/// The beginning of a frame whose file is longer than a packet, and of that file.
+fn half_of_a_long_one() -> Vec<u8> {
+    let mut frame = Frame::of("any", "ann").with("data");
+    let with_file = &b"{\"dst_type\": \"any\", \"dst_name\": \"n\"}"[..];
+    frame.header.with_file = Some(Bytes::from_static(with_file));
+    frame.binary = Bytes::from(vec![7; LONG]);
+    let mut bytes = encode_vec(&frame).unwrap();
+    bytes.truncate(bytes.len() - LONG + 10);
+    bytes
+}
+
+const LONG: usize = 2 << 20;
+
+#[test]
+fn who_goes_within_a_long_file_has_it_given_up() {
+    let (mut bench, own) = (Bench::new(false), Pair::new());
+    let mut ann = bench.known(&own, Ran::Known(name("ann")));
+    let mut out = Outbound::default();
+    out.put_slice(&half_of_a_long_one());
+    ann.tls.seal(&out, usize::MAX);
+    bench.turn(&mut ann);
+    let (opened, errand) = bench.errand().unwrap();
+    assert!(matches!(errand, Errand::Open { size, .. } if size == LONG as u64), "{errand:?}");
+    let (_, piece) = bench.errand().unwrap();
+    assert_eq!(piece, Errand::Piece(Bytes::from_static(&[7; 10])));
+    bench.engine.on_closed(bench.now, ann.conn, true);
+    let (abandoned, errand) = bench.errand().expect("nothing of it may be left");
+    assert_eq!((abandoned.conn, errand), (opened.conn, Errand::Abandon));
+    assert!(bench.end(&mut ann).is_some() && bench.errand().is_none());
+}
+
+#[test]
+fn of_a_long_file_no_more_is_under_way_than_a_packet_may_have() {
+    let (mut bench, own) = (Bench::new(false), Pair::new());
+    let mut ann = bench.known(&own, Ran::Known(name("ann")));
+    let most = Limits::default().packet_bytes_max;
+    let mut rest = half_of_a_long_one();
+    rest.resize(rest.len() + LONG - 10, 7);
+    let (mut under_way, mut came, mut pieces) = (Vec::new(), 0, 0);
+    for part in rest.chunks(100_000) {
+        let mut out = Outbound::default();
+        out.put_slice(part);
+        ann.tls.seal(&out, usize::MAX);
+        let mut bytes = Outbound::default();
+        ann.tls.drain(&mut bytes);
+        while !bench.engine.wants_bytes(ann.conn) {
+            assert!(under_way.iter().map(|(_, len)| len).sum::<usize>() <= most);
+            assert!(under_way.len() <= 16, "a few");
+            assert!(!under_way.is_empty(), "it waits for something");
+            let (ticket, _) = under_way.remove(0);
+            bench.answer(&mut ann, ticket, Ran::Taken);
+            gather(&mut bench, &mut under_way, &mut came, &mut pieces);
+        }
+        bench.engine.on_bytes(bench.now, ann.conn, &mut BytesMut::from(&bytes.to_vec()[..]));
+        gather(&mut bench, &mut under_way, &mut came, &mut pieces);
+    }
+    while !under_way.is_empty() {
+        let (ticket, _) = under_way.remove(0);
+        bench.answer(&mut ann, ticket, Ran::Taken);
+        if came < LONG {
+            gather(&mut bench, &mut under_way, &mut came, &mut pieces);
+        }
+    }
+    assert_eq!(came, LONG, "all of it in {pieces} pieces");
+    let (ticket, errand) = bench.errand().unwrap();
+    assert_eq!(errand, Errand::Close);
+    assert!(!bench.engine.wants_bytes(ann.conn), "what is behind it waits");
+    bench.answer(&mut ann, ticket, Ran::Stored);
+    assert!(bench.engine.wants_bytes(ann.conn));
+}
+
+/// What is asked for now is under way.
+fn gather(
+    bench: &mut Bench,
+    under_way: &mut Vec<(Ticket, usize)>,
+    came: &mut usize,
+    pieces: &mut usize,
+) {
+    while let Some((ticket, errand)) = bench.errand() {
+        let len = match errand {
+            Errand::Open { .. } => 0,
+            Errand::Piece(piece) => piece.len(),
+            other => panic!("{other:?}"),
+        };
+        *came += len;
+        *pieces += 1;
+        under_way.push((ticket, len));
+    }
 }

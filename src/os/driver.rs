@@ -49,6 +49,7 @@ use crate::hub::policy::Event;
 use crate::hub::sys::Outside;
 use crate::hub::timings::Timing;
 use crate::journal::storage::Storage;
+use crate::proto::aio::assembly::Most;
 use inner::Inner;
 
 /// Whoever looks at everything once more when it has ended.
@@ -175,7 +176,8 @@ impl Driver {
         let disk = storage
             .map(|storage| Disk::start(storage, move |done| tell_disk(Completion::Disk(done))))
             .transpose()?;
-        let clerk = Clerk::start(parts.seed, answer(sender.clone()))?;
+        let most = Most { file: engine.limits().aio_file_bytes_max, ..Most::default() };
+        let clerk = Clerk::start(parts.seed, most, answer(sender.clone()))?;
         let workers = start_workers(parts.workers, answer(sender))?;
         for (name, door) in doors.iter_mut().enumerate() {
             door.register(&poller, name as u32)?;

@@ -494,7 +494,8 @@ impl Rig {
                 Errand::Compare(name, shown) if shown.reveal() == token(name.as_str()) => {
                     Ran::Right
                 }
-                Errand::Store { .. } => Ran::Stored,
+                Errand::Store { .. } | Errand::Close => Ran::Stored,
+                Errand::Open { .. } | Errand::Piece(_) => Ran::Taken,
                 _ => Ran::Not("nothing is known of that here"),
             };
             self.engine.on_completion(self.now, Completion::Ran { ticket, done });

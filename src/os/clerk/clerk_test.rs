@@ -61,6 +61,10 @@ fn name(text: &str) -> Name {
     Name::new(&Text::from(text)).unwrap()
 }
 
+fn conn(index: u32) -> ConnId {
+    ConnId { index, life: 0 }
+}
+
 fn fingerprint(pem: &str) -> Fingerprint {
     let inner: String = pem.lines().filter(|line| !line.starts_with('-')).collect();
     Sha256::digest(base64::decode(inner.as_bytes()).unwrap()).into()
@@ -73,7 +77,7 @@ fn pem(inner: &[u8]) -> String {
 }
 
 fn ask(names: &mut Names, desk: &Desk, errand: Errand) -> Ran {
-    names.run(desk, errand, Clock::start().now())
+    names.run(desk, (conn(0), errand), Clock::start().now())
 }
 
 fn certified(names: &mut Names, desk: &Desk, of: &str) -> Option<String> {
@@ -208,7 +212,7 @@ impl Files {
     fn new(name: &str) -> Self {
         let dir = Dir::new(name);
         fs::create_dir_all(dir.0.join("files/any")).unwrap();
-        Self { dir, folders: Folders::new(7) }
+        Self { dir, folders: Folders::new(7, Most::default()) }
     }
 
     fn desk(&self) -> Desk {
@@ -219,7 +223,7 @@ impl Files {
         let content = Bytes::from_static(content);
         let errand = Errand::Store { from: name("ann"), with: Box::new(with), content };
         let desk = self.desk();
-        self.folders.run(&desk, errand, Now::default()) == Ran::Stored
+        self.folders.run(&desk, (conn(0), errand), Now::default()) == Ran::Stored
     }
 }
 
@@ -300,6 +304,64 @@ fn parts_are_joined_by_their_numbers_and_given_up_in_time() {
     assert_eq!(it.dir.list("files/any"), ["a"]);
 }
 
+impl Files {
+    /// What comes over this connection, in pieces.
+    fn over(&mut self, index: u32, errand: Errand) -> Ran {
+        let desk = self.desk();
+        self.folders.run(&desk, (conn(index), errand), Now::default())
+    }
+
+    fn open(&mut self, index: u32, place: &str, size: u64) -> Ran {
+        let (from, with) = (name("ann"), Box::new(with("any", place)));
+        self.over(index, Errand::Open { from, with, size })
+    }
+
+    fn piece(&mut self, index: u32, piece: &'static [u8]) -> Ran {
+        self.over(index, Errand::Piece(Bytes::from_static(piece)))
+    }
+}
+
+#[test]
+fn a_file_comes_in_pieces_over_its_own_connection_and_is_there_at_the_end() {
+    let mut it = Files::new("pieces");
+    assert_eq!((it.open(1, "a", 4), it.open(2, "b", 2)), (Ran::Taken, Ran::Taken));
+    for (index, piece) in [(1, &b"1"[..]), (2, b"x"), (1, b"23"), (2, b"y"), (1, b"4")] {
+        assert_eq!(it.piece(index, piece), Ran::Taken);
+    }
+    assert!(!it.dir.list("files/any").contains(&"a".to_owned()), "it is not said to be whole");
+    assert_eq!((it.over(1, Errand::Close), it.over(2, Errand::Close)), (Ran::Stored, Ran::Stored));
+    assert_eq!(fs::read(it.dir.0.join("files/any/a")).unwrap(), b"1234");
+    assert_eq!(fs::read(it.dir.0.join("files/any/b")).unwrap(), b"xy");
+    assert_eq!(it.dir.list("files/any"), ["a", "b"]);
+    assert!(matches!(it.over(1, Errand::Close), Ran::Not(_)), "once");
+    assert!(matches!(it.piece(1, b"x"), Ran::Not(_)));
+    assert_eq!(it.open(1, "c", 9), Ran::Taken, "then another may come");
+}
+
+#[test]
+fn what_is_not_ended_or_is_not_as_long_as_was_said_leaves_nothing_behind() {
+    let mut it = Files::new("pieces-left");
+    assert_eq!((it.open(1, "a", 4), it.piece(1, b"12")), (Ran::Taken, Ran::Taken));
+    it.over(1, Errand::Abandon);
+    assert_eq!(it.dir.list("files/any"), [""; 0], "its sender is gone");
+    assert_eq!((it.open(1, "a", 4), it.piece(1, b"12")), (Ran::Taken, Ran::Taken));
+    assert!(matches!(it.over(1, Errand::Close), Ran::Not(_)), "it is shorter");
+    assert_eq!((it.open(1, "a", 1), it.piece(1, b"1")), (Ran::Taken, Ran::Taken));
+    assert!(matches!(it.piece(1, b"2"), Ran::Not(_)), "it is longer");
+    assert!(matches!(it.over(1, Errand::Close), Ran::Not(_)), "it was given up");
+    assert!(matches!(it.open(1, "../a", 1), Ran::Not(_)), "it may not come at all");
+    assert!(matches!(it.piece(1, b"1"), Ran::Not(_)));
+    assert_eq!(it.dir.list("files/any"), [""; 0]);
+}
+
+#[test]
+fn a_file_that_comes_in_pieces_has_a_bound_too() {
+    let mut it = Files::new("pieces-bound");
+    it.folders = Folders::new(7, Most { file: 6, ..Most::default() });
+    assert!(matches!(it.open(1, "a", 7), Ran::Not(_)));
+    assert_eq!(it.open(1, "a", 6), Ran::Taken);
+}
+
 #[test]
 fn every_errand_is_answered_once_and_a_large_file_keeps_no_name_waiting() {
     let dir = Dir::new("threads");
@@ -308,13 +370,13 @@ fn every_errand_is_answered_once_and_a_large_file_keeps_no_name_waiting() {
         Completion::Ran { ticket, done } => sender.send((ticket.serial, done)).unwrap_or(()),
         other => panic!("{other:?}"),
     };
-    let clerk = Clerk::start(1, answer).unwrap();
+    let clerk = Clerk::start(1, Most::default(), answer).unwrap();
     let desk = Arc::new(Desk {
         tokens: Some(dir.text("tokens.json")),
         enrol: Enrol::Anyone,
         ..Desk::default()
     });
-    let conn = crate::base::id::ConnId { index: 0, life: 0 };
+    let conn = conn(0);
     for serial in 0..4 {
         let ticket = Ticket { conn, serial };
         clerk.submit((ticket, Arc::clone(&desk), Errand::Token(name("ann"))));

@@ -7,18 +7,19 @@
 //!
 //! The place is a peer's word and was judged (`proto/aio/file`); the way there is gone from folder
 //! to folder by open descriptors, so no link is followed, also none that somebody puts there
-//! meanwhile. Nothing that exists is replaced, and a file has its name only when all of it is on
-//! the disk. Parts wait for the others for a while, and are joined by their numbers. Absent on
-//! purpose: owners, and paths of a sender's.
+//! meanwhile. Nothing that exists is replaced, and a file has its name only when all of it is
+//! there. A long one comes in pieces, one file over a connection, and what is not ended leaves
+//! nothing behind. Parts wait for the others for a while, and are joined by their numbers. Absent
+//! on purpose: owners, and paths of a sender's.
 
+use std::collections::BTreeMap;
 use std::fs::{self, File};
 use std::io::{self, Write};
 use std::os::fd::{AsFd, OwnedFd};
 use std::path::Path;
 use std::sync::Arc;
 
-use bytes::Bytes;
-
+use crate::base::id::ConnId;
 use crate::base::map::Seed;
 use crate::base::rng::Rng;
 use crate::base::time::{Deadline, Now};
@@ -37,9 +38,34 @@ const FOLDER_MODE: u32 = 0o750;
 /// Where files go.
 pub(super) struct Folders {
     assembly: Assembly<Part>,
+    /// Files that come in pieces.
+    coming: BTreeMap<ConnId, Coming>,
     rng: Rng,
     /// Folders that were looked into: what an earlier broker did not finish is gone.
     swept: Vec<(String, Text)>,
+}
+
+/// A file that is being written.
+struct Coming {
+    from: Name,
+    with: Box<WithFile>,
+    /// As long as it will be, and as it is.
+    size: u64,
+    got: u64,
+    folder: Arc<OwnedFd>,
+    file: File,
+    part: Part,
+}
+
+impl Coming {
+    /// The next piece of it.
+    fn put(&mut self, piece: &[u8]) -> Result<(), String> {
+        self.got += piece.len() as u64;
+        if self.got > self.size {
+            return Err("it is longer than was said".into());
+        }
+        self.file.write_all(piece).map_err(|e| e.to_string())
+    }
 }
 
 /// Bytes on the disk that are no file yet. They go when nobody has a use for them.
@@ -56,46 +82,79 @@ impl Drop for Part {
 }
 
 impl Folders {
-    pub(super) fn new(seed: u64) -> Self {
-        let assembly = Assembly::new(Most::default(), Seed::with_seed(seed));
-        Self { assembly, rng: Rng::new(seed), swept: Vec::new() }
-    }
-
-    fn store_at(&mut self, desk: &Desk, errand: Errand, now: Now) -> Ran {
-        let (Some(at), Errand::Store { from, with, content }) = (&desk.files, errand) else {
-            return Ran::Not("refused");
-        };
-        let size = content.len();
-        match self.store(at, now, (&from, &with), &content) {
-            Ok(Some(place)) => {
-                let (name, place) = (from.as_str(), place.as_str());
-                log::info!(name:%, place:%, size; "a file came");
-                Ran::Stored
-            }
-            Ok(None) => Ran::Stored,
-            Err(why) => {
-                let (name, wanted) = (from.as_str(), with.dst_name.as_str().escape_default());
-                log::warn!(name:%, wanted:%, size; "a file is not stored: {why}");
-                Ran::Not("not stored")
-            }
+    pub(super) fn new(seed: u64, most: Most) -> Self {
+        Self {
+            assembly: Assembly::new(most, Seed::with_seed(seed)),
+            coming: BTreeMap::new(),
+            rng: Rng::new(seed),
+            swept: Vec::new(),
         }
     }
 
-    fn store(
+    fn serve(&mut self, desk: &Desk, (conn, errand): (ConnId, Errand), now: Now) -> Ran {
+        let Some(at) = &desk.files else { return Ran::Not("refused") };
+        match errand {
+            Errand::Store { from, with, content } => {
+                let size = content.len() as u64;
+                let said = (from.clone(), with.dst_name.clone());
+                let done = self.begin(at, from, with, size).and_then(|mut coming| {
+                    coming.put(&content)?;
+                    self.end(coming, desk.synced, now)
+                });
+                told(done, &said, size)
+            }
+            Errand::Open { from, with, size } => {
+                let said = (from.clone(), with.dst_name.clone());
+                match self.begin(at, from, with, size) {
+                    Ok(coming) => {
+                        self.coming.insert(conn, coming);
+                        Ran::Taken
+                    }
+                    Err(why) => told(Err(why), &said, size),
+                }
+            }
+            Errand::Piece(piece) => {
+                // Taken out, so that what goes wrong in between is not gone on with.
+                let Some(mut coming) = self.coming.remove(&conn) else { return GONE };
+                match coming.put(&piece) {
+                    Ok(()) => {
+                        self.coming.insert(conn, coming);
+                        Ran::Taken
+                    }
+                    Err(why) => {
+                        told(Err(why), &(coming.from, coming.with.dst_name.clone()), coming.size)
+                    }
+                }
+            }
+            Errand::Close => {
+                let Some(coming) = self.coming.remove(&conn) else { return GONE };
+                let said = (coming.from.clone(), coming.with.dst_name.clone());
+                let size = coming.size;
+                told(self.end(coming, desk.synced, now), &said, size)
+            }
+            Errand::Abandon => {
+                let Some(coming) = self.coming.remove(&conn) else { return GONE };
+                let said = (coming.from, coming.with.dst_name.clone());
+                told(Err("its sender is gone".into()), &said, coming.size)
+            }
+            _ => Ran::Not("refused"),
+        }
+    }
+
+    /// A file of this size may come, and nothing of it is there yet.
+    fn begin(
         &mut self,
         at: &str,
-        now: Now,
-        (from, with): (&Name, &WithFile),
-        content: &Bytes,
-    ) -> Result<Option<Place>, String> {
-        let wrong = |e: io::Error| e.to_string();
+        from: Name,
+        with: Box<WithFile>,
+        size: u64,
+    ) -> Result<Coming, String> {
         if with.file_error.is_some() {
             return Err("the sender could not read it".into());
         }
         let kind = Place::new(&with.dst_type).filter(|kind| kind.parts().count() == 1);
         let kind = kind.ok_or("its type is no name of a folder")?;
-        let size = content.len() as u64;
-        self.assembly.admit(from, with, size).map_err(words)?;
+        self.assembly.admit(&from, &with, size).map_err(words)?;
         let root = File::open(at).map_err(|e| format!("{at}: {e}"))?;
         let folder = sys::open_below(root.as_fd(), kind.as_str(), libc::O_DIRECTORY, 0);
         let folder = Arc::new(folder.map_err(|e| match e.kind() {
@@ -103,10 +162,27 @@ impl Folders {
             _ => e.to_string(),
         })?);
         self.sweep(at, &kind);
-        let part = self.part(&folder, content).map_err(wrong)?;
-        match self.assembly.take(now, from, with, (size, part)).map_err(words)? {
+        let name = format!("{}{:016x}{}", PART.0, self.rng.next_u64(), PART.1);
+        let new = libc::O_WRONLY | libc::O_CREAT | libc::O_EXCL;
+        let file = sys::open_below(folder.as_fd(), &name, new, MODE).map_err(|e| e.to_string())?;
+        // From here on it goes again, whatever happens.
+        let part = Part { folder: Arc::clone(&folder), name };
+        Ok(Coming { from, with, size, got: 0, folder, file: File::from(file), part })
+    }
+
+    /// It is whole: it has its name, or waits for the others.
+    fn end(&mut self, it: Coming, synced: bool, now: Now) -> Result<Option<Place>, String> {
+        let Coming { from, with, size, got, folder, file, part } = it;
+        if got != size {
+            return Err("it is shorter than was said".into());
+        }
+        if synced {
+            file.sync_all().map_err(|e| e.to_string())?;
+        }
+        drop(file);
+        match self.assembly.take(now, &from, &with, (size, part)).map_err(words)? {
             Came::Part => Ok(None),
-            Came::File { place, parts } => match put(&folder, &place, &parts) {
+            Came::File { place, parts } => match put(&folder, &place, &parts, synced) {
                 Ok(()) => Ok(Some(place)),
                 Err(e) if e.kind() == io::ErrorKind::AlreadyExists => {
                     Err("there is such a file already".into())
@@ -114,19 +190,6 @@ impl Folders {
                 Err(e) => Err(e.to_string()),
             },
         }
-    }
-
-    /// The bytes, on the disk.
-    fn part(&mut self, folder: &Arc<OwnedFd>, content: &Bytes) -> io::Result<Part> {
-        let name = format!("{}{:016x}{}", PART.0, self.rng.next_u64(), PART.1);
-        let new = libc::O_WRONLY | libc::O_CREAT | libc::O_EXCL;
-        let file = sys::open_below(folder.as_fd(), &name, new, MODE)?;
-        // From here on it goes again, whatever happens.
-        let part = Part { folder: Arc::clone(folder), name };
-        let mut file = File::from(file);
-        file.write_all(content)?;
-        file.sync_all()?;
-        Ok(part)
     }
 
     /// What an earlier broker left that was not whole is never asked for again.
@@ -147,8 +210,8 @@ impl Folders {
 }
 
 impl super::Runs for Folders {
-    fn run(&mut self, desk: &Desk, errand: Errand, now: Now) -> Ran {
-        self.store_at(desk, errand, now)
+    fn run(&mut self, desk: &Desk, errand: (ConnId, Errand), now: Now) -> Ran {
+        self.serve(desk, errand, now)
     }
 
     /// Files of which nothing has come for long are given up.
@@ -158,12 +221,33 @@ impl super::Runs for Folders {
     }
 }
 
+/// Why it is not there was said when it went.
+const GONE: Ran = Ran::Not("nothing is known of it");
+
+/// What became of it, for the log and for who sent it.
+fn told(done: Result<Option<Place>, String>, (from, wanted): &(Name, Text), size: u64) -> Ran {
+    let name = from.as_str();
+    match done {
+        Ok(place) => {
+            if let Some(place) = place {
+                log::info!(name:%, place:% = place.as_str(), size; "a file came");
+            }
+            Ran::Stored
+        }
+        Err(why) => {
+            let wanted = wanted.as_str().escape_default();
+            log::warn!(name:%, wanted:%, size; "a file is not stored: {why}");
+            Ran::Not("not stored")
+        }
+    }
+}
+
 fn is_part(name: &str) -> bool {
     name.starts_with(PART.0) && name.ends_with(PART.1)
 }
 
 /// Give all parts together, the first of which takes the others in, their name.
-fn put(folder: &Arc<OwnedFd>, place: &Place, parts: &[Part]) -> io::Result<()> {
+fn put(folder: &Arc<OwnedFd>, place: &Place, parts: &[Part], synced: bool) -> io::Result<()> {
     let Some((first, others)) = parts.split_first() else {
         return Err(io::ErrorKind::NotFound.into());
     };
@@ -186,11 +270,13 @@ fn put(folder: &Arc<OwnedFd>, place: &Place, parts: &[Part]) -> io::Result<()> {
             let part = sys::open_below(folder.as_fd(), &part.name, libc::O_RDONLY, 0)?;
             io::copy(&mut File::from(part), &mut whole)?;
         }
-        whole.sync_all()?;
+        if synced {
+            whole.sync_all()?;
+        }
     }
     // Unlike renaming, this replaces nothing.
     sys::link_below((folder.as_fd(), &first.name), (into.as_fd(), last))?;
-    File::from(into.try_clone()?).sync_all()
+    if synced { File::from(into.try_clone()?).sync_all() } else { Ok(()) }
 }
 
 fn words(why: Refused) -> String {

@@ -4,7 +4,8 @@
 //! Each errand is answered once, even when doing it panics; the one thread does those about names,
 //! the other those about files, so that nobody waits at the door for a large file. What is given
 //! out is on the disk before it is answered. No more wait than there are connections, each of which
-//! waits for its own. Absent on purpose: deciding what is asked (`proto/aio`), and retries.
+//! waits for its own, or lets a few pieces of a file be under way. Absent on purpose: deciding what
+//! is asked (`proto/aio`), and retries.
 
 mod certificates;
 mod files;
@@ -30,10 +31,11 @@ use std::time::Duration;
 use crossbeam_channel::{Receiver, RecvTimeoutError, Sender, unbounded};
 
 use super::clock::Clock;
-use crate::base::id::Ticket;
+use crate::base::id::{ConnId, Ticket};
 use crate::base::time::{Deadline, Now};
 use crate::engine::Completion;
 use crate::proto::aio::Name;
+use crate::proto::aio::assembly::Most;
 use crate::proto::aio::errand::{Desk, Enrol, Errand, Ran};
 
 use certificates::Kept;
@@ -52,11 +54,11 @@ pub struct Clerk {
 
 impl Clerk {
     /// Start them. `answer` is called on a thread for every errand.
-    pub fn start<A>(seed: u64, answer: A) -> io::Result<Self>
+    pub fn start<A>(seed: u64, most: Most, answer: A) -> io::Result<Self>
     where
         A: Fn(Completion) + Clone + Send + 'static,
     {
-        // Bounded by the number of connections: each has one under way.
+        // Bounded by the number of connections: each has one under way, or a few pieces of a file.
         let (names, names_todo) = unbounded();
         let (files, files_todo) = unbounded();
         let mut it = Self { names: Some(names), files: Some(files), threads: Vec::new() };
@@ -67,17 +69,14 @@ impl Clerk {
         })?);
         let named = thread::Builder::new().name("files".into());
         it.threads.push(named.spawn(move || {
-            work(&files_todo, &mut Folders::new(seed), &answer);
+            work(&files_todo, &mut Folders::new(seed, most), &answer);
         })?);
         Ok(it)
     }
 
     /// Have that done.
     pub fn submit(&self, task: Task) {
-        let to = match task.2 {
-            Errand::Store { .. } => &self.files,
-            _ => &self.names,
-        };
+        let to = if task.2.is_of_files() { &self.files } else { &self.names };
         if let Some(to) = to {
             // The thread is there as long as this is.
             let _ = to.send(task);
@@ -99,8 +98,8 @@ impl Drop for Clerk {
 
 /// Who does errands.
 trait Runs {
-    /// Do that.
-    fn run(&mut self, desk: &Desk, errand: Errand, now: Now) -> Ran;
+    /// Do that for this connection.
+    fn run(&mut self, desk: &Desk, task: (ConnId, Errand), now: Now) -> Ran;
     /// The clock moved; when to look again.
     fn on_time(&mut self, _: Now) -> Option<Deadline> {
         None
@@ -122,7 +121,8 @@ fn work(todo: &Receiver<Task>, does: &mut impl Runs, answer: &impl Fn(Completion
             Err(RecvTimeoutError::Disconnected) => return,
             Ok((ticket, desk, errand)) => {
                 let now = clock.now();
-                let done = catch_unwind(AssertUnwindSafe(|| does.run(&desk, errand, now)));
+                let done =
+                    catch_unwind(AssertUnwindSafe(|| does.run(&desk, (ticket.conn, errand), now)));
                 let done = done.unwrap_or(Ran::Not("a panic"));
                 answer(Completion::Ran { ticket, done });
             }
@@ -137,7 +137,7 @@ struct Names {
 }
 
 impl Runs for Names {
-    fn run(&mut self, desk: &Desk, errand: Errand, now: Now) -> Ran {
+    fn run(&mut self, desk: &Desk, (_, errand): (ConnId, Errand), now: Now) -> Ran {
         match (errand, &desk.certificates, &desk.tokens) {
             (Errand::Identify(shown), Some(at), _) => self.kept_at(at).whose(now, &shown),
             (Errand::Certify(name), Some(at), _) if may(desk, &name, "certificate") => {

@@ -7,8 +7,9 @@
 //! Lengths are little endian. What they say must come out even: where the original cuts short or
 //! passes over, this is a fault (specification 2). It is found as soon as the length is there that
 //! cannot be, before anything behind it is waited for. One thing is forgiven, because real peers
-//! do it: the answer to a ping with a binary has one too, and no key that says so. Absent on
-//! purpose: state, and what the types that begin with `_` mean.
+//! do it: the answer to a ping with a binary has one too, and no key that says so. A frame that is
+//! too long to be kept, and would not be without the file in it, is read as far as that file
+//! begins. Absent on purpose: state, and what the types that begin with `_` mean.
 
 use std::borrow::Cow;
 
@@ -17,6 +18,7 @@ use bytes::{Buf, Bytes, BytesMut};
 use crate::proto::fault::{Fault, FaultKind};
 use crate::value::{Bounds, Flaw, Form, Item, Walk};
 
+use super::file::WithFile;
 use super::inner::PING;
 use super::packet::{Frame, Header, Id, Text};
 
@@ -63,6 +65,66 @@ pub fn frame_len(input: &[u8], max: usize) -> Result<Option<usize>, Fault> {
     let Some(data) = u32_at(input, HEAD + 2 + header) else { return Ok(whole) };
     // Compared with what is left, so that no sum can be too long for a word of 32 bits.
     if data > len - header - 6 { Err(FaultKind::AioSections.fault()) } else { Ok(whole) }
+}
+
+/// A frame whose file follows: the binary is the application's part of it.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Front {
+    /// All but the file.
+    pub frame: Frame,
+    /// What its data and that binary are parts of.
+    pub content: Content,
+    /// Bytes of the file, which follow.
+    pub file: u64,
+}
+
+/// Is the frame at the front longer than may be kept?
+#[must_use]
+pub fn is_long(input: &[u8], keep: usize) -> bool {
+    u32_at(input, 0).is_some_and(|len| len > keep)
+}
+
+/// The front of such a frame, once it has come; nothing of it is taken. How long it is comes with
+/// it. A frame that would be too long without its file as well, or brings none, is a fault as soon
+/// as that shows.
+pub fn front(input: &[u8], keep: usize) -> Result<Option<(Front, usize)>, Fault> {
+    let Some(whole) = frame_len(input, u32::MAX as usize)? else { return Ok(None) };
+    let (most, over) = (keep.saturating_add(HEAD), FaultKind::AioOverMax.fault());
+    let Some(header) = u16_at(input, HEAD) else { return Ok(None) };
+    let data_at = HEAD + 2 + header;
+    if data_at > most {
+        return Err(over);
+    }
+    let Some(data) = u32_at(input, data_at) else { return Ok(None) };
+    // It ends within its frame: `frame_len` has seen to that.
+    let binary_at = data_at + 4 + data;
+    if binary_at == whole || binary_at > most {
+        return Err(over);
+    }
+    let Some(binary) = u32_at(input, binary_at) else { return Ok(None) };
+    let begins = binary_at + COUNT;
+    if begins.checked_add(binary) != Some(whole) {
+        return Err(FaultKind::AioSections.fault());
+    }
+    let Some(json) = input.get(HEAD + 2..data_at) else { return Ok(None) };
+    let (header, with_binary) = read_header(&Bytes::copy_from_slice(json))?;
+    if !with_binary {
+        return Err(FaultKind::AioSections.fault());
+    }
+    let with = header.with_file.as_ref().map(WithFile::read).transpose();
+    let own = match with {
+        Ok(Some(file)) if file.file_error.is_none() => file.binary_offset.unwrap_or(0),
+        // All of it is the application's, or nobody's.
+        _ => return Err(over),
+    };
+    let own = usize::try_from(own).ok().filter(|own| *own <= binary && begins + own <= most);
+    let own = own.ok_or(over)?;
+    let Some(content) = input.get(data_at + COUNT..begins + own) else { return Ok(None) };
+    // As much as is said of a file may stand in any memory but that of what was read with it.
+    let content = Content(Bytes::copy_from_slice(content));
+    let frame = Frame { header, data: content.0.slice(..data), binary: content.binary(data) };
+    let front = Front { frame, content, file: (binary - own) as u64 };
+    Ok(Some((front, begins + own)))
 }
 
 fn u16_at(input: &[u8], at: usize) -> Option<usize> {

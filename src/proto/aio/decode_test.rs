@@ -2,8 +2,8 @@
 
 use bytes::{Bytes, BytesMut};
 
-use super::decode::{frame_len, next, read_header};
-use super::encode::{HEADER_MAX, TooLong, encode_vec};
+use super::decode::{Front, frame_len, front, is_long, next, read_header};
+use super::encode::{HEADER_MAX, TooLong, encode_vec, header_fits};
 use super::packet::{Frame, Header, Id, Text};
 use crate::base::rng::Rng;
 use crate::proto::fault::{Fault, FaultKind};
@@ -272,4 +272,91 @@ fn noise_and_damaged_frames_obey_the_laws() {
         }
         super::fuzzing::bytes(&data);
     }
+}
+
+/// A frame with a file of this content, and what else its binary is said to be.
+fn filed(with_file: &str, data: &[u8], binary: &[u8]) -> Vec<u8> {
+    let header =
+        format!("{{\"message_type\": \"any\", \"with_binary\": true, \"with_file\": {with_file}}}");
+    framed(&header, data, Some(binary), 0)
+}
+
+const KEEP: usize = 150;
+
+#[test]
+fn the_front_of_a_long_frame_is_read_wherever_it_is_cut_and_ends_where_its_file_begins() {
+    for own in [0usize, 4] {
+        let with = format!("{{\"dst_name\": \"a\", \"binary_offset\": {own}}}");
+        let (data, binary) = (&b"data"[..], [&b"ours"[..own], &[7; 1_000]].concat());
+        let bytes = filed(&with, data, &binary);
+        assert!(is_long(&bytes, KEEP) && !is_long(&bytes, bytes.len()));
+        let begins = bytes.len() - 1_000;
+        for cut in 0..begins {
+            assert_eq!(front(&bytes[..cut], KEEP), Ok(None), "{own} {cut}");
+        }
+        for cut in begins..bytes.len() {
+            let (Front { frame, content, file }, at) =
+                front(&bytes[..cut], KEEP).expect("good").expect("it is there");
+            assert_eq!((at, file), (begins, 1_000));
+            assert_eq!((&frame.data[..], &frame.binary[..]), (data, &binary[..own]));
+            assert_eq!(content.binary(data.len()), frame.binary);
+            assert_eq!(frame.header.message_type, "any".into());
+        }
+    }
+}
+
+#[test]
+fn what_stands_before_a_file_is_no_longer_than_a_packet_and_the_rest_is_a_file() {
+    let long = [7; 1_000];
+    let plain = "{\"dst_name\": \"a\"}";
+    let tagged = format!("{{\"dst_name\": \"{}\"}}", "n".repeat(200));
+    let over = FaultKind::AioOverMax;
+    for (bytes, fault, why) in [
+        (filed("{\"binary_offset\": 900}", b"", &long), over, "the application's is long"),
+        (filed("{\"binary_offset\": 1001}", b"", &long), over, "or longer than there is"),
+        (filed("{\"file_error\": \"no\"}", b"", &long), over, "there is no file"),
+        (filed("false", b"", &long), over, "none is said of"),
+        (filed("[1]", b"", &long), over, "or in no words that are known"),
+        (filed(plain, &[1; 200], &long), over, "the data is long"),
+        (filed(&tagged, b"", &long), over, "the header is long"),
+        (framed("{\"message_type\": \"any\"}", &long, None, 0), over, "there is no binary"),
+        (
+            framed("{\"message_type\": \"any\"}", b"", Some(&long), 0),
+            FaultKind::AioSections,
+            "it is not announced",
+        ),
+    ] {
+        let found = front(&bytes, KEEP).expect_err(why);
+        assert_eq!(found.kind, fault, "{why}");
+    }
+    let mut uneven = filed(plain, b"", &long);
+    let at = uneven.len() - 1_004;
+    uneven[at] += 1;
+    assert_eq!(front(&uneven, KEEP), Err(FaultKind::AioSections.fault()));
+    uneven[at] -= 2;
+    assert_eq!(front(&uneven, KEEP), Err(FaultKind::AioSections.fault()));
+    // As long as a packet may be, and a byte more.
+    let exact = filed(plain, b"", &long);
+    let most = exact.len() - 1_000 - 4;
+    assert!(matches!(front(&exact, most), Ok(Some(_))));
+    assert_eq!(front(&exact, most - 1), Err(over.fault()));
+}
+
+#[test]
+fn a_header_fits_when_it_can_be_said_whatever_its_letters_become() {
+    for letter in ["a", "\n", "\u{e9}", "\u{1f600}"] {
+        let said = |count: usize| {
+            let mut frame = full();
+            frame.header.tag = Some(letter.repeat(count).as_str().into());
+            frame
+        };
+        let long = |count: &usize| encode_vec(&said(*count)).is_err();
+        let counts: Vec<usize> = (5_000..66_000).step_by(10).collect();
+        let least = counts.partition_point(|count| !long(count));
+        let (good, bad) = (counts[least - 1], counts[least]);
+        assert!(header_fits(&said(good).header, 0), "{letter:?}");
+        assert!(!header_fits(&said(bad).header, 0), "{letter:?}");
+        assert!(!header_fits(&said(good).header, 200), "{letter:?} with more behind it");
+    }
+    assert!(header_fits(&Header::default(), 0));
 }

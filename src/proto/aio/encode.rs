@@ -57,6 +57,31 @@ pub fn encode_vec(frame: &Frame) -> Result<Vec<u8>, TooLong> {
     Ok(out.to_vec())
 }
 
+/// Is this header, with so many bytes more, no longer than its count can tell? Most are so short
+/// that nobody need write one to know.
+#[must_use]
+pub fn header_fits(header: &Header, more: usize) -> bool {
+    let texts = [
+        Some(&header.message_type),
+        header.source_id.as_ref(),
+        header.destination_id.as_ref(),
+        header.message_type_publish.as_ref(),
+        header.tag.as_ref(),
+    ];
+    let ids = [&header.request_id, &header.response_id, &header.transport_id];
+    let texts: usize = texts.into_iter().flatten().map(|text| text.bytes().len()).sum();
+    let ids: usize = ids.into_iter().flatten().map(|id| id.json().len()).sum();
+    let others: usize =
+        header.others.iter().map(|(key, value)| key.bytes().len() + value.len() + 1).sum();
+    let file = header.with_file.as_ref().map_or(0, Bytes::len);
+    // A letter becomes six bytes at most, and the keys that are known have less than this.
+    let most = (texts + ids + others + file).saturating_mul(6) + KEYS_MAX + more;
+    most <= HEADER_MAX || header_of(header, true).len() + more <= HEADER_MAX
+}
+
+/// All keys that mean something, with what stands between them, take less.
+const KEYS_MAX: usize = 512;
+
 /// The header alone, as JSON.
 pub(super) fn header_of(header: &Header, with_binary: bool) -> Vec<u8> {
     let mut to = Object::begin();

@@ -102,6 +102,9 @@ impl Peer {
         if self.filing.as_ref().is_some_and(|filing| filing.serial == serial) {
             return self.on_filed(&done, ctx);
         }
+        if self.on_piece(serial, &done, ctx)? {
+            return Ok(());
+        }
         let State::Asking { serial: asked, about } = &self.state else {
             ctx.hub.stats.count(Counter::StaleAnswers);
             return Ok(());

@@ -28,6 +28,8 @@ pub struct Desk {
     pub files: Option<String>,
     /// The types of messages of which files are put there; without any, all.
     pub file_types: Vec<String>,
+    /// A file is on the device before its message is acknowledged.
+    pub synced: bool,
 }
 
 /// Who is given a certificate or a token.
@@ -62,6 +64,32 @@ pub enum Errand {
         /// What is in it.
         content: Bytes,
     },
+    /// A file of this client's comes, piece by piece, over the connection that asks.
+    Open {
+        /// Whose.
+        from: Name,
+        /// What is said of it.
+        with: Box<WithFile>,
+        /// How long it will be.
+        size: u64,
+    },
+    /// The next piece of it.
+    Piece(Bytes),
+    /// It is whole.
+    Close,
+    /// There will be no more of it.
+    Abandon,
+}
+
+impl Errand {
+    /// It is about a file.
+    #[must_use]
+    pub fn is_of_files(&self) -> bool {
+        matches!(
+            self,
+            Self::Store { .. } | Self::Open { .. } | Self::Piece(_) | Self::Close | Self::Abandon
+        )
+    }
 }
 
 /// What became of it.
@@ -84,6 +112,8 @@ pub enum Ran {
     Right,
     /// The file is where it belongs, or a part of it is kept until the others are there.
     Stored,
+    /// More of the file may come.
+    Taken,
     /// It is not done, or the answer is no.
     Not(&'static str),
 }

@@ -2,15 +2,16 @@
 //!
 //! The laws: decoding in chunks, cut anywhere, says the same as decoding at once; what was
 //! understood can be said again and is understood alike, the meaning of it too; what is answered
-//! at once is an acknowledgement or a pong; a file's place stays below its directory. A broken law
-//! is a panic, on purpose.
+//! at once is an acknowledgement or a pong; a file's place stays below its directory; what is read
+//! of a long frame before its file is what is read of it whole. A broken law is a panic, on
+//! purpose.
 
 use bytes::{Bytes, BytesMut};
 
 use crate::base::rng::Rng;
 use crate::proto::fault::Fault;
 
-use super::decode::{frame_len, next};
+use super::decode::{Front, HEAD, frame_len, front, next};
 use super::encode::encode_vec;
 use super::file::{Place, WithFile};
 use super::heard::{Listening, What, hear};
@@ -47,6 +48,26 @@ pub fn bytes(data: &[u8]) {
     let frames = shelf::remains(&Bytes::copy_from_slice(data), MAX).count();
     assert!(frames <= 1 + data.len() / shelf::SEPARATOR.len(), "each has its separator");
     question(data);
+    in_pieces(data);
+}
+
+/// The front of a frame that is taken as too long, and the rest, are the frame.
+fn in_pieces(data: &[u8]) {
+    let keep = data.len() / 2;
+    let said = front(data, keep);
+    for cut in [data.len() / 4, keep, data.len().saturating_sub(1)] {
+        let early = front(data.get(..cut).unwrap_or_default(), keep);
+        // More of it may show another fault first, but a fault it is.
+        let kept = early == said || early.is_err() && said.is_err();
+        assert!(early == Ok(None) || kept, "what is said early is not taken back");
+    }
+    let Ok(Some((Front { frame: begun, file, .. }, at))) = said else { return };
+    assert!(at <= data.len() && at <= keep + HEAD, "no more is read than may be kept");
+    let Ok(Some(whole)) = next(&mut BytesMut::from(data), MAX) else { return };
+    let own = begun.binary.len();
+    assert_eq!(whole.binary.get(..own), Some(&begun.binary[..]), "what is the application's");
+    assert_eq!((whole.binary.len() - own) as u64, file, "and what is the file's");
+    assert_eq!((whole.header, whole.data), (begun.header, begun.data), "and what is said of it");
 }
 
 fn drain(input: &mut BytesMut) -> (Vec<Frame>, Option<Fault>) {

@@ -19,10 +19,10 @@
 //! without a clock: `heard` (what becomes of a frame), `assembly` (files from chunks), `acks` and
 //! `answers` (who waits for what until when), `shelf` (what is kept for who is away).
 //! Last whoever speaks with a client: `peer` (from the first frame to the last), `entry` (how a
-//! client shows who it is, or is given what to show), `errand` (what is done for both where a disk
-//! may be waited for), `online` (what it says), `deliver` (what it is told), `letter` (what is kept
-//! of a message meanwhile), `asked` (who is to have which answer),
-//! `calling` (questions that are calls, and questions out of calls).
+//! client shows who it is, or is given what to show), `taking` (long files, in pieces), `errand`
+//! (what is done for them where a disk may be waited for), `online` (what it says), `deliver` (what
+//! it is told), `letter` (what is kept of a message meanwhile), `asked` (who is to have which
+//! answer), `calling` (questions that are calls, and questions out of calls).
 //! Where the original is not followed on purpose is listed in `deviations.md`.
 //! Absent on purpose: sockets, files, and what is in a certificate.
 
@@ -58,9 +58,10 @@ mod online;
 pub mod packet;
 pub mod peer;
 pub mod shelf;
+mod taking;
 
 pub use decode::{frame_len, next, next_whole};
-pub use encode::{TooLong, encode, encode_vec};
+pub use encode::{TooLong, encode, encode_vec, header_fits};
 pub use inner::{Meaning, Side, meaning};
 pub use names::Name;
 pub use packet::{Frame, Header, Id, Text};

@@ -12,6 +12,7 @@ use std::sync::Arc;
 use bytes::Bytes;
 
 use crate::base::id::{Lsn, SessionId};
+use crate::base::limits::Limit;
 use crate::base::stats::Counter;
 use crate::hub::audience::Audience;
 use crate::hub::message::{Durability, Publication};
@@ -44,6 +45,8 @@ pub(super) struct Online {
     pub(super) calling: Option<Box<Calling>>,
     /// When it was asked whether it is there, if it has not been heard since.
     pub(super) pinged: Option<u64>,
+    /// What it says now goes to others without its file.
+    pub(super) withholds: bool,
 }
 
 /// What became of something it said.
@@ -97,6 +100,7 @@ impl Online {
                 Some(name) => self.say_to(&said, topic, (name, asked.is_some()), ctx),
             },
         };
+        self.note_withheld(&done, ctx);
         let unheard = !done.as_ref().is_ok_and(|receipt| receipt.matched > 0);
         let unheard = asked.filter(|id| unheard && self.book.take(kind, id));
         let say = unheard.map(|id| nobody(kind, id, self.me.clone()));
@@ -113,7 +117,9 @@ impl Online {
     ) -> Result<Done, Held> {
         let Some(topic) = self.permitted(kind, ctx) else { return Ok(Done::NOTHING) };
         let said = Said { frame, content, kind, flags: letter::PUBLISHED, promised };
-        let receipt = self.say(&said, topic, To::All, ctx)?;
+        let receipt = self.say(&said, topic, To::All, ctx);
+        self.note_withheld(&receipt, ctx);
+        let receipt = receipt?;
         Ok(Done { after: receipt.after, say: None })
     }
 
@@ -145,7 +151,9 @@ impl Online {
         let answer = Frame { header, data: frame.data.clone(), binary: Bytes::new() };
         let Some(topic) = self.topic(kind, ctx) else { return Ok(Done::NOTHING) };
         let said = Said { frame: &answer, content, kind, flags, promised };
-        let receipt = self.say_to(&said, topic, (&who, true), ctx)?;
+        let receipt = self.say_to(&said, topic, (&who, true), ctx);
+        self.note_withheld(&receipt, ctx);
+        let receipt = receipt?;
         self.book.answered(kind, told);
         Ok(Done { after: receipt.after, say: None })
     }
@@ -217,6 +225,15 @@ impl Online {
             let said = Said { frame: &frame, content: &content, kind, flags, promised };
             // Who has no room for that is told nothing, as if it had come too late.
             let _ = self.say_to(&said, topic, (who, true), ctx);
+        }
+    }
+
+    /// Somebody hears it, and has no file that there was.
+    fn note_withheld(&self, done: &Result<Receipt, Held>, ctx: &mut Ctx<'_>) {
+        if self.withholds && done.as_ref().is_ok_and(|receipt| receipt.matched > 0) {
+            ctx.hub.stats.count(Counter::FilesWithheld);
+            let who = self.name.as_str().as_bytes();
+            ctx.hub.limited_at(ctx.now, Some(ctx.conn), who, Limit::packet_bytes_max);
         }
     }
 

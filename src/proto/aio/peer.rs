@@ -38,6 +38,7 @@ use super::inner::{Meaning, Side, frame as said};
 use super::names::Name;
 use super::online::Online;
 use super::packet::{Frame, Id};
+use super::taking::Taking;
 
 /// A token is compared within this time; then the stranger is let go.
 const VERDICT_MS: u64 = 60_000;
@@ -71,8 +72,8 @@ pub(super) struct Comer {
 #[derive(Debug)]
 pub(super) struct Filing {
     pub(super) serial: u32,
-    heard: Heard,
-    content: Content,
+    pub(super) heard: Heard,
+    pub(super) content: Content,
 }
 
 /// How far the connection has come.
@@ -106,6 +107,8 @@ pub struct Peer {
     stalled: Option<Box<(Heard, Content)>>,
     /// What waits for its file; nothing behind it is taken.
     pub(super) filing: Option<Box<Filing>>,
+    /// A file that comes in pieces, and is all that is taken until it has come.
+    pub(super) taking: Option<Box<Taking>>,
     opened: u64,
     pub(super) heard: u64,
     /// Bytes of a frame that is not whole.
@@ -115,7 +118,7 @@ pub struct Peer {
     answer_ms: u64,
     pub(super) serial: u32,
     replies_max: usize,
-    owed_max: usize,
+    pub(super) owed_max: usize,
 }
 
 impl Peer {
@@ -129,6 +132,7 @@ impl Peer {
             owed: 0,
             stalled: None,
             filing: None,
+            taking: None,
             opened: now.mono,
             heard: now.mono,
             partial: 0,
@@ -141,25 +145,30 @@ impl Peer {
         }
     }
 
-    fn is_heard(&mut self, now: Now) {
+    pub(super) fn is_heard(&mut self, now: Now) {
         self.heard = now.mono;
         if let State::Online(online) = &mut self.state {
             online.pinged = None;
         }
     }
 
-    fn on_frame(&mut self, frame: Frame, content: Content, ctx: &mut Ctx<'_>) -> Result<(), Fault> {
+    /// What a frame says; none: nobody is to say anything now.
+    pub(super) fn hear(&mut self, frame: Frame) -> Result<Option<Heard>, Fault> {
         let (name, me) = match &mut self.state {
             State::Stranger { .. } => (None, UNKNOWN),
             State::Online(online) => {
                 online.learn(&frame);
                 (Some(&online.name), online.me.as_str())
             }
-            _ => return Ok(()),
+            _ => return Ok(None),
         };
         let on = Listening { me, from: Side::Client, name, ignored: false };
         // Whoever listens is who takes a type: that is known when it is published.
-        let heard = hear(frame, on, |_| true)?;
+        hear(frame, on, |_| true).map(Some)
+    }
+
+    fn on_frame(&mut self, frame: Frame, content: Content, ctx: &mut Ctx<'_>) -> Result<(), Fault> {
+        let Some(heard) = self.hear(frame)? else { return Ok(()) };
         match heard.what {
             What::Login(meaning) => self.on_login(meaning, ctx),
             What::Message(_) => match self.to_store(&heard, &content, ctx) {
@@ -174,8 +183,8 @@ impl Peer {
         }
     }
 
-    /// A message for the server brings a file that is kept here.
-    fn to_store(&self, heard: &Heard, content: &Content, ctx: &Ctx<'_>) -> Option<Errand> {
+    /// A message for the server brings a file that is kept here: whose, and what is said of it.
+    pub(super) fn stored(&self, heard: &Heard, ctx: &Ctx<'_>) -> Option<(Name, Box<WithFile>)> {
         let State::Online(online) = &self.state else { return None };
         let (What::Message(frame), Some(desk)) = (&heard.what, &ctx.listener.desk) else {
             return None;
@@ -186,8 +195,14 @@ impl Peer {
             return None;
         }
         let with = WithFile::of(frame).ok().flatten()?;
+        Some((online.name.clone(), Box::new(with)))
+    }
+
+    /// The same where all of it is here.
+    fn to_store(&self, heard: &Heard, content: &Content, ctx: &Ctx<'_>) -> Option<Errand> {
+        let (from, with) = self.stored(heard, ctx)?;
+        let What::Message(frame) = &heard.what else { return None };
         let (_, file) = with.cut(&content.binary(frame.data.len())).ok()?;
-        let (from, with) = (online.name.clone(), Box::new(with));
         Some(Errand::Store { from, with, content: file? })
     }
 
@@ -312,12 +327,18 @@ impl Peer {
             book: Book::default(),
             calling: None,
             pinged: None,
+            withholds: false,
         }));
         Ok(())
     }
 
     /// Do what a frame says, or keep it until there is room.
-    fn act(&mut self, mut heard: Heard, content: Content, ctx: &mut Ctx<'_>) -> Result<(), Fault> {
+    pub(super) fn act(
+        &mut self,
+        mut heard: Heard,
+        content: Content,
+        ctx: &mut Ctx<'_>,
+    ) -> Result<(), Fault> {
         let State::Online(online) = &mut self.state else { return Ok(()) };
         let promised = heard.say.is_some();
         let done = match &mut heard.what {
@@ -344,6 +365,7 @@ impl Peer {
         };
         match done {
             Ok(done) => {
+                online.withholds = false;
                 self.say(done.after, heard.say.take());
                 self.say(Lsn::START, done.say);
                 Ok(())
@@ -402,6 +424,38 @@ impl Peer {
         self.stalled.is_some() || self.filing.is_some()
     }
 
+    /// Of a file that comes as much is under way as may be.
+    fn is_busy(&self) -> bool {
+        self.taking.as_ref().is_some_and(|taking| taking.is_full(self.owed_max))
+    }
+
+    /// The frame at the front is too long to be kept, and is taken in pieces.
+    fn begins_long(&self, input: &[u8], hub: &Hub) -> bool {
+        let online = matches!(self.state, State::Online(_));
+        online && decode::is_long(input, hub.limits.packet_bytes_max)
+    }
+
+    /// Take one frame off the front, or what has come of a long one; false: nothing has.
+    fn take_one(&mut self, input: &mut BytesMut, ctx: &mut Ctx<'_>) -> Result<bool, Fault> {
+        if self.taking.is_some() {
+            return self.take_piece(input, ctx);
+        }
+        if self.begins_long(input, ctx.hub) {
+            if !self.begin(input, ctx)? {
+                return Ok(false);
+            }
+        } else {
+            let Some((frame, content)) = decode::next_whole(input, self.frame_max(ctx.hub))? else {
+                return Ok(false);
+            };
+            self.on_frame(frame, content, ctx)?;
+        }
+        self.is_heard(ctx.now);
+        self.partial = 0;
+        ctx.hub.stats.count(Counter::PacketsReceived);
+        Ok(true)
+    }
+
     /// It is owed so much that nothing more is read of it.
     fn owes_too_much(&self) -> bool {
         self.replies.len() >= self.replies_max || self.owed > self.owed_max
@@ -444,21 +498,13 @@ impl Protocol for Peer {
             if !self.wants_bytes(ctx.hub) {
                 return Ok(());
             }
-            match decode::next_whole(input, self.frame_max(ctx.hub))? {
-                Some((frame, content)) => {
+            if !self.take_one(input, ctx)? {
+                // A part of a long frame is a sign of life too.
+                if input.len() > self.partial && !self.is_stranger() {
                     self.is_heard(ctx.now);
-                    self.partial = 0;
-                    ctx.hub.stats.count(Counter::PacketsReceived);
-                    self.on_frame(frame, content, ctx)?;
                 }
-                None => {
-                    // A part of a long frame is a sign of life too.
-                    if input.len() > self.partial && !self.is_stranger() {
-                        self.is_heard(ctx.now);
-                    }
-                    self.partial = input.len();
-                    return Ok(());
-                }
+                self.partial = input.len();
+                return Ok(());
             }
         }
         Ok(())
@@ -503,6 +549,7 @@ impl Protocol for Peer {
             let Filing { heard, content, .. } = *filing;
             let _ = self.act(heard, content, ctx);
         }
+        self.forsake(ctx);
         // What waits for the disk is not promised any more; what is true already may still go.
         let synced = ctx.hub.synced();
         let mut kept = Vec::new();
@@ -571,7 +618,7 @@ impl Protocol for Peer {
             State::Verifying { .. } | State::Asking { .. } => (self.heard, VERDICT_MS),
             State::Online(online) if online.is_to_go() => return Deadline(0),
             // Whoever is not read from is not silent.
-            State::Online(_) if self.is_held() || self.owes_too_much() => {
+            State::Online(_) if self.is_held() || self.is_busy() || self.owes_too_much() => {
                 return Deadline::NEVER;
             }
             State::Online(online) => match online.pinged {
@@ -585,10 +632,17 @@ impl Protocol for Peer {
 
     fn wants_bytes(&self, _: &Hub) -> bool {
         let open = matches!(self.state, State::Stranger { .. } | State::Online(_));
-        open && !self.is_held() && !self.owes_too_much()
+        open && !self.is_held() && !self.is_busy() && !self.owes_too_much()
     }
 
     fn has_packet(&self, input: &[u8], hub: &Hub) -> bool {
+        if self.taking.is_some() {
+            return !input.is_empty();
+        }
+        if self.begins_long(input, hub) {
+            let begun = decode::front(input, hub.limits.packet_bytes_max);
+            return begun.map_or(true, |begun| begun.is_some());
+        }
         match decode::frame_len(input, self.frame_max(hub)) {
             Ok(len) => len.is_some_and(|len| len <= input.len()),
             Err(_) => true,

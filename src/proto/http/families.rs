@@ -357,6 +357,11 @@ const MESSAGES: &[Family] = &[
         Counter::FilesRefused,
         "Files that connectors sent to the broker and that were not stored; the log says why.",
     ),
+    one(
+        "files_withheld_total",
+        Counter::FilesWithheld,
+        "Files of connectors that were longer than a packet: who heard their messages had none.",
+    ),
     now(
         "publishers_waiting",
         |view| Some(view.snapshot.stalled as f64),

@@ -2,6 +2,7 @@
 
 from . import (  # noqa: F401 - they fill the list
     aio_entry,
+    aio_files,
     each,
     subscriptions,
     messages,
