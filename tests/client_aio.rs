@@ -221,6 +221,28 @@ fn what_was_not_acknowledged_goes_over_the_next_connection_and_topics_are_wanted
 }
 
 #[test]
+fn what_stands_in_line_leaves_though_nobody_says_more() {
+    const COUNT: usize = 30_000;
+    let (tell, all) = std::sync::mpsc::channel();
+    let (builder, server) = server(move |listener| {
+        let stream = listener.accept().unwrap().0;
+        stream.set_read_timeout(Some(SOON)).unwrap();
+        let mut line = Line::over(stream);
+        line.hear();
+        line.pong();
+        (0..COUNT).for_each(|_| assert_eq!(line.hear().data.len(), 64));
+        tell.send(()).unwrap();
+        line.drain();
+    });
+    let client = builder.connect().unwrap();
+    let said = Message::of("any", "").with("x".repeat(64));
+    (0..COUNT).for_each(|_| client.send(said.clone()).unwrap());
+    all.recv_timeout(SOON).expect("all of it");
+    client.leave();
+    server.join().unwrap();
+}
+
+#[test]
 fn a_client_without_another_try_ends_with_its_connection() {
     let (builder, server) = server(|listener| drop(Line::welcome(&listener).hear()));
     let client = builder.listen("any").connect().unwrap();

@@ -58,6 +58,9 @@ pub(in super::super) struct Send {
     /// Wait for an answer, and print it
     #[arg(long, conflicts_with_all = ["ack", "publish", "file"])]
     ask: bool,
+    /// Send it so many times
+    #[arg(long, value_name = "COUNT", default_value_t = 1, conflicts_with_all = ["ask", "file"])]
+    repeat: u32,
     /// Publish it: its type is the topic
     #[arg(long)]
     publish: bool,
@@ -72,11 +75,15 @@ impl Send {
     }
 
     fn play(&self, link: &Link) -> Result<u8, u8> {
-        let message = self.message().map_err(|why| link.wrong(&why))?;
+        let mut message = self.message().map_err(|why| link.wrong(&why))?;
         let config = link.config(None)?;
         let builder = link.builder(&config).chunk(self.chunk).reconnect(None);
         let client = link.connect(&builder)?;
-        let lines = self.say(&client, message).map_err(|error| link.failed(&error))?;
+        let mut lines = None;
+        for left in (0..self.repeat).rev() {
+            let message = if left == 0 { core::mem::take(&mut message) } else { message.clone() };
+            lines = self.say(&client, message).map_err(|error| link.failed(&error))?;
+        }
         // Whether what was said has been written is known when the server has answered behind it.
         if !self.ack && !self.ask {
             let within = Duration::from_secs(self.within);

@@ -18,7 +18,7 @@ use crate::base::time::{Deadline, Now};
 use crate::proto::aio::acks::{self, Acks, Due};
 use crate::proto::aio::answers::{self, Answers, Refused};
 use crate::proto::aio::encode::HEADER_MAX;
-use crate::proto::aio::{Frame, Id, Meaning, Text, encode_vec, inner};
+use crate::proto::aio::{Frame, Id, Meaning, Text, header_fits, inner};
 
 use super::setup::{Plan, Taker};
 use super::{Error, Received};
@@ -221,6 +221,11 @@ impl Desk {
         self.ended.is_none() && (self.out_bytes > OUT_MAX || self.out.len() > OUT_COUNT)
     }
 
+    /// Something that was said has not left yet.
+    pub(super) fn has_line(&self) -> bool {
+        !self.out.is_empty()
+    }
+
     /// Say this. What cannot be said leaves no trace.
     pub(super) fn say(&mut self, frame: Frame, done: Option<Sender<Done>>) -> Done {
         let certain = frame.header.wait_for_ack;
@@ -235,9 +240,8 @@ impl Desk {
     fn line_up(&mut self, mut frame: Frame, done: Option<Notice>, certain: bool) -> Done {
         self.check()?;
         self.address(&mut frame);
-        let header = Frame { header: frame.header.clone(), ..Frame::default() };
         // The number that it goes with is not in it yet.
-        if encode_vec(&header)?.len() + NUMBER_MAX > HEADER_MAX
+        if !header_fits(&frame.header, NUMBER_MAX)
             || frame.len() > u32::MAX as usize - 2 * HEADER_MAX
         {
             return Err(Error::TooLarge);
@@ -303,7 +307,8 @@ impl Desk {
         if !parcel.certain {
             let parcel = self.out.pop_front()?;
             self.settle(&parcel, Ok(()));
-            return Some(parcel.frame.clone());
+            let taken = Arc::try_unwrap(parcel);
+            return Some(taken.map_or_else(|kept| kept.frame.clone(), |parcel| parcel.frame));
         }
         let number = self.acks.send(now, Arc::clone(parcel))?;
         let parcel = self.out.pop_front()?;

@@ -124,6 +124,8 @@ struct Live<'a> {
     open: bool,
     /// What was read is not understood to its end.
     behind: bool,
+    /// So much waits to be written that not all was taken from callers.
+    full: bool,
     /// The file that goes, within a frame that was begun.
     going: Option<Going>,
     /// Files to be deleted when these numbers are acknowledged.
@@ -144,6 +146,7 @@ impl<'a> Live<'a> {
             asked: None,
             open: true,
             behind: true,
+            full: false,
             going: None,
             gone: BTreeMap::new(),
             owed: VecDeque::new(),
@@ -176,7 +179,8 @@ impl<'a> Live<'a> {
                 return Ok(());
             }
         }
-        if self.going.is_some() && self.wire.waiting() < WRITE_MAX {
+        // What is left in line has woken this thread once, and nobody does it again.
+        if (self.going.is_some() || self.full) && self.wire.waiting() < WRITE_MAX {
             return Ok(());
         }
         let until = self.until();
@@ -212,6 +216,7 @@ impl<'a> Live<'a> {
             let Some(frame) = frame else { break };
             self.say(frame)?;
         }
+        self.full = self.wire.waiting() >= WRITE_MAX;
         let desk = self.shared.desk();
         let (left, is_full) = (desk.has_left(), desk.is_full());
         drop(desk);

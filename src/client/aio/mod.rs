@@ -405,8 +405,13 @@ impl Shared {
         if desk.is_full() {
             return Err(Error::Full);
         }
+        // What stands in line has woken the thread, which looks until nothing does; what may not go
+        // yet goes when an acknowledgement or room in the socket wakes it.
+        let lined_up = desk.has_line();
         let done = act(&mut desk)?;
-        self.wake(&desk);
+        if !lined_up {
+            self.wake(&desk);
+        }
         Ok(done)
     }
 
