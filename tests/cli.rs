@@ -12,6 +12,8 @@
 mod aio;
 #[path = "cli/calls.rs"]
 mod calls;
+#[path = "cli/chat.rs"]
+mod chat;
 #[path = "cli/import.rs"]
 mod import;
 #[path = "cli/json.rs"]

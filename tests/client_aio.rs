@@ -14,7 +14,9 @@ use std::thread::JoinHandle;
 use std::time::Duration;
 
 use bytes::BytesMut;
-use spindle::client::aio::{Builder, Client, Error, Id, Message, Security, Stored, Upload};
+use spindle::client::aio::{
+    Builder, Client, Error, Fingerprint, Host, Id, Message, Security, Stored, Upload,
+};
 use spindle::proto::aio::file::WithFile;
 use spindle::proto::aio::inner::{self, Meaning, Side};
 use spindle::proto::aio::{encode_vec, meaning, next};
@@ -479,6 +481,49 @@ mod tls {
 
     fn mode(path: PathBuf) -> u32 {
         std::fs::metadata(path).unwrap().permissions().mode() & 0o777
+    }
+
+    #[test]
+    fn two_who_talk_need_no_server_and_who_is_called_is_known() {
+        let (own, other) = (pair(), pair());
+        let host = Host::open(("127.0.0.1", 0), &own.0, &own.1).unwrap();
+        let address = host.address().to_string();
+        assert_eq!(Ok(host.fingerprint()), Fingerprint::of_pair(&own.0, &own.1).map_err(|_| ()));
+        assert!(Fingerprint::of_pair(&own.0, &other.1).is_err(), "the key is another's");
+        // Those who probe, who say nothing, and who speak no TLS keep nobody out.
+        drop(TcpStream::connect(&address).unwrap());
+        let _silent = TcpStream::connect(&address).unwrap();
+        TcpStream::connect(&address).unwrap().write_all(b"hello, hello, hello").unwrap();
+        let call = |print| {
+            let builder = Client::builder(&address, "caller").security(Security::Known(print));
+            let builder = builder.listen("any").reconnect(None);
+            std::thread::spawn(move || builder.connect())
+        };
+        let wrong = call(Some(Fingerprint::of(b"another"))).join().unwrap();
+        let Err(Error::Tls(why)) = wrong else { panic!("{wrong:?}") };
+        assert!(why.contains(&host.fingerprint().to_string()), "{why}");
+        let calling = call(None);
+        let guest = host.wait(SOON).unwrap().expect("somebody has called");
+        assert_eq!(guest.name(), "caller");
+        let called = guest.talk(Client::builder("127.0.0.1:1", "me").listen("any")).unwrap();
+        let caller = calling.join().unwrap().unwrap();
+        assert_eq!(caller.fingerprint(), Some(host.fingerprint()));
+        called.send(Message::of("any", "").with("from the called")).unwrap();
+        let heard = caller.listen("any").unwrap().wait(Some(SOON)).unwrap().unwrap();
+        assert_eq!(&heard.frame.data[..], b"from the called");
+        let name = format!("('127.0.0.1', {})", host.address().port());
+        assert_eq!(heard.frame.header.source_id.unwrap().as_str(), name, "as it was called");
+        let inbox = called.listen("any").unwrap();
+        let answering = std::thread::spawn(move || {
+            let question = inbox.wait(Some(SOON)).unwrap().unwrap();
+            called.send(question.answer().unwrap().with("answer")).unwrap();
+            called
+        });
+        let answer = caller.ask(Message::of("any", "").with("question"), SOON).unwrap();
+        assert_eq!(&answer.frame.data[..], b"answer");
+        drop(caller);
+        let gone = answering.join().unwrap().listen("any").map(|inbox| inbox.wait(Some(SOON)));
+        assert!(!matches!(gone, Ok(Ok(Some(_)))), "it has left");
     }
 
     #[test]

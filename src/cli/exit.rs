@@ -66,7 +66,7 @@ pub(super) const TABLE: &[Row] = &[
     row(WAMP, "27", "the time of -W or --timeout is over"),
     row(AIO, "1", "the command line is wrong, or the server cannot be reached or lets nobody in"),
     row(AIO, "2", "the server broke the protocol"),
-    row(AIO, "5", "no frame can hold what was to be sent"),
+    row(AIO, "5", "no frame can hold what was to be sent, or the other side refused it"),
     row(AIO, "7", "the connection was lost before everything was done"),
     row(AIO, "8", "TLS: a certificate or a handshake"),
     row(AIO, "27", "the time of -W or --patience is over"),

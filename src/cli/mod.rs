@@ -36,6 +36,7 @@ mod unit;
 mod url;
 mod wamp;
 mod words;
+mod zip;
 
 use std::path::PathBuf;
 use std::process::ExitCode;

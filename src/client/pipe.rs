@@ -183,6 +183,11 @@ impl Pipe {
         Arc::clone(&self.waker)
     }
 
+    /// The certificate that the other side has shown.
+    pub(crate) fn shown(&self) -> Option<&[u8]> {
+        self.tls.as_ref().and_then(Session::shown)
+    }
+
     /// Bytes that were said and not written.
     pub(crate) fn waiting(&self) -> usize {
         self.out.len()

@@ -3,17 +3,19 @@
 //! The flags that say where the server is and who asks are the same for all verbs that connect;
 //! what no flag says, a configuration of the original may say. Exit codes are those of the other
 //! clients. A connector that serves other programs is `spindle connector`. Absent on purpose:
-//! servers, since the broker is one.
+//! servers for many, since the broker is one.
 
 mod certificates;
 mod chat;
 mod config;
 mod connector;
 mod drills;
+mod menu;
 mod orders;
 mod ping;
 mod print;
 mod receive;
+mod replace;
 mod send;
 mod templates;
 
@@ -45,8 +47,8 @@ pub(super) enum Verb {
     TestReceiveMessages(drills::ReceiveMessages),
     /// Publish test messages every two seconds, one of each type
     TestPublishMessages(drills::PublishMessages),
-    /// Talk to somebody who has begun a chat of the original
-    Chat(chat::Chat),
+    /// Talk to somebody: call a chat, of this program or of the original, or wait for a call
+    Chat(Box<chat::Chat>),
     /// Run a connector for other programs, as `spindle connector`
     CreateConnector(Connector),
     /// Ask a running connector who is connected to it
@@ -61,8 +63,12 @@ pub(super) enum Verb {
     RestartConnector(orders::RestartConnector),
     /// Let a running connector end
     StopConnector(orders::StopConnector),
+    /// Give orders to running connectors from a menu
+    Cli(menu::Menu),
     /// Make the certificates of a server and the default one of its clients
     CreateCertificates(certificates::CreateCertificates),
+    /// Give a server another certificate, or back the one it had first
+    ReplaceServerCertificate(replace::ReplaceServerCertificate),
     /// Print configurations to begin with
     PrintConfigTemplates(templates::Templates),
 }
@@ -121,7 +127,9 @@ impl Verb {
             Self::DeleteClientCertificate(it) => it.run(link),
             Self::RestartConnector(it) => it.run(link),
             Self::StopConnector(it) => it.run(link),
+            Self::Cli(it) => it.run(link),
             Self::CreateCertificates(it) => it.run(link),
+            Self::ReplaceServerCertificate(it) => it.run(link),
             Self::PrintConfigTemplates(it) => it.run(link),
         }
     }

@@ -1,12 +1,12 @@
 //! Floor 6. Verbs for a connector that runs: who is there, what waits, whom it does not listen to.
 //!
 //! They speak to the socket for commands, of this program's connectors and of the original's, so
-//! only who may use that socket may give orders. Absent on purpose: the menu of the original; a
-//! script cannot use one.
+//! only who may use that socket may give orders. Absent on purpose: asking for what no flag says;
+//! that is the menu (`menu`).
 
 use std::io::{self, Read, Write};
 use std::os::unix::net::UnixStream;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use bytes::BytesMut;
 use clap::Args;
@@ -254,7 +254,8 @@ impl Whom {
     }
 }
 
-fn exchange(socket: &PathBuf, question: &Question, link: &Link) -> io::Result<String> {
+/// Ask the connector at this socket.
+pub(super) fn exchange(socket: &Path, question: &Question, link: &Link) -> io::Result<String> {
     let mut stream = UnixStream::connect(socket)?;
     // A graceful end may take its time.
     let most = link.patience().saturating_add(GRACE);

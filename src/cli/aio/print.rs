@@ -77,7 +77,7 @@ pub(super) fn safe(bytes: &Bytes) -> String {
 /// Lines that no terminal obeys.
 pub(super) fn safe_lines(text: &str) -> String {
     let lines: Vec<String> = text.lines().map(|line| line.escape_debug().to_string()).collect();
-    lines.join("\n").replace("\\'", "'")
+    lines.join("\n").replace("\\'", "'").replace("\\\"", "\"")
 }
 
 /// A message as a line.

@@ -97,7 +97,7 @@ impl Desk {
         let terms = acks::Terms { window: plan.window, ..acks::Terms::default() };
         let waits = answers::Terms { wait_ms: u64::MAX, ..answers::Terms::default() };
         let mut desk = Self {
-            me: plan.name.as_str().into(),
+            me: plan.me.clone(),
             server: plan.server.clone(),
             terms,
             queue: plan.queue,

@@ -16,13 +16,25 @@ use std::path::{Path, PathBuf};
 
 use crate::proto::aio::Name;
 
-use super::Error;
+use super::{Error, Fingerprint};
 
 /// The certificates of one client.
 #[derive(Clone, Debug)]
 pub(super) struct Keys {
     dir: PathBuf,
     name: Name,
+}
+
+/// Which server is believed.
+#[derive(Clone, Copy, Debug)]
+pub(super) enum Whom<'a> {
+    /// The one whose certificate is in this file.
+    File(&'a Path),
+    /// The one whose certificate has this fingerprint; without one, whoever has the key of what it
+    /// shows.
+    Known(Option<Fingerprint>),
+    /// Anybody.
+    Anybody,
 }
 
 /// A certificate and its key.

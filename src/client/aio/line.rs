@@ -8,6 +8,7 @@
 
 use std::collections::{BTreeMap, VecDeque};
 use std::path::PathBuf;
+use std::sync::atomic::Ordering;
 use std::sync::{Arc, PoisonError};
 use std::time::{Duration, Instant};
 
@@ -251,7 +252,12 @@ impl<'a> Live<'a> {
     fn go_on(&mut self) -> Result<(), Error> {
         let Some(going) = &mut self.going else { return Ok(()) };
         match going.next() {
-            Ok(Some(piece)) => self.wire.send_piece(piece),
+            Ok(Some(piece)) => {
+                let len = piece.len() as u64;
+                self.wire.send_piece(piece)?;
+                self.shared.gone.fetch_add(len, Ordering::Relaxed);
+                Ok(())
+            }
             Ok(None) => {
                 self.gone.extend(self.going.take().and_then(Going::end));
                 Ok(())
@@ -331,8 +337,10 @@ impl<'a> Live<'a> {
     }
 
     fn hear(&self, frame: Frame) -> Result<Heard, Error> {
-        let me = self.shared.plan.name.as_str();
-        let on = Listening { me, from: Side::Server, name: None, ignored: false };
+        let plan = &self.shared.plan;
+        let from = if plan.guest.is_some() { Side::Client } else { Side::Server };
+        let name = plan.guest.as_ref();
+        let on = Listening { me: plan.me.as_str(), from, name, ignored: false };
         // An answer may be of any type, so what nobody listens to is dropped where that is known.
         Ok(hear(frame, on, |_| true)?)
     }
@@ -391,7 +399,7 @@ impl<'a> Live<'a> {
             Some(asked) if asked.elapsed() >= period => Err(Error::Silent),
             None if self.heard.elapsed() >= period => {
                 self.asked = Some(Instant::now());
-                let me = self.shared.plan.name.as_str();
+                let me = self.shared.plan.me.as_str();
                 if let Some(ping) = inner::frame(&Meaning::Ping("keep_alive".into()), me) {
                     self.utter(ping.with(&b"keep_alive_client_check"[..]))?;
                 }

@@ -14,7 +14,7 @@ use crate::proto::aio::{Frame, Meaning, Side, meaning};
 use crate::proto::fault::FaultKind;
 
 use super::Error;
-use super::keys::{self, Keys};
+use super::keys::{self, Keys, Whom};
 use super::setup::{Plan, Security};
 use super::tls;
 use super::wire::Wire;
@@ -34,7 +34,12 @@ fn attempt(plan: &Plan) -> Result<Option<Wire>, Error> {
     let deadline = Instant::now() + plan.dial;
     match &plan.security {
         Security::Plain => hello(plan, None, deadline).map(Some),
-        Security::AllowAll => hello(plan, Some(tls::session(None, None)?), deadline).map(Some),
+        Security::AllowAll => {
+            hello(plan, Some(tls::session(Whom::Anybody, None)?), deadline).map(Some)
+        }
+        Security::Known(print) => {
+            hello(plan, Some(tls::session(Whom::Known(*print), None)?), deadline).map(Some)
+        }
         Security::Certificates(dir) => certified(plan, dir, deadline),
         Security::Token { tokens, certificates } => {
             token(plan, tokens, certificates.as_deref(), deadline)
@@ -56,10 +61,10 @@ fn hello(
 fn certified(plan: &Plan, dir: &Path, deadline: Instant) -> Result<Option<Wire>, Error> {
     let keys = Keys::new(dir, &plan.name);
     if let Some(own) = keys.own() {
-        let tls = tls::session(Some(&keys.server()), Some(&own))?;
+        let tls = tls::session(Whom::File(&keys.server()), Some(&own))?;
         return Wire::open(plan, Some(tls), deadline).map(Some);
     }
-    let tls = tls::session(Some(&keys.server()), Some(&keys.default()))?;
+    let tls = tls::session(Whom::File(&keys.server()), Some(&keys.default()))?;
     let mut wire = Wire::open(plan, Some(tls), deadline)?;
     say(&mut wire, plan, &Meaning::GetCertificate(plan.name.clone()))?;
     // The server makes a key first, which may take its time.
@@ -82,8 +87,8 @@ fn token(
     deadline: Instant,
 ) -> Result<Option<Wire>, Error> {
     let tls = match certificates.map(|dir| Keys::new(dir, &plan.name)) {
-        None => tls::session(None, None)?,
-        Some(keys) => tls::session(Some(&keys.server()), Some(&keys.default()))?,
+        None => tls::session(Whom::Anybody, None)?,
+        Some(keys) => tls::session(Whom::File(&keys.server()), Some(&keys.default()))?,
     };
     let kept = keys::token(dir, &plan.name)?;
     let mut wire = Wire::open(plan, Some(tls), deadline)?;

@@ -26,8 +26,9 @@
 //! waits in one line, also while there is no connection. Reading order: `setup`, `error`, `keys`
 //! and `tls` (whom it believes, what it shows), `wire` (frames), `login`, `folders` and `upload`
 //! (files), `attach` (files that messages name), `desk` (what is asked and owed), `line` (the
-//! thread), then the client here; last `connector`, which serves other programs with one. Absent on
-//! purpose: a server; the broker is one.
+//! thread), then the client here; `host`, for two of whom one is called by the other; last
+//! `connector`, which serves other programs with one. Absent on purpose: a server for many; the
+//! broker is one.
 
 #![expect(clippy::disallowed_types, reason = "a client on its owner's thread reads its own clock")]
 
@@ -37,7 +38,9 @@ mod desk;
 #[cfg(test)]
 mod desk_test;
 mod error;
+mod fingerprint;
 mod folders;
+mod host;
 mod keys;
 mod line;
 mod login;
@@ -53,13 +56,15 @@ mod wire;
 use no_tls as tls;
 
 pub use error::Error;
+pub use fingerprint::Fingerprint;
 pub use folders::Stored;
+pub use host::{Guest, Host};
 pub use setup::{Builder, Security};
 pub use upload::Upload;
 
 pub use crate::proto::aio::{Frame as Message, Header, Id, Text};
 
-use std::sync::atomic::Ordering;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
@@ -120,6 +125,10 @@ struct Shared {
     desk: Mutex<Desk>,
     /// There is room for more to say, a connection, none any more, or it is over.
     room: Condvar,
+    /// Bytes of files that messages have named and that were handed to the socket.
+    gone: AtomicU64,
+    /// What the other side showed at the beginning.
+    fingerprint: Option<Fingerprint>,
 }
 
 impl Client {
@@ -133,7 +142,8 @@ impl Client {
         let wire = login::open(&plan)?;
         let client = Self::over(plan, Some(wire))?;
         // Nothing but this is ever answered.
-        match client.ping(client.shared.plan.dial) {
+        let plan = &client.shared.plan;
+        match client.ping(plan.greeting.unwrap_or(plan.dial)) {
             Ok(_) => Ok(client),
             Err(Error::Lost | Error::Io(_)) => Err(Error::Refused("our name was said")),
             Err(error) => Err(error),
@@ -152,7 +162,9 @@ impl Client {
             desk.on_online(wire.waker());
         }
         let (desk, watch, room) = (Mutex::new(desk), Watch::start(), Condvar::new());
-        let shared = Arc::new(Shared { plan, watch, desk, room });
+        let fingerprint = wire.as_ref().and_then(Wire::shown).map(Fingerprint::of);
+        let gone = AtomicU64::new(0);
+        let shared = Arc::new(Shared { plan, watch, desk, room, gone, fingerprint });
         let name = std::thread::Builder::new().name("aio-reader".to_owned());
         let theirs = Arc::clone(&shared);
         let thread = name.spawn(move || line::run(theirs, folders, wire)).map_err(Error::io)?;
@@ -302,6 +314,18 @@ impl Handle {
             shared.done(done, None)?;
         }
         Ok(reading.count())
+    }
+
+    /// The fingerprint of the certificate that the server has shown at first, if there was TLS.
+    #[must_use]
+    pub fn fingerprint(&self) -> Option<Fingerprint> {
+        self.shared.fingerprint
+    }
+
+    /// How many bytes of files that messages have named ([`Builder::attach`]) the socket was given.
+    #[must_use]
+    pub fn file_bytes(&self) -> u64 {
+        self.shared.gone.load(Ordering::Relaxed)
     }
 
     /// There is a connection.

@@ -9,7 +9,7 @@ use std::time::Duration;
 
 use crate::proto::aio::{Name, Text};
 
-use super::{Client, Error, Received};
+use super::{Client, Error, Fingerprint, Received};
 
 /// Where the server is.
 #[derive(Clone, Debug)]
@@ -26,6 +26,9 @@ pub enum Security {
     Plain,
     /// TLS that checks nobody (`ssl_allow_all`): whoever is in between reads along.
     AllowAll,
+    /// The same hello over TLS with a server that is known by its certificate's fingerprint. None:
+    /// whoever it is, and [`Handle::fingerprint`](super::Handle::fingerprint) tells who it was.
+    Known(Option<Fingerprint>),
     /// TLS with certificates on both sides. The folder is the one that has `certificates/client` in
     /// it. A client that has only the default certificate asks for its own and keeps it there.
     Certificates(PathBuf),
@@ -57,6 +60,10 @@ pub(super) trait Taker: Send + Sync + std::fmt::Debug {
 pub(super) struct Plan {
     pub(super) place: Place,
     pub(super) name: Name,
+    /// What we call ourselves in what is said: our name, unless we were called.
+    pub(super) me: Text,
+    /// Who has called, if we are the side that listens.
+    pub(super) guest: Option<Name>,
     /// What the server is called in what is said to it.
     pub(super) server: Text,
     pub(super) security: Security,
@@ -64,6 +71,8 @@ pub(super) struct Plan {
     pub(super) again: Option<Duration>,
     /// For dialling and being let in.
     pub(super) dial: Duration,
+    /// For the answer to the first ping, if that may take longer.
+    pub(super) greeting: Option<Duration>,
     /// How long callers wait for room.
     pub(super) patience: Duration,
     pub(super) keep_alive: Option<Duration>,
@@ -135,6 +144,12 @@ impl Builder {
         self.with(|plan| plan.dial = most)
     }
 
+    /// How long it may take until the first ping is answered, where somebody may have to be asked.
+    /// Without this: as long as dialling.
+    pub fn greeting(self, most: Duration) -> Self {
+        self.with(|plan| plan.greeting = Some(most))
+    }
+
     /// How long callers wait for room. Without this: ten seconds.
     pub fn timeout(self, most: Duration) -> Self {
         self.with(|plan| plan.patience = most)
@@ -175,8 +190,9 @@ impl Builder {
         self.with(|plan| plan.taker = Some(taker))
     }
 
-    /// Send the files along that messages name, up to this length.
-    pub(super) fn attach(self, bytes: u64) -> Self {
+    /// Send the files along that messages name by `src_path`, up to this length; a frame holds
+    /// 4 GiB at most. They are opened when their turn has come. Without this no file is.
+    pub fn attach(self, bytes: u64) -> Self {
         self.with(|plan| plan.attach = Some(bytes))
     }
 
@@ -202,7 +218,6 @@ impl Builder {
     }
 }
 
-#[cfg(test)]
 impl Builder {
     pub(super) fn plan(self) -> Result<Plan, Error> {
         self.plan
@@ -219,11 +234,14 @@ fn plan(address: &str, name: &str) -> Result<Plan, Error> {
     };
     Ok(Plan {
         place,
+        me: name.as_str().into(),
+        guest: None,
         name,
         server: server.as_str().into(),
         security: Security::Plain,
         again: Some(Duration::from_secs(5)),
         dial: Duration::from_secs(10),
+        greeting: None,
         patience: Duration::from_secs(10),
         keep_alive: None,
         frame_max: 64 << 20,

@@ -1,9 +1,9 @@
 //! Floor 5. The client's side of TLS as connectors do it: one server, known by its certificate.
 //!
 //! Their certificates are of version 1, without names and issuers (specification 4), which the
-//! usual checks refuse. So the certificate is compared, byte by byte, with the one that the client
-//! was given, and the handshake must be signed by the key in it. Absent on purpose: issuers, names,
-//! dates; and SNI, which connectors do not send.
+//! usual checks refuse. So the certificate is compared, byte by byte or by its fingerprint, with
+//! the one that the client was given, and the handshake must be signed by the key in it. Absent on
+//! purpose: issuers, names, dates; and SNI, which connectors do not send.
 
 use std::net::{IpAddr, Ipv4Addr};
 use std::path::Path;
@@ -16,28 +16,32 @@ use rustls::pki_types::pem::PemObject;
 use rustls::pki_types::{
     CertificateDer, PrivateKeyDer, ServerName, SubjectPublicKeyInfoDer, UnixTime,
 };
-use rustls::sign::CertifiedKey;
+use rustls::sign::{CertifiedKey, SingleCertAndKey};
 use rustls::{
-    CertificateError, ClientConfig, DigitallySignedStruct, SignatureScheme, crypto, version,
+    CertificateError, ClientConfig, DigitallySignedStruct, ServerConfig, SignatureScheme, crypto,
+    version,
 };
 
 use crate::base::der::{INTEGER, SEQUENCE, Walk, part};
 use crate::client::mqtt::Session;
 
-use super::Error;
-use super::keys::Pair;
+use super::keys::{Pair, Whom};
+use super::{Error, Fingerprint};
 
-/// One connection's TLS: to the server whose certificate is in this file, or to anybody; showing
-/// this certificate, or none.
-pub(super) fn session(server: Option<&Path>, own: Option<&Pair>) -> Result<Session, Error> {
+/// One connection's TLS: to this server, showing this certificate, or none.
+pub(super) fn session(whom: Whom<'_>, own: Option<&Pair>) -> Result<Session, Error> {
     let provider = Arc::new(ring::default_provider());
-    let pinned = server.map(|path| certificate(path, &read(path)?)).transpose()?;
+    let wanted = match whom {
+        Whom::File(path) => Wanted::Certificate(certificate(path, &read(path)?)?),
+        Whom::Known(print) => Wanted::Print(print),
+        Whom::Anybody => Wanted::Nothing,
+    };
     let own = own.map(|pair| shown(pair, &provider)).transpose()?;
     let builder = ClientConfig::builder_with_provider(Arc::clone(&provider))
         .with_protocol_versions(&[&version::TLS13, &version::TLS12])
         .map_err(broken)?
         .dangerous()
-        .with_custom_certificate_verifier(Arc::new(Known { pinned, provider }));
+        .with_custom_certificate_verifier(Arc::new(Known { wanted, provider }));
     let mut config = match own {
         None => builder.with_no_client_auth(),
         Some(own) => builder.with_client_cert_resolver(Arc::new(Own(own))),
@@ -53,6 +57,18 @@ pub(super) fn check(crt: &str, key: &str) -> Result<(), Error> {
     certificate(given, crt.as_bytes())?;
     let provider = ring::default_provider();
     signer(given, key.as_bytes(), &provider).map(drop)
+}
+
+/// The fingerprint of a certificate whose key this is, both in PEM.
+pub(super) fn pair(crt: &str, key: &str) -> Result<Fingerprint, Error> {
+    let provider = ring::default_provider();
+    let certificate = certificate(Path::new("the certificate"), crt.as_bytes())?;
+    let key = signer(Path::new("its key"), key.as_bytes(), &provider)?;
+    let own = key.public_key().ok_or_else(|| broken("the key does not say what is public"))?;
+    match public_key(&certificate) {
+        Some(public) if public == &own[..] => Ok(Fingerprint::of(&certificate)),
+        _ => Err(broken("the key is another certificate's")),
+    }
 }
 
 fn shown(pair: &Pair, provider: &CryptoProvider) -> Result<Arc<CertifiedKey>, Error> {
@@ -84,6 +100,40 @@ fn broken(why: impl ToString) -> Error {
     Error::Tls(why.to_string())
 }
 
+/// What the side that listens does TLS by: it shows a certificate, and asks for none.
+#[derive(Clone, Debug)]
+pub(super) struct Offer {
+    config: Arc<ServerConfig>,
+    fingerprint: Fingerprint,
+}
+
+impl Offer {
+    /// With this certificate and its key, in PEM.
+    pub(super) fn new(crt: &str, key: &str) -> Result<Self, Error> {
+        let provider = Arc::new(ring::default_provider());
+        let (of_crt, of_key) = (Path::new("the certificate"), Path::new("its key"));
+        let certificate = certificate(of_crt, crt.as_bytes())?;
+        let fingerprint = Fingerprint::of(&certificate);
+        let key = signer(of_key, key.as_bytes(), &provider)?;
+        let shown = SingleCertAndKey::from(CertifiedKey::new(vec![certificate], key));
+        let config = ServerConfig::builder_with_provider(provider)
+            .with_protocol_versions(&[&version::TLS13, &version::TLS12])
+            .map_err(broken)?
+            .with_no_client_auth()
+            .with_cert_resolver(Arc::new(shown));
+        Ok(Self { config: Arc::new(config), fingerprint })
+    }
+
+    /// For one who has called.
+    pub(super) fn session(&self) -> Result<Session, Error> {
+        Ok(Session::answering(Arc::clone(&self.config))?)
+    }
+
+    pub(super) fn fingerprint(&self) -> Fingerprint {
+        self.fingerprint
+    }
+}
+
 /// Shows the one certificate there is to whoever asks.
 #[derive(Debug)]
 struct Own(Arc<CertifiedKey>);
@@ -98,10 +148,19 @@ impl ResolvesClientCert for Own {
     }
 }
 
+/// What the server must show.
+#[derive(Debug)]
+enum Wanted {
+    Certificate(CertificateDer<'static>),
+    /// One with this fingerprint, or any; its key must have signed.
+    Print(Option<Fingerprint>),
+    Nothing,
+}
+
 /// Knows one certificate, or takes any.
 #[derive(Debug)]
 struct Known {
-    pinned: Option<CertificateDer<'static>>,
+    wanted: Wanted,
     provider: Arc<CryptoProvider>,
 }
 
@@ -114,9 +173,14 @@ impl ServerCertVerifier for Known {
         _: &[u8],
         _: UnixTime,
     ) -> Result<ServerCertVerified, rustls::Error> {
-        match &self.pinned {
-            Some(pinned) if pinned != own => {
+        match &self.wanted {
+            Wanted::Certificate(wanted) if wanted != own => {
                 Err(rustls::Error::InvalidCertificate(CertificateError::UnknownIssuer))
+            }
+            Wanted::Print(Some(wanted)) if *wanted != Fingerprint::of(own) => {
+                let shown = Fingerprint::of(own);
+                let why = format!("the server's fingerprint is {shown}, and not {wanted}");
+                Err(rustls::Error::General(why))
             }
             _ => Ok(ServerCertVerified::assertion()),
         }
@@ -128,7 +192,7 @@ impl ServerCertVerifier for Known {
         own: &CertificateDer<'_>,
         signed: &DigitallySignedStruct,
     ) -> Result<HandshakeSignatureValid, rustls::Error> {
-        if self.pinned.is_none() {
+        if matches!(self.wanted, Wanted::Nothing) {
             return Ok(HandshakeSignatureValid::assertion());
         }
         let algorithms = &self.provider.signature_verification_algorithms;
@@ -141,7 +205,7 @@ impl ServerCertVerifier for Known {
         own: &CertificateDer<'_>,
         signed: &DigitallySignedStruct,
     ) -> Result<HandshakeSignatureValid, rustls::Error> {
-        if self.pinned.is_none() {
+        if matches!(self.wanted, Wanted::Nothing) {
             return Ok(HandshakeSignatureValid::assertion());
         }
         let bad = rustls::Error::InvalidCertificate(CertificateError::BadEncoding);

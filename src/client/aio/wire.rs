@@ -189,6 +189,33 @@ impl Wire {
         Ok(Self { pipe, inlet, scratch: Outbound::default() })
     }
 
+    /// Somebody has called: come through the handshake of TLS. Until it is known who that is,
+    /// nothing longer is read.
+    pub(super) fn accept(
+        stream: TcpStream,
+        tls: Session,
+        deadline: Instant,
+    ) -> Result<Self, Error> {
+        // What is small goes at once; a socket that cannot be told so is as good.
+        let _ = stream.set_nodelay(true);
+        stream.set_nonblocking(true).map_err(Error::io)?;
+        let socket = Socket::Tcp(mio::net::TcpStream::from_std(stream));
+        let mut pipe = Pipe::new(socket, Some(tls))?;
+        let mut inlet = Inlet::new(STRANGER_MAX);
+        pipe.shake_hands(&mut inlet.bytes, deadline)?;
+        Ok(Self { pipe, inlet, scratch: Outbound::default() })
+    }
+
+    /// It is known who that is: frames up to this length are read.
+    pub(super) fn trust(&mut self, max: usize) {
+        (self.inlet.max, self.inlet.whole_max) = (max, WHOLE_MAX.min(max));
+    }
+
+    /// The certificate that the other side has shown.
+    pub(super) fn shown(&self) -> Option<&[u8]> {
+        self.pipe.shown()
+    }
+
     pub(super) fn waker(&self) -> Arc<Waker> {
         self.pipe.waker()
     }
@@ -276,6 +303,8 @@ impl Wire {
 
 /// Frames up to this length are read whole in any case.
 const WHOLE_MAX: usize = 1 << 20;
+/// Of somebody whose name is not known.
+const STRANGER_MAX: usize = 4 << 10;
 /// Frames up to this length have memory of their own.
 const COPY_MAX: usize = 64 << 10;
 

@@ -1,6 +1,7 @@
 //! Floor 5. The client's side of TLS: whom it trusts, what it shows, and bytes either way.
 //!
-//! Nothing is trusted that was not named: a file, a folder, or the machine's own list. Absent on
+//! Nothing is trusted that was not named: a file, a folder, or the machine's own list. A session
+//! may be the listening side's, for protocols in which a client of ours is called. Absent on
 //! purpose: encrypted keys, pre-shared keys, versions before 1.2.
 
 use std::io::{self, Read, Write};
@@ -14,8 +15,8 @@ use rustls::client::danger::{HandshakeSignatureValid, ServerCertVerified, Server
 use rustls::pki_types::pem::PemObject;
 use rustls::pki_types::{CertificateDer, PrivateKeyDer, ServerName, UnixTime};
 use rustls::{
-    CertificateError, ClientConfig, ClientConnection, DigitallySignedStruct, RootCertStore,
-    SignatureScheme, StreamOwned, version,
+    CertificateError, ClientConfig, ClientConnection, Connection, DigitallySignedStruct,
+    RootCertStore, ServerConfig, ServerConnection, SignatureScheme, StreamOwned, version,
 };
 
 use super::Error;
@@ -23,7 +24,7 @@ use super::setup::{Tls, TlsVersion};
 
 /// One connection's TLS.
 #[derive(Debug)]
-pub(crate) struct Session(Box<ClientConnection>);
+pub(crate) struct Session(Box<Connection>);
 
 /// Why nothing was read.
 #[derive(Debug)]
@@ -42,10 +43,13 @@ impl Trust {
     }
 
     pub(crate) fn session(&self, host: &str) -> Result<Session, Error> {
+        Ok(Session(Box::new(self.connection(host)?.into())))
+    }
+
+    fn connection(&self, host: &str) -> Result<ClientConnection, Error> {
         let name = ServerName::try_from(host.to_owned());
         let name = name.map_err(|_| broken("the broker's name is none that a certificate has"))?;
-        let connection = ClientConnection::new(Arc::clone(&self.0), name).map_err(broken)?;
-        Ok(Session(Box::new(connection)))
+        ClientConnection::new(Arc::clone(&self.0), name).map_err(broken)
     }
 }
 
@@ -57,7 +61,18 @@ impl Session {
     /// With a configuration of the caller's own, for protocols whose certificates are no others'.
     pub(crate) fn over(config: ClientConfig, name: ServerName<'static>) -> Result<Self, Error> {
         let connection = ClientConnection::new(Arc::new(config), name).map_err(broken)?;
-        Ok(Self(Box::new(connection)))
+        Ok(Self(Box::new(connection.into())))
+    }
+
+    /// The side that was called.
+    pub(crate) fn answering(config: Arc<ServerConfig>) -> Result<Self, Error> {
+        let connection = ServerConnection::new(config).map_err(broken)?;
+        Ok(Self(Box::new(connection.into())))
+    }
+
+    /// The certificate that the other side has shown, once the handshake is done.
+    pub(crate) fn shown(&self) -> Option<&[u8]> {
+        Some(self.0.peer_certificates()?.first()?)
     }
 
     pub(crate) fn wants_write(&self) -> bool {
@@ -113,8 +128,8 @@ pub(super) fn ask(
     socket: TcpStream,
     question: &[u8],
 ) -> Result<Box<dyn Read + Send>, Error> {
-    let Session(connection) = Session::new(tls, host)?;
-    let mut stream = StreamOwned::new(*connection, socket);
+    let connection = Trust::new(tls)?.connection(host)?;
+    let mut stream = StreamOwned::new(connection, socket);
     // A certificate that is refused is an error of reading or writing here.
     let said = stream.write_all(question).and_then(|()| stream.flush());
     said.map_err(

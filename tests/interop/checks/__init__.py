@@ -27,4 +27,5 @@ from . import (  # noqa: F401 - they fill the list
     aio_modes,
     aio_crossing,
     aio_connector,
+    aio_chat,
 )
