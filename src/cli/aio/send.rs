@@ -95,7 +95,10 @@ impl Send {
             (Some(Answer::Messages(count)), true) => {
                 Some(print::json(vec![("messages", Value::Int(i64::from(count)))]))
             }
-            (None, true) => Some(print::json(vec![("messages", Value::Int(1))])),
+            (None, true) => {
+                let count = Value::Int(i64::from(self.repeat));
+                Some(print::json(vec![("messages", count)]))
+            }
             (_, false) => None,
         };
         if let Some(line) = line {
