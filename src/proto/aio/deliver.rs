@@ -18,7 +18,7 @@ use crate::topic::Dialect;
 
 use super::dialect::Spelling;
 use super::encode::encode;
-use super::letter::{self, ADDRESSED, AWAITED, PUBLISHED};
+use super::letter::{self, ADDRESSED, AWAITED};
 use super::names::Name;
 use super::online::Online;
 use super::packet::{Frame, Header, Id, Text};
@@ -73,10 +73,6 @@ impl Online {
     fn told(&mut self, flags: u8, mut frame: Frame, kind: &Text) -> Result<Frame, Not> {
         let header = &mut frame.header;
         let source = header.source_id.as_ref().and_then(Name::new);
-        // Who publishes to itself hears itself. Who says something to everybody does not mean to.
-        if flags & (PUBLISHED | ADDRESSED) == 0 && source.as_ref() == Some(&self.name) {
-            return Err(Not::Meant);
-        }
         // Only the first who answers does, and only who waits is told.
         if flags & AWAITED != 0
             && header.response_id.as_ref().is_some_and(|id| !self.book.take(kind, id))

@@ -28,7 +28,7 @@ use super::calling::{Calling, failed, is_procedure};
 use super::decode::Content;
 use super::dialect::{SEP, Spelling};
 use super::inner::PING;
-use super::letter::{self, ADDRESSED, AWAITED};
+use super::letter::{self, ADDRESSED, AWAITED, PUBLISHED};
 use super::names::{NAME_MAX, Name};
 use super::packet::{Frame, Header, Id, Text};
 
@@ -116,7 +116,7 @@ impl Online {
         ctx: &mut Ctx<'_>,
     ) -> Result<Done, Held> {
         let Some(topic) = self.permitted(kind, ctx) else { return Ok(Done::NOTHING) };
-        let said = Said { frame, content, kind, flags: letter::PUBLISHED, promised };
+        let said = Said { frame, content, kind, flags: PUBLISHED, promised };
         let receipt = self.say(&said, topic, To::All, ctx);
         self.note_withheld(&receipt, ctx);
         let receipt = receipt?;
@@ -298,15 +298,20 @@ impl Online {
             inbound: None,
         };
         let from = (self.session, &*self.who);
+        // Who publishes to itself hears itself. Who says something to everybody does not mean to,
+        // and is not somebody who could answer it.
+        let without = (said.flags & PUBLISHED == 0).then_some(self.session);
         let mut sent = Err(Held::Failed);
         for level in [ctx.listener.level, Durability::Memory] {
+            let audience = Audience { without, ..Audience::default() };
+            let (now, p) = (ctx.now, &mut publication);
             sent = match to {
-                To::One(to) => ctx.hub.accept_to(ctx.now, from, level, &mut publication, to),
+                To::One(to) => ctx.hub.accept_to(now, from, level, p, to),
                 To::Listener(to) => {
                     let audience = Audience { only: Some(to), ..Audience::default() };
-                    ctx.hub.accept_for(ctx.now, from, level, &mut publication, audience)
+                    ctx.hub.accept_for(now, from, level, p, audience)
                 }
-                To::All => ctx.hub.accept(ctx.now, from, level, &mut publication),
+                To::All => ctx.hub.accept_for(now, from, level, p, audience),
             };
             // Where nothing was promised, a sick disk need not stop it.
             if sent != Err(Held::Failed) || said.promised {
