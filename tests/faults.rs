@@ -26,6 +26,10 @@ mod full;
 mod hang;
 #[path = "faults/kill.rs"]
 mod kill;
+#[path = "faults/kill_aio.rs"]
+mod kill_aio;
+#[path = "faults/kill_aio_law.rs"]
+mod kill_aio_law;
 #[path = "faults/kill_kept.rs"]
 mod kill_kept;
 #[path = "faults/kill_prx1.rs"]
@@ -96,6 +100,7 @@ impl Driver {
 const DRIVERS: &[Driver] = &[
     Driver::new("kill_os", kill::os).of_any_broker(),
     Driver::new("kill_disk", kill::disk),
+    Driver::new("kill_aio", kill_aio::kill),
     Driver::new("power_records", cut::records::power_records),
     Driver::new("power_block", cut::block::power_block)
         .of_any_broker()

@@ -103,6 +103,13 @@ impl Place {
         Self::at(home, words, port, None)
     }
 
+    /// The program that was built with this test, as something else than a broker.
+    pub(crate) fn program(home: &Path, words: &[&str]) -> Result<Self, String> {
+        let mut all = vec![env!("CARGO_BIN_EXE_spindle").to_owned()];
+        all.extend(words.iter().map(|word| (*word).to_owned()));
+        Self::at(home, all, 0, None)
+    }
+
     fn at(home: &Path, words: Vec<String>, mqtt: u16, prx1: Option<u16>) -> Result<Self, String> {
         let (data, log) = (home.join("data"), home.join("broker.log"));
         std::fs::create_dir_all(&data).map_err(|e| e.to_string())?;
@@ -216,7 +223,7 @@ impl Drop for Running {
     }
 }
 
-fn free_ports<const N: usize>() -> Result<[u16; N], String> {
+pub(crate) fn free_ports<const N: usize>() -> Result<[u16; N], String> {
     // All are held until the last one is chosen, or two of them may be the same.
     let mut held = Vec::with_capacity(N);
     let mut ports = [0; N];
