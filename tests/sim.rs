@@ -141,3 +141,35 @@ fn every_word_of_a_router_is_one_that_its_model_says() {
         "too quiet: {calls} calls, {heard} heard, {restarts} restarts"
     );
 }
+
+#[test]
+fn every_connector_has_what_it_was_promised_and_nothing_else() {
+    use spindle::testing::connectors::{Lived, live};
+    if let Some(seed) = number("SPINDLE_CONNECTORS_SEED") {
+        let lived = live(Dice::seeded(seed)).unwrap_or_else(|why| panic!("{why}"));
+        panic!("seed {seed} keeps its promises: {lived:?}");
+    }
+    let seeds = number("SPINDLE_SEEDS").unwrap_or(60);
+    let (mut failed, mut all) = (Vec::new(), Lived::default());
+    for seed in 0..seeds {
+        match live(Dice::seeded(seed)) {
+            Ok(lived) => {
+                all.heard += lived.heard;
+                all.outcomes += lived.outcomes;
+                all.files += lived.files;
+                all.restarts += lived.restarts;
+            }
+            Err(why) => {
+                let again = format!("SPINDLE_CONNECTORS_SEED={seed} lives through this again");
+                failed.push(format!("{why}\n{again}"));
+            }
+        }
+        if failed.len() > 2 {
+            break;
+        }
+    }
+    assert!(failed.is_empty(), "{}", failed.join("\n\n"));
+    let each = seeds as usize;
+    let loud = all.heard > each * 40 && all.outcomes > each * 5;
+    assert!(loud && all.files > each && all.restarts > each, "too quiet: {all:?}");
+}

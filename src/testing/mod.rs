@@ -5,12 +5,19 @@
 //! `words_http`, in WAMP `words_wamp`, in aioconnectors `words_aio`), then the simulator: `dice`,
 //! `net`, `model`, `world` with its halves `watch` and `fate`, and its door for fuzzers, `fuzzing`;
 //! and worlds of their own for relays (`relays`), for calls (`dealers` with `dealer_folk`,
-//! `dealer_law`, `dealer_flaw`) and for realms that are asked about themselves (`routers` with
-//! `router_folk`, `router_book`, `router_deeds`, `router_flaw`). What benches say is in `workload`. What a fake promises is what
-//! the real thing promises and no more: a disk keeps what was synced, a network keeps the order of
-//! one connection. Absent on purpose: real sockets, files, clocks and threads, and anything that
-//! floors 0 to 4 would have to know about.
+//! `dealer_law`, `dealer_flaw`), for connectors (`connectors` with `connector_folk`,
+//! `connector_law`, `connector_flaw`) and for realms that are asked about themselves (`routers`
+//! with `router_folk`, `router_book`, `router_deeds`, `router_flaw`). What benches say is in
+//! `workload`. What a fake promises is what the real thing promises and no more: a disk keeps what
+//! was synced, a network keeps the order of one connection. Absent on purpose: real sockets, files,
+//! clocks and threads, and anything that floors 0 to 4 would have to know about.
 
+mod connector_flaw;
+mod connector_folk;
+mod connector_law;
+#[cfg(test)]
+mod connector_test;
+pub mod connectors;
 mod dealer_flaw;
 mod dealer_folk;
 mod dealer_law;
