@@ -14,9 +14,7 @@ use std::thread::JoinHandle;
 use std::time::Duration;
 
 use bytes::BytesMut;
-use spindle::client::aio::{
-    Builder, Client, Error, Fingerprint, Host, Id, Message, Security, Stored, Upload,
-};
+use spindle::client::aio::{Builder, Client, Error, Id, Message, Security, Stored, Upload};
 use spindle::proto::aio::file::WithFile;
 use spindle::proto::aio::inner::{self, Meaning, Side};
 use spindle::proto::aio::{encode_vec, meaning, next};
@@ -444,6 +442,7 @@ mod tls {
     use rustls::pki_types::pem::PemObject;
     use rustls::pki_types::{CertificateDer, PrivateKeyDer};
     use rustls::{ServerConfig, ServerConnection, StreamOwned};
+    use spindle::client::aio::{Fingerprint, Host};
     use std::os::unix::fs::PermissionsExt;
     use std::sync::Arc;
 
