@@ -106,13 +106,10 @@ impl Guest {
 fn listen(listener: &TcpListener, offer: &Offer, guests: &Sender<Guest>) {
     let callers = Arc::new(AtomicUsize::new(0));
     loop {
-        let (stream, from) = match listener.accept() {
-            Ok(caller) => caller,
-            Err(_) => {
-                // Too many files are open, or somebody was gone already.
-                std::thread::sleep(PAUSE);
-                continue;
-            }
+        let Ok((stream, from)) = listener.accept() else {
+            // Too many files are open, or somebody was gone already.
+            std::thread::sleep(PAUSE);
+            continue;
         };
         if callers.fetch_add(1, Ordering::Relaxed) >= CALLERS_MAX {
             callers.fetch_sub(1, Ordering::Relaxed);

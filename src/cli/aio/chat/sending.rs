@@ -167,7 +167,8 @@ impl Sending {
         if self.size > FRAME_MAX {
             return Err(Error::TooLarge.into());
         }
-        let path = self.path.to_str().ok_or(Unsent::Here("its path is no text".to_owned()))?;
+        let path = self.path.to_str();
+        let path = path.ok_or_else(|| Unsent::Here("its path is no text".to_owned()))?;
         let with = WithFile {
             src_path: Some(path.into()),
             dst_type: "any".into(),
