@@ -70,6 +70,11 @@ impl Hub {
         self.memo.topic(sep, text)
     }
 
+    /// It is named often though nothing is published there, as what is called is.
+    pub fn note_topic(&mut self, realm: RealmId, topic: &Topic) {
+        self.memo.name(realm, topic);
+    }
+
     /// Take in a message: owe it to whoever listens, keep it when asked to.
     pub fn publish(
         &mut self,

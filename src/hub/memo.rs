@@ -87,6 +87,17 @@ impl Memo {
         fits.then(|| self.place_of(topic.text()))
     }
 
+    /// It is named often, whatever it matches.
+    pub(super) fn name(&mut self, realm: RealmId, topic: &Topic) {
+        let Some(place) = self.place(topic) else { return };
+        let known = matches!(self.entries.get(place.at),
+            Some(Some(e)) if is_spelled_like(&e.topic, topic));
+        if !known {
+            // No trie has this version: whoever publishes there looks for what matches.
+            self.learn(place, realm, u64::MAX, topic, &[]);
+        }
+    }
+
     /// What this publication matches in its realm, remembered or looked for.
     #[inline]
     pub(super) fn find(&mut self, realm: &Realm, p: &Publication, into: &mut Vec<LeafId>) {

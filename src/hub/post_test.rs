@@ -72,6 +72,19 @@ fn whoever_has_mail_is_woken_once() {
 }
 
 #[test]
+fn what_is_not_said_in_its_turn_holds_no_read_buffer() {
+    let (mut b, caller, _) = scene();
+    let read = Bytes::from(vec![7; 12]);
+    let payload = Payload { form: 0, meta: Bytes::new(), args: read.slice(4..) };
+    let result = Act::Result { to: caller, request: 1, more: false, payload };
+    assert!(b.hub.post(caller, Mail::Act(result)));
+    assert!(!read.is_unique(), "it may be said in this turn");
+    b.hub.note_lag(caller, false);
+    assert!(read.is_unique());
+    assert_eq!(outcomes(&mut b, caller), [(1, None)]);
+}
+
+#[test]
 fn a_call_to_a_full_mailbox_fails_and_the_callee_stays() {
     let (mut b, caller, callee) = scene();
     for request in 1..=4 {

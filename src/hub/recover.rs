@@ -361,15 +361,20 @@ impl Hub {
         extra
     }
 
-    fn recover_session(&mut self, now: Now, kind: Kind, owner: &OwnerRecord, mut draft: Draft) {
-        let Some(detail) = decode_detail(&owner.detail) else { return };
-        let Some(_) = self.realms.get(usize::from(owner.realm.0)) else { return };
-        let user = detail.user.clone();
-        let unknown = Principal { user, durable: true, ..Principal::default() };
-        let mut principal = self.policy.recall(&detail.user).unwrap_or(unknown);
+    /// Who it is under the rules of now.
+    fn principal_of(&self, kind: Kind, owner: &OwnerRecord, user: &Bytes) -> Principal {
+        let unknown = Principal { user: user.clone(), durable: true, ..Principal::default() };
+        let mut principal = self.policy.recall(user).unwrap_or(unknown);
         if kind == Kind::Mqtt {
             principal.client_id = owner.name.clone();
         }
+        principal
+    }
+
+    fn recover_session(&mut self, now: Now, kind: Kind, owner: &OwnerRecord, mut draft: Draft) {
+        let Some(detail) = decode_detail(&owner.detail) else { return };
+        let Some(_) = self.realms.get(usize::from(owner.realm.0)) else { return };
+        let principal = self.principal_of(kind, owner, &detail.user);
         let ended = draft.has_ended();
         let wills = draft.wills_left(detail.wills);
         if ended && wills.is_empty() {

@@ -76,7 +76,7 @@ pub fn outcome(why: &Why) -> Bytes {
 
 /// It is gone, or another has its session: so is what it offered and what it asked.
 pub fn leave(session: SessionId, ctx: &mut Ctx<'_>) {
-    let mut acts = Vec::new();
+    let mut acts = ctx.hub.spare_acts();
     ctx.hub.calls.leave(session, &mut acts);
     ctx.hub.parties.leave(session);
     ctx.hub.pass_on(&mut acts);

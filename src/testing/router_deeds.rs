@@ -415,7 +415,7 @@ impl World {
         let (kind, text) = pattern(which);
         let found = self.known(offers, town).into_iter().find(|(_, at)| *at == which);
         let options = format!("{{\"match\":\"{}\"}}", word(kind));
-        let answer = found.map_or("null".to_owned(), |(name, _)| format!("\"{name}\""));
+        let answer = found.map_or_else(|| "null".to_owned(), |(name, _)| format!("\"{name}\""));
         (format!("\"wamp.{what}.lookup\",[\"{text}\",{options}]"), Ok(answer))
     }
 
@@ -423,7 +423,7 @@ impl World {
         let name = self.some_name();
         if self.rng.chance(1, 2) {
             let best = self.book.best(town, name).map(|it| format!("\"{}\"", it.name));
-            let answer = best.unwrap_or("null".into());
+            let answer = best.unwrap_or_else(|| "null".to_owned());
             return (format!("\"wamp.registration.match\",[\"{name}\"]"), Ok(answer));
         }
         let all = self.known(false, town);

@@ -121,14 +121,14 @@ impl World {
 
     /// What was to come by the same subscription later comes first.
     fn turned(&self, message: Value) -> Value {
-        let wanted = self.book.wanted.values().flatten();
+        let mut wanted = self.book.wanted.values().flatten();
         let by = message.as_list().and_then(|parts| parts.get(1)).cloned();
         let fits = |it: &Value| {
             let same = self.book.names.filled(it).ok();
             let its = same.as_ref().and_then(|it| it.as_list()).and_then(|it| it.get(1));
             code(it) == Some(36) && its == by.as_ref()
         };
-        let last = wanted.filter(|it| fits(it)).next_back();
+        let last = wanted.rfind(|it| fits(it));
         let filled = last.and_then(|it| self.book.names.filled(it).ok());
         let args = filled.and_then(|it| it.as_list().and_then(|it| it.get(4)).cloned());
         changed(&message, |parts| {

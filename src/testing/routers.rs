@@ -384,7 +384,7 @@ impl World {
     }
 
     /// The broker counts what the model counts, and its parts agree.
-    fn counts(&mut self) -> Result<(), Wrong> {
+    fn counts(&self) -> Result<(), Wrong> {
         let hub = self.rig.engine.hub();
         let tally = hub.calls.audit()?;
         let waiting = self.book.open.iter().filter(|open| open.caller.is_some()).count();
@@ -420,7 +420,11 @@ impl World {
                 }
             }
         }
-        self.rig.engine.audit().map(|_| ()).map_err(|broken| broken.0)
+        self.rig.engine.audit().map_err(|broken| broken.0)?;
+        match hub.sessions().map(|s| s.outbox.in_flight() as u64 + s.outbox.owed()).sum::<u64>() {
+            0 => Ok(()),
+            owed => Err(format!("{owed} deliveries are owed to who has heard everything")),
+        }
     }
 
     /// Whoever was asked answers, so every call has its end; then all go.

@@ -171,7 +171,7 @@ impl Online {
             shard: None,
         };
         ctx.hub.stats.count(Counter::CallsTaken);
-        let mut acts = Vec::new();
+        let mut acts = ctx.hub.spare_acts();
         // No two requests have one number.
         let _ = ctx.hub.calls.call(ctx.now, ask, &mut acts);
         ctx.hub.pass_on(&mut acts);

@@ -141,7 +141,7 @@ impl Online {
                 None => Answer::Error(Bytes::from_static(UNNAMED), payload),
             },
         };
-        let mut acts = Vec::new();
+        let mut acts = ctx.hub.spare_acts();
         let done = number
             .map(|number| ctx.hub.calls.answer(ctx.now, self.session, number, answer, &mut acts));
         ctx.hub.pass_on(&mut acts);
@@ -168,7 +168,7 @@ impl Online {
             Reason::Unavailable => Answer::Unavailable(name, Payload::default()),
             _ => Answer::Error(name, Payload::default()),
         };
-        let mut acts = Vec::new();
+        let mut acts = hub.spare_acts();
         // It was asked this a moment ago.
         let _ = hub.calls.answer(now, self.session, it.number, answer, &mut acts);
         hub.pass_on(&mut acts);

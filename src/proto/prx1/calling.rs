@@ -212,7 +212,7 @@ impl Online {
         match it.many {
             Some(want) => Ok(self.ask_many(want, &ask, who, ctx)),
             None => {
-                let mut acts = Vec::new();
+                let mut acts = ctx.hub.spare_acts();
                 let done = ctx.hub.calls.call(ctx.now, ask, &mut acts);
                 ctx.hub.pass_on(&mut acts);
                 done.map_err(violated)?;
@@ -239,7 +239,7 @@ impl Online {
             return Err(reason::FULL);
         }
         let parts = calling.book.begin(ask.request, want, callees.len());
-        let mut acts = Vec::new();
+        let mut acts = ctx.hub.spare_acts();
         for (request, callee) in parts.into_iter().zip(callees) {
             let part = Ask { request, ..ask.clone() };
             // No part has the number of another.
@@ -264,7 +264,7 @@ impl Online {
             }
             What::Gathered { .. } => return ctx.hub.stats.count(Counter::Ignored),
         };
-        let mut acts = Vec::new();
+        let mut acts = ctx.hub.spare_acts();
         let done = ctx.hub.calls.answer(ctx.now, self.session, it.id, answer, &mut acts);
         ctx.hub.pass_on(&mut acts);
         if done.is_err() {
@@ -274,7 +274,7 @@ impl Online {
 
     fn cancel(&mut self, it: Cancel, replies: &mut Replies<Reply>, ctx: &mut Ctx<'_>) {
         let ended = self.calling.as_mut().and_then(|calling| calling.book.end(it.id));
-        let mut acts = Vec::new();
+        let mut acts = ctx.hub.spare_acts();
         match ended {
             Some((_, parts)) => {
                 for part in parts {

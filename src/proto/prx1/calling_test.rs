@@ -3,7 +3,7 @@
 use bytes::{Bytes, BytesMut};
 
 use crate::base::id::{ConnId, RealmId, SessionId};
-use crate::base::limits::Limits;
+use crate::base::limits::{Limit, Limits};
 use crate::base::stats::Counter;
 use crate::base::time::Now;
 use crate::hub::calls::{Able, Ask, Payload};
@@ -14,7 +14,7 @@ use crate::testing::disk::FakeDisk;
 use crate::testing::rig::{Rig, Setup};
 
 use super::extended::*;
-use super::packet::{Connect, Packet};
+use super::packet::{Connect, Packet, Publish};
 
 struct Bench(Rig);
 
@@ -320,6 +320,62 @@ fn a_request_to_many_has_no_more_parts_than_a_caller_may_have_calls() {
     let many = |id| Extended::Request(Request { many: Some(0), ..request(id, "a") });
     assert!(b.ask(client, many(1)).is_empty());
     assert_eq!(b.ask(client, many(2)), [failed(2, reason::FULL)]);
+}
+
+#[test]
+fn what_is_more_than_may_be_is_refused_and_counted() {
+    let limits =
+        Limits { registrations_max: 1, calls_per_caller_max: 1, ..Setup::default().limits };
+    let mut b = Bench::with(&Setup { limits, ..Setup::default() });
+    let (server, client) = (b.join("server"), b.join("client"));
+    b.serve(server, "a", share::RANDOM);
+    let more = Register { id: 2, share: share::RANDOM, topic: text("b") };
+    assert_eq!(b.ask(server, Extended::Register(more)), [answer(2, reason::FULL)]);
+    b.serve(client, "a", share::RANDOM);
+    let many = Request { many: Some(0), ..request(1, "a") };
+    assert_eq!(b.ask(client, Extended::Request(many)), [failed(1, reason::FULL)]);
+    let stats = &b.0.engine.hub().stats;
+    for limit in [Limit::registrations_max, Limit::calls_per_caller_max] {
+        assert_eq!(stats.limit(limit), 1, "{limit:?}");
+    }
+}
+
+#[test]
+fn nobody_is_asked_before_it_knows_that_it_serves() {
+    let mut b = Bench::new();
+    let (server, client) = (b.join("server"), b.join("client"));
+    // Its answer stands behind one that waits for the disk.
+    b.0.disk_jobs = 0;
+    let (topic, payload) = (text("kept"), text("x"));
+    let kept = Publish { qos: 1, id: 1, retain: true, topic, payload, ..Publish::default() };
+    b.say(server, &Packet::Publish(kept));
+    let register = Register { id: 2, share: share::SINGLE, topic: text("a") };
+    assert!(b.ask(server, Extended::Register(register)).is_empty());
+    assert!(b.ask(client, Extended::Request(request(7, "a"))).is_empty());
+    assert!(b.hear(server).is_empty());
+    b.0.disk_jobs = usize::MAX;
+    let heard = b.hear(server);
+    let [Packet::PubAck(1), known, Packet::Extended(Extended::Request(it))] = &heard[..] else {
+        panic!("{heard:?}");
+    };
+    assert_eq!((known, &it.topic[..]), (&answer(2, reason::NONE), &b"a"[..]));
+}
+
+#[test]
+fn who_offers_much_at_once_has_it_taken_over_several_turns() {
+    let mut b = Bench::new();
+    let server = b.join("server");
+    for id in 1..=60 {
+        let topic = Bytes::from(format!("topic/{id}"));
+        let it = Register { id, share: share::SINGLE, topic };
+        b.say(server, &Packet::Extended(Extended::Register(it)));
+    }
+    b.0.turn();
+    let heard = core::mem::take(&mut b.0.wires.get_mut(&server).expect("open").heard);
+    // Each answer has six octets.
+    assert!(heard.len() < 60 * 6, "not all of it in one turn");
+    assert!(!b.hear(server).is_empty(), "and the rest later");
+    assert_eq!(b.0.engine.hub().calls.audit().expect("well").registrations, 60);
 }
 
 #[test]

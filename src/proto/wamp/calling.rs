@@ -123,6 +123,7 @@ impl Online {
         let Some(topic) = self.topic(it.procedure.bytes(), ctx.hub) else {
             return Some(Reason::InvalidUri);
         };
+        ctx.hub.note_topic(self.realm, &topic);
         // What the router is told is for nobody else.
         if ctx.hub.is_answering(self.realm, it.procedure.bytes()) {
             return Some(Reason::NotAuthorized);

@@ -378,7 +378,7 @@ impl Online {
     /// It is gone: so is what it offered, was asked, asked, and listened to. What it wanted said
     /// then is said before others hear that it left.
     pub(super) fn leave(&self, ctx: &mut Ctx<'_>) {
-        let mut acts = Vec::new();
+        let mut acts = ctx.hub.spare_acts();
         let lost = ctx.hub.calls.leave(self.session, &mut acts);
         let left = ctx.hub.interests.leave(self.session);
         ctx.hub.pass_on(&mut acts);

@@ -686,14 +686,15 @@ impl Protocol for Peer {
         if self.replies.is_gated() {
             return self.replies.waits_for().is_some_and(|at| at <= synced);
         }
-        while out.len() < budget && self.go_by == Deadline::NEVER {
+        // Who has said goodbye itself has its answer, and no second goodbye.
+        while out.len() < budget && self.go_by == Deadline::NEVER && !self.left {
             let Some(mail) = hub.parties.take(online.session) else { break };
             if online.put_mail(now, mail, &self.line, hub, out) {
                 self.go_by = now.after_ms(GO_MS);
                 self.replies.clear();
             }
         }
-        if self.go_by != Deadline::NEVER {
+        if self.go_by != Deadline::NEVER || self.left {
             // Nothing is said behind a goodbye.
             return !self.replies.is_empty();
         }
