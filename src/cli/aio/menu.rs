@@ -3,7 +3,7 @@
 //! It asks for the folder of their sockets, for a connector, and then for orders by number, as the
 //! original does, so that what somebody is used to type works; it reads lines, so a pipe does as
 //! well. With `--json` it asks nothing and prints a document for each answer. Absent on purpose:
-//! reading attributes of a connector, which the original does before it asks about lists of clients.
+//! reading attributes of a connector, which the original does before it asks for a list's client.
 
 use std::io::BufRead;
 use std::path::{Path, PathBuf};
