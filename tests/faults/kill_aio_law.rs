@@ -50,6 +50,9 @@ pub(crate) struct Found {
     pub(crate) hung_up: usize,
 }
 
+/// What is done to a record.
+type Damage<'a> = &'a dyn Fn(&mut Record);
+
 impl Found {
     pub(crate) fn is_good(&self) -> bool {
         let Self { missing, ghosts, disorder, excess, unmarked, hung_up, .. } = self;
@@ -102,7 +105,7 @@ impl Record {
             change(&mut other);
             other.judge().is_good()
         };
-        let all: [(&str, &dyn Fn(&mut Self)); 8] = [
+        let all: [(&str, Damage<'_>); 8] = [
             ("one is lost", &|it: &mut Self| it.heard.retain(|it| *it != n)),
             ("the last is lost", &|it: &mut Self| it.heard.retain(|it| *it != last)),
             ("what was on the disk is lost with all behind it", &|it: &mut Self| {

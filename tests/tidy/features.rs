@@ -15,9 +15,6 @@ const CHAPTER: &str = "src/manual/wamp_features.md";
 /// The chapter of weaknesses, and how many there are.
 const WEAKNESSES: &str = "src/manual/aio_weaknesses.md";
 const WEAK: usize = 20;
-/// They are those of a chat that says who it is and unpacks what comes, and have their rows when
-/// there is one that does.
-const OF_A_CHAT: [usize; 2] = [16, 17];
 
 /// Where features have their names.
 const ROLES: &str = "src/proto/wamp/roles.rs";
@@ -70,7 +67,7 @@ pub(crate) fn weaknesses(tree: &Tree) -> Vec<Violation> {
             wrong(n, format!("nothing is called {name}"));
         }
     }
-    let missing = (1..=WEAK).filter(|no| !seen.contains(no) && !OF_A_CHAT.contains(no));
+    let missing = (1..=WEAK).filter(|no| !seen.contains(no));
     missing.for_each(|no| wrong(0, format!("{no} has no row")));
     found
 }

@@ -125,7 +125,8 @@ fn a_certificate_that_is_overwritten_where_it_stands_is_nobodys() {
     // So long after the folders were changed they are not read again.
     let now = Clock::start().now();
     let later = Now { wall: now.wall + 3_600_000, ..now };
-    let mut whose = || names.run(&desk, Errand::Identify(Sha256::digest(b"ann").into()), later);
+    let who = || (conn(0), Errand::Identify(Sha256::digest(b"ann").into()));
+    let mut whose = || names.run(&desk, who(), later);
     assert_eq!(whose(), Ran::Known(name("ann")));
     fs::write(&own, pem(b"another")).unwrap();
     assert!(matches!(whose(), Ran::Not(_)));
