@@ -143,7 +143,7 @@ fn an_archive_of_others_is_read_with_or_without_folders_of_its_own() {
     let (done, dir) = unpacked(&bytes, MOST);
     assert_eq!(done, Ok(Unpacked { entries: 3, bytes: 6 }));
     assert_eq!(fs::read(dir.0.join("a/x/y/a")).expect("there"), b"one");
-    let mut remark = bytes.clone();
+    let mut remark = bytes;
     let at = remark.len() - 2;
     remark[at..].copy_from_slice(&5_u16.to_le_bytes());
     remark.extend(b"hello");
