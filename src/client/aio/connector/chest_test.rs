@@ -103,7 +103,9 @@ fn what_is_kept_comes_out_byte_for_byte_whatever_it_holds() {
     let messages: Vec<Vec<u8>> =
         vec![separator.to_vec(), [b"a", separator, b"b"].concat(), every, vec![0; 40]];
     let mut chest = dir.open(1 << 20);
-    messages.iter().for_each(|message| _ = chest.put(message).expect("room"));
+    for message in &messages {
+        chest.put(message).expect("room");
+    }
     drop(chest);
     let mut chest = dir.open(1 << 20);
     for message in &messages {
