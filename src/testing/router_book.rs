@@ -140,6 +140,8 @@ pub(super) struct Book {
     pub(super) wanted: BTreeMap<usize, Vec<Value>>,
     /// A call goes to one of these, and nobody knows to which.
     pub(super) lot: Option<(Open, Vec<usize>)>,
+    /// Several leave at once.
+    pub(super) at_once: bool,
     made: usize,
 }
 
@@ -476,10 +478,16 @@ impl Book {
     ) -> Result<(), Wrong> {
         let args = format!("[\"@p{}\",\"{name}\"]", from.1);
         self.note(from, &format!("wamp.{of}.on_{verb}"), &args)?;
-        match ended {
-            true => self.note(from, &format!("wamp.{of}.on_delete"), &args),
-            false => Ok(()),
+        if !ended {
+            return Ok(());
         }
+        // Of several who are sent away at once nobody says who is the last to go; whoever it is is
+        // the same for all who hear of it.
+        let last = match self.at_once {
+            true => format!("[\"{}\",\"{name}\"]", self.fresh("last")),
+            false => args,
+        };
+        self.note(from, &format!("wamp.{of}.on_delete"), &last)
     }
 }
 

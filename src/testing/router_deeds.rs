@@ -279,7 +279,10 @@ impl World {
         let place = |who: usize| self.folk.iter().find(|it| it.no == who);
         gone.sort_by_key(|who| place(*who).map(|it| (it.rude, it.conn)));
         self.loose = gone.len() > 1;
-        gone.into_iter().try_for_each(|who| self.leaves(who, Leave { quiet }))
+        self.book.at_once = self.loose;
+        let left = gone.into_iter().try_for_each(|who| self.leaves(who, Leave { quiet }));
+        self.book.at_once = false;
+        left
     }
 
     /// It is taken from somebody what it offers, or listens to.
