@@ -151,10 +151,11 @@ impl Law {
         }
         if !made.heard[x] {
             let newest = &mut self.newest[x][who];
-            if newest.is_some_and(|newest| newest > n) {
+            // Who came in between hears for the first time what is said for the second.
+            if made.said == 1 && newest.is_some_and(|newest| newest > n) {
                 return Err(format!("{} comes to {} out of order", what(), NAMES[x]));
             }
-            *newest = Some(n);
+            *newest = (*newest).max(Some(n));
             made.heard[x] = true;
         }
         self.heard += 1;

@@ -3,7 +3,7 @@
 //! An answer names its question by type and id alone, and says nothing of who asked. So whoever is
 //! told a question has a note of it here. Ids are the askers' own, and two askers may use the same:
 //! then the second question is told under a number of ours. Both lists are bounded, and the oldest
-//! note makes room: its answer is a message like others then. Absent on purpose: how long an answer
+//! note makes room: its answer is nobody's then. Absent on purpose: how long an answer
 //! is waited for, which is the asker's business.
 
 use std::collections::VecDeque;

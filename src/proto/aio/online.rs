@@ -136,7 +136,13 @@ impl Online {
         }
         let Some(told) = &frame.header.response_id else { return Ok(Done::NOTHING) };
         let Some(asked) = self.book.by(kind, told) else {
-            return self.on_message((frame, content), promised, ctx);
+            if frame.header.destination_id.as_ref().and_then(Name::new).is_some() {
+                return self.on_message((frame, content), promised, ctx);
+            }
+            // Nobody knows any more whose answer it is: told to all, it could be taken for the
+            // answer to another question of that number.
+            ctx.hub.stats.count(Counter::Ignored);
+            return Ok(Done::NOTHING);
         };
         let flags = ADDRESSED | if asked.awaited { AWAITED } else { 0 };
         let (who, id) = match &asked.who {
