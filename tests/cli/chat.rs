@@ -4,15 +4,20 @@ use std::io::{BufRead, BufReader, Read, Write};
 use std::os::unix::fs::PermissionsExt;
 use std::os::unix::net::UnixListener;
 use std::path::{Path, PathBuf};
-use std::process::{Child, ChildStdin, ChildStdout, Command, Output, Stdio};
+use std::process::{Child, ChildStdin, Command, Output, Stdio};
+use std::sync::mpsc::{Receiver, channel};
+use std::time::Duration;
 
 use super::{Folder, SPINDLE, spindle};
+
+/// Nobody says nothing for so long, on the slowest machine.
+const LONG: Duration = Duration::from_secs(60);
 
 /// One end of a chat, in a folder of its own.
 struct End {
     child: Child,
     stdin: Option<ChildStdin>,
-    stdout: BufReader<ChildStdout>,
+    lines: Receiver<String>,
     place: PathBuf,
 }
 
@@ -32,8 +37,15 @@ impl End {
             .spawn()
             .unwrap();
         let stdin = child.stdin.take();
-        let stdout = BufReader::new(child.stdout.take().unwrap());
-        Self { child, stdin, stdout, place }
+        let mut stdout = BufReader::new(child.stdout.take().unwrap());
+        let (sender, lines) = channel();
+        std::thread::spawn(move || {
+            let mut line = String::new();
+            while stdout.read_line(&mut line).unwrap() > 0 {
+                let _ = sender.send(std::mem::take(&mut line));
+            }
+        });
+        Self { child, stdin, lines, place }
     }
 
     /// One that waits, where it does, and its fingerprint.
@@ -50,16 +62,18 @@ impl End {
         self.stdin.as_mut().unwrap().write_all(lines.as_bytes()).unwrap();
     }
 
-    /// The next line in which this stands.
+    /// The next line in which this stands, if it comes before long.
     fn until(&mut self, text: &str) -> String {
-        let mut line = String::new();
-        while self.stdout.read_line(&mut line).unwrap() > 0 {
+        let mut before = Vec::new();
+        while let Ok(line) = self.lines.recv_timeout(LONG) {
             if line.contains(text) {
                 return line;
             }
-            line.clear();
+            before.push(line);
         }
-        panic!("{text:?} is not said: {:?}", self.ends());
+        // It would not end by itself if it still waits for something.
+        let _ = self.child.kill();
+        panic!("{text:?} is not said after {before:?}: {:?}", self.ends());
     }
 
     /// Nothing more is typed: the code, and what it complained of.
@@ -122,9 +136,8 @@ fn two_talk_and_send_each_other_files_and_folders() {
 fn called(folder: &Folder, name: &str, args: &[&str], typed: &[u8]) -> Output {
     let mut end = End::new(folder, name, args);
     let _ = end.stdin.as_mut().unwrap().write_all(typed);
-    let mut stdout = Vec::new();
     drop(end.stdin.take());
-    end.stdout.read_to_end(&mut stdout).unwrap();
+    let stdout = end.lines.iter().collect::<String>().into_bytes();
     let (_, complaints) = end.ends();
     let status = end.child.wait().unwrap();
     Output { status, stdout, stderr: complaints.into_bytes() }
