@@ -173,6 +173,7 @@ faults! {
     WampCredentials, Policy, "wamp authentication", "it is not who it says, or not let in";
     WampBusy, Capacity, "wamp authentication", "no room to check another password now";
     WampBatch, Peer, "wamp batched", "a batch that is empty, or cut short";
+    WampSmall, Peer, "wamp rawsocket", "it takes messages so short that no WELCOME is one";
     RawMagic, Peer, "wamp rawsocket", "the first bytes are no RawSocket handshake";
     RawSerializer, Peer, "wamp rawsocket", "a serializer that is not spoken here";
     RawReserved, Peer, "wamp rawsocket", "reserved bits of a RawSocket handshake are set";

@@ -51,6 +51,8 @@ pub(super) enum Asked {
     Leave(u64, usize),
     /// To publish.
     Publish,
+    /// That somebody goes, or serves something no more.
+    Order,
 }
 
 /// What somebody hears.
@@ -129,6 +131,12 @@ pub(super) struct Person {
     pub(super) online: bool,
     /// It hung up, or broke the rules: it may be let go.
     pub(super) leaves: bool,
+    /// Somebody wants it to go: it may be let go.
+    pub(super) doomed: bool,
+    /// Its number (WAMP).
+    pub(super) session: u64,
+    /// It has heard a goodbye.
+    over: bool,
     /// Bytes it takes in a turn; 0: any number.
     pub(super) pace: usize,
     pub(super) request: u64,
@@ -201,6 +209,9 @@ impl Person {
             takes: 1 << 24,
             online: false,
             leaves: false,
+            doomed: false,
+            session: 0,
+            over: false,
             pace: 0,
             request: 0,
             asked: BTreeMap::new(),
@@ -352,6 +363,21 @@ impl Person {
             topic: slashed(name),
             payload: Bytes::copy_from_slice(body.as_bytes()),
         }));
+    }
+
+    /// Ask the router to do something about these numbers (WAMP).
+    pub(super) fn order(&mut self, procedure: &str, numbers: &[u64]) {
+        let Speech::Wamp(form) = self.speech else { return };
+        let request = self.next(Asked::Order);
+        let mut bytes = Vec::new();
+        let mut writer = Writer::new(form, &mut bytes);
+        writer.list(numbers.len());
+        numbers.iter().for_each(|number| _ = writer.uint(*number));
+        writer.end();
+        let args = Some(Raw { form, bytes: bytes.into() });
+        let (procedure, payload) = (procedure.into(), Payload { args, kwargs: None });
+        let options = CallOptions::default();
+        self.wamp(form, wamp::Call { request, options, procedure, payload });
     }
 
     /// Take a call back.
@@ -530,7 +556,7 @@ impl Person {
             Asked::Stop(pattern) => self.served.retain(|_, its| *its != pattern),
             Asked::Listen(pattern) => _ = self.subs.insert(id, pattern),
             Asked::Leave(sub, _) => _ = self.subs.remove(&sub),
-            Asked::Publish => {}
+            Asked::Publish | Asked::Order => {}
         }
         Ok(Word::Yes(asked, id))
     }
@@ -538,6 +564,13 @@ impl Person {
     fn refused(&mut self, request: u64) -> Result<Word, Wrong> {
         let asked = self.asked.remove(&request);
         Ok(Word::No(asked.ok_or_else(|| format!("p{} never asked {request}", self.no))?))
+    }
+
+    /// Somebody has taken this from it.
+    fn revoked(&mut self, registration: Option<u64>) -> Result<Word, Wrong> {
+        let its = registration.and_then(|id| self.served.remove(&id));
+        let its = its.ok_or_else(|| format!("p{} never served {registration:?}", self.no))?;
+        Ok(Word::Yes(Asked::Stop(its), 0))
     }
 
     fn hear_wamp(&mut self, form: Form) -> Result<(bool, Option<Word>), Wrong> {
@@ -552,6 +585,9 @@ impl Person {
         let Frame::Message(text) = frame else { return Ok((true, None)) };
         let message = decode(form, &text, Sender::Router, &Most::default());
         let message = message.map_err(|why| format!("p{} hears {why}", self.no))?;
+        if self.over {
+            return Err(format!("p{} hears {message:?} behind a goodbye", self.no));
+        }
         let came = |request, more, payload: &Payload| Word::Came {
             request,
             token: token(payload),
@@ -559,8 +595,14 @@ impl Person {
             gathered: None,
         };
         let word = match &message {
-            Message::Welcome(_) => Word::In,
+            Message::Welcome(it) => {
+                self.session = it.session;
+                Word::In
+            }
             Message::Registered(it) => self.granted(it.request, it.registration)?,
+            Message::Unregistered(it) if it.ended.request == 0 => {
+                self.revoked(it.ended.revoked.as_ref().and_then(|it| it.registration))?
+            }
             Message::Unregistered(it) => self.granted(it.ended.request, 0)?,
             Message::Subscribed(it) => self.granted(it.request, it.subscription)?,
             Message::Unsubscribed(it) => self.granted(it.ended.request, 0)?,
@@ -580,10 +622,22 @@ impl Person {
                 timed: it.details.timeout.is_some(),
             },
             Message::Interrupt(it) => Word::Stop(it.request),
+            Message::Outcome(it) if self.asked.contains_key(&it.request) => {
+                self.granted(it.request, 0)?
+            }
+            Message::Failure(it) if it.kind == 48 && self.asked.contains_key(&it.request) => {
+                self.refused(it.request)?
+            }
             Message::Outcome(it) => came(it.request, it.details.progress, &it.payload),
             Message::Failure(it) if it.kind == 48 => came(it.request, false, &it.payload),
             Message::Failure(it) => self.refused(it.request)?,
-            Message::Goodbye(_) | Message::Abort(_) => Word::Over,
+            Message::Goodbye(_) | Message::Abort(_) => {
+                self.over = true;
+                if self.doomed && !self.leaves {
+                    self.depart();
+                }
+                Word::Over
+            }
             other => return Err(format!("p{} hears {other:?}", self.no)),
         };
         Ok((true, Some(word)))

@@ -199,6 +199,8 @@ impl World {
             25 => self.listen_no_more(at),
             26..=28 => self.say(at),
             29 if self.rng.chance(1, 3) => self.depart(at),
+            31 if self.rng.chance(1, 4) => self.send_away(at),
+            31 => self.revoke(at),
             30 if calls && self.rng.chance(1, 12) => {
                 // What it was never asked.
                 self.folk[at].leaves = matches!(self.folk[at].speech, Speech::Wamp(_));
@@ -232,13 +234,15 @@ impl World {
         ];
         let skilled = self.rng.chance(1, 2);
         let has = |_: &&Feature| skilled || self.rng.chance(1, 2);
-        let able: Vec<Feature> = all.iter().filter(has).copied().collect();
+        let mut able: Vec<Feature> = all.iter().filter(has).copied().collect();
+        able.push(Feature::RegistrationRevocation);
         let mut person = Person::new(self.opened, conn, speech, Features::these(&able));
         if self.rng.chance(1, 6) {
             person.pace = 1 + self.rng.below(60) as usize;
         }
         if self.rng.chance(1, 4) {
-            person.takes = 1 << 10;
+            // A WELCOME in JSON is longer than the shorter of these.
+            person.takes = 1 << if speech == Speech::Wamp(Form::Json) { 11 } else { 10 };
         }
         person.enter();
         let what = format!("comes, {speech:?} {able:?} at {}", person.pace);
@@ -424,6 +428,31 @@ impl World {
         self.note(no, &format!("goes, {how}"));
     }
 
+    /// Somebody wants another one of WAMP to go.
+    fn send_away(&mut self, at: usize) {
+        let other = |it: &&mut Person| it.session > 0 && !it.doomed;
+        let Some(victim) = self.folk.iter_mut().rfind(other) else { return };
+        let (number, no) = (victim.session, victim.no);
+        if self.folk[at].session == 0 || self.folk[at].no == no {
+            return;
+        }
+        let victim = self.folk.iter_mut().find(|it| it.no == no);
+        victim.into_iter().for_each(|it| it.doomed = true);
+        self.folk[at].order("wamp.session.kill", &[number]);
+        let by = self.folk[at].no;
+        self.note(by, &format!("sends p{no} away"));
+    }
+
+    /// Somebody wants that another one of WAMP serves something no more.
+    fn revoke(&mut self, at: usize) {
+        let with = |it: &Person| Some((*it.served.keys().next()?, it.session, it.no));
+        let all: Vec<_> = self.folk.iter().filter(|it| it.session > 0).filter_map(with).collect();
+        let Some((id, number, no)) = self.rng.pick(&all).copied() else { return };
+        self.folk[at].order("wamp.registration.remove_callee", &[id, number]);
+        let by = self.folk[at].no;
+        self.note(by, &format!("takes {id} from p{no}"));
+    }
+
     /// Carry, turn, listen. True: something happened.
     fn once(&mut self) -> Result<bool, Wrong> {
         for it in &mut self.folk {
@@ -467,7 +496,7 @@ impl World {
             self.note(it.no, &format!("is gone: {why}"));
             self.law.left(it.no);
             self.locked.retain(|_, by| *by != it.no);
-            if !it.leaves && it.pace == 0 {
+            if !it.leaves && !it.doomed && it.pace == 0 {
                 return Err(format!("p{} did nothing and was let go for {why}", it.no));
             }
         }

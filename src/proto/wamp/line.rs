@@ -158,6 +158,25 @@ impl Line {
         self.put_whole(scratch, out)
     }
 
+    /// Would this message be said?
+    pub fn takes(&self, message: &Message, scratch: &mut Vec<u8>) -> bool {
+        let Some(form) = self.form else { return false };
+        scratch.clear();
+        encode(message, form, Bounds::default(), scratch).is_ok()
+            && self.dressed(scratch.len()).is_some()
+    }
+
+    /// The head of a text of so many bytes and what stands around it; `None`: that is longer than
+    /// the other side takes.
+    fn dressed(&self, len: usize) -> Option<[u8; rawsocket::HEAD]> {
+        let dress = match self.split {
+            None => 0,
+            Some(Split::After(_)) => 1,
+            Some(Split::Length) => 4,
+        };
+        rawsocket::head(Kind::Message, len + dress).filter(|_| len + dress <= self.takes)
+    }
+
     /// Say what is written already.
     pub fn put_whole(&self, text: &[u8], out: &mut Outbound) -> bool {
         self.frame(text, &[], out, |out| out.put_slice(&[]))
@@ -197,15 +216,7 @@ impl Line {
     ) -> bool {
         let closes = usize::from(!shared.is_empty() && self.form == Some(Form::Json));
         let len = text.len() + shared.len() + closes;
-        let dress = match self.split {
-            None => 0,
-            Some(Split::After(_)) => 1,
-            Some(Split::Length) => 4,
-        };
-        let Some(head) = rawsocket::head(Kind::Message, len + dress) else { return false };
-        if len + dress > self.takes {
-            return false;
-        }
+        let Some(head) = self.dressed(len) else { return false };
         out.put_slice(&head);
         if self.split == Some(Split::Length) {
             out.put_slice(&(len as u32).to_be_bytes());

@@ -385,6 +385,12 @@ impl Peer {
         let State::Examined(it) = core::mem::replace(&mut self.state, State::Over) else {
             return Ok(());
         };
+        let welcome = welcome(&it, &admitted);
+        if !ctx.hub.with_scratch(|_, scratch| self.line.takes(&welcome, scratch)) {
+            let text = "a client takes at least its WELCOME";
+            self.state = State::Examined(it);
+            return Err(self.abort(FaultKind::WampSmall, Reason::PayloadSizeExceeded, text));
+        }
         let Some(realm) = ctx.hub.realm_for(ctx.now, it.hello.realm.as_str()) else {
             let text = "there is no room for another realm now";
             self.state = State::Examined(it);
@@ -432,7 +438,8 @@ impl Peer {
             let most = ctx.hub.limits.cookies_max;
             ctx.hub.polls.cookies.admit(ctx.now, ctx.conn, bearer, most);
         }
-        self.welcome(&it, &admitted, ctx);
+        self.replies.push_gate(Lsn::START, Reply::Message(Box::new(welcome)));
+        self.tell_login(&it, &admitted, ctx);
         self.pulse.tell(ctx.listener.link.pings);
         let online = Online::new(session, (it.id, charge), realm, &it.hello, who, self.form());
         self.state = State::Online(Box::new(online));
@@ -440,19 +447,7 @@ impl Peer {
         Ok(())
     }
 
-    fn welcome(&mut self, it: &Examined, admitted: &Admitted, ctx: &mut Ctx<'_>) {
-        let details = WelcomeDetails {
-            roles: roles::router(),
-            realm: Some(it.hello.realm.clone()),
-            authid: Some(admitted.authid.clone()),
-            authrole: Some(admitted.authrole.clone()),
-            authmethod: Some(admitted.method.into()),
-            authprovider: Some(admitted.provider.into()),
-            authextra: admitted.extra.clone(),
-            ..WelcomeDetails::default()
-        };
-        let welcome = Welcome { session: it.id, details };
-        self.replies.push_gate(Lsn::START, Reply::Message(Box::new(welcome.into())));
+    fn tell_login(&self, it: &Examined, admitted: &Admitted, ctx: &mut Ctx<'_>) {
         let method = it.exam.as_ref().map_or(Method::Anonymous, Exam::counted);
         ctx.hub.stats.login(method, Outcome::Accepted);
         let event = Event::LoggedIn {
@@ -520,9 +515,7 @@ impl Peer {
                 Some(Abort { details, reason, ..Abort::default() }.into())
             }
             Doom::Stopping if online => Some(goodbye(Reason::SystemShutdown, None)),
-            Doom::Kicked if online && self.go_by == Deadline::NEVER => {
-                Some(goodbye(Reason::Killed, None))
-            }
+            Doom::Kicked if online => Some(goodbye(Reason::Killed, None)),
             _ => None,
         }
     }
@@ -536,9 +529,22 @@ fn instead_of(message: &Message) -> Option<Message> {
             let (kind, request, error) = (CALL, it.request, reason);
             Some(Failure { kind, request, error, ..Failure::default() }.into())
         }
-        Message::Welcome(_) => Some(Abort { reason, ..Abort::default() }.into()),
         _ => None,
     }
+}
+
+fn welcome(it: &Examined, admitted: &Admitted) -> Message {
+    let details = WelcomeDetails {
+        roles: roles::router(),
+        realm: Some(it.hello.realm.clone()),
+        authid: Some(admitted.authid.clone()),
+        authrole: Some(admitted.authrole.clone()),
+        authmethod: Some(admitted.method.into()),
+        authprovider: Some(admitted.provider.into()),
+        authextra: admitted.extra.clone(),
+        ..WelcomeDetails::default()
+    };
+    Welcome { session: it.id, details }.into()
 }
 
 /// The end, as a router says it.
@@ -644,7 +650,8 @@ impl Protocol for Peer {
             self.replies.push(Lsn::START, reply);
         }
         let words = self.words.take().map(|words| *words).or_else(|| self.last_words(doom));
-        if let Some(words) = words {
+        // Whoever was told to go has heard its last word.
+        if let Some(words) = words.filter(|_| self.go_by == Deadline::NEVER) {
             self.say(words);
         }
         self.stalled = None;
