@@ -2,11 +2,13 @@
 //!
 //! A machine wanders, so every round has a run of each broker, beginning with another each time;
 //! a ratio is made within its round, and the median of the ratios is told with the least and the
-//! most. One run without a figure, and there is no comparison. Absent on purpose: a winner, and
-//! starting brokers: that they give the same guarantees is for whoever starts them to see to.
+//! most. No run begins before the brokers are done with the one before it. One run without a
+//! figure, and there is no comparison. Absent on purpose: a winner, and starting brokers: that they
+//! give the same guarantees is for whoever starts them to see to.
 
 use std::collections::BTreeMap;
 use std::path::PathBuf;
+use std::time::Duration;
 
 use clap::Args;
 
@@ -16,7 +18,7 @@ use crate::cli::{FAILED, USAGE, complain, say};
 
 use super::plan::Scenario;
 use super::suite::{self, Suite};
-use super::{Flags, measure, report};
+use super::{Flags, measure, proc, report};
 
 /// Flags of `bench compare`.
 #[derive(Args, Clone, Debug)]
@@ -94,6 +96,7 @@ impl Compare {
                 let (Some(target), Some(seen)) = (targets.get(at), seen.get_mut(at)) else {
                     continue;
                 };
+                at_rest(targets);
                 let run = measure(self.scenario, &self.flags, &target.url, target.pid);
                 let named = |(why, code)| (format!("{}: {why}", target.name), code);
                 let (plan, outcome, _) = run.map_err(named)?;
@@ -101,6 +104,24 @@ impl Compare {
             }
         }
         Ok(lines(targets, &seen))
+    }
+}
+
+/// Who still works off its own run would take the processor of the next one's: until nobody works,
+/// or for so long, nothing is begun.
+fn at_rest(targets: &[Target]) {
+    let used = || -> u64 {
+        let samples = targets.iter().filter_map(|it| proc::Sample::of(it.pid?));
+        samples.map(|sample| sample.cpu).sum()
+    };
+    let mut before = used();
+    for _ in 0..RESTS_MAX {
+        std::thread::sleep(REST);
+        let now = used();
+        if u128::from(now.saturating_sub(before)) * 20 <= REST.as_nanos() {
+            return;
+        }
+        before = now;
     }
 }
 
@@ -195,6 +216,9 @@ fn json(lines: &[Line]) -> String {
 }
 
 const ROUNDS_MAX: u32 = 1_000;
+/// Between two looks at who works, and how many there are.
+const REST: Duration = Duration::from_millis(100);
+const RESTS_MAX: u32 = 100;
 
 #[cfg(test)]
 mod tests {

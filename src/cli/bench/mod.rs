@@ -216,6 +216,8 @@ fn prepare(scenario: Scenario, flags: &Flags, url: &str, pid: Option<u32>) -> Re
     if has < needed {
         return Err(format!("{needed} descriptors are needed, and {has} allowed (ulimit -n)"));
     }
+    // What it would wait for while it dials would be counted as the broker's.
+    let _ = sys::have_descriptors(needed);
     if pid.is_some_and(|pid| proc::Sample::of(pid).is_none()) {
         return Err(format!("{}: there is no such process to look at", pid.unwrap_or_default()));
     }
