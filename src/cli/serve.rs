@@ -12,9 +12,12 @@ use crate::hub::message::Durability;
 use crate::journal::{Report, Why};
 use crate::os::mmap::Directory;
 use crate::os::signal::Signals;
+use crate::os::sys;
 
 /// Run the broker in the foreground.
 pub(super) fn run(flags: &Flags) -> u8 {
+    // Where nobody can be told, the heap is as it is. A program of somebody else's has its own.
+    let _ = sys::even_heap();
     // Before the first thread, so that none of them is interrupted.
     let signals = match Signals::catch() {
         Ok(signals) => signals,
