@@ -119,10 +119,9 @@ impl Canary {
             limit = limit.max(UNOPTIMISED);
         }
         let text = format!(
-            "canary: {got} of {sent}; p99 {before:.1?} before, {during:.1?} during ({} seconds; \
-             the machine alone {late:.0?} and {bare:.0?}; the loop's core was others' for \
-             {waited:.0?}), may be {limit:.1?}",
-            loud.len()
+            "canary: {got} of {sent}; p99 {before:.1?} before, {during:.1?} during (by the second \
+             {loud:.1?}; the machine alone {late:.0?} and {bare:.0?}; the loop's core was others' \
+             for {waited:.0?}), may be {limit:.1?}"
         );
         ensure(got == sent, || format!("{text}: messages are missing"))?;
         ensure(!loud.is_empty(), || format!("{text}: nothing was seen"))?;
