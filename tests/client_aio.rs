@@ -14,6 +14,8 @@ use std::thread::JoinHandle;
 use std::time::Duration;
 
 use bytes::BytesMut;
+use spindle::Broker;
+use spindle::base::limits::Limits;
 use spindle::client::aio::{Builder, Client, Error, Id, Message, Security, Stored, Upload};
 use spindle::proto::aio::file::WithFile;
 use spindle::proto::aio::inner::{self, Meaning, Side};
@@ -417,6 +419,50 @@ fn resident() -> u64 {
     let text = std::fs::read_to_string("/proc/self/statm").unwrap();
     let pages: u64 = text.split_whitespace().nth(1).unwrap().parse().unwrap();
     pages * 4_096
+}
+
+#[test]
+fn a_file_of_many_packets_goes_through_a_broker_to_one_and_to_all_who_listen() {
+    const LEN: u32 = 40 << 20;
+    let folder = Folder::new("through");
+    let (files, path) = (folder.0.join("files"), folder.0.join("large"));
+    std::fs::create_dir_all(files.join("any")).unwrap();
+    let content: Vec<u8> = (0..LEN).map(|n| (n >> 5) as u8 ^ n as u8).collect();
+    std::fs::write(&path, &content).unwrap();
+    let limits = Limits { packet_bytes_max: 100_000, ..Limits::default() };
+    let listen = format!("aio://127.0.0.1:0?files={}", files.display()).parse().unwrap();
+    let broker = Broker::builder().memory().limits(limits).listen_to(listen).build().unwrap();
+    let (address, handle) = (broker.local_addr(0).unwrap().to_string(), broker.handle());
+    let running = std::thread::spawn(move || broker.run());
+    let client = |name: &str| {
+        let own = folder.0.join(name);
+        std::fs::create_dir(&own).unwrap();
+        let builder = Client::builder(&address, name).chunk(LEN as usize + 1);
+        let builder = builder.frame_max(LEN as usize + 4_096).queue(16, 2 * LEN as usize);
+        builder.subscribe("f").folder("any", own).connect().unwrap()
+    };
+    let (ann, bob, cat) = (client("ann"), client("bob"), client("cat"));
+    let (bobs, cats) = (bob.listen("f").unwrap(), cat.listen("f").unwrap());
+    let upload = |name: &str| Upload { path: path.clone(), kind: "any".into(), name: name.into() };
+    let mut to_bob = Message::of("f", "").with("for bob");
+    to_bob.header.destination_id = Some("bob".into());
+    assert_eq!(ann.send_file(to_bob, &upload("one")).unwrap(), 1, "it goes in one piece");
+    ann.send_file(Message::of("f", "").with("for all"), &upload("all")).unwrap();
+    for (inbox, name, said) in [
+        (&bobs, "bob/one", "for bob"),
+        (&bobs, "bob/all", "for all"),
+        (&cats, "cat/all", "for all"),
+    ] {
+        let came = inbox.wait(Some(3 * SOON)).unwrap().expect("a message");
+        assert_eq!(&came.frame.data[..], said.as_bytes());
+        assert_eq!(came.file, Some(Stored::At(folder.0.join(name))));
+        assert!(std::fs::read(folder.0.join(name)).unwrap() == content, "{name} is another");
+    }
+    assert!(std::fs::read(files.join("any/all")).unwrap() == content, "and the broker has it");
+    assert!(!files.join("any/one").exists(), "what is for one is not for the broker");
+    drop((ann, bob, cat));
+    handle.stop();
+    running.join().unwrap().unwrap();
 }
 
 #[test]

@@ -227,6 +227,12 @@ limits! {
         /// A file that an aioconnectors client sends to the broker, all chunks of it together; read
         /// when the broker starts.
         aio_file_bytes_max: u64 = 8_589_930_194;
+        /// Files longer than a packet that wait at the broker for other aioconnectors clients; the
+        /// oldest go when another needs the room. 0: none are passed on. Read when the broker
+        /// starts.
+        aio_spool_bytes_max: u64 = 17_179_869_184;
+        /// How long each of them waits at most; read when the broker starts.
+        aio_spool_s_max: u32 = 86_400, at least 1;
         /// The head of an HTTP request.
         http_head_bytes_max: usize = 8_192, at least 256;
         /// The body of a request to the administration.

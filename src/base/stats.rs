@@ -85,8 +85,10 @@ counters! {
     FilesStored, "files_stored_total";
     /// Files of connectors that were sent to the broker and are nowhere.
     FilesRefused, "files_refused_total";
-    /// Files of connectors that were too long to be passed on with their messages.
+    /// Files of connectors that were longer than a packet, and that somebody did without.
     FilesWithheld, "files_withheld_total";
+    /// Files of connectors that were too long for a packet and went to somebody, piece by piece.
+    FilesForwarded, "files_forwarded_total";
     /// Times a client was ahead of its pace and not read for a while.
     Paced, "clients_paced_total";
     /// Calls that were taken.

@@ -116,7 +116,8 @@ impl Conn {
     /// Replies wait for the disk, or a worker for its verdict: the last words are not said yet.
     pub(crate) fn owes_words(&self, hub: &Hub) -> bool {
         let busy = self.peer.is_stranger() && !self.peer.wants_bytes(hub);
-        busy || self.ready || self.peer.waits_for().is_some()
+        let works = matches!(&self.peer, Peer::Aio(peer) if peer.is_at_work());
+        busy || works || self.ready || self.peer.waits_for().is_some()
     }
 
     /// The earliest of its deadlines: the peer's own, an unfinished packet, a stuck reader.

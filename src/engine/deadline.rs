@@ -15,7 +15,7 @@ impl Engine {
         let work = self.hub.journal().is_some_and(crate::journal::Journal::has_work);
         let work = work || self.draining || self.hub.is_overgrown();
         let work = work || self.hub.has_overrun() || self.hub.inquiries.has_told();
-        let work = work || self.hub.is_vacating();
+        let work = work || self.hub.is_vacating() || !self.errands.is_empty();
         if work || !self.dirty.is_empty() || !self.ready.is_empty() {
             return Some(Deadline(0));
         }

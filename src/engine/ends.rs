@@ -85,6 +85,7 @@ impl Engine {
 
     /// Whoever has heard its last answer is let go.
     pub(super) fn end_if_over(&mut self, now: Now, conn: ConnId) {
+        self.end_if_said(now, conn);
         let c = self.conns.get(conn).filter(|c| c.doom.is_none());
         if c.is_some_and(|c| matches!(&c.peer, Peer::Http(peer) if peer.is_over())) {
             self.doom(now, conn, Doom::Left);

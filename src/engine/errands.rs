@@ -1,8 +1,8 @@
 //! Floor 4. Errands of connectors: on their way to whoever may wait for a disk, and back.
 //!
-//! A connection has at most one of them under way and is not read from meanwhile, so there are no
-//! more than connections. An answer finds its asker by slot and life, or nobody. Absent on purpose:
-//! what is kept, and where.
+//! A connection has at most one of them under way and is not read from meanwhile, or a few pieces of
+//! a file in each direction, so there are no more than some for each connection. An answer finds its
+//! asker by slot and life, or nobody. Absent on purpose: what is kept, and where.
 
 use crate::base::id::{ConnId, Ticket};
 use crate::base::stats::Counter;
@@ -34,7 +34,20 @@ impl Engine {
         self.settle(now, conn);
     }
 
+    /// What a connector is told next may have to be fetched.
+    pub(super) fn gather_errands(&mut self, now: Now, conn: ConnId) {
+        while let Some(c) = self.conns.get_mut(conn).filter(|c| c.doom.is_none())
+            && let Peer::Aio(peer) = &mut c.peer
+            && let Some(ask) = peer.poll_errand(conn)
+        {
+            self.on_ask(now, conn, ask);
+        }
+    }
+
     pub(super) fn on_ran(&mut self, now: Now, ticket: Ticket, done: Ran) {
+        if done == Ran::Noted {
+            return;
+        }
         let here = |c: &&super::Conn| c.doom.is_none() && matches!(c.peer, Peer::Aio(_));
         if self.conns.get(ticket.conn).filter(here).is_none() {
             self.hub.stats.count(Counter::StaleAnswers);

@@ -727,6 +727,7 @@ impl Engine {
             Link::Plain => c.peer.poll_transmit(now, &mut self.hub, out, budget),
             Link::Wrapped(_) => self.say_wrapped(now, conn, out),
         };
+        self.gather_errands(now, conn);
         // What is laid down is counted when it is fetched.
         let said = if self.is_polled(conn) { 0 } else { out.len() - before };
         self.hub.stats.add(Counter::BytesSent, said as u64);
@@ -745,7 +746,6 @@ impl Engine {
         // Replies went out: a peer that took nothing because of them may go on, and has its time.
         self.note_ready(conn);
         self.arm(conn);
-        self.end_if_said(now, conn);
         self.end_if_over(now, conn);
         self.gather_awake();
         more && haste

@@ -20,7 +20,7 @@ use std::time::Duration;
 use crossbeam_channel::{Receiver, Sender, bounded};
 
 use super::chunks::Chunks;
-use super::clerk::Clerk;
+use super::clerk::{self, Clerk};
 use super::clock::Clock;
 use super::dial::Upstreams;
 use super::disk::Disk;
@@ -176,8 +176,7 @@ impl Driver {
         let disk = storage
             .map(|storage| Disk::start(storage, move |done| tell_disk(Completion::Disk(done))))
             .transpose()?;
-        let most = Most { file: engine.limits().aio_file_bytes_max, ..Most::default() };
-        let clerk = Clerk::start(parts.seed, most, answer(sender.clone()))?;
+        let clerk = Clerk::start(parts.seed, of_files(&engine), answer(sender.clone()))?;
         let workers = start_workers(parts.workers, answer(sender))?;
         for (name, door) in doors.iter_mut().enumerate() {
             door.register(&poller, name as u32)?;
@@ -701,6 +700,16 @@ impl Driver {
 }
 
 /// The workers, at least one.
+/// How much there may be of connectors' files, and where there were some.
+fn of_files(engine: &Engine) -> clerk::Bounds {
+    let limits = engine.limits();
+    let most = Most { file: limits.aio_file_bytes_max, ..Most::default() };
+    let ms = u64::from(limits.aio_spool_s_max).saturating_mul(1_000);
+    let room = clerk::Room { bytes: limits.aio_spool_bytes_max, ms };
+    let desks = engine.listeners().iter().filter_map(|listener| listener.desk.as_ref());
+    clerk::Bounds { most, room, folders: desks.filter_map(|desk| desk.files.clone()).collect() }
+}
+
 fn start_workers(
     count: usize,
     answer: impl Fn(Completion) + Send + Sync + 'static,

@@ -198,6 +198,7 @@ faults! {
     AioAck, Peer, "aio 5", "an acknowledgement of nothing";
     AioPing, Peer, "aio 5", "a ping that cannot be answered";
     AioFile, Peer, "aio 7", "a file whose description makes no sense";
+    AioFileLost, Us, "aio 7", "a file that was being sent is gone, or cannot be read";
     FirstBytes, Peer, "first bytes", "the first bytes are of no protocol that is spoken here";
     TlsHere, Peer, "first bytes", "TLS on a listener without it: use one for mqtts or wss";
     ProxyMissing, Peer, "PROXY 2", "a trusted proxy sent no PROXY header: turn it on there";

@@ -33,6 +33,7 @@ use crate::proto::aio::errand::{Desk, Errand, Ran};
 use crate::proto::{Listener, Speak, procedure};
 use crate::topic::Filter;
 
+use super::clerk::Clerk;
 use super::disk::FakeDisk;
 
 /// Events of the disk kept for whoever asks; older ones are forgotten.
@@ -246,6 +247,8 @@ pub struct Rig {
     pub checks: Vec<Check>,
     /// Errands of connectors that wait.
     pub errands: Vec<(Ticket, Errand)>,
+    /// Who does those about files.
+    pub clerk: Clerk,
     /// Disk jobs done in the next turns, each turn at most so many.
     pub disk_jobs: usize,
     /// How much of a wire is read in a turn, at most.
@@ -325,6 +328,7 @@ impl Rig {
             jobs: VecDeque::new(),
             checks: Vec::new(),
             errands: Vec::new(),
+            clerk: Clerk::default(),
             disk_jobs: usize::MAX,
             read_most: setup.limits.read_bytes_turn,
             dials: VecDeque::new(),
@@ -489,14 +493,11 @@ impl Rig {
         let token = |name: &str| format!("token of {name}");
         for (ticket, errand) in core::mem::take(&mut self.errands) {
             let done = match errand {
-                _ if !ok => Ran::Not("the answer is no"),
-                Errand::Token(name) => Ran::Given(token(name.as_str()).as_str().into()),
-                Errand::Compare(name, shown) if shown.reveal() == token(name.as_str()) => {
+                Errand::Token(name) if ok => Ran::Given(token(name.as_str()).as_str().into()),
+                Errand::Compare(name, shown) if ok && shown.reveal() == token(name.as_str()) => {
                     Ran::Right
                 }
-                Errand::Store { .. } | Errand::Close => Ran::Stored,
-                Errand::Open { .. } | Errand::Piece(_) => Ran::Taken,
-                _ => Ran::Not("nothing is known of that here"),
+                errand => self.clerk.run(ticket.conn, errand, ok),
             };
             self.engine.on_completion(self.now, Completion::Ran { ticket, done });
         }

@@ -13,6 +13,7 @@ use crate::base::time::Now;
 use crate::hub::policy::{Address, Principal};
 use crate::proto::local::Verb;
 
+use super::clerk::Clerk;
 use super::disk::FakeDisk;
 use super::rig::{self, Rig, Setup};
 use super::script::{Door, Fake, Step, Tongue, World};
@@ -33,6 +34,8 @@ pub struct Stage {
     names: BTreeMap<String, ConnId>,
     verify: Option<bool>,
     held: bool,
+    /// What it keeps of connectors' files outlives the broker.
+    clerk: Clerk,
 }
 
 impl Stage {
@@ -46,13 +49,15 @@ impl Stage {
             names: BTreeMap::new(),
             verify: Some(true),
             held: false,
+            clerk: Clerk::default(),
         };
         stage.start()?;
         Ok(stage)
     }
 
     fn start(&mut self) -> Result<(), String> {
-        self.rig = Some(Rig::start(&self.setup, &self.disk, self.now)?);
+        let rig = self.rig.insert(Rig::start(&self.setup, &self.disk, self.now)?);
+        rig.clerk = core::mem::take(&mut self.clerk);
         self.held = false;
         self.settle()
     }
@@ -124,7 +129,7 @@ impl Stage {
     fn down(&mut self, power: bool) -> Result<(), String> {
         let rig = self.rig.take().ok_or("the broker is down already")?;
         self.now = rig.now;
-        drop(rig);
+        self.clerk = rig.clerk.again();
         self.names.clear();
         if power {
             self.disk.forget_unsynced();

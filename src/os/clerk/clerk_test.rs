@@ -204,6 +204,9 @@ fn a_token_is_its_clients_alone_and_kept_as_a_digest_for_nobody_else_to_read() {
     assert!(!shows(&mut names, "ann", &ann), "it was deleted");
 }
 
+/// What may wait for others.
+const ROOM: Room = Room { bytes: 100, ms: 1_000 };
+
 struct Files {
     dir: Dir,
     folders: Folders,
@@ -213,7 +216,7 @@ impl Files {
     fn new(name: &str) -> Self {
         let dir = Dir::new(name);
         fs::create_dir_all(dir.0.join("files/any")).unwrap();
-        Self { dir, folders: Folders::new(7, Most::default()) }
+        Self { dir, folders: Folders::new(7, Most::default(), ROOM) }
     }
 
     fn desk(&self) -> Desk {
@@ -314,7 +317,7 @@ impl Files {
 
     fn open(&mut self, index: u32, place: &str, size: u64) -> Ran {
         let (from, with) = (name("ann"), Box::new(with("any", place)));
-        self.over(index, Errand::Open { from, with, size })
+        self.over(index, Errand::Open { from, with, size, keep: true, pass: false })
     }
 
     fn piece(&mut self, index: u32, piece: &'static [u8]) -> Ran {
@@ -358,7 +361,7 @@ fn what_is_not_ended_or_is_not_as_long_as_was_said_leaves_nothing_behind() {
 #[test]
 fn a_file_that_comes_in_pieces_has_a_bound_too() {
     let mut it = Files::new("pieces-bound");
-    it.folders = Folders::new(7, Most { file: 6, ..Most::default() });
+    it.folders = Folders::new(7, Most { file: 6, ..Most::default() }, ROOM);
     assert!(matches!(it.open(1, "a", 7), Ran::Not(_)));
     assert_eq!(it.open(1, "a", 6), Ran::Taken);
 }
@@ -371,7 +374,8 @@ fn every_errand_is_answered_once_and_a_large_file_keeps_no_name_waiting() {
         Completion::Ran { ticket, done } => sender.send((ticket.serial, done)).unwrap_or(()),
         other => panic!("{other:?}"),
     };
-    let clerk = Clerk::start(1, Most::default(), answer).unwrap();
+    let bounds = Bounds { most: Most::default(), room: ROOM, folders: Vec::new() };
+    let clerk = Clerk::start(1, bounds, answer).unwrap();
     let desk = Arc::new(Desk {
         tokens: Some(dir.text("tokens.json")),
         enrol: Enrol::Anyone,

@@ -1,22 +1,26 @@
 //! Floor 5. The threads that do errands of connectors: names are looked up and given out, files are
 //! put where they belong.
 //!
-//! Each errand is answered once, even when doing it panics; the one thread does those about names,
-//! the other those about files, so that nobody waits at the door for a large file. What is given
-//! out is on the disk before it is answered. No more wait than there are connections, each of which
-//! waits for its own, or lets a few pieces of a file be under way. Absent on purpose: deciding what
-//! is asked (`proto/aio`), and retries.
+//! Each errand is answered once, even when doing it panics. One thread does those about names, so
+//! that nobody waits at the door for a large file; one writes files; and one reads those that wait
+//! for connectors, so that nobody who is told one waits for another to be written. What is given out
+//! is on the disk before it is answered. No more wait than there are connections, each of which waits
+//! for its own, or lets a few pieces of a file be under way. Absent on purpose: deciding what is
+//! asked (`proto/aio`), and retries.
 
 mod certificates;
 mod files;
 #[cfg(feature = "tls")]
 mod making;
+mod spool;
 mod tokens;
 
 #[cfg(test)]
 mod clerk_test;
 #[cfg(all(test, feature = "tls"))]
 mod shake_test;
+#[cfg(test)]
+mod spool_test;
 
 use std::collections::BTreeMap;
 use std::fs::File;
@@ -36,47 +40,75 @@ use crate::base::time::{Deadline, Now};
 use crate::engine::Completion;
 use crate::proto::aio::Name;
 use crate::proto::aio::assembly::Most;
-use crate::proto::aio::errand::{Desk, Enrol, Errand, Ran};
+use crate::proto::aio::errand::{Desk, Enrol, Errand, Lane, Ran};
 
 use certificates::Kept;
 use files::Folders;
+use spool::Readers;
+
+pub use spool::Room;
 
 /// Something to be done.
 pub type Task = (Ticket, Arc<Desk>, Errand);
 
-/// Both threads. Dropping it gives up what still waits.
+/// How much there may be of files, and where there were some.
+#[derive(Clone, Debug)]
+pub struct Bounds {
+    /// Of those that come.
+    pub most: Most,
+    /// Of those that wait for others.
+    pub room: Room,
+    /// The folders in which they may.
+    pub folders: Vec<String>,
+}
+
+/// All threads. Dropping it gives up what still waits.
 #[derive(Debug)]
 pub struct Clerk {
     names: Option<Sender<Task>>,
     files: Option<Sender<Task>>,
+    fetching: Option<Sender<Task>>,
     threads: Vec<JoinHandle<()>>,
 }
 
 impl Clerk {
     /// Start them. `answer` is called on a thread for every errand.
-    pub fn start<A>(seed: u64, most: Most, answer: A) -> io::Result<Self>
+    pub fn start<A>(seed: u64, bounds: Bounds, answer: A) -> io::Result<Self>
     where
         A: Fn(Completion) + Clone + Send + 'static,
     {
         // Bounded by the number of connections: each has one under way, or a few pieces of a file.
         let (names, names_todo) = unbounded();
         let (files, files_todo) = unbounded();
-        let mut it = Self { names: Some(names), files: Some(files), threads: Vec::new() };
+        let (fetching, fetching_todo) = unbounded();
+        let (names, files, fetching) = (Some(names), Some(files), Some(fetching));
+        let mut it = Self { names, files, fetching, threads: Vec::new() };
         let tell = answer.clone();
         let named = thread::Builder::new().name("names".into());
         it.threads.push(named.spawn(move || {
             work(&names_todo, &mut Names::default(), &tell);
         })?);
+        let named = thread::Builder::new().name("fetching".into());
+        let tell = answer.clone();
+        it.threads.push(named.spawn(move || {
+            work(&fetching_todo, &mut Readers::default(), &tell);
+        })?);
         let named = thread::Builder::new().name("files".into());
         it.threads.push(named.spawn(move || {
-            work(&files_todo, &mut Folders::new(seed, most), &answer);
+            let mut folders = Folders::new(seed, bounds.most, bounds.room);
+            folders.recall(&bounds.folders, Clock::start().now());
+            work(&files_todo, &mut folders, &answer);
         })?);
         Ok(it)
     }
 
     /// Have that done.
     pub fn submit(&self, task: Task) {
-        let to = if task.2.is_of_files() { &self.files } else { &self.names };
+        let to = match task.2.lane() {
+            Lane::Names => &self.names,
+            Lane::Files => &self.files,
+            Lane::Fetching => &self.fetching,
+        };
         if let Some(to) = to {
             // The thread is there as long as this is.
             let _ = to.send(task);
@@ -88,6 +120,7 @@ impl Drop for Clerk {
     fn drop(&mut self) {
         self.names = None;
         self.files = None;
+        self.fetching = None;
         for thread in self.threads.drain(..) {
             if thread.join().is_err() {
                 log::error!("a thread for errands of connectors ended in a panic");

@@ -3,8 +3,9 @@
 use bytes::{Bytes, BytesMut};
 
 use super::decode::{Front, frame_len, front, is_long, next, read_header};
-use super::encode::{HEADER_MAX, TooLong, encode_vec, header_fits};
+use super::encode::{HEADER_MAX, TooLong, encode_front, encode_vec, header_fits};
 use super::packet::{Frame, Header, Id, Text};
+use crate::base::outbound::Outbound;
 use crate::base::rng::Rng;
 use crate::proto::fault::{Fault, FaultKind};
 
@@ -302,6 +303,28 @@ fn the_front_of_a_long_frame_is_read_wherever_it_is_cut_and_ends_where_its_file_
             assert_eq!(content.binary(data.len()), frame.binary);
             assert_eq!(frame.header.message_type, "any".into());
         }
+    }
+}
+
+#[test]
+fn what_stands_before_a_file_is_said_with_the_length_of_all_or_not_at_all() {
+    let mut frame = Frame::of("any", "ann").with("data");
+    frame.header.with_file = Some(Bytes::from_static(b"{\"binary_offset\": 3}"));
+    frame.binary = Bytes::from_static(b"own");
+    let mut out = Outbound::default();
+    encode_front(&frame, 4, &mut out).expect("short");
+    let said = [&out.to_vec()[..], b"file"].concat();
+    frame.binary = Bytes::from_static(b"ownfile");
+    assert_eq!(said, encode_vec(&frame).expect("short"));
+    out.clear();
+    frame.binary = Bytes::new();
+    encode_front(&frame, 4, &mut out).expect("short");
+    let with_binary = &b"\"with_binary\": true"[..];
+    assert!(out.to_vec().windows(with_binary.len()).any(|at| at == with_binary));
+    for long in [u64::from(u32::MAX), u64::MAX] {
+        out.clear();
+        assert_eq!(encode_front(&frame, long, &mut out), Err(TooLong));
+        assert!(out.is_empty(), "not a part of it");
     }
 }
 

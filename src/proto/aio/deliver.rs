@@ -18,7 +18,8 @@ use crate::topic::Dialect;
 
 use super::dialect::Spelling;
 use super::encode::encode;
-use super::letter::{self, ADDRESSED, AWAITED};
+use super::giving::Giving;
+use super::letter::{self, ADDRESSED, AWAITED, Apart, Letter};
 use super::names::Name;
 use super::online::Online;
 use super::packet::{Frame, Header, Id, Text};
@@ -35,9 +36,14 @@ impl Online {
     /// Say the next thing that is owed; false when nothing can be said now.
     pub(super) fn deliver(&mut self, now: Now, hub: &mut Hub, out: &mut Outbound) -> bool {
         let Some(delivery) = hub.next(now, self.session) else { return false };
-        let said = self
-            .frame_of(&delivery, hub)
-            .and_then(|frame| encode(&frame, out).map_err(|_| Not::Lost(Loss::Large)));
+        let said = self.frame_of(&delivery, hub).and_then(|(frame, apart)| match apart {
+            None => encode(&frame, out).map_err(|_| Not::Lost(Loss::Large)),
+            Some(apart) => {
+                let giving = Giving::new(frame, &apart, hub).ok_or(Not::Lost(Loss::Large))?;
+                self.giving = Some(Box::new(giving));
+                Ok(())
+            }
+        });
         if let Err(why) = said {
             self.pass_by(now, &delivery, &why, hub);
         }
@@ -45,20 +51,21 @@ impl Online {
         true
     }
 
-    fn frame_of(&mut self, d: &Delivery, hub: &Hub) -> Result<Frame, Not> {
+    fn frame_of(&mut self, d: &Delivery, hub: &Hub) -> Result<(Frame, Option<Apart>), Not> {
         let m = &d.message;
         let mut text = Vec::new();
         if !Spelling::new(&hub.limits).spell(&m.topic, &mut text) {
             return Err(Not::Lost(Loss::Spelling));
         }
         let kind = Text::of(text.into()).ok_or(Not::Lost(Loss::Spelling))?;
-        let mut frame = match letter::read(&m.props, &m.body.to_bytes()) {
-            Some((flags, frame)) => self.told(flags, frame, &kind)?,
+        let letter = letter::read(&m.props, &m.body.to_bytes());
+        let (mut frame, apart) = match letter {
+            Some(Letter { flags, frame, apart }) => (self.told(flags, frame, &kind)?, apart),
             None => {
                 let body = carried::plain(m, d.retain).ok_or(Not::Lost(Loss::Form))?;
                 let source_id = Some(self.me.clone());
                 let header = Header { source_id, ..Header::default() };
-                Frame { header, data: body.to_bytes(), ..Frame::default() }
+                (Frame { header, data: body.to_bytes(), ..Frame::default() }, None)
             }
         };
         frame.header.message_type = kind;
@@ -66,7 +73,7 @@ impl Online {
         if d.qos > 0 {
             frame.header.transport_id = Some(Id::from(u64::from(id_of(d.ord))));
         }
-        Ok(frame)
+        Ok((frame, apart))
     }
 
     /// What another client said, or this one.

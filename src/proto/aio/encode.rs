@@ -30,22 +30,28 @@ impl fmt::Display for TooLong {
 
 /// Append one frame, or nothing.
 pub fn encode(frame: &Frame, out: &mut Outbound) -> Result<(), TooLong> {
-    let header = header_of(&frame.header, !frame.binary.is_empty());
+    encode_front(frame, 0, out)
+}
+
+/// The same but for so many bytes of a file, which belong behind it and are counted in it.
+pub fn encode_front(frame: &Frame, file: u64, out: &mut Outbound) -> Result<(), TooLong> {
+    let binary = (frame.binary.len() as u64).saturating_add(file);
+    let header = header_of(&frame.header, binary > 0);
     let header_len = u16::try_from(header.len()).map_err(|_| TooLong)?;
-    let mut len = 2 + header.len() + 4 + frame.data.len();
-    if !frame.binary.is_empty() {
-        len += 4 + frame.binary.len();
+    let mut len = (2 + header.len() + 4 + frame.data.len()) as u64;
+    if binary > 0 {
+        len = len.saturating_add(4).saturating_add(binary);
     }
     let len = u32::try_from(len).map_err(|_| TooLong)?;
     out.put_slice(&len.to_le_bytes());
     out.put_slice(&header_len.to_le_bytes());
     out.put_slice(&header);
-    for (n, section) in [&frame.data, &frame.binary].into_iter().enumerate() {
-        if n == 0 || !section.is_empty() {
-            // It is shorter than the frame, whose length was just found to fit.
-            out.put_slice(&(section.len() as u32).to_le_bytes());
-            out.put_bytes(section);
-        }
+    // Each section is shorter than the frame, whose length was just found to fit.
+    out.put_slice(&(frame.data.len() as u32).to_le_bytes());
+    out.put_bytes(&frame.data);
+    if binary > 0 {
+        out.put_slice(&(binary as u32).to_le_bytes());
+        out.put_bytes(&frame.binary);
     }
     Ok(())
 }

@@ -100,9 +100,9 @@ impl Peer {
     /// An errand is done.
     pub fn on_ran(&mut self, serial: u32, done: Ran, ctx: &mut Ctx<'_>) -> Result<(), Fault> {
         if self.filing.as_ref().is_some_and(|filing| filing.serial == serial) {
-            return self.on_filed(&done, ctx);
+            return self.on_filed(done, ctx);
         }
-        if self.on_piece(serial, &done, ctx)? {
+        if self.on_piece(serial, &done, ctx)? || self.on_fetched(serial, &done)? {
             return Ok(());
         }
         let State::Asking { serial: asked, about } = &self.state else {

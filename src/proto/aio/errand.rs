@@ -1,5 +1,5 @@
 //! Floor 3. What is done for connectors where a disk may be waited for: their names are looked up
-//! and given out, and files of theirs are put where they belong.
+//! and given out, files of theirs are put where they belong, and long ones wait for their readers.
 //!
 //! A peer says what is to be done and hears what became of it; folders are names here and nothing
 //! more. Who shows a certificate is known by all of it: by its digest, never by a number in it.
@@ -72,6 +72,10 @@ pub enum Errand {
         with: Box<WithFile>,
         /// How long it will be.
         size: u64,
+        /// It is to be put where it belongs.
+        keep: bool,
+        /// It is to wait for those who hear of it.
+        pass: bool,
     },
     /// The next piece of it.
     Piece(Bytes),
@@ -79,16 +83,53 @@ pub enum Errand {
     Close,
     /// There will be no more of it.
     Abandon,
+    /// So many bytes of the file that waits under this number, for this connection.
+    Fetch {
+        /// Which.
+        number: u64,
+        /// How long all of it is.
+        size: u64,
+        /// From here on.
+        at: u64,
+        /// So many.
+        len: usize,
+    },
+    /// This connection wants no more of what it fetched.
+    Leave,
+    /// So many will have the file that waits under this number.
+    Told {
+        /// Which.
+        number: u64,
+        /// How many.
+        readers: u32,
+    },
+    /// One of them has it.
+    Had(u64),
+}
+
+/// Who does something.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Lane {
+    /// Whoever knows names.
+    Names,
+    /// Whoever writes files.
+    Files,
+    /// Whoever reads them, and so waits for nothing that is written.
+    Fetching,
 }
 
 impl Errand {
-    /// It is about a file.
+    /// Who does it.
     #[must_use]
-    pub fn is_of_files(&self) -> bool {
-        matches!(
-            self,
-            Self::Store { .. } | Self::Open { .. } | Self::Piece(_) | Self::Close | Self::Abandon
-        )
+    pub fn lane(&self) -> Lane {
+        match self {
+            Self::Identify(_) | Self::Certify(_) | Self::Token(_) | Self::Compare(..) => {
+                Lane::Names
+            }
+            Self::Store { .. } | Self::Open { .. } | Self::Piece(_) => Lane::Files,
+            Self::Close | Self::Abandon | Self::Told { .. } | Self::Had(_) => Lane::Files,
+            Self::Fetch { .. } | Self::Leave => Lane::Fetching,
+        }
     }
 }
 
@@ -114,6 +155,19 @@ pub enum Ran {
     Stored,
     /// More of the file may come.
     Taken,
+    /// The file waits for those who hear of it.
+    Spooled {
+        /// Below this folder.
+        at: Text,
+        /// Under this number.
+        number: u64,
+        /// It is also where it belongs.
+        stored: bool,
+    },
+    /// The bytes that were asked for.
+    Fetched(Bytes),
+    /// It was noted; nobody waits for an answer.
+    Noted,
     /// It is not done, or the answer is no.
     Not(&'static str),
 }

@@ -21,8 +21,9 @@
 //! Last whoever speaks with a client: `peer` (from the first frame to the last), `entry` (how a
 //! client shows who it is, or is given what to show), `taking` (long files, in pieces), `errand`
 //! (what is done for them where a disk may be waited for), `online` (what it says), `deliver` (what
-//! it is told), `letter` (what is kept of a message meanwhile), `asked` (who is to have which
-//! answer), `calling` (questions that are calls, and questions out of calls).
+//! it is told), `giving` (long files, in pieces, again), `letter` (what is kept of a message
+//! meanwhile), `asked` (who is to have which answer), `calling` (questions that are calls, and
+//! questions out of calls).
 //! Where the original is not followed on purpose is listed in `deviations.md`.
 //! Absent on purpose: sockets, files, and what is in a certificate.
 
@@ -46,6 +47,7 @@ pub mod fault;
 pub mod file;
 #[cfg(any(test, feature = "testing"))]
 pub mod fuzzing;
+mod giving;
 pub mod heard;
 #[cfg(test)]
 mod heard_test;

@@ -12,7 +12,6 @@ use std::sync::Arc;
 use bytes::Bytes;
 
 use crate::base::id::{Lsn, SessionId};
-use crate::base::limits::Limit;
 use crate::base::stats::Counter;
 use crate::hub::audience::Audience;
 use crate::hub::message::{Durability, Publication};
@@ -27,8 +26,9 @@ use super::asked::{Asker, Book};
 use super::calling::{Calling, failed, is_procedure};
 use super::decode::Content;
 use super::dialect::{SEP, Spelling};
+use super::giving::{Given, Giving, note_withheld};
 use super::inner::PING;
-use super::letter::{self, ADDRESSED, AWAITED, PUBLISHED};
+use super::letter::{self, ADDRESSED, AWAITED, Apart, PUBLISHED};
 use super::names::{NAME_MAX, Name};
 use super::packet::{Frame, Header, Id, Text};
 
@@ -47,6 +47,14 @@ pub(super) struct Online {
     pub(super) pinged: Option<u64>,
     /// What it says now goes to others without its file.
     pub(super) withholds: bool,
+    /// What it says now has its file there.
+    pub(super) passes: Option<Apart>,
+    /// And so many hear it.
+    pub(super) readers: u32,
+    /// A long file that is on its way to it.
+    pub(super) giving: Option<Box<Giving>>,
+    /// Those that were.
+    pub(super) given: Given,
 }
 
 /// What became of something it said.
@@ -100,7 +108,7 @@ impl Online {
                 Some(name) => self.say_to(&said, topic, (name, asked.is_some()), ctx),
             },
         };
-        self.note_withheld(&done, ctx);
+        self.note_file(&done, ctx);
         let unheard = !done.as_ref().is_ok_and(|receipt| receipt.matched > 0);
         let unheard = asked.filter(|id| unheard && self.book.take(kind, id));
         let say = unheard.map(|id| nobody(kind, id, self.me.clone()));
@@ -109,7 +117,7 @@ impl Online {
 
     /// A publication.
     pub(super) fn on_publish(
-        &self,
+        &mut self,
         kind: &Text,
         (frame, content): (&Frame, &Content),
         promised: bool,
@@ -118,7 +126,7 @@ impl Online {
         let Some(topic) = self.permitted(kind, ctx) else { return Ok(Done::NOTHING) };
         let said = Said { frame, content, kind, flags: PUBLISHED, promised };
         let receipt = self.say(&said, topic, To::All, ctx);
-        self.note_withheld(&receipt, ctx);
+        self.note_file(&receipt, ctx);
         let receipt = receipt?;
         Ok(Done { after: receipt.after, say: None })
     }
@@ -158,7 +166,7 @@ impl Online {
         let Some(topic) = self.topic(kind, ctx) else { return Ok(Done::NOTHING) };
         let said = Said { frame: &answer, content, kind, flags, promised };
         let receipt = self.say_to(&said, topic, (&who, true), ctx);
-        self.note_withheld(&receipt, ctx);
+        self.note_file(&receipt, ctx);
         let receipt = receipt?;
         self.book.answered(kind, told);
         Ok(Done { after: receipt.after, say: None })
@@ -234,13 +242,13 @@ impl Online {
         }
     }
 
-    /// Somebody hears it, and has no file that there was.
-    fn note_withheld(&self, done: &Result<Receipt, Held>, ctx: &mut Ctx<'_>) {
-        if self.withholds && done.as_ref().is_ok_and(|receipt| receipt.matched > 0) {
-            ctx.hub.stats.count(Counter::FilesWithheld);
-            let who = self.name.as_str().as_bytes();
-            ctx.hub.limited_at(ctx.now, Some(ctx.conn), who, Limit::packet_bytes_max);
+    /// So many hear it: with its file, or without one that there was.
+    fn note_file(&mut self, done: &Result<Receipt, Held>, ctx: &mut Ctx<'_>) {
+        let readers = done.as_ref().map_or(0, |receipt| receipt.matched);
+        if self.withholds && readers > 0 {
+            note_withheld(self, ctx);
         }
+        self.readers = readers;
     }
 
     pub(super) fn topic(&self, kind: &Text, ctx: &mut Ctx<'_>) -> Option<Topic> {
@@ -291,7 +299,8 @@ impl Online {
         ctx: &mut Ctx<'_>,
     ) -> Result<Receipt, Held> {
         let source = self.name.text().clone();
-        let props = letter::props(said.frame, said.kind, source, said.flags);
+        let how = (said.flags, self.passes.as_ref());
+        let props = letter::props(said.frame, said.kind, source, how);
         let mut publication = Publication {
             realm: ctx.listener.realm,
             topic,

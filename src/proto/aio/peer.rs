@@ -35,6 +35,7 @@ use super::errand::{Errand, Ran};
 use super::file::WithFile;
 use super::heard::{Heard, Listening, What, Why, hear};
 use super::inner::{Meaning, Side, frame as said};
+use super::letter::Apart;
 use super::names::Name;
 use super::online::Online;
 use super::packet::{Frame, Id};
@@ -74,6 +75,10 @@ pub(super) struct Filing {
     pub(super) serial: u32,
     pub(super) heard: Heard,
     pub(super) content: Content,
+    /// It is for here, and not for others alone.
+    pub(super) keep: bool,
+    /// It came in pieces: so many bytes.
+    pub(super) long: Option<u64>,
 }
 
 /// How far the connection has come.
@@ -174,7 +179,8 @@ impl Peer {
             What::Message(_) => match self.to_store(&heard, &content, ctx) {
                 Some(errand) => {
                     let serial = self.go(errand, ctx);
-                    self.filing = Some(Box::new(Filing { serial, heard, content }));
+                    let (keep, long) = (true, None);
+                    self.filing = Some(Box::new(Filing { serial, heard, content, keep, long }));
                     Ok(())
                 }
                 None => self.act(heard, content, ctx),
@@ -207,14 +213,23 @@ impl Peer {
     }
 
     /// The file is where it belongs, or nowhere: the message goes on.
-    pub(super) fn on_filed(&mut self, done: &Ran, ctx: &mut Ctx<'_>) -> Result<(), Fault> {
+    pub(super) fn on_filed(&mut self, done: Ran, ctx: &mut Ctx<'_>) -> Result<(), Fault> {
         let Some(filing) = self.filing.take() else { return Ok(()) };
-        ctx.hub.stats.count(match done {
-            Ran::Stored => Counter::FilesStored,
-            _ => Counter::FilesRefused,
-        });
+        let Filing { mut heard, content, keep, long, .. } = *filing;
+        if keep {
+            ctx.hub.stats.count(match done {
+                Ran::Stored | Ran::Spooled { stored: true, .. } => Counter::FilesStored,
+                _ => Counter::FilesRefused,
+            });
+        }
         self.is_heard(ctx.now);
-        let Filing { heard, content, .. } = *filing;
+        if let Some(size) = long {
+            let apart = match done {
+                Ran::Spooled { at, number, .. } => Some(Apart { at, number, size }),
+                _ => None,
+            };
+            self.pass(&mut heard, apart);
+        }
         self.act(heard, content, ctx)
     }
 
@@ -328,6 +343,10 @@ impl Peer {
             calling: None,
             pinged: None,
             withholds: false,
+            passes: None,
+            readers: 0,
+            giving: None,
+            given: Vec::new(),
         }));
         Ok(())
     }
@@ -349,8 +368,14 @@ impl Peer {
             What::Unsubscribe(types) => online.on_unsubscribe(types, ctx),
             What::Acked(id) => {
                 let known = id.number().and_then(|id| u16::try_from(id).ok());
-                if !known.is_some_and(|id| ctx.hub.settle(online.session, id)) {
+                let known = known.filter(|id| ctx.hub.settle(online.session, *id));
+                let Some(id) = known else {
                     ctx.hub.stats.count(Counter::Ignored);
+                    return Ok(());
+                };
+                if let Some((desk, errand)) = online.had(u64::from(id)) {
+                    let ticket = Ticket { conn: ctx.conn, serial: self.serial };
+                    ctx.asks.push(Ask::Errand { ticket, desk, errand });
                 }
                 return Ok(());
             }
@@ -366,6 +391,7 @@ impl Peer {
         match done {
             Ok(done) => {
                 online.withholds = false;
+                self.tell_of_passed(ctx);
                 self.say(done.after, heard.say.take());
                 self.say(Lsn::START, done.say);
                 Ok(())
@@ -422,6 +448,12 @@ impl Peer {
     /// Something that came waits for room, or for its file.
     fn is_held(&self) -> bool {
         self.stalled.is_some() || self.filing.is_some()
+    }
+
+    /// What came whole is done with before it is let go, if it closes its end.
+    #[must_use]
+    pub fn is_at_work(&self) -> bool {
+        self.filing.is_some() || self.taking.as_ref().is_some_and(|taking| taking.is_here())
     }
 
     /// Of a file that comes as much is under way as may be.
@@ -544,11 +576,16 @@ impl Protocol for Peer {
     }
 
     fn on_doom(&mut self, _: &Doom, ctx: &mut Ctx<'_>) {
+        let cut = self.stop_giving(ctx);
         if let Some(filing) = self.filing.take() {
             // Its file goes where it belongs without it.
-            let Filing { heard, content, .. } = *filing;
+            let Filing { mut heard, content, long, .. } = *filing;
+            if long.is_some() {
+                self.pass(&mut heard, None);
+            }
             let _ = self.act(heard, content, ctx);
         }
+        self.tell_of_passed(ctx);
         self.forsake(ctx);
         // What waits for the disk is not promised any more; what is true already may still go.
         let synced = ctx.hub.synced();
@@ -557,7 +594,8 @@ impl Protocol for Peer {
             kept.push(reply);
         }
         self.replies.clear();
-        for reply in kept {
+        // Within a frame they would be taken for a part of it.
+        for reply in kept.into_iter().filter(|_| !cut) {
             self.replies.push(Lsn::START, reply);
         }
         if let State::Online(online) = &mut self.state {
@@ -579,6 +617,13 @@ impl Protocol for Peer {
         out: &mut Outbound,
         budget: usize,
     ) -> bool {
+        if let State::Online(online) = &mut self.state
+            && online.is_giving()
+            && !online.give(now, hub, out, budget)
+        {
+            hub.heard(online.session);
+            return out.len() >= budget;
+        }
         if let State::Online(online) = &mut self.state
             && hub.take_doubt(online.session)
             && online.pinged.is_none()
@@ -605,11 +650,15 @@ impl Protocol for Peer {
         while out.len() < budget && online.tell(now, hub, out) {}
         let share = hub.share(online.session, budget);
         while out.len() < share {
+            if !online.give(now, hub, out, share) {
+                break;
+            }
             if !online.deliver(now, hub, out) {
                 return online.calling.is_some() && hub.parties.has_mail(online.session);
             }
         }
-        true
+        // Where nothing fits there is more; where something is fetched it is waited for.
+        out.len() >= share
     }
 
     fn deadline(&self) -> Deadline {
@@ -621,6 +670,8 @@ impl Protocol for Peer {
             State::Online(_) if self.is_held() || self.is_busy() || self.owes_too_much() => {
                 return Deadline::NEVER;
             }
+            // Within a frame it cannot be asked; whether it takes anything, its socket shows.
+            State::Online(online) if online.is_giving() => return Deadline::NEVER,
             State::Online(online) => match online.pinged {
                 Some(at) => (at, self.answer_ms),
                 None => (self.heard, self.ask_ms),

@@ -3,22 +3,27 @@
 //! What stands before it in its frame is a packet like others, and as long at most. Then only so
 //! much of the file is under way as such a packet may have; nothing more is read of the connection
 //! until some of it is done, and nobody else waits for that. The message is acted upon when the
-//! file is where it belongs, or came to its end without being taken. Whoever hears the message is
-//! told in it that there is no file: none that is longer than a packet is passed on. Absent on
-//! purpose: where files go, and those that are short (`peer`).
+//! file is where it belongs, or came to its end without being taken. Where the listener keeps files
+//! it waits for those who hear the message (`giving`); else, and when that could not be done, they
+//! are told in it that there is no file. Absent on purpose: where files go, and those that are short
+//! (`peer`).
 
 use std::collections::VecDeque;
 
 use bytes::{Buf, BytesMut};
 
 use crate::base::stats::Counter;
+use crate::hub::policy::Access;
 use crate::proto::Ctx;
 use crate::proto::fault::{Fault, FaultKind};
 
 use super::decode::{Content, Front, front};
 use super::errand::{Errand, Ran};
 use super::file::WithFile;
+use super::giving::{WITHHELD, withhold};
 use super::heard::{Heard, What};
+use super::letter::Apart;
+use super::names::Name;
 use super::peer::{Filing, Peer, State};
 
 /// A file that comes, and the message that it came with.
@@ -26,9 +31,12 @@ use super::peer::{Filing, Peer, State};
 pub(super) struct Taking {
     heard: Heard,
     content: Content,
-    /// Bytes that have not come.
+    /// Bytes that have not come, and all there are.
     left: u64,
+    size: u64,
     to: To,
+    /// It is for here, too.
+    keep: bool,
     /// What was handed on and is not answered: under which number, and how long it is.
     under_way: VecDeque<(u32, usize)>,
     /// Bytes of that.
@@ -51,6 +59,11 @@ impl Taking {
     pub(super) fn is_full(&self, most: usize) -> bool {
         self.left == 0 || self.bytes >= most || self.under_way.len() >= PIECES_MAX
     }
+
+    /// All of it has come.
+    pub(super) fn is_here(&self) -> bool {
+        self.left == 0
+    }
 }
 
 impl Peer {
@@ -61,19 +74,46 @@ impl Peer {
         };
         input.advance(len);
         let Front { frame, content, file } = begun;
-        let mut heard = self.hear(frame)?.ok_or(FaultKind::AioOverMax)?;
-        let stored = self.stored(&heard, ctx);
-        let open = stored.map(|(from, with)| Errand::Open { from, with, size: file });
-        let withheld = withhold(&mut heard);
-        if let State::Online(online) = &mut self.state {
-            online.withholds = withheld;
-        }
+        let heard = self.hear(frame)?.ok_or(FaultKind::AioOverMax)?;
+        let kept = self.stored(&heard, ctx);
+        let passed = self.passed(&heard, file, ctx);
+        let (keep, pass) = (kept.is_some(), passed.is_some());
+        let open = kept.or(passed);
+        let open = open.map(|(from, with)| Errand::Open { from, with, size: file, keep, pass });
         let mut under_way = VecDeque::new();
         let to = if open.is_some() { To::Disk } else { To::Nowhere };
         under_way.extend(open.map(|open| (self.go(open, ctx), 0)));
-        let taking = Taking { heard, content, left: file, to, under_way, bytes: 0 };
+        let (left, size) = (file, file);
+        let taking = Taking { heard, content, left, size, to, keep, under_way, bytes: 0 };
         self.taking = Some(Box::new(taking));
         Ok(true)
+    }
+
+    /// Others may hear it, and its file with it: whose, and what is said of it. Who may not say it
+    /// takes no room from those who may.
+    fn passed(&self, heard: &Heard, size: u64, ctx: &mut Ctx<'_>) -> Option<(Name, Box<WithFile>)> {
+        let State::Online(online) = &self.state else { return None };
+        let keeps = ctx.listener.desk.as_ref().is_some_and(|desk| desk.files.is_some());
+        if !keeps || size > ctx.hub.limits.aio_spool_bytes_max {
+            return None;
+        }
+        let (kind, frame) = match &heard.what {
+            What::Message(frame) | What::Answer(frame) => (&frame.header.message_type, frame),
+            What::Publish(kind, frame) => (kind, frame),
+            _ => return None,
+        };
+        let asked = matches!(&heard.what, What::Answer(_))
+            && frame
+                .header
+                .response_id
+                .as_ref()
+                .is_some_and(|id| online.book.by(kind, id).is_some());
+        let topic = online.topic(kind, ctx)?;
+        if !asked && !ctx.hub.policy.permit(&online.who, &Access::Publish(&topic)) {
+            return None;
+        }
+        let with = WithFile::of(frame).ok().flatten()?;
+        Some((online.name.clone(), Box::new(with)))
     }
 
     /// What has come of the file; false: nothing.
@@ -130,17 +170,31 @@ impl Peer {
     fn end(&mut self, ctx: &mut Ctx<'_>) -> Result<(), Fault> {
         let over = |taking: &mut Box<Taking>| taking.left == 0 && taking.under_way.is_empty();
         let Some(taking) = self.taking.take_if(over) else { return Ok(()) };
-        let Taking { heard, content, to, .. } = *taking;
+        let Taking { mut heard, content, to, keep, size, .. } = *taking;
         match to {
             To::Disk => {
                 let serial = self.go(Errand::Close, ctx);
-                self.filing = Some(Box::new(Filing { serial, heard, content }));
+                let long = Some(size);
+                self.filing = Some(Box::new(Filing { serial, heard, content, keep, long }));
                 return Ok(());
             }
-            To::Refused => ctx.hub.stats.count(Counter::FilesRefused),
-            To::Nowhere => {}
+            To::Refused if keep => ctx.hub.stats.count(Counter::FilesRefused),
+            To::Refused | To::Nowhere => {}
         }
+        self.pass(&mut heard, None);
         self.act(heard, content, ctx)
+    }
+
+    /// What is said next has its file there; none: whoever hears it is told that there is none.
+    pub(super) fn pass(&mut self, heard: &mut Heard, apart: Option<Apart>) {
+        let State::Online(online) = &mut self.state else { return };
+        if apart.is_none()
+            && let What::Message(frame) | What::Answer(frame) | What::Publish(_, frame) =
+                &mut heard.what
+        {
+            online.withholds = withhold(frame, WITHHELD);
+        }
+        (online.passes, online.readers) = (apart, 0);
     }
 
     /// Its sender is gone: nothing of it is left.
@@ -151,20 +205,5 @@ impl Peer {
     }
 }
 
-/// Whoever hears it is told that there is no file. False: nobody hears it.
-fn withhold(heard: &mut Heard) -> bool {
-    let (What::Message(frame) | What::Answer(frame) | What::Publish(_, frame)) = &mut heard.what
-    else {
-        return false;
-    };
-    if let Ok(Some(with)) = WithFile::of(frame) {
-        let file_error = Some(WITHHELD.into());
-        frame.header.with_file = Some(WithFile { file_error, ..with }.write());
-    }
-    true
-}
-
-/// What is said to whoever hears the message without its file.
-const WITHHELD: &str = "longer than the broker passes on";
 /// Pieces under way: each may keep a whole buffer that was read into.
 const PIECES_MAX: usize = 16;

@@ -360,7 +360,12 @@ const MESSAGES: &[Family] = &[
     one(
         "files_withheld_total",
         Counter::FilesWithheld,
-        "Files of connectors that were longer than a packet: who heard their messages had none.",
+        "Files of connectors, longer than a packet, that somebody heard of and did not have.",
+    ),
+    one(
+        "files_forwarded_total",
+        Counter::FilesForwarded,
+        "Files of connectors, longer than a packet, that went to a connector in pieces.",
     ),
     now(
         "publishers_waiting",

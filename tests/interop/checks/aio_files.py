@@ -42,6 +42,11 @@ class Store:
     def at(self, name):
         return self.files / "any" / name
 
+    def spooled(self):
+        """What waits for others."""
+        spool = self.files / ".spindle-spool"
+        return [it.name for it in spool.iterdir()] if spool.exists() else []
+
     def is_alone(self, *names):
         """These lie there and nothing else, also nothing that is not whole."""
         found = sorted(it.name for it in (self.files / "any").iterdir())
@@ -99,28 +104,93 @@ def any_size(t, version):
         that(most < MEMORY, f"the broker took {most >> 20} MiB")
 
 
+def has(client, name, path, own, came):
+    """It has the file of that message."""
+    that("file_error" not in came.header["with_file"], came.header)
+    received = client.received(name)
+    end = time.monotonic() + 60
+    while not (received.exists() and alike(Path(path), received)):
+        that(time.monotonic() < end, f"{name} is not at the other's, or is another")
+        time.sleep(0.1)
+    same(came.binary, own or b"", "binary")
+
+
 @check("aio.files_to_others", over=VERSIONS, own=True)
 def to_others(t, version):
-    """Who hears the message has short files; of a long one it is told that there is none."""
+    """Who hears the message has its file, whatever its length; and so has who was away."""
     kind = t.topic()
     with Store(t) as store:
         a = aio.client(t, version, types=[kind])
         b = aio.client(t, version, types=[kind], subscribe=[kind])
+        away = aio.client(t, version, types=[kind], subscribe=[kind])
+        away.end()
+        sent = {}
         for name, size in {"empty": 0, "short": 1000, "long": 30 * MIB}.items():
-            path = large(a.folder / name, size)
-            send(a, kind, path, name, b"own" if size else None, wait_for_ack=True)
+            own = b"own" if size else None
+            sent[name] = (large(a.folder / name, size), own)
+            send(a, kind, sent[name][0], name, own, wait_for_ack=True)
             came = b.take()
             heard(came, kind, name.encode(), a.name)
             t.until(store.at(name).exists, f"{name} is not there")
-            with_file = came.header["with_file"]
-            if name != "long":
-                that("file_error" not in with_file, with_file)
-                t.until(lambda: b.received(name).exists(), f"{name} is not at the other's")
-                that(alike(Path(path), b.received(name)), f"{name} is another at the other's")
-                same(came.binary, b"own" if size else b"", "binary")
-            else:
-                that("file_error" in with_file, with_file)
-                that(not b.received(name).exists(), "there is something")
+            has(b, name, *sent[name], came)
+        away.connect()
+        for name, (path, own) in sent.items():
+            came = away.take(60)
+            heard(came, kind, name.encode(), a.name)
+            has(away, name, path, own, came)
+        t.until(lambda: not store.spooled(), "what all have is kept")
+
+
+@check("aio.long_files_to_others", over=VERSIONS, own=True, alone=True)
+def long_to_others(t, version):
+    """300 MiB in one message go from one client to another; the broker's memory stays small, and
+    nobody else waits."""
+    kind, other = t.topic(), t.topic()
+    with Store(t) as store:
+        a = aio.client(t, version, types=[kind], chunk=400 * MIB)
+        b = aio.client(t, version, types=[kind], subscribe=[kind])
+        c = aio.client(t, version, types=[other], subscribe=[other])
+        d = aio.client(t, version, types=[other])
+        path = large(a.folder / "large", 300 * MIB)
+        send(a, kind, path, "large", b"own", wait_for_ack=True)
+        send(a, kind, a.file("small", b"x"), "small")
+        waited, count, end = 0, 0, time.monotonic() + 240
+        while b.inbox.empty():
+            that(time.monotonic() < end, "it does not come")
+            began = time.monotonic()
+            d.send(other, b"%d" % count)
+            same(c.take(10).data, b"%d" % count, "data")
+            waited, count = max(waited, time.monotonic() - began), count + 1
+        that(waited < 2, f"others waited {waited:.1f} s")
+        came = b.take()
+        heard(came, kind, b"large", a.name)
+        has(b, "large", path, b"own", came)
+        has(b, "small", a.folder / "small", None, b.take(60))
+        that(alike(Path(path), store.at("large")), "it is another here")
+        t.until(lambda: not store.spooled(), "what it has is kept")
+        most = memory(store.broker)
+        that(most < MEMORY, f"the broker took {most >> 20} MiB")
+
+
+@check("aio.long_files_cut_off", over=VERSIONS, own=True, alone=True)
+def reader_cut_off(t, version):
+    """A reader that is killed within a file has all of it when it is back."""
+    kind = t.topic()
+    with Store(t) as store:
+        a = aio.client(t, version, types=[kind], chunk=400 * MIB)
+        b = aio.client(t, version, types=[kind], subscribe=[kind])
+        path = large(a.folder / "large", 100 * MIB)
+        b.freeze()
+        send(a, kind, path, "large", wait_for_ack=True)
+        t.until(store.at("large").exists, "it is not there", seconds=60)
+        time.sleep(1)
+        b.end()
+        b.connect()
+        came = b.take(60)
+        heard(came, kind, b"large", a.name)
+        has(b, "large", path, None, came)
+        a.is_there()
+        that(memory(store.broker) < MEMORY, "the broker took too much")
 
 
 @check("aio.files_cut_off", over=(aio.NEWEST, aio.OLDEST), own=True)
@@ -132,7 +202,7 @@ def cut_off(t, version):
         b = aio.client(t, version, types=[kind])
         path = large(a.folder / "large", 900 * MIB)
         send(a, kind, path, "large")
-        t.until(lambda: list((store.files / "any").iterdir()), "nothing comes", seconds=60)
+        t.until(store.spooled, "nothing comes", seconds=60)
         began = time.monotonic()
         send(b, kind, b.file("short", b"x"), "short", wait_for_ack=True)
         t.until(store.at("short").exists, "the other's is not there")
@@ -140,6 +210,7 @@ def cut_off(t, version):
         whole = store.at("large").exists()
         a.end()
         t.until(lambda: not list((store.files / "any").glob(".*")), "a piece is left")
+        t.until(lambda: not [it for it in store.spooled() if it.endswith(".part")], "or there")
         store.is_alone(*(["short", "large"] if whole else ["short"]))
         b.is_there()
         that(memory(store.broker) < MEMORY, "the broker took too much")
