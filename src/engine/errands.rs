@@ -1,8 +1,8 @@
 //! Floor 4. Errands of connectors: on their way to whoever may wait for a disk, and back.
 //!
-//! A connection has at most one of them under way and is not read from meanwhile, or a few pieces of
-//! a file in each direction, so there are no more than some for each connection. An answer finds its
-//! asker by slot and life, or nobody. Absent on purpose: what is kept, and where.
+//! A connection has at most one of them under way and is not read from meanwhile, or a few pieces
+//! of a file in each direction, so there are no more than some for each connection. An answer finds
+//! its asker by slot and life, or nobody. Absent on purpose: what is kept, and where.
 
 use crate::base::id::{ConnId, Ticket};
 use crate::base::stats::Counter;

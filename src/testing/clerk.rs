@@ -24,6 +24,19 @@ pub struct Clerk {
 }
 
 impl Clerk {
+    /// What has come whole over this connection, for who puts it somewhere.
+    pub fn take(&mut self, conn: ConnId) -> Option<(Bytes, bool)> {
+        let (_, pass, bytes) = self.coming.remove(&conn)?;
+        Some((bytes.into(), pass))
+    }
+
+    /// This waits from now on: under which number.
+    pub fn wait(&mut self, file: Bytes) -> u64 {
+        self.last += 1;
+        self.spool.insert(self.last, (file, None));
+        self.last
+    }
+
     /// What the next broker has of it.
     #[must_use]
     pub fn again(mut self) -> Self {
@@ -40,6 +53,7 @@ impl Clerk {
                 self.wait_for(number, |left| left.map(|left| left.saturating_sub(1)))
             }
             Errand::Leave => Ran::Noted,
+            Errand::Fetch { .. } if !ok => Ran::Not("the answer is no"),
             _ if !ok => {
                 self.coming.remove(&conn);
                 Ran::Not("the answer is no")
@@ -58,9 +72,8 @@ impl Clerk {
             },
             Errand::Close => match self.coming.remove(&conn) {
                 Some((stored, true, bytes)) => {
-                    self.last += 1;
-                    self.spool.insert(self.last, (bytes.into(), None));
-                    Ran::Spooled { at: "files".into(), number: self.last, stored }
+                    let number = self.wait(bytes.into());
+                    Ran::Spooled { at: "files".into(), number, stored }
                 }
                 Some((true, ..)) => Ran::Stored,
                 _ => Ran::Not("nothing is known of it"),

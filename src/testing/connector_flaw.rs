@@ -32,12 +32,14 @@ pub(super) enum Flaw {
     Half,
     /// A file is not placed.
     Unplaced,
+    /// A file comes along as another.
+    Spoiled,
 }
 
 #[cfg(test)]
 impl Flaw {
     /// Each, and what the book says of it.
-    pub(super) const ALL: [(Self, &'static str); 11] = [
+    pub(super) const ALL: [(Self, &'static str); 12] = [
         (Self::Lost, "was acknowledged and never came"),
         (Self::Late, "out of order"),
         (Self::Astray, "and came to"),
@@ -49,6 +51,7 @@ impl Flaw {
         (Self::Hasty, "nobody had it"),
         (Self::Half, "as it never was"),
         (Self::Unplaced, "is not placed"),
+        (Self::Spoiled, "came along as it never was"),
     ];
 }
 

@@ -39,6 +39,8 @@ pub(super) struct Folk {
     answered: Vec<(usize, usize)>,
     /// How often it heard what on this connection.
     pub(super) times: BTreeMap<(usize, usize), u32>,
+    /// Files that came along with messages, or none where there should be one.
+    pub(super) files: Vec<((usize, usize), Option<Bytes>)>,
 }
 
 /// A question that it was asked.
@@ -203,6 +205,10 @@ impl Folk {
         let what = read_token(&frame.data).ok_or("a message of nobody's")?;
         if header.source_id.as_ref().map(Text::as_str) != Some(NAMES[what.0]) {
             return Err(format!("{what:?} comes as {:?}'s", header.source_id));
+        }
+        if let Some(with) = header.with_file {
+            let with = WithFile::read(&with).map_err(|why| format!("of a file: {why:?}"))?;
+            self.files.push((what, with.file_error.is_none().then_some(frame.binary)));
         }
         let kind = header.message_type;
         let asked = header.request_id.filter(|_| header.await_response);

@@ -7,6 +7,7 @@
 //! often     on one connection nothing comes more often than it was said
 //! outcome   a question has one outcome as long as its asker's connection lasts
 //! file      a file is placed as it was sent, once; acknowledged only when somebody had it
+//! along     a file that comes along with its message comes as it was sent
 //! ```
 //!
 //! Absent on purpose: wires, and when anything is looked at (`connectors`).
@@ -19,6 +20,8 @@ pub(super) const NAMES: [&str; 4] = ["ann", "bob", "a-b", "ab"];
 pub(super) const KINDS: [&str; 4] = ["t0", "t1", "t2", "f"];
 /// Of which everybody listens to these.
 pub(super) const LISTENS: [&[usize]; 4] = [&[0, 2], &[0, 1, 3], &[1], &[]];
+/// As long as a packet may be.
+pub(super) const PACKET: usize = 600;
 /// The type of files.
 pub(super) const FILE: usize = 3;
 
@@ -86,6 +89,8 @@ pub(super) struct Law {
     pub(super) heard: usize,
     pub(super) outcomes: usize,
     pub(super) places: usize,
+    /// Files that came along and were longer than a packet.
+    pub(super) long: usize,
 }
 
 impl Law {
@@ -200,6 +205,23 @@ impl Law {
         }
         it.placed = true;
         self.places += 1;
+        Ok(())
+    }
+
+    /// A message comes with this file, or without the one that it had.
+    pub(super) fn came_along(
+        &mut self,
+        (who, n): (usize, usize),
+        file: Option<&[u8]>,
+    ) -> Result<(), Wrong> {
+        let made = self.made[who].get(n).and_then(|made| made.part);
+        let (number, index) = made.ok_or("a file comes along with what has none")?;
+        let it = self.files.get(&(who, number)).ok_or("a file that nobody sent")?;
+        let part = it.parts.get((index as usize).wrapping_sub(1)).map(Vec::as_slice);
+        if file.is_some() && file != part {
+            return Err(format!("file {number} of {} came along as it never was", NAMES[who]));
+        }
+        self.long += usize::from(file.is_some_and(|file| file.len() > PACKET));
         Ok(())
     }
 

@@ -26,7 +26,7 @@ use crate::proto::aio::file::WithFile;
 
 use super::connector_flaw::Flaw;
 use super::connector_folk::{Doing, Folk, Word};
-use super::connector_law::{FILE, KINDS, Law, NAMES, To, Wrong};
+use super::connector_law::{FILE, KINDS, Law, NAMES, PACKET, To, Wrong};
 use super::dice::Dice;
 use super::disk::FakeDisk;
 use super::rig::{AIO, Rig, Setup};
@@ -47,6 +47,8 @@ pub struct Lived {
     pub outcomes: usize,
     /// Files that were placed.
     pub files: usize,
+    /// Files longer than a packet that somebody heard of and had.
+    pub long: usize,
     /// Times that the broker was started again.
     pub restarts: usize,
 }
@@ -60,6 +62,8 @@ pub(super) struct World {
     pub(super) law: Law,
     pub(super) folk: Vec<Folk>,
     parts: Assembly<Bytes>,
+    /// What is said of long files that come.
+    coming: BTreeMap<ConnId, (Name, Box<WithFile>)>,
     /// Names of files that are there.
     there: BTreeSet<String>,
     calm: bool,
@@ -83,6 +87,7 @@ pub(super) fn live_with(dice: Dice, flaw: Option<Flaw>) -> Result<Lived, Wrong> 
             heard: world.law.heard,
             outcomes: world.law.outcomes,
             files: world.law.places,
+            long: world.law.long,
             restarts: world.restarts,
         }),
         Err(why) => {
@@ -90,6 +95,19 @@ pub(super) fn live_with(dice: Dice, flaw: Option<Flaw>) -> Result<Lived, Wrong> 
             Err(format!("{}\n{why}", world.log[from..].join("\n")))
         }
     }
+}
+
+/// Whose part of which file it is.
+fn part_of(from: &Name, with: &WithFile) -> Result<(usize, usize, u32), Wrong> {
+    let said = with.chunked.as_ref().map_or(&with.dst_name, |chunk| &chunk.base);
+    let said = said.as_str().split("__").next().unwrap_or_default();
+    let numbers = said.split_once('-').and_then(|(who, file)| {
+        let who: usize = who.parse().ok()?;
+        let file: usize = file.parse().ok()?;
+        (NAMES.get(who) == Some(&from.as_str())).then_some((who, file))
+    });
+    let (who, file) = numbers.ok_or_else(|| format!("{said} is no file of {from:?}"))?;
+    Ok((who, file, with.chunked.as_ref().map_or(1, |chunk| chunk.index)))
 }
 
 fn nobodys() -> Assembly<Bytes> {
@@ -103,6 +121,7 @@ impl World {
             segment_bytes: 64 << 10,
             idle_ms_max: never,
             aio_idle_ms_max: never,
+            packet_bytes_max: PACKET,
             ..Limits::default()
         };
         let level = if dice.chance(1, 3) { Durability::Os } else { Durability::Disk };
@@ -121,6 +140,7 @@ impl World {
             law: Law::default(),
             folk,
             parts: nobodys(),
+            coming: BTreeMap::new(),
             there: BTreeSet::new(),
             calm: false,
             restarts: 0,
@@ -221,7 +241,8 @@ impl World {
         let number = self.law.files.len();
         let mut all = Vec::new();
         for index in 1..=count {
-            let len = self.dice.below(40) as usize;
+            // About one in two is longer than a packet may be.
+            let len = self.dice.below(160) as usize;
             all.push(format!("{who}/{number}/{index};").repeat(len).into_bytes());
         }
         let file = self.law.file(who, all);
@@ -269,7 +290,10 @@ impl World {
         for file in self.law.files.values_mut() {
             file.lost = true;
         }
+        self.coming.clear();
+        let clerk = core::mem::take(&mut self.rig.clerk).again();
         self.rig = Rig::start(&self.setup, &self.disk, self.rig.now)?;
+        self.rig.clerk = clerk;
         self.restarts += 1;
         Ok(())
     }
@@ -301,13 +325,53 @@ impl World {
     /// Somebody has files where they belong.
     fn store(&mut self) -> Result<(), Wrong> {
         for (ticket, errand) in core::mem::take(&mut self.rig.errands) {
-            let Errand::Store { from, with, content } = errand else { continue };
             let refuses = !self.calm && self.dice.chance(1, 12);
-            let stored = self.store_one(&from, &with, content, refuses)?;
-            let done = if stored { Ran::Stored } else { Ran::Not("refused") };
+            let done = match errand {
+                Errand::Store { from, with, content } => {
+                    match self.store_one(&from, &with, content, refuses)? {
+                        true => Ran::Stored,
+                        false => Ran::Not("refused"),
+                    }
+                }
+                errand => self.long_one(ticket.conn, errand, refuses)?,
+            };
             self.rig.engine.on_completion(self.rig.now, Completion::Ran { ticket, done });
         }
         Ok(())
+    }
+
+    /// Something about a file that comes in pieces, or goes in them.
+    fn long_one(&mut self, conn: ConnId, errand: Errand, refuses: bool) -> Result<Ran, Wrong> {
+        if let Errand::Open { from, with, .. } = &errand {
+            self.coming.insert(conn, (from.clone(), with.clone()));
+        }
+        let comes = matches!(errand, Errand::Open { .. } | Errand::Piece(_));
+        if comes && refuses {
+            // Nothing of it is kept, and everybody knows that it was there.
+            if let Some((from, with)) = self.coming.remove(&conn) {
+                let (who, file, index) = part_of(&from, &with)?;
+                self.law.filed(who, file, index);
+                self.law.files.get_mut(&(who, file)).into_iter().for_each(|it| it.lost = true);
+            }
+        }
+        if errand != Errand::Close {
+            return Ok(self.rig.clerk.run(conn, errand, !refuses));
+        }
+        let (Some((from, with)), Some((content, pass))) =
+            (self.coming.remove(&conn), self.rig.clerk.take(conn))
+        else {
+            return Ok(Ran::Not("nothing is known of it"));
+        };
+        let stored = self.store_one(&from, &with, content.clone(), refuses)?;
+        if !pass || refuses {
+            return Ok(if stored { Ran::Stored } else { Ran::Not("refused") });
+        }
+        let mut file = content.to_vec();
+        if self.flaw == Some(Flaw::Spoiled) {
+            file.iter_mut().take(1).for_each(|byte| *byte ^= 1);
+        }
+        let number = self.rig.clerk.wait(file.into());
+        Ok(Ran::Spooled { at: "files".into(), number, stored })
     }
 
     fn store_one(
@@ -317,15 +381,7 @@ impl World {
         content: Bytes,
         refuses: bool,
     ) -> Result<bool, Wrong> {
-        let said = with.chunked.as_ref().map_or(&with.dst_name, |chunk| &chunk.base);
-        let said = said.as_str().split("__").next().unwrap_or_default();
-        let numbers = said.split_once('-').and_then(|(who, file)| {
-            let who: usize = who.parse().ok()?;
-            let file: usize = file.parse().ok()?;
-            (NAMES.get(who) == Some(&from.as_str())).then_some((who, file))
-        });
-        let (who, file) = numbers.ok_or_else(|| format!("{said} is no file of {from:?}"))?;
-        let index = with.chunked.as_ref().map_or(1, |chunk| chunk.index);
+        let (who, file, index) = part_of(from, with)?;
         self.note(who, &format!("part {index} of file {file} is stored, refuses {refuses}"));
         if self.flaw != Some(Flaw::Hasty) {
             self.law.filed(who, file, index);
@@ -373,7 +429,11 @@ impl World {
             let bytes = self.folk[who].conn.and_then(|conn| heard.remove(&conn));
             let bytes = bytes.unwrap_or_default();
             busy |= !bytes.is_empty();
-            for word in self.folk[who].hear(&bytes)? {
+            let words = self.folk[who].hear(&bytes)?;
+            for (what, file) in core::mem::take(&mut self.folk[who].files) {
+                self.law.came_along(what, file.as_deref())?;
+            }
+            for word in words {
                 for (who, word) in self.twist(who, word) {
                     self.note(who, &format!("hears {word:?}"));
                     self.take_in(who, word)?;
@@ -388,7 +448,8 @@ impl World {
             self.note(who, &format!("is let go for {why}"));
             self.folk[who].lose(&mut self.law);
             // The end of the one before is not known yet: it tries again.
-            if why != "AioTaken" {
+            // And what could not be read on was promised.
+            if why != "AioTaken" && (self.calm || why != "AioFileLost") {
                 return Err(format!("{} did nothing and was let go for {why}", NAMES[who]));
             }
         }

@@ -338,9 +338,7 @@ impl Rig {
             out: Outbound::default(),
         };
         // What was read may have been in memory only: it is synced before anybody is served.
-        for _ in 0..64 {
-            rig.turn();
-        }
+        (0..64).for_each(|_| _ = rig.turn());
         match rig.engine.hub().journal().is_none_or(Journal::is_settled) {
             true => Ok(rig),
             false => Err("the recovered journal does not come to rest".into()),

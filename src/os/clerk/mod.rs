@@ -3,10 +3,10 @@
 //!
 //! Each errand is answered once, even when doing it panics. One thread does those about names, so
 //! that nobody waits at the door for a large file; one writes files; and one reads those that wait
-//! for connectors, so that nobody who is told one waits for another to be written. What is given out
-//! is on the disk before it is answered. No more wait than there are connections, each of which waits
-//! for its own, or lets a few pieces of a file be under way. Absent on purpose: deciding what is
-//! asked (`proto/aio`), and retries.
+//! for connectors, so that nobody who is told one waits for another to be written. What is given
+//! out is on the disk before it is answered. No more wait than there are connections, each of which
+//! waits for its own, or lets a few pieces of a file be under way. Absent on purpose: deciding what
+//! is asked (`proto/aio`), and retries.
 
 mod certificates;
 mod files;

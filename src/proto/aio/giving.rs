@@ -2,10 +2,10 @@
 //! piece, as its connection takes it.
 //!
 //! The first piece is asked for before anything is said. If there is none, the message goes without
-//! its file and says so. With the first piece the head of the frame goes, which says how long all of
-//! it is: from then on nothing else is said on the connection, and what cannot be gone on with ends
-//! it. A few pieces are on their way or wait for the socket, and the next is asked for when one of
-//! them has been said. Absent on purpose: disks, and whoever comes first (the hub).
+//! its file and says so. With the first piece the head of the frame goes, which says how long all
+//! of it is: from then on nothing else is said on the connection, and what cannot be gone on with
+//! ends it. A few pieces are on their way or wait for the socket, and the next is asked for when
+//! one of them has been said. Absent on purpose: disks, and whoever comes first (the hub).
 
 use std::collections::VecDeque;
 use std::sync::Arc;

@@ -2,7 +2,7 @@
 //!
 //! ```text
 //! 0xFE · bytes of data (4) · flags · where its file is · the header as JSON
-//! number (8) · length (8) · bytes of the folder's name (2) · that name    a file that is kept apart
+//! number (8) · length (8) · bytes of the folder's name (2) · that name   a file that is kept apart
 //! ```
 //!
 //! The body is what the frame held, data and binary in one piece, as it was read, but for a file

@@ -5,8 +5,8 @@
 //! until some of it is done, and nobody else waits for that. The message is acted upon when the
 //! file is where it belongs, or came to its end without being taken. Where the listener keeps files
 //! it waits for those who hear the message (`giving`); else, and when that could not be done, they
-//! are told in it that there is no file. Absent on purpose: where files go, and those that are short
-//! (`peer`).
+//! are told in it that there is no file. Absent on purpose: where files go, and those that are
+//! short (`peer`).
 
 use std::collections::VecDeque;
 
