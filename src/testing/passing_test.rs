@@ -439,6 +439,8 @@ fn who_was_asked_before_a_long_file_has_its_time_behind_it() {
     it.deaf(bob, usize::MAX);
     it.go();
     assert!(it.heard(bob).is_some_and(|frame| has_file(&frame)));
+    it.rig.pass(10);
+    it.go();
     assert_eq!(it.ended(bob), None, "it was reading until now");
     it.rig.pass(1_100);
     it.go();

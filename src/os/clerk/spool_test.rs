@@ -179,6 +179,8 @@ fn who_reads_a_file_reads_it_to_its_end_whatever_becomes_of_it() {
     assert_eq!(it.fetch(number, 6, (1, 5)), None, "then it is shut");
     let left = it.waits(b"12");
     assert!(it.is_there(left, 2));
+    assert_eq!(it.fetch(number, 2, (1, 1)), None, "the one that is open is another");
+    assert!(it.is_there(left, 2));
     it.run(Errand::Leave);
     assert_eq!(it.fetch(left, 2, (1, 1)), None, "and so it is when its reader is gone");
 }

@@ -39,7 +39,8 @@ impl Online {
         let said = self.frame_of(&delivery, hub).and_then(|(frame, apart)| match apart {
             None => encode(&frame, out).map_err(|_| Not::Lost(Loss::Large)),
             Some(apart) => {
-                let giving = Giving::new(frame, &apart, hub).ok_or(Not::Lost(Loss::Large))?;
+                let giving = Giving::new(frame, &apart, hub.limits.packet_bytes_max)
+                    .ok_or(Not::Lost(Loss::Large))?;
                 self.giving = Some(Box::new(giving));
                 Ok(())
             }

@@ -72,8 +72,10 @@ pub(super) struct Giving {
 pub(super) type Given = Vec<(u64, Arc<Desk>, u64)>;
 
 impl Giving {
-    /// None: it could not even be told without the file.
-    pub(super) fn new(frame: Frame, apart: &Apart, hub: &Hub) -> Option<Self> {
+    /// With packets of this length. None: it could not even be told without the file.
+    pub(super) fn new(frame: Frame, apart: &Apart, packet: usize) -> Option<Self> {
+        // Its header is another than that with which it came.
+        let fits = encode_front(&frame, apart.size, &mut Outbound::default()).is_ok();
         let files = Some(apart.at.as_str().to_owned());
         let desk = Arc::new(Desk { files, ..Desk::default() });
         let it = Self {
@@ -81,10 +83,10 @@ impl Giving {
             number: apart.number,
             size: apart.size,
             desk,
-            stage: Stage::Asks,
+            stage: if fits { Stage::Asks } else { Stage::Missing },
             asked: 0,
             said: 0,
-            piece: PIECE.min(hub.limits.packet_bytes_max),
+            piece: PIECE.min(packet),
             under_way: VecDeque::new(),
             here: VecDeque::new(),
         };
@@ -132,8 +134,9 @@ impl Giving {
             if self.here.is_empty() {
                 return false;
             }
-            let begun = encode_front(&self.frame, self.size, out);
-            self.stage = if begun.is_ok() { Stage::Goes } else { Stage::Missing };
+            // It was found to fit.
+            let _ = encode_front(&self.frame, self.size, out);
+            self.stage = Stage::Goes;
         }
         if self.stage == Stage::Missing {
             // Its header was found to fit, and it came in a packet.
@@ -243,4 +246,30 @@ pub(super) fn note_withheld(who: &Online, ctx: &mut Ctx<'_>) {
     ctx.hub.stats.count(Counter::FilesWithheld);
     let name = who.name.as_str().as_bytes();
     ctx.hub.limited_at(ctx.now, Some(ctx.conn), name, Limit::packet_bytes_max);
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::proto::aio::next;
+    use bytes::BytesMut;
+
+    #[test]
+    fn what_a_frame_cannot_tell_the_length_of_is_not_fetched_and_said_to_be_gone() {
+        let mut frame = Frame::of("any", "ann").with("data");
+        frame.header.with_file = Some(Bytes::from_static(b"{}"));
+        let given = |size: u64| {
+            let apart = Apart { at: "/a".into(), number: 1, size };
+            Giving::new(frame.clone(), &apart, 1_000).expect("it can be told")
+        };
+        assert!(given(1 << 30).ask(1).is_some());
+        let mut long = given(u64::from(u32::MAX));
+        assert_eq!(long.ask(1), None);
+        let mut out = Outbound::default();
+        assert!(long.say(&mut out, 1_000), "that is all of it");
+        let mut said = BytesMut::from(&out.to_vec()[..]);
+        let said = next(&mut said, 1_000).expect("good").expect("whole");
+        let with = WithFile::of(&said).expect("good").expect("a file is said of");
+        assert_eq!(with.file_error, Some(GONE.into()));
+    }
 }
