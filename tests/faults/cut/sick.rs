@@ -59,7 +59,8 @@ fn hang(stage: &mut Stage, mood: Mood, long: Duration) -> Result<String, String>
     waiter.says(b"waits", 2)?;
     let since = Instant::now();
     let beside = thread::spawn(move || cast.goes_on(since, long).map(|pace| (cast, pace)));
-    thread::sleep(long.saturating_sub(since.elapsed()));
+    // They look once more when that is over, and it must not be well before they have looked.
+    thread::sleep((long + LOOKS).saturating_sub(since.elapsed()));
     let waited = waiter.waits();
     let hung = stage.served.medium().sick;
     stage.served.set_mood(Mood::Well);
@@ -156,3 +157,5 @@ fn number(heard: &Heard) -> Option<u64> {
 }
 
 const BEFORE: u64 = 200;
+/// How long those who are not held up may take to look whether there is an answer.
+const LOOKS: Duration = Duration::from_secs(1);
