@@ -158,8 +158,11 @@ impl Line {
         self.put_whole(scratch, out)
     }
 
-    /// Would this message be said?
+    /// Would this message be said? Whoever takes the longest there is is not asked.
     pub fn takes(&self, message: &Message, scratch: &mut Vec<u8>) -> bool {
+        if self.takes >= rawsocket::LONGEST {
+            return true;
+        }
         let Some(form) = self.form else { return false };
         scratch.clear();
         encode(message, form, Bounds::default(), scratch).is_ok()
