@@ -27,6 +27,8 @@ use crate::overload_rig::{Outcome, Scratch, ensure, told};
 
 /// Messages of one record, and the images that are made of it.
 const MESSAGES: u32 = 1_200;
+/// Images that are made of honest disks where the least are.
+const HONEST_IMAGES: u64 = 180;
 /// The smallest there are, so that they come and go all the time.
 const SEGMENT: u32 = 16 << 10;
 
@@ -57,18 +59,23 @@ fn liars(rng: &mut Rng) -> Outcome {
     ] {
         let record = record(honesty, MESSAGES / 2, rng)?;
         let mut sum = Sum::default();
-        // Early, before so much is missing that the start is refused for it; and just after
-        // something was promised, where a disk that lags has most to lose.
+        // Early at first, before so much is missing that the start is refused for it; and just
+        // after something was promised, where a disk that lags has most to lose. It must be found
+        // out by as many images as are made of an honest one.
         let (from, _) = record.tape.range().ok_or("nothing was recorded")?;
         let promised = record.history.given_at().into_keys().filter(|at| *at > from);
         let promised: Vec<usize> = promised.collect();
         let early = (promised.len() / 8).max(16).min(promised.len()) as u64;
         ensure(early > 0, || "nothing was promised".to_owned())?;
         let home = quick_folder()?;
-        for _ in 0..16 {
-            let at = promised[rng.below(early) as usize];
+        for n in 0..HONEST_IMAGES {
+            let among = if n < early { early } else { promised.len() as u64 };
+            let at = promised[rng.below(among) as usize];
             let image = record.tape.cut_bare(at, rng);
             record.look(&home.0, &image, at, &mut sum)?;
+            if n >= 15 && sum.seen.lost > 0 {
+                break;
+            }
         }
         let (images, lost, refused) = (sum.images, sum.seen.lost, sum.refused);
         let found = format!("a disk that {name}: {images} images, {lost} lost, {refused} refused");
