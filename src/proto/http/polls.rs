@@ -265,11 +265,11 @@ impl Peer {
         self.respond(now, &request, Response::new(200, media, body));
     }
 
+    /// What is over is closed: a client closes what has heard its last word, too, and notices the
+    /// end by the answer to that alone.
     fn close(&mut self, name: Name, ctx: &mut Ctx<'_>) {
-        let Some(poll) = ctx.hub.polls.get(&name) else {
-            return self.poll_failed(ctx.now, GONE);
-        };
-        ctx.asks.extend(poll.conn.map(|conn| Ask::Wish(Wish::Close(conn))));
+        let conn = ctx.hub.polls.get(&name).and_then(|poll| poll.conn);
+        ctx.asks.extend(conn.map(|conn| Ask::Wish(Wish::Close(conn))));
         self.poll_done(ctx.now);
     }
 
