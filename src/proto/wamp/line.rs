@@ -160,7 +160,7 @@ impl Line {
 
     /// Would this message be said? Whoever takes the longest there is is not asked.
     pub fn takes(&self, message: &Message, scratch: &mut Vec<u8>) -> bool {
-        if self.takes >= rawsocket::LONGEST {
+        if self.takes >= LONGEST {
             return true;
         }
         let Some(form) = self.form else { return false };
