@@ -699,7 +699,6 @@ impl Driver {
     }
 }
 
-/// The workers, at least one.
 /// How much there may be of connectors' files, and where there were some.
 fn of_files(engine: &Engine) -> clerk::Bounds {
     let limits = engine.limits();
@@ -710,6 +709,7 @@ fn of_files(engine: &Engine) -> clerk::Bounds {
     clerk::Bounds { most, room, folders: desks.filter_map(|desk| desk.files.clone()).collect() }
 }
 
+/// The workers, at least one.
 fn start_workers(
     count: usize,
     answer: impl Fn(Completion) + Send + Sync + 'static,

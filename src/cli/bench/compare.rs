@@ -109,7 +109,10 @@ impl Compare {
 
 /// Who still works off its own run would take the processor of the next one's: until nobody works,
 /// or for so long, nothing is begun.
-fn at_rest(targets: &[Target]) {
+pub(super) fn at_rest(targets: &[Target]) {
+    if targets.iter().all(|it| it.pid.is_none()) {
+        return;
+    }
     let used = || -> u64 {
         let samples = targets.iter().filter_map(|it| proc::Sample::of(it.pid?));
         samples.map(|sample| sample.cpu).sum()

@@ -11,7 +11,7 @@ use clap::Parser;
 use crate::cli::ctl::object;
 use crate::cli::json::Value;
 
-use super::compare::{Compare, Target, spread};
+use super::compare::{Compare, Target, at_rest, spread};
 use super::plan::Scenario;
 use super::{Flags, measure, report};
 
@@ -155,6 +155,7 @@ pub(super) fn run(compare: &Compare, targets: &[Target]) -> Result<Report, Strin
                     continue;
                 };
                 if seen.failure.is_none() && takes_part(&target.name, scenario, &flags) {
+                    at_rest(targets);
                     one(scenario, &flags, target, seen);
                 }
             }

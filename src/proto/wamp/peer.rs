@@ -298,7 +298,7 @@ impl Peer {
     }
 
     fn on_goodbye(&mut self, message: &Message, ctx: &mut Ctx<'_>) -> Result<(), Fault> {
-        if matches!(message, Message::Goodbye(_)) && self.go_by == Deadline::NEVER {
+        if matches!(message, Message::Goodbye(_)) {
             self.words = Some(Box::new(goodbye(Reason::GoodbyeAndOut, None)));
         }
         ctx.asks.push(Ask::Leave);
