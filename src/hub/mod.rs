@@ -279,6 +279,7 @@ pub struct Hub {
     /// Subscriptions of all sessions, and memberships of groups.
     pub(crate) subs: usize,
     pub(crate) shares: usize,
+    pub(crate) departed: subscribe::AllDeparted,
     /// Kept values that expire: the tree is swept while there are some.
     pub(crate) fading: usize,
     pub(crate) sweep: retained::Sweep,
@@ -368,6 +369,7 @@ impl Hub {
             wills: VecDeque::new(),
             durables: durables::Durables::default(),
             subs: 0,
+            departed: subscribe::AllDeparted::default(),
             shares: 0,
             fading: 0,
             sweep: retained::Sweep::default(),

@@ -152,6 +152,66 @@ fn filters_of_a_session_that_ends_are_cut_bit_by_bit_and_nobody_notices() {
 }
 
 #[test]
+fn however_many_filters_a_session_has_a_turn_steps_out_of_few_of_them() {
+    let mut b = Bench::new(Limits::default());
+    let many = b.client("many", |a| a.durable = false).session;
+    (0..900).for_each(|n| b.subscribe(many, &format!("{n}"), 0));
+    let there = |b: &Bench| {
+        let topics = &b.hub.realm(crate::base::id::RealmId(0)).expect("a realm").topics;
+        (0..900)
+            .filter(|n| {
+                let leaf = topics.find(&filter(&n.to_string())).and_then(|leaf| topics.leaf(leaf));
+                leaf.is_some_and(|members| !members.is_empty())
+            })
+            .count()
+    };
+    let full = b.hub.filters_heap();
+    b.leave(many);
+    let mut before = there(&b);
+    assert!(before > 850, "{before} left");
+    assert!(b.hub.filters_heap() > full - (8 << 10), "what it takes counts until it is cut");
+    while b.hub.is_overgrown() {
+        b.hub.prune_some();
+        let now = there(&b);
+        assert!(before - now <= 128, "{before} before, {now} now");
+        before = now;
+    }
+    assert_eq!(before, 0);
+    assert!(b.hub.filters_heap() < full / 2);
+}
+
+#[test]
+fn many_who_shared_filters_go_and_who_stays_stands_where_it_thinks() {
+    let mut b = Bench::new(Limits::default());
+    let all: Vec<_> = ["a", "b", "c", "d", "e"].map(|name| b.client(name, |_| ()).session).into();
+    for n in 0..40 {
+        all.iter().for_each(|id| b.subscribe(*id, &format!("{n}"), 1));
+    }
+    // Those in the middle go, the others are moved to where they were, and so is who is gone.
+    for gone in [1, 3, 0] {
+        b.hub.forget(b.now, all[gone]);
+    }
+    let (stays, leaves) = (all[4], all[2]);
+    for n in 0..40 {
+        let gone = b.hub.unsubscribe(b.now, leaves, &filter(&n.to_string()), None);
+        assert!(matches!(gone, Ok(Some(_))));
+        b.hub.prune_some();
+        assert_eq!(b.publish(&n.to_string(), b"x", 1, false).matched, 1);
+    }
+    while b.hub.is_overgrown() {
+        b.hub.prune_some();
+    }
+    let s = b.hub.session(stays).expect("who stays");
+    let topics = &b.hub.realm(crate::base::id::RealmId(0)).expect("a realm").topics;
+    assert_eq!(s.subs.len(), 40);
+    for sub in &s.subs {
+        let members = topics.leaf(sub.leaf).expect("a leaf");
+        assert_eq!(members.iter().map(|m| m.session).collect::<Vec<_>>(), [stays]);
+        assert_eq!(sub.slot, 0);
+    }
+}
+
+#[test]
 fn who_comes_after_a_session_of_many_filters_only_appends_to_its_list() {
     let mut b = Bench::new(Limits::default());
     let many = b.client("many", |a| a.durable = false).session;

@@ -9,6 +9,7 @@
 use std::collections::VecDeque;
 
 use bytes::Bytes;
+use smallvec::SmallVec;
 
 use crate::base::id::{RealmId, SessionId};
 use crate::base::limits::Limit;
@@ -29,8 +30,13 @@ const FEW: usize = 16;
 /// What a subscription takes in its session's full record besides its filter.
 pub(super) const SUB_BYTES: usize = 24;
 
-/// Nodes and edges of bare filters that are cut in a turn.
-const PRUNED_TURN: usize = 512;
+/// Nodes and edges of bare filters that are cut in a turn, and what else is cleared away then.
+const PRUNED_TURN: usize = 256;
+
+/// What it costs to take one who is gone from a leaf, in nodes, and so many members that are
+/// looked through cost another one.
+const STEP: usize = 2;
+const LOOKED: usize = 64;
 
 /// The answer to a subscription.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -50,6 +56,22 @@ pub enum Replays {
     IfNew,
     /// It does not.
     Never,
+}
+
+/// A session that has ended, and the leaves at which it still stands; it hears nothing there.
+#[derive(Debug)]
+struct Departed {
+    id: SessionId,
+    realm: RealmId,
+    subs: SmallVec<[Sub; 1]>,
+}
+
+/// All of those, first come, first cleared away.
+#[derive(Debug, Default)]
+pub(crate) struct AllDeparted {
+    all: VecDeque<Departed>,
+    /// Leaves of all of them.
+    subs: usize,
 }
 
 impl Hub {
@@ -150,7 +172,8 @@ impl Hub {
     /// Memory of all filters, about, with what the sessions know of theirs.
     #[must_use]
     pub fn filters_heap(&self) -> usize {
-        let kept = self.subs * size_of::<Sub>() + self.shares * size_of::<Share>();
+        let subs = self.subs + self.departed.subs;
+        let kept = subs * size_of::<Sub>() + self.shares * size_of::<Share>();
         self.realms.iter().map(|r| r.topics.heap() + r.shared.heap()).sum::<usize>() + kept
     }
 
@@ -255,13 +278,17 @@ impl Hub {
 
     /// Take the session from a leaf. True: nobody is left there.
     fn step_out(&mut self, id: SessionId, realm: RealmId, leaf: LeafId) -> bool {
-        let Some(r) = self.realms.get_mut(usize::from(realm.0)) else { return false };
         let Some(s) = self.sessions.get_mut(id) else { return false };
         let Ok(at) = place_of(&s.subs, leaf) else { return false };
         let sub = s.subs.remove(at);
         self.subs -= 1;
         s.subs_bytes -= sub.len;
-        let slot = sub.slot as usize;
+        self.take_out(realm, leaf, sub.slot as usize)
+    }
+
+    /// Take whoever stands there from a leaf; the last one stands there then. True: nobody is left.
+    fn take_out(&mut self, realm: RealmId, leaf: LeafId, slot: usize) -> bool {
+        let Some(r) = self.realms.get_mut(usize::from(realm.0)) else { return false };
         let Some(members) = r.topics.leaf_mut(leaf) else { return false };
         if slot < members.len() {
             members.swap_remove(slot);
@@ -276,24 +303,25 @@ impl Hub {
         bare
     }
 
-    /// Leave everywhere. Cutting a deep filter takes long, so most of many are left bare, which
-    /// is as if they were not there, and are cut later.
+    /// Leave everywhere. To step out of a thousand leaves takes long, and so does cutting a deep
+    /// filter: of many, most are left as they are, with one who is nobody's session any more, and
+    /// are cleared away later.
     pub(crate) fn leave_all(&mut self, id: SessionId) {
-        let mut cut = 0;
-        while let Some((realm, leaf)) =
-            self.sessions.get(id).and_then(|s| Some((s.realm, s.subs.last()?.leaf)))
-        {
-            let bare = self.step_out(id, realm, leaf);
-            let Some(r) = self.realms.get_mut(usize::from(realm.0)).filter(|_| bare) else {
-                continue;
-            };
-            cut += 1;
-            match cut > FEW {
-                true => r.bare.0.push_back(leaf),
-                false => drop(r.topics.remove(leaf)),
-            }
+        for _ in 0..FEW {
+            let last = self.sessions.get(id).and_then(|s| Some((s.realm, s.subs.last()?.leaf)));
+            let Some((realm, leaf)) = last else { break };
+            self.leave(id, realm, leaf);
         }
-        cut = 0;
+        if let Some(s) = self.sessions.get_mut(id)
+            && !s.subs.is_empty()
+        {
+            let subs = core::mem::take(&mut s.subs);
+            s.subs_bytes = 0;
+            self.subs -= subs.len();
+            self.departed.subs += subs.len();
+            self.departed.all.push_back(Departed { id, realm: s.realm, subs });
+        }
+        let mut cut = 0;
         while let Some((realm, leaf, group)) = self
             .sessions
             .get(id)
@@ -311,19 +339,58 @@ impl Hub {
         }
     }
 
-    /// Are there filters that ended sessions have left bare?
+    /// Are there filters that ended sessions have left bare, or have not left yet?
     #[must_use]
     pub fn is_overgrown(&self) -> bool {
-        self.realms.iter().any(|r| !r.bare.0.is_empty() || !r.bare.1.is_empty())
+        !self.departed.all.is_empty()
+            || self.realms.iter().any(|r| !r.bare.0.is_empty() || !r.bare.1.is_empty())
     }
 
-    /// Cut some of them.
+    /// Clear away some of them.
     pub fn prune_some(&mut self) {
         let mut left = PRUNED_TURN;
+        self.usher_out(&mut left);
         for r in &mut self.realms {
             prune(&mut r.topics, &mut r.bare.0, Leaf::is_empty, &mut left);
             prune(&mut r.shared, &mut r.bare.1, Vec::is_empty, &mut left);
         }
+    }
+
+    /// Take those who are gone from leaves while there is time left.
+    fn usher_out(&mut self, left: &mut usize) {
+        while *left > 0
+            && let Some(gone) = self.departed.all.front_mut()
+        {
+            let (id, realm) = (gone.id, gone.realm);
+            let Some(sub) = gone.subs.pop() else {
+                self.departed.all.pop_front();
+                continue;
+            };
+            self.departed.subs -= 1;
+            let looked = self.see_off(id, realm, &sub);
+            *left = left.saturating_sub(STEP + looked / LOOKED);
+        }
+        if self.departed.all.is_empty() {
+            self.departed.all = VecDeque::new();
+        }
+    }
+
+    /// Take one who is gone from a leaf. Nobody has told it when it was moved there: then it is
+    /// looked for, among so many.
+    fn see_off(&mut self, id: SessionId, realm: RealmId, sub: &Sub) -> usize {
+        let Some(members) = self.realm(realm).and_then(|r| r.topics.leaf(sub.leaf)) else {
+            return 0;
+        };
+        let (known, is_it) = (sub.slot as usize, |member: &Member| member.session == id);
+        let (slot, looked) = match members.get(known).is_some_and(is_it) {
+            true => (Some(known), 0),
+            false => (members.iter().position(is_it), members.len()),
+        };
+        let bare = slot.is_some_and(|slot| self.take_out(realm, sub.leaf, slot));
+        if bare && let Some(r) = self.realms.get_mut(usize::from(realm.0)) {
+            r.bare.0.push_back(sub.leaf);
+        }
+        looked
     }
 
     /// A session's subscriptions as plain values.
