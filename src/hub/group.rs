@@ -168,7 +168,7 @@ impl Hub {
         let len = (text.len() + name.len() + super::subscribe::SUB_BYTES) as u32;
         shares.push(Share { leaf, group: group.name.clone(), opts, len, since });
         group.members.push(Member { session: id, opts });
-        self.shares += 1;
+        self.listening.shares += 1;
         true
     }
 
@@ -205,7 +205,7 @@ impl Hub {
         {
             let before = group.members.len();
             group.members.retain(|m| m.session != id);
-            self.shares -= before - group.members.len();
+            self.listening.shares -= before - group.members.len();
             if group.members.is_empty() {
                 groups.swap_remove(at);
             }

@@ -277,9 +277,7 @@ pub struct Hub {
     /// Sessions that may outlive their connection.
     pub(crate) durables: durables::Durables,
     /// Subscriptions of all sessions, and memberships of groups.
-    pub(crate) subs: usize,
-    pub(crate) shares: usize,
-    pub(crate) departed: subscribe::AllDeparted,
+    pub(crate) listening: subscribe::Listening,
     /// Kept values that expire: the tree is swept while there are some.
     pub(crate) fading: usize,
     pub(crate) sweep: retained::Sweep,
@@ -368,9 +366,7 @@ impl Hub {
             timers: Vec::new(),
             wills: VecDeque::new(),
             durables: durables::Durables::default(),
-            subs: 0,
-            departed: subscribe::AllDeparted::default(),
-            shares: 0,
+            listening: subscribe::Listening::default(),
             fading: 0,
             sweep: retained::Sweep::default(),
             told: limited::Told::new(seed.clone()),

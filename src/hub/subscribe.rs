@@ -66,12 +66,24 @@ struct Departed {
     subs: SmallVec<[Sub; 1]>,
 }
 
-/// All of those, first come, first cleared away.
+/// How many leaves sessions stand at.
 #[derive(Debug, Default)]
-pub(crate) struct AllDeparted {
-    all: VecDeque<Departed>,
-    /// Leaves of all of them.
-    subs: usize,
+pub(crate) struct Listening {
+    /// On their own.
+    pub(crate) subs: usize,
+    /// In groups.
+    pub(crate) shares: usize,
+    /// Who has gone, first come, first cleared away.
+    departed: VecDeque<Departed>,
+    /// Leaves of all of those.
+    left: usize,
+}
+
+impl Listening {
+    /// Of all sessions that are there.
+    pub(crate) const fn all(&self) -> usize {
+        self.subs + self.shares
+    }
 }
 
 impl Hub {
@@ -172,8 +184,8 @@ impl Hub {
     /// Memory of all filters, about, with what the sessions know of theirs.
     #[must_use]
     pub fn filters_heap(&self) -> usize {
-        let subs = self.subs + self.departed.subs;
-        let kept = subs * size_of::<Sub>() + self.shares * size_of::<Share>();
+        let Listening { subs, shares, left, .. } = &self.listening;
+        let kept = (subs + left) * size_of::<Sub>() + shares * size_of::<Share>();
         self.realms.iter().map(|r| r.topics.heap() + r.shared.heap()).sum::<usize>() + kept
     }
 
@@ -224,7 +236,7 @@ impl Hub {
         s.subs_bytes += len;
         s.subs.insert(at, Sub { leaf, slot: members.len() as u32, opts, len, since });
         members.push(Member { session: id, opts });
-        self.subs += 1;
+        self.listening.subs += 1;
     }
 
     /// Stop listening. `None`: there was no such subscription.
@@ -281,7 +293,7 @@ impl Hub {
         let Some(s) = self.sessions.get_mut(id) else { return false };
         let Ok(at) = place_of(&s.subs, leaf) else { return false };
         let sub = s.subs.remove(at);
-        self.subs -= 1;
+        self.listening.subs -= 1;
         s.subs_bytes -= sub.len;
         self.take_out(realm, leaf, sub.slot as usize)
     }
@@ -317,9 +329,9 @@ impl Hub {
         {
             let subs = core::mem::take(&mut s.subs);
             s.subs_bytes = 0;
-            self.subs -= subs.len();
-            self.departed.subs += subs.len();
-            self.departed.all.push_back(Departed { id, realm: s.realm, subs });
+            self.listening.subs -= subs.len();
+            self.listening.left += subs.len();
+            self.listening.departed.push_back(Departed { id, realm: s.realm, subs });
         }
         let mut cut = 0;
         while let Some((realm, leaf, group)) = self
@@ -342,7 +354,7 @@ impl Hub {
     /// Are there filters that ended sessions have left bare, or have not left yet?
     #[must_use]
     pub fn is_overgrown(&self) -> bool {
-        !self.departed.all.is_empty()
+        !self.listening.departed.is_empty()
             || self.realms.iter().any(|r| !r.bare.0.is_empty() || !r.bare.1.is_empty())
     }
 
@@ -359,19 +371,19 @@ impl Hub {
     /// Take those who are gone from leaves while there is time left.
     fn usher_out(&mut self, left: &mut usize) {
         while *left > 0
-            && let Some(gone) = self.departed.all.front_mut()
+            && let Some(gone) = self.listening.departed.front_mut()
         {
             let (id, realm) = (gone.id, gone.realm);
             let Some(sub) = gone.subs.pop() else {
-                self.departed.all.pop_front();
+                self.listening.departed.pop_front();
                 continue;
             };
-            self.departed.subs -= 1;
+            self.listening.left -= 1;
             let looked = self.see_off(id, realm, &sub);
             *left = left.saturating_sub(STEP + looked / LOOKED);
         }
-        if self.departed.all.is_empty() {
-            self.departed.all = VecDeque::new();
+        if self.listening.departed.is_empty() {
+            self.listening.departed = VecDeque::new();
         }
     }
 

@@ -157,7 +157,7 @@ impl Hub {
     /// Subscriptions of all sessions, and how many of them are shared.
     #[must_use]
     pub fn subscriptions_len(&self) -> (usize, usize) {
-        (self.subs + self.shares, self.shares)
+        (self.listening.all(), self.listening.shares)
     }
 }
 
@@ -284,9 +284,11 @@ pub const ROWS: &[Row] = &[
     ),
     gauge("store/messages/bytes", "Memory of messages.", |hub, _| Some(hub.memory_used() as u64)),
     gauge("subscriptions/count", "Subscriptions of all sessions, shared ones too.", |hub, _| {
-        Some((hub.subs + hub.shares) as u64)
+        Some(hub.listening.all() as u64)
     }),
-    gauge("shared_subscriptions/count", "Memberships of groups.", |hub, _| Some(hub.shares as u64)),
+    gauge("shared_subscriptions/count", "Memberships of groups.", |hub, _| {
+        Some(hub.listening.shares as u64)
+    }),
     gauge("packet/out/count", "Pieces that sockets have not taken yet.", |_, at| {
         Some(at.outside.unsent.0)
     }),
