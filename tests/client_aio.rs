@@ -114,6 +114,24 @@ fn acked(data: &'static str) -> Message {
     message
 }
 
+#[test]
+fn whoever_waits_for_room_goes_on_as_soon_as_there_is_some() {
+    let (builder, server) = server(|listener| {
+        let mut line = Line::welcome(&listener);
+        let mut chunk = vec![0; 1 << 20];
+        while line.stream.read(&mut chunk).is_ok_and(|len| len > 0) {}
+    });
+    // Where nobody wakes it, it goes on when its patience is over.
+    let client = builder.timeout(Duration::from_secs(120)).connect().unwrap();
+    let began = std::time::Instant::now();
+    for _ in 0..300_000 {
+        client.send(message("0123456789")).unwrap();
+    }
+    assert!(began.elapsed() < Duration::from_secs(60), "{:?}", began.elapsed());
+    drop(client);
+    server.join().unwrap();
+}
+
 /// A folder of a test's own.
 struct Folder(PathBuf);
 

@@ -202,8 +202,8 @@ impl<'a> Live<'a> {
             return Err(error.clone());
         }
         desk.on_time(now);
-        let was_full = desk.is_full();
         drop(desk);
+        let mut any = false;
         while self.wire.waiting() < WRITE_MAX {
             if self.going.is_some() {
                 self.go_on()?;
@@ -216,12 +216,14 @@ impl<'a> Live<'a> {
             let frame = self.shared.desk().poll_frame(now);
             let Some(frame) = frame else { break };
             self.say(frame)?;
+            any = true;
         }
         self.full = self.wire.waiting() >= WRITE_MAX;
         let desk = self.shared.desk();
         let (left, is_full) = (desk.has_left(), desk.is_full());
         drop(desk);
-        if was_full && !is_full {
+        // Who waits may have begun to wait while this went on.
+        if any && !is_full {
             self.shared.room.notify_all();
         }
         Ok(left && self.going.is_none() && self.owed.is_empty())
