@@ -77,6 +77,8 @@ pub(crate) struct Listening {
     departed: VecDeque<Departed>,
     /// Leaves of all of those.
     left: usize,
+    /// What it has cost in this turn that sessions ended.
+    spent: usize,
 }
 
 impl Listening {
@@ -316,13 +318,16 @@ impl Hub {
     }
 
     /// Leave everywhere. To step out of a thousand leaves takes long, and so does cutting a deep
-    /// filter: of many, most are left as they are, with one who is nobody's session any more, and
-    /// are cleared away later.
+    /// filter: when a turn has had its share of that, the others are left as they are, with one
+    /// who is nobody's session any more, and are cleared away later.
     pub(crate) fn leave_all(&mut self, id: SessionId) {
-        for _ in 0..FEW {
+        while self.listening.spent < PRUNED_TURN {
             let last = self.sessions.get(id).and_then(|s| Some((s.realm, s.subs.last()?.leaf)));
             let Some((realm, leaf)) = last else { break };
+            let before = self.realm(realm).map_or(0, |r| r.topics.weight());
             self.leave(id, realm, leaf);
+            let after = self.realm(realm).map_or(0, |r| r.topics.weight());
+            self.listening.spent += STEP + before.saturating_sub(after);
         }
         if let Some(s) = self.sessions.get_mut(id)
             && !s.subs.is_empty()
@@ -333,7 +338,6 @@ impl Hub {
             self.listening.left += subs.len();
             self.listening.departed.push_back(Departed { id, realm: s.realm, subs });
         }
-        let mut cut = 0;
         while let Some((realm, leaf, group)) = self
             .sessions
             .get(id)
@@ -343,10 +347,13 @@ impl Hub {
             let Some(r) = self.realms.get_mut(usize::from(realm.0)).filter(|_| bare) else {
                 continue;
             };
-            cut += 1;
-            match cut > FEW {
-                true => r.bare.1.push_back(leaf),
-                false => drop(r.shared.remove(leaf)),
+            match self.listening.spent < PRUNED_TURN {
+                true => {
+                    let before = r.shared.weight();
+                    r.shared.remove(leaf);
+                    self.listening.spent += STEP + before.saturating_sub(r.shared.weight());
+                }
+                false => r.bare.1.push_back(leaf),
             }
         }
     }
@@ -361,6 +368,7 @@ impl Hub {
     /// Clear away some of them.
     pub fn prune_some(&mut self) {
         let mut left = PRUNED_TURN;
+        self.listening.spent = 0;
         self.usher_out(&mut left);
         for r in &mut self.realms {
             prune(&mut r.topics, &mut r.bare.0, Leaf::is_empty, &mut left);
