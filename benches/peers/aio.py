@@ -6,7 +6,8 @@ unmodified client of Python says acknowledged messages (`--python`, an interpret
 `aioconnectors` is installed; without it that part is left out); spindle's own client says messages
 that nobody acknowledges (`spindle aio send --repeat`); and a file goes through spindle into its
 folder, in one frame, beside the same bytes through a plain socket into a file (a few lines of
-Python on the broker's core). Prints a table as Markdown, and the most memory that the broker ever
+Python on the broker's core) and, where there is one, through `nc` into a file, the listening one on
+the broker's core. Prints a table as Markdown, and the most memory that the broker ever
 had. Every part has an end by the clock; whatever was started is ended by its process id. Only the
 standard library is used here.
 """
@@ -187,6 +188,33 @@ def through_nothing(args, path, scratch):
     return took
 
 
+def through_nc(args, path, scratch):
+    """Nothing, where there is no `nc`."""
+    program, place = shutil.which("nc"), os.path.join(scratch, "plain")
+    if not program:
+        return None
+    with socket.create_server(("127.0.0.1", 0)) as free:
+        port = str(free.getsockname()[1])
+    words = ["taskset", "-c", str(args.broker_core), program, "-l", "127.0.0.1", port]
+    with open(place, "wb") as out:
+        child = subprocess.Popen(words, stdin=subprocess.DEVNULL, stdout=out)
+    try:
+        time.sleep(0.5)
+        with open(path, "rb") as content:
+            began = time.monotonic()
+            subprocess.run([program, "-N", "127.0.0.1", port], stdin=content, timeout=END,
+                           check=True)
+        child.wait(END)
+        took = time.monotonic() - began
+    finally:
+        child.kill()
+        child.wait()
+    if not filecmp.cmp(path, place, shallow=False):
+        raise RuntimeError("nc's file is another")
+    os.remove(place)
+    return took
+
+
 def main():
     parse = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parse.add_argument("--spindle", default=os.path.join(compare.ROOT, "target/release/spindle"))
@@ -218,7 +246,7 @@ def main():
     with open(path, "wb") as out:
         for at in range(args.mib):
             out.write(at.to_bytes(8, "big") * (MIB // 8))
-    figures = {"acked": [], "rate": [], "cpu": [], "file": [], "plain": []}
+    figures = {"acked": [], "rate": [], "cpu": [], "file": [], "plain": [], "nc": []}
     peak = 0
     for number in range(args.rounds):
         if args.python:
@@ -227,6 +255,8 @@ def main():
         figures["rate"].append(rate)
         figures["cpu"].append(cpu)
         figures["plain"].append(args.mib / through_nothing(args, path, scratch))
+        if took := through_nc(args, path, scratch):
+            figures["nc"].append(args.mib / took)
         figures["file"].append(args.mib / through_spindle(broker, path, size, number))
         peak = broker.figure("VmHWM:")
     say(figures, args)
@@ -243,7 +273,9 @@ def say(figures, args):
         least, most = min(values), max(values)
         return f"{statistics.median(values):,.2f} ({least:,.2f} to {most:,.2f})"
 
-    ratios = [one / other for one, other in zip(figures["file"], figures["plain"])]
+    def ratios(other):
+        return [one / two for one, two in zip(figures["file"], figures[other])]
+
     print("| what | aimed at | found |\n|---|---|---|")
     for what, aim, values in [
             (f"acknowledged messages of {SIZE} bytes a second, client of Python", "2,000",
@@ -251,8 +283,10 @@ def say(figures, args):
             (f"messages of {SIZE} bytes a second, client of spindle", "300,000", figures["rate"]),
             ("CPU of the broker for each of those, us", "-", figures["cpu"]),
             (f"a file of {args.mib} MiB, MiB a second", "-", figures["file"]),
-            ("the same bytes through a socket into a file", "-", figures["plain"]),
-            ("the first part by the second", "0.50", ratios)]:
+            ("the same bytes through nc into a file", "-", figures["nc"]),
+            ("the file by that", "0.50", ratios("nc")),
+            ("the same bytes through a socket into a file, Python", "-", figures["plain"]),
+            ("the file by that", "-", ratios("plain"))]:
         print(f"| {what} | {aim} | {three(values)} |", flush=True)
 
 
