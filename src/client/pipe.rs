@@ -8,6 +8,7 @@
 
 use std::io::{self, Read, Write};
 use std::net::{Shutdown, SocketAddr, TcpStream, ToSocketAddrs};
+use std::os::fd::{AsFd, BorrowedFd};
 use std::path::Path;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -186,6 +187,13 @@ impl Pipe {
     /// The certificate that the other side has shown.
     pub(crate) fn shown(&self) -> Option<&[u8]> {
         self.tls.as_ref().and_then(Session::shown)
+    }
+
+    /// Something is to be told to the socket, if it is one of the network.
+    pub(crate) fn with_descriptor(&self, tell: fn(BorrowedFd<'_>)) {
+        if let Socket::Tcp(socket) = &self.socket {
+            tell(socket.as_fd());
+        }
     }
 
     /// Bytes that were said and not written.

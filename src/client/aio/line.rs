@@ -19,6 +19,7 @@ use crate::proto::aio::{Frame, Meaning, Side, inner};
 
 use super::attach::{self, Going};
 use super::folders::{Folders, Spool, Stored};
+use super::setup::Wish;
 use super::wire::{Came, Wire};
 use super::{Error, Received, Shared, login};
 
@@ -347,7 +348,11 @@ impl<'a> Live<'a> {
 
     fn on_heard(&mut self, mut heard: Heard) -> Result<(), Error> {
         let Some(with) = with_file(&heard.what) else { return self.hand_out(heard, None) };
-        let (What::Message(frame) | What::Answer(frame)) = &mut heard.what else { return Ok(()) };
+        let (What::Message(frame) | What::Answer(frame) | What::Publish(_, frame)) =
+            &mut heard.what
+        else {
+            return Ok(());
+        };
         let (own, file) = with.cut(&frame.binary)?;
         frame.binary = own;
         let stored = match (&with.file_error, file) {
@@ -380,12 +385,13 @@ impl<'a> Live<'a> {
                 }
                 self.shared.room.notify_all();
             }
-            // Nobody asked, or only servers are told so.
-            What::Nothing(_)
-            | What::Login(_)
-            | What::Publish(..)
-            | What::Subscribe(_)
-            | What::Unsubscribe(_) => {}
+            What::Subscribe(topics) => self.wished(Wish::Topics(topics)),
+            What::Unsubscribe(topics) => self.wished(Wish::NoTopics(topics)),
+            What::Publish(topic, frame) => {
+                self.wished(Wish::Publish(topic, Received { frame, file }));
+            }
+            // Nobody asked, or it was said before.
+            What::Nothing(_) | What::Login(_) => {}
         }
         match heard.say {
             Some(frame) => self.utter(frame),
@@ -393,8 +399,20 @@ impl<'a> Live<'a> {
         }
     }
 
+    /// Whoever keeps more than one peer does something about it.
+    fn wished(&self, wish: Wish) {
+        if let Some(taker) = &self.shared.plan.taker {
+            taker.wished(wish);
+        }
+    }
+
     fn keep_alive(&mut self) -> Result<(), Error> {
         let Some(period) = self.shared.plan.keep_alive else { return Ok(()) };
+        if self.going.is_some() || self.wire.waiting() > 0 {
+            // What is asked now is heard behind all that, and so is its answer.
+            (self.heard, self.asked) = (Instant::now(), None);
+            return Ok(());
+        }
         match self.asked {
             Some(asked) if asked.elapsed() >= period => Err(Error::Silent),
             None if self.heard.elapsed() >= period => {
@@ -428,7 +446,9 @@ impl<'a> Live<'a> {
 /// The file of a message, if it has one. What makes no sense was passed over before.
 fn with_file(what: &What) -> Option<WithFile> {
     match what {
-        What::Message(frame) | What::Answer(frame) => WithFile::of(frame).ok().flatten(),
+        What::Message(frame) | What::Answer(frame) | What::Publish(_, frame) => {
+            WithFile::of(frame).ok().flatten()
+        }
         _ => None,
     }
 }

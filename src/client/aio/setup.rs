@@ -51,8 +51,21 @@ pub(super) trait Taker: Send + Sync + std::fmt::Debug {
     fn secure(&self);
     /// The connection is lost.
     fn lost(&self);
+    /// Something that only a client says, and only to a server.
+    fn wished(&self, _: Wish) {}
     /// What a message that was said with this number has come to.
     fn settled(&self, number: u64, done: &Result<(), Error>);
+}
+
+/// What a client wants of a server beside messages.
+#[derive(Debug)]
+pub(super) enum Wish {
+    /// Publications of these topics.
+    Topics(Vec<Text>),
+    /// No publications of these any more.
+    NoTopics(Vec<Text>),
+    /// This told to who wants publications of the topic.
+    Publish(Text, Received),
 }
 
 /// What a client was described as.
