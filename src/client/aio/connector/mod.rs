@@ -36,6 +36,8 @@ mod outlet;
 #[cfg(test)]
 mod server_test;
 mod setup;
+#[cfg(all(test, feature = "tls"))]
+mod shown_test;
 mod subscribers;
 mod way;
 
