@@ -50,9 +50,7 @@ impl Config {
         let config = Self::read_any(path)?;
         match config.serves {
             None => Ok(config),
-            Some(_) => {
-                Err(format!("{}: is_server is not false: this is a client", path.display()))
-            }
+            Some(_) => Err(format!("{}: is_server is not false: this is a client", path.display())),
         }
     }
 

@@ -33,9 +33,7 @@ impl Server {
         };
         let dir = match value.get("certificates_directory_path") {
             None | Some(Value::Null) => default_dir(),
-            Some(found) => {
-                found.as_text().ok_or("certificates_directory_path is no text")?.into()
-            }
+            Some(found) => found.as_text().ok_or("certificates_directory_path is no text")?.into(),
         };
         let lists = Lists { white: list(value, "white")?, black: list(value, "black")? };
         Ok(Self { certificates: dir, central_broker: truth("pubsub_central_broker")?, lists })

@@ -388,7 +388,8 @@ impl<'a> Live<'a> {
             What::Subscribe(topics) => self.wished(Wish::Topics(topics)),
             What::Unsubscribe(topics) => self.wished(Wish::NoTopics(topics)),
             What::Publish(topic, frame) => {
-                self.wished(Wish::Publish(topic, Received { frame, file }));
+                let received = Box::new(Received { frame, file });
+                self.wished(Wish::Publish(topic, received));
             }
             // Nobody asked, or it was said before.
             What::Nothing(_) | What::Login(_) => {}

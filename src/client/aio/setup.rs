@@ -65,7 +65,7 @@ pub(super) enum Wish {
     /// No publications of these any more.
     NoTopics(Vec<Text>),
     /// This told to who wants publications of the topic.
-    Publish(Text, Received),
+    Publish(Text, Box<Received>),
 }
 
 /// What a client was described as.

@@ -147,7 +147,9 @@ fn let_in(house: &Arc<House>, stream: TcpStream, from: SocketAddr, offer: Option
         return;
     }
     if !hall.callers.enter(ip) {
-        log::warn!("there are too many who have not said who they are; one was sent away from={ip}");
+        log::warn!(
+            "there are too many who have not said who they are; one was sent away from={ip}"
+        );
         return;
     }
     let (theirs, offer) = (Arc::clone(house), offer.cloned());

@@ -232,7 +232,7 @@ impl Hall {
                 let mut subscribers = lock(&self.subscribers);
                 topics.iter().for_each(|topic| subscribers.remove(peer, topic));
             }
-            Wish::Publish(topic, received) => match published(&topic, received) {
+            Wish::Publish(topic, received) => match published(&topic, *received) {
                 Ok(message) => self.publish(house, &message),
                 Err(why) => dropped(&why),
             },

@@ -196,10 +196,7 @@ impl Lists {
         let has = |list: &[Cidr]| list.iter().any(|block| block.contains(from));
         let may = |list: &[Cidr]| list.is_empty() || has(list);
         let (white, black) = (&self.white, &self.black);
-        may(&white.addresses)
-            && may(&white.blocks)
-            && !has(&black.addresses)
-            && !has(&black.blocks)
+        may(&white.addresses) && may(&white.blocks) && !has(&black.addresses) && !has(&black.blocks)
     }
 
     /// May somebody of this name come?

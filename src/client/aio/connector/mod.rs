@@ -48,9 +48,9 @@ use std::thread::JoinHandle;
 
 use super::Error;
 
-pub use crate::proto::aio::shelf::Kept;
 pub use crate::proto::aio::Name;
 pub use crate::proto::aio::errand::{Errand, Ran};
+pub use crate::proto::aio::shelf::Kept;
 pub use lists::{List, Lists, NoPattern, Pattern};
 pub use setup::{Ignored, Names, Serving, Setup};
 

@@ -111,13 +111,12 @@ pub(super) fn obey(house: &Arc<House>, question: &Question) -> String {
         }
         // They are read each time.
         Command::LoadTokens => String::new(),
-        Command::Blacklist
-        | Command::Unblacklist
-        | Command::Whitelist
-        | Command::Unwhitelist => match &house.hall {
-            Some(hall) => errands::enlist(house, hall, question).err().unwrap_or_default(),
-            None => String::new(),
-        },
+        Command::Blacklist | Command::Unblacklist | Command::Whitelist | Command::Unwhitelist => {
+            match &house.hall {
+                Some(hall) => errands::enlist(house, hall, question).err().unwrap_or_default(),
+                None => String::new(),
+            }
+        }
         Command::LogLevel => level_word(log::max_level()).to_owned(),
         Command::SetLogLevel => set_level(house, question),
         Command::Subscriptions => listed(&house.topics()),

@@ -14,9 +14,7 @@ use std::time::{Duration, Instant};
 
 use bytes::BytesMut;
 
-use super::connector_test::{
-    Line, SOON, incoming, message, question, raw_order, reply, until,
-};
+use super::connector_test::{Line, SOON, incoming, message, question, raw_order, reply, until};
 use super::{Connector, Kept, Pattern, Serving, Setup};
 use crate::base::outbound::Outbound;
 use crate::client::aio::Message;

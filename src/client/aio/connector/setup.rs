@@ -214,9 +214,12 @@ impl Setup {
         if self.serves.is_some() {
             self.server_text()?;
         }
-        let braces = |folder: &Path| self.plain_part(folder).as_os_str().as_encoded_bytes().contains(&b'{');
+        let braces =
+            |folder: &Path| self.plain_part(folder).as_os_str().as_encoded_bytes().contains(&b'{');
         if self.folders.iter().any(|(_, folder)| braces(folder)) {
-            return Err(Error::Setting("a folder for files that is named by more than {source_id}"));
+            return Err(Error::Setting(
+                "a folder for files that is named by more than {source_id}",
+            ));
         }
         if self.short_name().is_empty() {
             return Err(Error::Setting("a name without letters and digits"));

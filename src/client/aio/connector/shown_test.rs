@@ -100,7 +100,8 @@ impl Shown {
     /// A folder of a client's own, with what each has.
     fn folder(&self, of: &str) -> PathBuf {
         let folder = self.world.dir.join(of);
-        for part in ["server-cert/server.pem", "client-certs/default.pem", "client-certs/default.key"]
+        for part in
+            ["server-cert/server.pem", "client-certs/default.pem", "client-certs/default.key"]
         {
             let to = folder.join("certificates/client").join(part);
             fs::create_dir_all(to.parent().expect("a folder")).expect("made");
@@ -183,6 +184,7 @@ fn a_name_with_a_token_is_whose_the_token_is() {
 #[test]
 fn a_server_without_its_certificate_does_not_start() {
     let shown = Shown::new(|dir| Security::Certificates(dir.to_owned()));
-    fs::remove_file(shown.world.dir.join("certificates/server/server-cert/server.key")).expect("it");
+    fs::remove_file(shown.world.dir.join("certificates/server/server-cert/server.key"))
+        .expect("it");
     assert!(super::Connector::start(shown.world.setup.clone()).is_err());
 }

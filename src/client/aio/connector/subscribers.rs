@@ -85,12 +85,12 @@ mod tests {
         let mut it = Subscribers::default();
         let (a, b, news) = (text("a"), text("b"), text("news"));
         assert!(it.add(&a, &news) && it.add(&a, &news) && it.add(&b, &news));
-        assert_eq!(it.of(&news), [a.clone(), b.clone()]);
+        assert_eq!(it.of(&news), vec![a.clone(), b.clone()]);
         it.remove(&a, &news);
         it.remove(&a, &news);
-        assert_eq!(it.of(&news), [b.clone()]);
+        assert_eq!(it.of(&news), vec![b.clone()]);
         it.gone(&b, |_| true);
-        assert_eq!(it.of(&news), [b.clone()], "what is kept for it comes later");
+        assert_eq!(it.of(&news), vec![b.clone()], "what is kept for it comes later");
         it.gone(&b, |_| false);
         assert!(it.of(&news).is_empty());
         assert_eq!((it.all, it.each.len(), it.topics.len()), (0, 0, 0));

@@ -83,10 +83,7 @@ impl Way {
     }
 
     /// Begin to dial, unless that was done already.
-    pub(super) fn begin(
-        &self,
-        dial: impl FnOnce() -> Result<Client, Error>,
-    ) -> Result<(), Error> {
+    pub(super) fn begin(&self, dial: impl FnOnce() -> Result<Client, Error>) -> Result<(), Error> {
         let mut line = lock(&self.line);
         if line.client.is_none() {
             line.client = Some(dial()?);
@@ -234,8 +231,7 @@ impl Way {
         let Some(chest) = &self.chest else { return };
         let seat = Seat { house: Arc::clone(house), way: Arc::clone(self), number };
         let seat: Arc<dyn Taker> = Arc::new(seat);
-        let ends =
-            || self.is_over() || number > 0 && self.now.load(Ordering::Relaxed) != number;
+        let ends = || self.is_over() || number > 0 && self.now.load(Ordering::Relaxed) != number;
         loop {
             let mut kept = lock(chest);
             while !(ends() || kept.has_next() && kept.under_way() < WINDOW) {
