@@ -104,6 +104,8 @@ pub(crate) struct Pipe {
     tls: Option<Session>,
     /// For the socket; sealed already if there is TLS.
     out: BytesMut,
+    /// How much the socket has taken.
+    written: u64,
     readable: bool,
     writable: bool,
 }
@@ -135,6 +137,7 @@ impl Pipe {
             waker,
             tls,
             out: BytesMut::new(),
+            written: 0,
             readable: true,
             writable: true,
         })
@@ -201,6 +204,11 @@ impl Pipe {
         self.out.len()
     }
 
+    /// Bytes that the socket has taken.
+    pub(crate) fn written(&self) -> u64 {
+        self.written
+    }
+
     /// Say this.
     pub(crate) fn seal(&mut self, bytes: &[u8]) -> Result<(), Broke> {
         let Some(tls) = &mut self.tls else {
@@ -228,7 +236,10 @@ impl Pipe {
         while self.writable && !self.out.is_empty() {
             match self.socket.write(&self.out) {
                 Ok(0) => return Err(Broke::Lost),
-                Ok(len) => self.out.advance(len),
+                Ok(len) => {
+                    self.out.advance(len);
+                    self.written += len as u64;
+                }
                 Err(e) if e.kind() == io::ErrorKind::WouldBlock => self.writable = false,
                 Err(e) if e.kind() == io::ErrorKind::Interrupted => {}
                 // What the other side said before it hung up is worth more than how it hung up.

@@ -122,6 +122,10 @@ struct Live<'a> {
     heard: Instant,
     /// When it was asked for a sign of life.
     asked: Option<Instant>,
+    /// How much its socket had taken, and since when it has taken no more.
+    taken: (u64, Instant),
+    /// What of the taker's room is ours.
+    held: usize,
     /// The socket may say more.
     open: bool,
     /// What was read is not understood to its end.
@@ -146,6 +150,8 @@ impl<'a> Live<'a> {
             coming: None,
             heard,
             asked: None,
+            taken: (0, heard),
+            held: 0,
             open: true,
             behind: true,
             full: false,
@@ -161,6 +167,8 @@ impl<'a> Live<'a> {
                 break error;
             }
         };
+        // Room is given back in any case.
+        let _ = self.hold(0);
         self.wire.close(Instant::now() + LINGER);
         error
     }
@@ -283,6 +291,7 @@ impl<'a> Live<'a> {
         // What was not understood yet comes first, so it does not grow.
         if self.open && !self.behind {
             self.open = self.wire.receive()?;
+            self.hold(self.wire.unread())?;
         }
         let mut any = self.wire.unread() > before;
         self.behind = false;
@@ -400,6 +409,13 @@ impl<'a> Live<'a> {
         }
     }
 
+    /// So many bytes are here and not understood yet.
+    fn hold(&mut self, now: usize) -> Result<(), Error> {
+        let Some(taker) = &self.shared.plan.taker else { return Ok(()) };
+        let before = core::mem::replace(&mut self.held, now);
+        if taker.holds(before, now) { Ok(()) } else { Err(Error::Full) }
+    }
+
     /// Whoever keeps more than one peer does something about it.
     fn wished(&self, wish: Wish) {
         if let Some(taker) = &self.shared.plan.taker {
@@ -409,10 +425,17 @@ impl<'a> Live<'a> {
 
     fn keep_alive(&mut self) -> Result<(), Error> {
         let Some(period) = self.shared.plan.keep_alive else { return Ok(()) };
+        let written = self.wire.written();
+        if written != self.taken.0 {
+            self.taken = (written, Instant::now());
+        }
         if self.going.is_some() || self.wire.waiting() > 0 {
             // What is asked now is heard behind all that, and so is its answer.
             (self.heard, self.asked) = (Instant::now(), None);
-            return Ok(());
+            return match self.taken.1.elapsed() > period.max(STUCK) {
+                true => Err(Error::Silent),
+                false => Ok(()),
+            };
         }
         match self.asked {
             Some(asked) if asked.elapsed() >= period => Err(Error::Silent),
@@ -454,6 +477,8 @@ fn with_file(what: &What) -> Option<WithFile> {
     }
 }
 
+/// A socket that takes nothing for so long is nobody's any more.
+const STUCK: Duration = Duration::from_secs(50);
 /// What may wait for the socket before no more is taken from callers.
 const WRITE_MAX: usize = 256 << 10;
 /// What is said at once and waits for a file to end, before nothing more is heard.

@@ -9,6 +9,7 @@ use std::time::Duration;
 
 use crate::proto::aio::{Name, Text};
 
+use super::desk::OUT_MAX;
 use super::{Client, Error, Fingerprint, Received};
 
 /// Where the server is.
@@ -51,6 +52,11 @@ pub(super) trait Taker: Send + Sync + std::fmt::Debug {
     fn secure(&self);
     /// The connection is lost.
     fn lost(&self);
+    /// So many bytes of the other side's are here and not understood yet, where it were so many
+    /// before; false: there is no room for them.
+    fn holds(&self, _before: usize, _now: usize) -> bool {
+        true
+    }
     /// Something that only a client says, and only to a server.
     fn wished(&self, _: Wish) {}
     /// What a message that was said with this number has come to.
@@ -92,6 +98,8 @@ pub(super) struct Plan {
     pub(super) frame_max: usize,
     pub(super) chunk: usize,
     pub(super) window: usize,
+    /// Bytes that may wait to be said before callers wait.
+    pub(super) line: usize,
     /// Messages that may wait for whoever receives them, and their bytes.
     pub(super) queue: (usize, usize),
     pub(super) kinds: Vec<Text>,
@@ -260,6 +268,7 @@ fn plan(address: &str, name: &str) -> Result<Plan, Error> {
         frame_max: 64 << 20,
         chunk: 16 << 20,
         window: 64,
+        line: OUT_MAX,
         queue: (1_000, 64 << 20),
         kinds: Vec::new(),
         topics: Vec::new(),

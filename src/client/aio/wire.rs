@@ -228,6 +228,11 @@ impl Wire {
         self.pipe.waiting()
     }
 
+    /// Bytes that the socket has taken.
+    pub(super) fn written(&self) -> u64 {
+        self.pipe.written()
+    }
+
     /// Say a frame.
     pub(super) fn send(&mut self, frame: &Frame) -> Result<(), Error> {
         self.scratch.clear();

@@ -136,8 +136,8 @@ impl Hall {
         }
     }
 
-    /// Say this to the client that it is for, or keep it.
-    pub(super) fn send(&self, setup: &Setup, mut message: Message) -> Sent {
+    /// Say this to the client that it is for, or keep it; wait for room at most so long.
+    pub(super) fn send(&self, setup: &Setup, mut message: Message, most: Duration) -> Sent {
         let Some(to) = &message.header.destination_id else {
             return Sent::Not("it names no client".to_owned());
         };
@@ -155,7 +155,7 @@ impl Hall {
                 },
                 None => return Sent::Not(format!("{} is not there", name.as_str())),
             };
-            match way.send(&setup.keep_sent, message) {
+            match way.send(&setup.keep_sent, message, Some(most)) {
                 Went::So(sent) => return sent,
                 Went::Over(back) => message = *back,
             }
@@ -233,19 +233,20 @@ impl Hall {
                 topics.iter().for_each(|topic| subscribers.remove(peer, topic));
             }
             Wish::Publish(topic, received) => match published(&topic, *received) {
-                Ok(message) => self.publish(house, &message),
+                // Whoever reads waits for nobody, or two could wait for each other.
+                Ok(message) => self.publish(house, &message, Duration::ZERO),
                 Err(why) => dropped(&why),
             },
         }
     }
 
     /// Tell it to everybody who wants it.
-    pub(super) fn publish(&self, house: &House, message: &Message) {
+    pub(super) fn publish(&self, house: &House, message: &Message, most: Duration) {
         let who = lock(&self.subscribers).of(&message.header.message_type);
         for peer in who {
             let mut own = message.clone();
             own.header.destination_id = Some(peer);
-            if let Sent::Not(why) = self.send(&house.setup, own) {
+            if let Sent::Not(why) = self.send(&house.setup, own, most) {
                 told(&house.tally.unsent, "of publications", &why);
             }
         }

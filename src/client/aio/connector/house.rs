@@ -9,6 +9,7 @@ use std::collections::BTreeMap;
 use std::net::SocketAddr;
 use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
 
 use crossbeam_channel::{Receiver, Sender, bounded};
 
@@ -79,6 +80,8 @@ pub(super) struct House {
     pub(super) tally: Tally,
     /// Bytes of messages that applications have begun to send.
     pub(super) coming: AtomicUsize,
+    /// And of those that clients have.
+    pub(super) held: AtomicUsize,
     over: AtomicBool,
 }
 
@@ -116,6 +119,7 @@ impl House {
             topics: Mutex::new(setup.topics.clone()),
             tally: Tally::default(),
             coming: AtomicUsize::new(0),
+            held: AtomicUsize::new(0),
             over: AtomicBool::new(false),
             setup,
         })
@@ -189,7 +193,7 @@ impl House {
     pub(super) fn send(&self, message: Message) -> Sent {
         if let Some(hall) = &self.hall {
             if message.header.message_type.as_str() != PUBSUB {
-                return hall.send(&self.setup, message);
+                return hall.send(&self.setup, message, PATIENCE);
             }
             let Some(message) = announced(message) else {
                 return Sent::Not("it is for no topic".to_owned());
@@ -197,10 +201,10 @@ impl House {
             if !hall.serving.central_broker {
                 return Sent::Not("this connector is no broker of publications".to_owned());
             }
-            hall.publish(self, &message);
+            hall.publish(self, &message, PATIENCE);
             return Sent::Said;
         }
-        match self.own.as_ref().map(|way| way.send(&self.setup.keep_sent, message)) {
+        match self.own.as_ref().map(|way| way.send(&self.setup.keep_sent, message, None)) {
             Some(Went::So(sent)) => sent,
             Some(Went::Over(_)) | None => Sent::Not("it is over".to_owned()),
         }
@@ -338,6 +342,13 @@ impl House {
         }
     }
 
+    /// Clients together have so much under way at most; one alone is its own bound.
+    pub(super) fn holds(&self, before: usize, now: usize) -> bool {
+        self.held.fetch_add(now, Ordering::Relaxed);
+        let all = self.held.fetch_sub(before, Ordering::Relaxed).saturating_sub(before);
+        self.hall.is_none() || now <= before || all <= HELD_MAX
+    }
+
     /// A client wants something of this server.
     pub(super) fn wished(&self, peer: &Text, wish: Wish) {
         if let Some(hall) = &self.hall
@@ -378,3 +389,8 @@ pub(super) fn told(count: &AtomicU64, whose: &str, why: &str) {
 pub(super) fn lock<T>(it: &Mutex<T>) -> MutexGuard<'_, T> {
     it.lock().unwrap_or_else(PoisonError::into_inner)
 }
+
+/// How long a program waits for a client that takes nothing, once.
+const PATIENCE: Duration = Duration::from_secs(10);
+/// What clients may have under way together.
+pub(super) const HELD_MAX: usize = 512 << 20;

@@ -15,6 +15,7 @@ use std::time::{Duration, Instant};
 use bytes::BytesMut;
 
 use super::connector_test::{Line, SOON, incoming, message, question, raw_order, reply, until};
+use super::house::HELD_MAX;
 use super::{Connector, Kept, Pattern, Serving, Setup};
 use crate::base::outbound::Outbound;
 use crate::client::aio::Message;
@@ -545,4 +546,38 @@ fn the_tools_are_told_of_clients() {
     assert_eq!(hall.connector.address(), None, "nobody is let in");
     assert_eq!(world.order(Command::Start, Vec::new()), "{}");
     hall.client("ann");
+}
+
+#[test]
+fn what_clients_have_begun_to_say_together_has_a_bound() {
+    let world = World::new();
+    let hall = world.start();
+    let (mut ann, mut bob) = (hall.client("ann"), hall.client("bob"));
+    hall.connector.house.held.fetch_add(HELD_MAX, Ordering::Relaxed);
+    ann.stream.write_all(&[0, 0, 1, 0, 1]).expect("said");
+    assert_eq!(ann.heard(), None);
+    hall.connector.house.held.fetch_sub(HELD_MAX, Ordering::Relaxed);
+    nothing_for(&mut bob, "bob");
+    drop((ann, bob));
+    until(|| hall.connector.house.held.load(Ordering::Relaxed) == 0);
+}
+
+#[test]
+fn clients_that_do_not_read_hold_up_neither_who_publishes_nor_each_other() {
+    let world = World::serving(|serving| serving.central_broker = true);
+    let hall = world.start();
+    let (mut ann, mut deaf) = (hall.client("ann"), hall.client("deaf"));
+    for (line, name) in [(&mut ann, "ann"), (&mut deaf, "deaf")] {
+        say_as(line, name, &Meaning::Subscribe(vec!["news".into()]));
+        nothing_for(line, name);
+    }
+    let mut said = Message::of(inner::PUBSUB, "ann").with("x".repeat(1 << 20));
+    said.header.message_type_publish = Some("news".into());
+    for _ in 0..64 {
+        ann.say(&said);
+        assert_eq!(ann.hear().data.len(), 1 << 20);
+    }
+    assert!(hall.unsent() > 0, "more than waits for one");
+    drop(deaf);
+    nothing_for(&mut ann, "ann");
 }

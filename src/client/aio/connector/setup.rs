@@ -188,6 +188,7 @@ impl Setup {
         plan.server = client.as_str().into();
         plan.guest = Some(client.clone());
         plan.again = None;
+        plan.line = LINE_MAX;
         plan.keep_alive = self.serves.as_ref().map(|serving| serving.silence);
         Ok(plan)
     }
@@ -355,6 +356,8 @@ fn spelled(text: &str) -> String {
 
 /// In the path of a folder for files: the name of who sends them.
 const SOURCE: &str = "{source_id}";
+/// Bytes that may wait for a client: what finds no room there is dropped in the end.
+const LINE_MAX: usize = 32 << 20;
 /// The longest path of a socket.
 const PATH_MAX: usize = 107;
 /// Longer names are digested by the original, since some version.

@@ -12,6 +12,7 @@ use std::net::SocketAddr;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Condvar, Mutex, PoisonError};
 use std::thread::JoinHandle;
+use std::time::Duration;
 
 use bytes::BytesMut;
 
@@ -35,6 +36,8 @@ pub(super) struct Way {
     more: Condvar,
     /// The number of the connection that there is, where the peer comes by itself; else 0.
     now: AtomicU64,
+    /// It was waited for in vain.
+    slow: AtomicBool,
     over: AtomicBool,
 }
 
@@ -64,6 +67,7 @@ impl Way {
             chest: chest.map(Mutex::new),
             more: Condvar::new(),
             now: AtomicU64::new(0),
+            slow: AtomicBool::new(false),
             over: AtomicBool::new(false),
         }
     }
@@ -196,8 +200,9 @@ impl Way {
         self.over.load(Ordering::Relaxed)
     }
 
-    /// Say this, or keep it.
-    pub(super) fn send(&self, keep: &Kept, message: Message) -> Went {
+    /// Say this, or keep it. Where somebody else's message would wait behind it, it waits for room no
+    /// longer than `most`, and not at all as long as that was in vain.
+    pub(super) fn send(&self, keep: &Kept, message: Message, most: Option<Duration>) -> Went {
         let kind = message.header.message_type.as_str();
         let (keeps, pings) = (keep.has(kind), kind == PING);
         if let Some(chest) = &self.chest {
@@ -219,7 +224,11 @@ impl Way {
         let Some(handle) = self.handle().filter(Handle::is_online) else {
             return Went::So(Sent::Not("there is no connection".to_owned()));
         };
-        Went::So(match handle.shared.with_room(None, |desk| desk.say(message, None)) {
+        let slow = self.slow.load(Ordering::Relaxed);
+        let most = most.map(|most| if slow { Duration::ZERO } else { most });
+        let said = handle.shared.with_room(most, |desk| desk.say(message, None));
+        self.slow.store(matches!(said, Err(Error::Full)), Ordering::Relaxed);
+        Went::So(match said {
             Ok(()) => Sent::Said,
             Err(error) => Sent::Not(error.to_string()),
         })
@@ -339,6 +348,10 @@ impl Taker for Seat {
         self.way.settled(number, done);
     }
 
+    fn holds(&self, before: usize, now: usize) -> bool {
+        self.house.holds(before, now)
+    }
+
     fn wished(&self, wish: Wish) {
         self.house.wished(&self.way.peer, wish);
     }
@@ -347,6 +360,6 @@ impl Taker for Seat {
 /// How many kept messages are with the connection at a time.
 const WINDOW: usize = 64;
 /// How often is looked again for what nobody tells.
-const PAUSE: std::time::Duration = std::time::Duration::from_millis(200);
+const PAUSE: Duration = Duration::from_millis(200);
 /// What a thread needs.
 const STACK: usize = 256 << 10;
