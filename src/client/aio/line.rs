@@ -183,11 +183,9 @@ impl<'a> Live<'a> {
         if left && self.wire.waiting() == 0 {
             return Err(Error::Left);
         }
-        if !self.is_choked() {
-            self.keep_alive()?;
-            if self.read()? {
-                return Ok(());
-            }
+        self.keep_alive()?;
+        if !self.is_choked() && self.read()? {
+            return Ok(());
         }
         // What is left in line has woken this thread once, and nobody does it again.
         if (self.going.is_some() || self.full) && self.wire.waiting() < WRITE_MAX {
@@ -432,7 +430,7 @@ impl<'a> Live<'a> {
         if self.going.is_some() || self.wire.waiting() > 0 {
             // What is asked now is heard behind all that, and so is its answer.
             (self.heard, self.asked) = (Instant::now(), None);
-            return match self.taken.1.elapsed() > period.max(STUCK) {
+            return match self.taken.1.elapsed() > self.shared.plan.stuck {
                 true => Err(Error::Silent),
                 false => Ok(()),
             };
@@ -477,8 +475,6 @@ fn with_file(what: &What) -> Option<WithFile> {
     }
 }
 
-/// A socket that takes nothing for so long is nobody's any more.
-const STUCK: Duration = Duration::from_secs(50);
 /// What may wait for the socket before no more is taken from callers.
 const WRITE_MAX: usize = 256 << 10;
 /// What is said at once and waits for a file to end, before nothing more is heard.

@@ -95,6 +95,8 @@ pub(super) struct Plan {
     /// How long callers wait for room.
     pub(super) patience: Duration,
     pub(super) keep_alive: Option<Duration>,
+    /// Where there is a sign of life to be had: a socket that takes nothing for so long is lost.
+    pub(super) stuck: Duration,
     pub(super) frame_max: usize,
     pub(super) chunk: usize,
     pub(super) window: usize,
@@ -265,6 +267,7 @@ fn plan(address: &str, name: &str) -> Result<Plan, Error> {
         greeting: None,
         patience: Duration::from_secs(10),
         keep_alive: None,
+        stuck: Duration::from_secs(50),
         frame_max: 64 << 20,
         chunk: 16 << 20,
         window: 64,

@@ -192,8 +192,8 @@ impl Wire {
         Ok(Self { pipe, inlet, scratch: Outbound::default(), prompt: None })
     }
 
-    /// Somebody has called: come through the handshake of TLS, if there is to be one. Until it is known who that is,
-    /// nothing longer is read.
+    /// Somebody has called: come through the handshake of TLS, if there is to be one. Until it is
+    /// known who that is, nothing longer is read.
     pub(super) fn accept(
         stream: TcpStream,
         tls: Option<Session>,

@@ -2,8 +2,9 @@
 //!
 //! Nothing is answered but questions, each on a connection of its own or in turn. A frame must be
 //! whole within seconds of its first byte; no room is made for what was only announced, and all
-//! applications together have so much under way at most. Who it is from is the connector's to
-//! say, and a client's also who it is for. Absent on purpose: acknowledgements; the protocol has none here.
+//! applications together have so much under way at most. Who it is from is the connector's to say,
+//! and a client's also who it is for. Absent on purpose: acknowledgements; the protocol has none
+//! here.
 
 #![expect(clippy::disallowed_types, reason = "a connector reads its own clock")]
 

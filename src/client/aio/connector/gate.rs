@@ -2,8 +2,8 @@
 //!
 //! A thread for each who comes goes through the handshake and hears who that is, in one of the four
 //! ways of the protocol (specification 3): so many at once, and of one address so many, within a
-//! time, so that who is silent keeps nobody out for long, and nothing longer than a hello is read of
-//! a stranger. What somebody has said of itself is believed where nothing is to be shown, and no
+//! time, so that who is silent keeps nobody out for long, and nothing longer than a hello is read
+//! of a stranger. What somebody has said of itself is believed where nothing is to be shown, and no
 //! name that is in use is given to a second. A server's own name is none that a client could have.
 //! Absent on purpose: what happens behind the door.
 

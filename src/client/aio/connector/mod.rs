@@ -7,16 +7,16 @@
 //! tools       <->  uds_path_commander_NAME                          one question to a connection
 //! ```
 //!
-//! Those of a server are called `..server..` and by its address. Unmodified programs written for the
-//! original (`ConnectorAPI` of Python) speak to it. To its server a client is a
-//! [`Client`](super::Client) like any other, and so is, for a server, each end of a connection with
-//! a client; what a connector adds is the sockets, and what is kept on the disk in both directions.
-//! Threads: one for each connection, one that lets in, one for each program that sends, one for each
-//! type that is received, one that brings what is kept to each peer. Reading order: `setup`,
-//! `chest` (what is kept), `house` (what is shared), `way` (to a peer), `outlet` (to the programs),
-//! `counter` (from them), `orders`, `door`; of a server `lists`, `subscribers`, `hall`, `gate` and
-//! `errands` (what it is told about its clients). Absent on purpose: a broker between connectors and
-//! other protocols, which is `broker`.
+//! Those of a server are called `..server..` and by its address. Unmodified programs written for
+//! the original (`ConnectorAPI` of Python) speak to it. To its server a client is a
+//! [`Client`](super::Client) like any other, and so is, for a server, its end of the connection
+//! with each client; what a connector adds is the sockets, and what is kept on the disk in both
+//! directions. Threads: one for each connection, one that lets in, one for each program that sends,
+//! one for each type that is received, one that brings what is kept to each peer. Reading order:
+//! `setup`, `chest` (what is kept), `house` (what is shared), `way` (to a peer), `outlet` (to the
+//! programs), `counter` (from them), `orders`, `door`; of a server `lists`, `subscribers`, `hall`,
+//! `gate` and `errands` (what it is told about its clients). Absent on purpose: a broker between
+//! connectors and other protocols, which is `broker`.
 
 mod chest;
 #[cfg(test)]

@@ -574,10 +574,26 @@ fn clients_that_do_not_read_hold_up_neither_who_publishes_nor_each_other() {
     let mut said = Message::of(inner::PUBSUB, "ann").with("x".repeat(1 << 20));
     said.header.message_type_publish = Some("news".into());
     for _ in 0..64 {
+        let begun = Instant::now();
         ann.say(&said);
         assert_eq!(ann.hear().data.len(), 1 << 20);
+        assert!(begun.elapsed() < Duration::from_secs(5), "it has waited");
     }
     assert!(hall.unsent() > 0, "more than waits for one");
     drop(deaf);
     nothing_for(&mut ann, "ann");
+}
+
+#[test]
+fn a_client_that_takes_nothing_is_let_go() {
+    let world = World::serving(|serving| {
+        (serving.silence, serving.stuck) = (Duration::from_millis(200), Duration::from_secs(1));
+    });
+    let hall = world.start();
+    let _deaf = hall.client("deaf");
+    let mut program = world.program();
+    for _ in 0..16 {
+        program.say(&to("deaf", message(&"x".repeat(1 << 20))));
+    }
+    until(|| !hall.is_there("deaf"));
 }

@@ -69,6 +69,8 @@ pub struct Serving {
     /// A client that is silent for so long is asked whether it is there, and let go if it is silent
     /// for as long again.
     pub silence: Duration,
+    /// One that takes nothing of what is said to it for so long is let go.
+    pub stuck: Duration,
     /// Has the system acknowledge what comes at once, if anything does.
     pub prompt: Option<fn(BorrowedFd<'_>)>,
 }
@@ -84,6 +86,7 @@ impl Serving {
             lists: Lists::default(),
             clients_max: 1_024,
             silence: Duration::from_secs(15),
+            stuck: Duration::from_secs(50),
             prompt: None,
         }
     }
@@ -189,7 +192,9 @@ impl Setup {
         plan.guest = Some(client.clone());
         plan.again = None;
         plan.line = LINE_MAX;
-        plan.keep_alive = self.serves.as_ref().map(|serving| serving.silence);
+        if let Some(serving) = &self.serves {
+            (plan.keep_alive, plan.stuck) = (Some(serving.silence), serving.stuck);
+        }
         Ok(plan)
     }
 

@@ -119,8 +119,8 @@ fn dial(hall: &Hall<'_>, name: &str, security: Security) -> Option<Client> {
 }
 
 fn hears(hall: &Shown, client: &Client, name: &str, data: &'static str) {
-    hall.world.program().say(&to(name, message(data)));
     let inbox = client.listen("any").expect("it is there");
+    hall.world.program().say(&to(name, message(data)));
     let heard = inbox.wait(Some(Duration::from_secs(20))).expect("there").expect("a message");
     assert_eq!(heard.frame.data, data);
 }
@@ -150,6 +150,8 @@ fn who_shows_its_certificate_is_in_and_nobody_else_by_its_name() {
     let told = shown.world.order(Command::ForgetCertificate, whom);
     assert_eq!(told, "{\"status\": true, \"msg\": \"\"}");
     until(|| again.end().is_some());
+    let told = shown.world.order(Command::DropCertificate, Vec::new());
+    assert!(told.contains("false"), "that is a client's to do: {told}");
     assert!(dial(&hall, "ann", certificates(&own)).is_none(), "it opens nothing any more");
     hears(&shown, &bob, "bob", "four");
     assert!(hall.is_there("bob") && lock(&shown.kept.0).contains_key("bob"));

@@ -1,8 +1,8 @@
 //! Floor 5. Who wants which publications of a server that is a broker of them.
 //!
-//! Clients say what they want on each connection, so it is in memory only. Who is gone keeps what is
-//! kept on the disk for it, as with the original, and nothing else. Absent on purpose: wildcards,
-//! which the protocol has none of.
+//! Clients say what they want on each connection, so it is in memory only. Who is gone goes on
+//! wanting what is kept on the disk for it, as with the original, and nothing else. Absent on
+//! purpose: wildcards, which the protocol has none of.
 
 use std::collections::{BTreeMap, BTreeSet};
 

@@ -200,8 +200,8 @@ impl Way {
         self.over.load(Ordering::Relaxed)
     }
 
-    /// Say this, or keep it. Where somebody else's message would wait behind it, it waits for room no
-    /// longer than `most`, and not at all as long as that was in vain.
+    /// Say this, or keep it. Where somebody else's message would wait behind it, it waits for room
+    /// no longer than `most`, and not at all as long as that was in vain.
     pub(super) fn send(&self, keep: &Kept, message: Message, most: Option<Duration>) -> Went {
         let kind = message.header.message_type.as_str();
         let (keeps, pings) = (keep.has(kind), kind == PING);
