@@ -2,9 +2,9 @@
 //!
 //! They are JSON, of a manager or of an application, with the keys of the first versions or of
 //! today's. What means nothing here is passed over, as the original passes over what it does not
-//! know; a connector says which that is (`remarks`). Only a connector can be a server; whoever wants
-//! a client is told that such a configuration is none. Absent on purpose: what only servers are
-//! told (`server`).
+//! know; a connector says which that is (`remarks`). Only a connector can be a server; whoever
+//! wants a client is told that such a configuration is none. Absent on purpose: what only servers
+//! are told (`server`).
 
 use std::path::{Path, PathBuf};
 
