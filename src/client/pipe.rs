@@ -8,6 +8,7 @@
 
 use std::io::{self, Read, Write};
 use std::net::{Shutdown, SocketAddr, TcpStream, ToSocketAddrs};
+use std::os::fd::{AsFd, BorrowedFd};
 use std::path::Path;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -103,6 +104,8 @@ pub(crate) struct Pipe {
     tls: Option<Session>,
     /// For the socket; sealed already if there is TLS.
     out: BytesMut,
+    /// How much the socket has taken.
+    written: u64,
     readable: bool,
     writable: bool,
 }
@@ -134,6 +137,7 @@ impl Pipe {
             waker,
             tls,
             out: BytesMut::new(),
+            written: 0,
             readable: true,
             writable: true,
         })
@@ -188,9 +192,21 @@ impl Pipe {
         self.tls.as_ref().and_then(Session::shown)
     }
 
+    /// Something is to be told to the socket, if it is one of the network.
+    pub(crate) fn with_descriptor(&self, tell: fn(BorrowedFd<'_>)) {
+        if let Socket::Tcp(socket) = &self.socket {
+            tell(socket.as_fd());
+        }
+    }
+
     /// Bytes that were said and not written.
     pub(crate) fn waiting(&self) -> usize {
         self.out.len()
+    }
+
+    /// Bytes that the socket has taken.
+    pub(crate) fn written(&self) -> u64 {
+        self.written
     }
 
     /// Say this.
@@ -220,7 +236,10 @@ impl Pipe {
         while self.writable && !self.out.is_empty() {
             match self.socket.write(&self.out) {
                 Ok(0) => return Err(Broke::Lost),
-                Ok(len) => self.out.advance(len),
+                Ok(len) => {
+                    self.out.advance(len);
+                    self.written += len as u64;
+                }
                 Err(e) if e.kind() == io::ErrorKind::WouldBlock => self.writable = false,
                 Err(e) if e.kind() == io::ErrorKind::Interrupted => {}
                 // What the other side said before it hung up is worth more than how it hung up.

@@ -54,6 +54,11 @@ impl Config {
         let (server, digest) = (Arc::new(server), made_of.digest());
         Ok(Self { server, wall, named, until, digest })
     }
+
+    /// The same, for whoever goes through handshakes without the rest of this floor.
+    pub(crate) fn server(&self) -> Arc<ServerConfig> {
+        Arc::clone(&self.server)
+    }
 }
 
 /// Shows the one certificate there is.

@@ -11,6 +11,7 @@ import json
 import queue
 import shutil
 import signal
+import socket
 import subprocess
 import tempfile
 import time
@@ -66,10 +67,20 @@ class Aio:
         return self
 
     def begin(self):
-        """Start spindle's connector, with what one of Python would be given."""
+        """Start spindle's connector."""
+        path = self.folder / "connector.json"
+        path.write_text(json.dumps(self.settings()))
+        with open(self.folder / "connector.log", "ab") as log:
+            self.connector = subprocess.Popen([self.program, "connector", path],
+                                              stdout=subprocess.PIPE, stderr=log)
+        # It says a line when its sockets are there.
+        self.connector.stdout.readline()
+
+    def settings(self):
+        """What one of Python would be given."""
         asked = self.asked
         received = {"target_directory": f"{self.folder}/received"}
-        config = {
+        return {
             "is_server": False, "server_sockaddr": ["127.0.0.1", asked["port"]],
             "client_name": self.name, "connector_files_dirpath": str(self.folder),
             "use_ssl": asked.get("tls", False), "ssl_allow_all": not asked.get("strict", False),
@@ -82,13 +93,6 @@ class Aio:
             "file_recv_config": {"any": received}, "keep_alive_period": asked.get("keep_alive"),
             **asked.get("config", {}),
         }
-        path = self.folder / "connector.json"
-        path.write_text(json.dumps(config))
-        with open(self.folder / "connector.log", "ab") as log:
-            self.connector = subprocess.Popen([self.program, "connector", path],
-                                              stdout=subprocess.PIPE, stderr=log)
-        # It says a line when its sockets are there.
-        self.connector.stdout.readline()
 
     def halt(self, how=signal.SIGKILL):
         """End spindle's connector."""
@@ -115,9 +119,9 @@ class Aio:
         self.lines.heard[0] = self._hear
         self.ask("start", **self.asked)
 
-    def tool(self, name):
+    def tool(self, name, **more):
         """What the original's own tool is told."""
-        return self.ask("tool", name=name)
+        return self.ask("tool", name=name, **({"with": more} if more else {}))
 
     def order(self, *verb):
         """What a verb for a connector that runs prints."""
@@ -220,6 +224,75 @@ class Aio:
     def close(self):
         self.end()
         shutil.rmtree(self.folder, ignore_errors=True)
+
+
+class Server(Aio):
+    """Spindle's connector as a server, and an application of this version beside it."""
+
+    def __init__(self, t, version, **ask):
+        with socket.socket() as probe:
+            probe.bind(("127.0.0.1", 0))
+            port = probe.getsockname()[1]
+        super().__init__(t, version, port, server=True, **ask)
+        self.program = t.world.program
+        self.asked["connector"] = False
+        self.t = t
+
+    def settings(self):
+        """What one of Python would be given."""
+        asked = self.asked
+        return {
+            "is_server": True, "server_sockaddr": ["127.0.0.1", asked["port"]],
+            "connector_files_dirpath": str(self.folder),
+            "use_ssl": asked.get("tls", False), "ssl_allow_all": not asked.get("strict", False),
+            "certificates_directory_path": str(self.folder),
+            "use_token": asked.get("token", False), "tokens_directory_path": str(self.folder),
+            "token_verify_peer_cert": asked.get("peer", False),
+            "disk_persistence_send": asked.get("keeps", False),
+            "send_message_types": asked["types"], "recv_message_types": asked["types"],
+            "file_recv_config": {"any": {"target_directory": f"{self.folder}/received"}},
+            **asked.get("config", {}),
+        }
+
+    def certify(self):
+        """Make the certificates of a server and its clients, by the original."""
+        make = [self.t.world.peers.aioconnectors(NEWEST), "-m", "aioconnectors",
+                "create_certificates", self.folder]
+        subprocess.run(make, capture_output=True, timeout=60)
+        return self
+
+    def client(self, version, **ask):
+        """A client of this server that does not connect yet, with the default certificate if there
+        is one."""
+        ask = {key: self.asked.get(key, False) for key in ("tls", "strict", "token", "peer")} | ask
+        client = Aio(self.t, version, self.asked["port"], **ask)
+        self.t.open.append(client)
+        has = self.folder / "certificates" / "client"
+        if has.is_dir():
+            shutil.copytree(has, client.folder / "certificates" / "client", dirs_exist_ok=True)
+            # Until version 1.2.0 it was called otherwise.
+            server = client.folder / "certificates" / "client" / "server-cert"
+            shutil.copy(server / "server.pem", server / "server.crt")
+        return client
+
+    def peers(self):
+        return set(self.order("peers")["peers"])
+
+    def say(self, to, kind, data=b"", binary=None, **options):
+        return self.send(kind, data, binary, destination_id=to, **options)
+
+    def question_to(self, to, kind, data=b"", binary=None, request_id=1, seconds=WAIT_S):
+        options = {"request_id": request_id, "await_response": True, "destination_id": to}
+        got = self.ask("send", seconds, kind=kind, data=coded(data), binary=coded(binary),
+                       options=options)
+        return Message(got) if isinstance(got, dict) else got
+
+
+def server(t, version, **ask):
+    """One that runs."""
+    it = Server(t, version, **ask)
+    t.open.append(it)
+    return it.start()
 
 
 def coded(data):

@@ -1,9 +1,10 @@
-//! Floor 6. The configurations of the original, as far as a client of ours does what they say.
+//! Floor 6. The configurations of the original, as far as what runs here does what they say.
 //!
 //! They are JSON, of a manager or of an application, with the keys of the first versions or of
 //! today's. What means nothing here is passed over, as the original passes over what it does not
-//! know; a connector says which that is (`remarks`). Absent on purpose: those of servers, which are
-//! refused.
+//! know; a connector says which that is (`remarks`). Only a connector can be a server; whoever
+//! wants a client is told that such a configuration is none. Absent on purpose: what only servers
+//! are told (`server`).
 
 use std::path::{Path, PathBuf};
 
@@ -11,9 +12,13 @@ use crate::client::aio::Security;
 use crate::client::aio::connector::{Ignored, Kept};
 use crate::value::{Bounds, Form, Value, Walk};
 
+use super::server::Server;
+
 /// What a configuration says.
 #[derive(Clone, Default, Debug)]
 pub(super) struct Config {
+    /// It is of a server.
+    pub(super) serves: Option<Server>,
     pub(super) server: Option<String>,
     pub(super) name: Option<String>,
     pub(super) security: Security,
@@ -40,7 +45,17 @@ pub(super) struct Config {
 }
 
 impl Config {
+    /// Of a client.
     pub(super) fn read(path: &Path) -> Result<Self, String> {
+        let config = Self::read_any(path)?;
+        match config.serves {
+            None => Ok(config),
+            Some(_) => Err(format!("{}: is_server is not false: this is a client", path.display())),
+        }
+    }
+
+    /// Of a client or a server.
+    pub(super) fn read_any(path: &Path) -> Result<Self, String> {
         let wrong = |why: &str| format!("{}: {why}", path.display());
         let text = std::fs::read(path).map_err(|e| wrong(&e.to_string()))?;
         Self::of(&text).map_err(|why| wrong(&why))
@@ -59,9 +74,7 @@ impl Config {
                 found.as_bool().ok_or_else(|| format!("{key} is neither true nor false"))
             }
         };
-        if truth("is_server", true)? {
-            return Err("is_server is not false: this is a client".to_owned());
-        }
+        let serves = truth("is_server", true)?.then(|| Server::of(&value)).transpose()?;
         let text = |key: &str| -> Result<Option<String>, String> {
             match value.get(key) {
                 None => Ok(None),
@@ -84,7 +97,9 @@ impl Config {
             },
             (true, true) => Security::AllowAll,
         };
+        let remarks = remarks(&value, serves.is_some());
         Ok(Self {
+            serves,
             server: address(&value)?,
             name: text("client_name")?,
             security,
@@ -109,10 +124,13 @@ impl Config {
                 most => most,
             },
             level: text("default_logger_log_level").unwrap_or_default(),
-            remarks: remarks(&value),
+            remarks,
         })
     }
 }
+
+/// Where a server is if nobody says where.
+pub(super) const USUAL: &str = "127.0.0.1:10673";
 
 /// Where the original of today keeps everything that no folder is named for.
 pub(super) fn default_dir() -> PathBuf {
@@ -128,9 +146,11 @@ fn address(value: &Value) -> Result<Option<String>, String> {
     Ok(Some(if host.contains(':') { format!("[{host}]:{port}") } else { format!("{host}:{port}") }))
 }
 
-fn texts(value: &Value, key: &str) -> Result<Vec<String>, String> {
+pub(super) fn texts(value: &Value, key: &str) -> Result<Vec<String>, String> {
     let wrong = || format!("{key} is no list of texts");
-    let Some(found) = value.get(key) else { return Ok(Vec::new()) };
+    let Some(found) = value.get(key).filter(|found| **found != Value::Null) else {
+        return Ok(Vec::new());
+    };
     let list = found.as_list().ok_or_else(wrong)?;
     list.iter().map(|it| it.as_text().map(str::to_owned).ok_or_else(wrong)).collect()
 }
@@ -186,12 +206,12 @@ fn ignored(value: &Value) -> Result<Ignored, String> {
 }
 
 /// Keys that are not known, and those that ask for what is not done here.
-fn remarks(value: &Value) -> Vec<String> {
+fn remarks(value: &Value, serves: bool) -> Vec<String> {
     let Value::Map(pairs) = value else { return Vec::new() };
     let mut all = Vec::new();
     for (key, found) in pairs {
         let key = key.as_str();
-        if OBEYED.contains(&key) {
+        if OBEYED.contains(&key) || serves && OBEYED_BY_SERVERS.contains(&key) {
             continue;
         }
         match UNOBEYED.iter().find(|(it, _)| *it == key) {
@@ -244,6 +264,20 @@ const OBEYED: [&str; 26] = [
     "max_size_file_upload",
     "ignore_peer_traffic",
     "default_logger_log_level",
+];
+
+/// And by a server.
+const OBEYED_BY_SERVERS: [&str; 10] = [
+    "pubsub_central_broker",
+    "whitelisted_clients_id",
+    "whitelisted_clients_ip",
+    "whitelisted_clients_subnet",
+    "blacklisted_clients_id",
+    "blacklisted_clients_ip",
+    "blacklisted_clients_subnet",
+    "reuse_server_sockaddr",
+    "reuse_uds_path_commander_server",
+    "reuse_uds_path_send_to_connector",
 ];
 
 /// What is not, and with which value nobody misses it; `any`: with any number.
@@ -361,12 +395,33 @@ mod tests {
     }
 
     #[test]
-    fn a_server_and_nonsense_are_refused() {
+    fn a_configuration_of_a_server_is_read() {
+        let text = br#"{"server_sockaddr": ["0.0.0.0", 7], "certificates_directory_path": "/c",
+            "pubsub_central_broker": true, "whitelisted_clients_id": ["a.*", "b"],
+            "blacklisted_clients_ip": ["10.0.0.1"], "whitelisted_clients_subnet":
+            ["10.0.0.0/8"], "blacklisted_clients_id": null, "server_ca": true,
+            "reuse_server_sockaddr": true}"#;
+        let config = Config::of(text).expect("good");
+        let server = config.serves.expect("as the original does if nothing is said");
+        assert!(server.central_broker && server.certificates == Path::new("/c"));
+        assert!(server.lists.admit_name("ab") && !server.lists.admit_name("c"));
+        assert!(server.lists.admit([10, 0, 0, 2].into()));
+        assert!(!server.lists.admit([10, 0, 0, 1].into()));
+        assert_eq!(config.remarks, ["server_ca is not obeyed"]);
         for bad in [
-            "{}",
+            "\"whitelisted_clients_id\": [\"(a|b)\"]",
+            "\"blacklisted_clients_subnet\": [\"10.0.0.0/99\"]",
+            "\"pubsub_central_broker\": 1",
+        ] {
+            assert!(Config::of(format!("{{{bad}}}").as_bytes()).is_err(), "{bad}");
+        }
+    }
+
+    #[test]
+    fn nonsense_is_refused() {
+        for bad in [
             "[]",
             "{",
-            "{\"is_server\": true}",
             "{\"is_server\": 0}",
             "{\"is_server\": false, \"server_sockaddr\": \"a:1\"}",
             "{\"is_server\": false, \"server_sockaddr\": [\"a\", 65536]}",

@@ -1,28 +1,31 @@
 //! Floor 6. `spindle connector`: a connector for the programs of this machine, until it is ended.
 //!
-//! It does what a configuration of the original says of a client, and says in the log what it does
-//! not do of that. Programs find it in the folder that the configuration names. Absent on purpose:
-//! the server's side, which is `spindle serve` with a listener of aioconnectors.
+//! It does what a configuration of the original says of a client or a server, and says in the log
+//! what it does not do of that. Programs find it in the folder that the configuration names. Absent
+//! on purpose: a server that others than connectors reach, which is `spindle serve`.
 
 use std::path::PathBuf;
+use std::sync::Arc;
 use std::time::Duration;
 
 use clap::Args;
 use log::LevelFilter;
 
 use crate::client::aio::connector;
-use crate::client::aio::connector::Setup;
+use crate::client::aio::connector::{Serving, Setup};
 use crate::config::Log;
-use crate::os::logging;
+use crate::os::{logging, sys};
+use crate::proto::aio::errand::Enrol;
 
 use super::super::{exit, log_lines};
 use super::config::{self, Config};
-use super::{Pace, by_chance, complain, print};
+use super::server::Kept;
+use super::{Pace, by_chance, complain, print, server};
 
 /// Flags of `connector`.
 #[derive(Args, Clone, Debug)]
 pub(in super::super) struct Connector {
-    /// A configuration of a client of aioconnectors
+    /// A configuration of aioconnectors, of a client or of a server
     #[arg(value_name = "CONFIG")]
     config: PathBuf,
     /// The folder for sockets and for what is kept, if not that of the configuration
@@ -31,13 +34,17 @@ pub(in super::super) struct Connector {
     /// The longest message that is taken, in bytes; files do not count
     #[arg(long, value_name = "BYTES", default_value_t = 64 << 20)]
     message_max: usize,
+    /// Which clients a server gives a certificate or a token, if they have none: anyone, nobody, or
+    /// those whose names stand in this file, one in a line
+    #[arg(long, value_name = "WHO", default_value = "anyone", value_parser = server::enrol)]
+    enrol: Enrol,
 }
 
 impl Connector {
     /// Run it until it is ended.
     pub(in super::super) fn run(&self) -> u8 {
         let mut pace = Pace::begin();
-        let config = match Config::read(&self.config) {
+        let config = match Config::read_any(&self.config) {
             Ok(config) => config,
             Err(why) => return wrong(&why),
         };
@@ -49,7 +56,12 @@ impl Connector {
             log::warn!("{}: {remark}", self.config.display());
         }
         let setup = self.setup(config);
-        let (name, sender) = (setup.name.clone(), setup.sender());
+        let serves = setup.serves.is_some();
+        let name = if serves { setup.server.clone() } else { setup.name.clone() };
+        let sender = setup.sender();
+        if serves && let Err(e) = sys::raise_descriptors() {
+            log::warn!("there may be few clients: {e}");
+        }
         let running = match connector::Connector::start(setup) {
             Ok(running) => running,
             Err(error) => return wrong(&error.to_string()),
@@ -58,7 +70,7 @@ impl Connector {
         print::say(&format!("connector {name} is there"));
         let mut online = false;
         while !running.is_over() && pace.pause(STEP) {
-            if online != running.is_online() {
+            if !serves && online != running.is_online() {
                 online = !online;
                 log::info!("the server is {}", if online { "there" } else { "away" });
             }
@@ -69,10 +81,27 @@ impl Connector {
     }
 
     fn setup(&self, config: Config) -> Setup {
-        let server = config.server.unwrap_or_else(|| "127.0.0.1:10673".to_owned());
+        let server = config.server.unwrap_or_else(|| config::USUAL.to_owned());
         let name = config.name.unwrap_or_else(by_chance);
         let directory = self.directory.clone().or(config.directory);
-        let setup = Setup::new(&server, &name, &directory.unwrap_or_else(config::default_dir));
+        let directory = directory.unwrap_or_else(config::default_dir);
+        let setup = match config.serves {
+            None => Setup::new(&server, &name, &directory),
+            Some(told) => {
+                let names = Kept::of(&config.security, self.enrol.clone());
+                let serving = Serving {
+                    names: names.map(|names| Arc::new(names) as _),
+                    central_broker: told.central_broker,
+                    lists: told.lists,
+                    prompt: Some(|socket| {
+                        // Where it cannot be told so it decides by itself, and is as right.
+                        let _ = sys::acknowledge_now(socket);
+                    }),
+                    ..Serving::new(&told.certificates)
+                };
+                Setup::server(&server, &directory, serving)
+            }
+        };
         let types = |named: Vec<String>, usual: Vec<String>| match named.is_empty() {
             true => usual,
             false => named,

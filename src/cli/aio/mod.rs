@@ -17,6 +17,7 @@ mod print;
 mod receive;
 mod replace;
 mod send;
+mod server;
 mod templates;
 
 use std::path::PathBuf;
@@ -144,10 +145,18 @@ impl Link {
         }
     }
 
+    /// The same, of a server too.
+    fn any_config(&self, own: Option<&PathBuf>) -> Result<Config, u8> {
+        match own.or(self.like.as_ref()) {
+            None => Ok(Config::default()),
+            Some(path) => Config::read_any(path).map_err(|why| self.wrong(&why)),
+        }
+    }
+
     /// What flags and configuration come to.
     fn builder(&self, config: &Config) -> Builder {
         let server = self.server.clone().or_else(|| config.server.clone());
-        let server = server.unwrap_or_else(|| "127.0.0.1:10673".to_owned());
+        let server = server.unwrap_or_else(|| config::USUAL.to_owned());
         let name = self.name.clone().or_else(|| config.name.clone()).unwrap_or_else(by_chance);
         let builder = Client::builder(server, name)
             .security(self.security(config))

@@ -12,7 +12,7 @@ use bytes::BytesMut;
 use clap::Args;
 
 use crate::base::outbound::Outbound;
-use crate::client::aio::connector::Setup;
+use crate::client::aio::connector::{Serving, Setup};
 use crate::proto::aio::command::{Command, Question, answer, ask};
 use crate::value::{Bounds, Form, Value, Walk};
 
@@ -244,13 +244,19 @@ impl Whom {
         if let Some(socket) = &self.socket {
             return Ok(socket.clone());
         }
-        let Config { server, name, directory, .. } = link.config(self.config.as_ref())?;
+        let Config { serves, server, name, directory, .. } =
+            link.any_config(self.config.as_ref())?;
+        let folder = directory.unwrap_or_else(config::default_dir);
+        if let Some(told) = serves {
+            let server = server.unwrap_or_else(|| config::USUAL.to_owned());
+            let serving = Serving::new(&told.certificates);
+            return Ok(Setup::server(&server, &folder, serving).commander());
+        }
         let Some(name) = link.name.clone().or(name) else {
             return Err(link.wrong("which connector: CONFIG with a client_name, or --socket PATH"));
         };
-        let directory = directory.unwrap_or_else(config::default_dir);
         let server = server.unwrap_or_default();
-        Ok(Setup::new(&server, &name, &directory).commander())
+        Ok(Setup::new(&server, &name, &folder).commander())
     }
 }
 

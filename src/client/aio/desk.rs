@@ -72,6 +72,8 @@ pub(super) struct Desk {
     server: Text,
     terms: acks::Terms,
     queue: (usize, usize),
+    /// Bytes that may wait to be said.
+    line: usize,
     /// Said before anything else.
     first: VecDeque<Frame>,
     out: VecDeque<Arc<Parcel>>,
@@ -101,6 +103,7 @@ impl Desk {
             server: plan.server.clone(),
             terms,
             queue: plan.queue,
+            line: plan.line,
             first: VecDeque::new(),
             out: VecDeque::new(),
             out_bytes: 0,
@@ -218,7 +221,7 @@ impl Desk {
 
     /// Who has something to say should wait.
     pub(super) fn is_full(&self) -> bool {
-        self.ended.is_none() && (self.out_bytes > OUT_MAX || self.out.len() > OUT_COUNT)
+        self.ended.is_none() && (self.out_bytes > self.line || self.out.len() > OUT_COUNT)
     }
 
     /// Something that was said has not left yet.

@@ -133,7 +133,7 @@ fn listen(listener: &TcpListener, offer: &Offer, guests: &Sender<Guest>) {
 fn greet(stream: TcpStream, from: SocketAddr, offer: &Offer) -> Result<Guest, Error> {
     let deadline = Instant::now() + GREETING;
     let at = stream.local_addr().map_err(Error::io)?;
-    let mut wire = Wire::accept(stream, offer.session()?, deadline)?;
+    let mut wire = Wire::accept(stream, Some(offer.session()?), deadline)?;
     let frame = wire.hear(deadline)?.ok_or(Error::Lost)?;
     match meaning(&frame, Side::Client)? {
         Meaning::Hello { tls: true, name } => Ok(Guest { wire, name, from, at }),

@@ -19,6 +19,7 @@ use crate::proto::aio::{Frame, Meaning, Side, inner};
 
 use super::attach::{self, Going};
 use super::folders::{Folders, Spool, Stored};
+use super::setup::Wish;
 use super::wire::{Came, Wire};
 use super::{Error, Received, Shared, login};
 
@@ -121,6 +122,10 @@ struct Live<'a> {
     heard: Instant,
     /// When it was asked for a sign of life.
     asked: Option<Instant>,
+    /// How much its socket had taken, and since when it has taken no more.
+    taken: (u64, Instant),
+    /// What of the taker's room is ours.
+    held: usize,
     /// The socket may say more.
     open: bool,
     /// What was read is not understood to its end.
@@ -145,6 +150,8 @@ impl<'a> Live<'a> {
             coming: None,
             heard,
             asked: None,
+            taken: (0, heard),
+            held: 0,
             open: true,
             behind: true,
             full: false,
@@ -160,6 +167,8 @@ impl<'a> Live<'a> {
                 break error;
             }
         };
+        // Room is given back in any case.
+        let _ = self.hold(0);
         self.wire.close(Instant::now() + LINGER);
         error
     }
@@ -174,11 +183,9 @@ impl<'a> Live<'a> {
         if left && self.wire.waiting() == 0 {
             return Err(Error::Left);
         }
-        if !self.is_choked() {
-            self.keep_alive()?;
-            if self.read()? {
-                return Ok(());
-            }
+        self.keep_alive()?;
+        if !self.is_choked() && self.read()? {
+            return Ok(());
         }
         // What is left in line has woken this thread once, and nobody does it again.
         if (self.going.is_some() || self.full) && self.wire.waiting() < WRITE_MAX {
@@ -284,6 +291,7 @@ impl<'a> Live<'a> {
         // What was not understood yet comes first, so it does not grow.
         if self.open && !self.behind {
             self.open = self.wire.receive()?;
+            self.hold(self.wire.unread())?;
         }
         let mut any = self.wire.unread() > before;
         self.behind = false;
@@ -349,7 +357,11 @@ impl<'a> Live<'a> {
 
     fn on_heard(&mut self, mut heard: Heard) -> Result<(), Error> {
         let Some(with) = with_file(&heard.what) else { return self.hand_out(heard, None) };
-        let (What::Message(frame) | What::Answer(frame)) = &mut heard.what else { return Ok(()) };
+        let (What::Message(frame) | What::Answer(frame) | What::Publish(_, frame)) =
+            &mut heard.what
+        else {
+            return Ok(());
+        };
         let (own, file) = with.cut(&frame.binary)?;
         frame.binary = own;
         let stored = match (&with.file_error, file) {
@@ -382,12 +394,14 @@ impl<'a> Live<'a> {
                 }
                 self.shared.room.notify_all();
             }
-            // Nobody asked, or only servers are told so.
-            What::Nothing(_)
-            | What::Login(_)
-            | What::Publish(..)
-            | What::Subscribe(_)
-            | What::Unsubscribe(_) => {}
+            What::Subscribe(topics) => self.wished(Wish::Topics(topics)),
+            What::Unsubscribe(topics) => self.wished(Wish::NoTopics(topics)),
+            What::Publish(topic, frame) => {
+                let received = Box::new(Received { frame, file });
+                self.wished(Wish::Publish(topic, received));
+            }
+            // Nobody asked, or it was said before.
+            What::Nothing(_) | What::Login(_) => {}
         }
         match heard.say {
             Some(frame) => self.utter(frame),
@@ -395,8 +409,34 @@ impl<'a> Live<'a> {
         }
     }
 
+    /// So many bytes are here and not understood yet.
+    fn hold(&mut self, now: usize) -> Result<(), Error> {
+        let Some(taker) = &self.shared.plan.taker else { return Ok(()) };
+        let before = core::mem::replace(&mut self.held, now);
+        if taker.holds(before, now) { Ok(()) } else { Err(Error::Full) }
+    }
+
+    /// Whoever keeps more than one peer does something about it.
+    fn wished(&self, wish: Wish) {
+        if let Some(taker) = &self.shared.plan.taker {
+            taker.wished(wish);
+        }
+    }
+
     fn keep_alive(&mut self) -> Result<(), Error> {
         let Some(period) = self.shared.plan.keep_alive else { return Ok(()) };
+        let written = self.wire.written();
+        if written != self.taken.0 {
+            self.taken = (written, Instant::now());
+        }
+        if self.going.is_some() || self.wire.waiting() > 0 {
+            // What is asked now is heard behind all that, and so is its answer.
+            (self.heard, self.asked) = (Instant::now(), None);
+            return match self.taken.1.elapsed() > self.shared.plan.stuck {
+                true => Err(Error::Silent),
+                false => Ok(()),
+            };
+        }
         match self.asked {
             Some(asked) if asked.elapsed() >= period => Err(Error::Silent),
             None if self.heard.elapsed() >= period => {
@@ -430,7 +470,9 @@ impl<'a> Live<'a> {
 /// The file of a message, if it has one. What makes no sense was passed over before.
 fn with_file(what: &What) -> Option<WithFile> {
     match what {
-        What::Message(frame) | What::Answer(frame) => WithFile::of(frame).ok().flatten(),
+        What::Message(frame) | What::Answer(frame) | What::Publish(_, frame) => {
+            WithFile::of(frame).ok().flatten()
+        }
         _ => None,
     }
 }

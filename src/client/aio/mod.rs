@@ -174,6 +174,14 @@ impl Client {
     /// Say what is left, and close. Dropping does the same.
     pub fn leave(self) {}
 
+    /// Say what is left, and then close; whoever asked for that need not wait.
+    fn say_goodbye(&self) {
+        let shared = &self.handle.shared;
+        let mut desk = shared.desk();
+        desk.leave();
+        shared.wake(&desk);
+    }
+
     /// It is over at once, whatever is left.
     fn cut(&self) {
         let shared = &self.handle.shared;

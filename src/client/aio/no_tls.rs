@@ -28,6 +28,10 @@ impl Offer {
         Err(Error::Tls("this program was built without it".to_owned()))
     }
 
+    pub(super) fn asking(_: &str, _: &str) -> Result<Self, Error> {
+        Err(Error::Tls("this program was built without it".to_owned()))
+    }
+
     pub(super) fn session(&self) -> Result<Session, Error> {
         match *self {}
     }

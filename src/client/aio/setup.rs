@@ -9,6 +9,7 @@ use std::time::Duration;
 
 use crate::proto::aio::{Name, Text};
 
+use super::desk::OUT_MAX;
 use super::{Client, Error, Fingerprint, Received};
 
 /// Where the server is.
@@ -51,8 +52,26 @@ pub(super) trait Taker: Send + Sync + std::fmt::Debug {
     fn secure(&self);
     /// The connection is lost.
     fn lost(&self);
+    /// So many bytes of the other side's are here and not understood yet, where it were so many
+    /// before; false: there is no room for them.
+    fn holds(&self, _before: usize, _now: usize) -> bool {
+        true
+    }
+    /// Something that only a client says, and only to a server.
+    fn wished(&self, _: Wish) {}
     /// What a message that was said with this number has come to.
     fn settled(&self, number: u64, done: &Result<(), Error>);
+}
+
+/// What a client wants of a server beside messages.
+#[derive(Debug)]
+pub(super) enum Wish {
+    /// Publications of these topics.
+    Topics(Vec<Text>),
+    /// No publications of these any more.
+    NoTopics(Vec<Text>),
+    /// This told to who wants publications of the topic.
+    Publish(Text, Box<Received>),
 }
 
 /// What a client was described as.
@@ -76,9 +95,13 @@ pub(super) struct Plan {
     /// How long callers wait for room.
     pub(super) patience: Duration,
     pub(super) keep_alive: Option<Duration>,
+    /// Where there is a sign of life to be had: a socket that takes nothing for so long is lost.
+    pub(super) stuck: Duration,
     pub(super) frame_max: usize,
     pub(super) chunk: usize,
     pub(super) window: usize,
+    /// Bytes that may wait to be said before callers wait.
+    pub(super) line: usize,
     /// Messages that may wait for whoever receives them, and their bytes.
     pub(super) queue: (usize, usize),
     pub(super) kinds: Vec<Text>,
@@ -244,9 +267,11 @@ fn plan(address: &str, name: &str) -> Result<Plan, Error> {
         greeting: None,
         patience: Duration::from_secs(10),
         keep_alive: None,
+        stuck: Duration::from_secs(50),
         frame_max: 64 << 20,
         chunk: 16 << 20,
         window: 64,
+        line: OUT_MAX,
         queue: (1_000, 64 << 20),
         kinds: Vec::new(),
         topics: Vec::new(),

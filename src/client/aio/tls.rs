@@ -24,6 +24,7 @@ use rustls::{
 
 use crate::base::der::{INTEGER, SEQUENCE, Walk, part};
 use crate::client::mqtt::Session;
+use crate::link::tls::Config;
 
 use super::keys::{Pair, Whom};
 use super::{Error, Fingerprint};
@@ -122,6 +123,14 @@ impl Offer {
             .with_no_client_auth()
             .with_cert_resolver(Arc::new(shown));
         Ok(Self { config: Arc::new(config), fingerprint })
+    }
+
+    /// With this certificate and its key, in PEM, for callers who show a certificate of their own,
+    /// whoever issued it: whose it is decides who compares it.
+    pub(super) fn asking(crt: &str, key: &str) -> Result<Self, Error> {
+        let made = Config::of_connectors(crt.as_bytes(), key.as_bytes()).map_err(broken)?;
+        let own = certificate(Path::new("the certificate"), crt.as_bytes())?;
+        Ok(Self { config: made.server(), fingerprint: Fingerprint::of(&own) })
     }
 
     /// For one who has called.

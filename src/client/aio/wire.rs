@@ -8,6 +8,7 @@
 
 use std::io::IoSlice;
 use std::net::TcpStream;
+use std::os::fd::BorrowedFd;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -167,6 +168,8 @@ pub(super) struct Wire {
     pipe: Pipe,
     inlet: Inlet,
     scratch: Outbound,
+    /// Has the system acknowledge at once what was read.
+    prompt: Option<fn(BorrowedFd<'_>)>,
 }
 
 impl Wire {
@@ -186,24 +189,24 @@ impl Wire {
         let mut pipe = Pipe::new(socket, tls)?;
         let mut inlet = Inlet::new(plan.frame_max);
         pipe.shake_hands(&mut inlet.bytes, deadline)?;
-        Ok(Self { pipe, inlet, scratch: Outbound::default() })
+        Ok(Self { pipe, inlet, scratch: Outbound::default(), prompt: None })
     }
 
-    /// Somebody has called: come through the handshake of TLS. Until it is known who that is,
-    /// nothing longer is read.
+    /// Somebody has called: come through the handshake of TLS, if there is to be one. Until it is
+    /// known who that is, nothing longer is read.
     pub(super) fn accept(
         stream: TcpStream,
-        tls: Session,
+        tls: Option<Session>,
         deadline: Instant,
     ) -> Result<Self, Error> {
         // What is small goes at once; a socket that cannot be told so is as good.
         let _ = stream.set_nodelay(true);
         stream.set_nonblocking(true).map_err(Error::io)?;
         let socket = Socket::Tcp(mio::net::TcpStream::from_std(stream));
-        let mut pipe = Pipe::new(socket, Some(tls))?;
+        let mut pipe = Pipe::new(socket, tls)?;
         let mut inlet = Inlet::new(STRANGER_MAX);
         pipe.shake_hands(&mut inlet.bytes, deadline)?;
-        Ok(Self { pipe, inlet, scratch: Outbound::default() })
+        Ok(Self { pipe, inlet, scratch: Outbound::default(), prompt: None })
     }
 
     /// It is known who that is: frames up to this length are read.
@@ -223,6 +226,11 @@ impl Wire {
     /// Bytes that were said and not written.
     pub(super) fn waiting(&self) -> usize {
         self.pipe.waiting()
+    }
+
+    /// Bytes that the socket has taken.
+    pub(super) fn written(&self) -> u64 {
+        self.pipe.written()
     }
 
     /// Say a frame.
@@ -266,7 +274,21 @@ impl Wire {
 
     /// Read what has arrived, up to a bound; false: there will be nothing more.
     pub(super) fn receive(&mut self) -> Result<bool, Error> {
-        Ok(self.pipe.receive(&mut self.inlet.bytes)?)
+        let before = self.inlet.bytes.len();
+        let open = self.pipe.receive(&mut self.inlet.bytes)?;
+        if let Some(prompt) = self.prompt
+            && self.inlet.bytes.len() > before
+        {
+            self.pipe.with_descriptor(prompt);
+        }
+        Ok(open)
+    }
+
+    /// What is read is to be acknowledged at once: a connector of the original says a frame in two
+    /// pieces, and its system keeps the second until then (specification 14).
+    pub(super) fn prompt(&mut self, prompt: fn(BorrowedFd<'_>)) {
+        self.prompt = Some(prompt);
+        self.pipe.with_descriptor(prompt);
     }
 
     /// Bytes that were read and not understood yet.

@@ -43,9 +43,38 @@ pub(super) struct Kept {
     seen: Option<([Moment; 2], i64)>,
 }
 
+fn folder_at(at: &Path) -> PathBuf {
+    at.join("certificates").join("server").join("client-certs")
+}
+
+/// A client's certificate is nobody's any more: first it is not trusted, then it goes.
+pub(super) fn forget(at: &Path, name: &Name, link_only: bool) -> Result<(), String> {
+    let folder = folder_at(at);
+    let wrong = |path: &Path, e: std::io::Error| format!("{}: {e}", path.display());
+    let links = folder.join("symlinks");
+    let mut known = false;
+    for entry in fs::read_dir(&links).map_err(|e| wrong(&links, e))?.flatten() {
+        let path = entry.path();
+        let to = fs::read_link(&path).ok();
+        if to.as_deref().and_then(stem_of) == Some(name.as_str()) {
+            fs::remove_file(&path).map_err(|e| wrong(&path, e))?;
+            known = true;
+        }
+    }
+    for end in if link_only { &[][..] } else { &["pem", "key"] } {
+        let path = folder.join(format!("{}.{end}", name.as_str()));
+        match fs::remove_file(&path) {
+            Ok(()) => known = true,
+            Err(e) if e.kind() == std::io::ErrorKind::NotFound => {}
+            Err(e) => return Err(wrong(&path, e)),
+        }
+    }
+    if known { Ok(()) } else { Err("it has none".into()) }
+}
+
 impl Kept {
     pub(super) fn new(at: &Path) -> Self {
-        let folder = at.join("certificates").join("server").join("client-certs");
+        let folder = folder_at(at);
         Self { folder, found: BTreeMap::new(), seen: None }
     }
 

@@ -392,3 +392,42 @@ fn every_errand_is_answered_once_and_a_large_file_keeps_no_name_waiting() {
     assert_eq!(all, [1, 2, 3].map(|serial| (serial, Ran::Not("refused"))));
     assert_eq!(answers.iter().count(), 0);
 }
+
+#[cfg(feature = "tls")]
+#[test]
+fn what_is_forgotten_opens_nothing_and_may_be_given_again() {
+    let dir = Dir::of_certificates("forgotten");
+    let register = Register::new(keeps(&dir));
+    let give = || match register.run(Errand::Certify(name("ann"))) {
+        Ran::Certified { crt, .. } => Some(crt.as_str().to_owned()),
+        _ => None,
+    };
+    let whose = |pem: &str| register.run(Errand::Identify(fingerprint(pem)));
+    let first = give().unwrap();
+    assert_eq!((whose(&first), give()), (Ran::Known(name("ann")), None));
+    register.forget(&name("ann"), true).unwrap();
+    assert!(matches!(whose(&first), Ran::Not(_)), "it is linked no more");
+    assert_eq!(give(), None, "it is there still");
+    register.forget(&name("ann"), false).unwrap();
+    assert!(register.forget(&name("ann"), false).is_err(), "it has none");
+    let second = give().unwrap();
+    assert_eq!(whose(&second), Ran::Known(name("ann")));
+    assert!(matches!(whose(&first), Ran::Not(_)));
+    assert_eq!(dir.list("certificates/server/client-certs/symlinks").len(), 1);
+}
+
+#[test]
+fn a_token_that_is_forgotten_opens_nothing() {
+    let dir = Dir::new("tokens-forgotten");
+    let tokens = Some(dir.text("tokens.json"));
+    let register = Register::new(Desk { tokens, enrol: Enrol::Anyone, ..Desk::default() });
+    let give = |of: &str| match register.run(Errand::Token(name(of))) {
+        Ran::Given(token) => token,
+        other => panic!("{other:?}"),
+    };
+    let (ann, bob) = (give("ann"), give("bob"));
+    register.forget(&name("ann"), false).unwrap();
+    assert!(register.forget(&name("ann"), false).is_err());
+    let right = |of: &str, token| register.run(Errand::Compare(name(of), token)) == Ran::Right;
+    assert!(!right("ann", ann) && right("bob", bob));
+}

@@ -28,7 +28,7 @@ use std::io::{self, Write};
 use std::os::unix::fs::OpenOptionsExt;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::Path;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 use std::thread::{self, JoinHandle};
 use std::time::Duration;
 
@@ -194,6 +194,41 @@ impl Runs for Names {
 impl Names {
     fn kept_at(&mut self, at: &str) -> &mut Kept {
         self.kept.entry(at.to_owned()).or_insert_with(|| Kept::new(Path::new(at)))
+    }
+}
+
+/// Names at one desk, for whoever does such errands on a thread of its own.
+#[derive(Debug)]
+pub struct Register {
+    desk: Desk,
+    clock: Clock,
+    names: Mutex<Names>,
+}
+
+impl Register {
+    /// Of what is kept at this desk.
+    #[must_use]
+    pub fn new(desk: Desk) -> Self {
+        Self { desk, clock: Clock::start(), names: Mutex::default() }
+    }
+
+    /// Do an errand that is about names; one at a time.
+    pub fn run(&self, errand: Errand) -> Ran {
+        let mut names = self.names.lock().unwrap_or_else(PoisonError::into_inner);
+        // It has no connection, and such errands need none.
+        let conn = ConnId { index: 0, life: 0 };
+        names.run(&self.desk, (conn, errand), self.clock.now())
+    }
+
+    /// What was given to this one opens nothing any more. `link_only`: its certificate stays where
+    /// it is, and is not trusted.
+    pub fn forget(&self, name: &Name, link_only: bool) -> Result<(), String> {
+        let _alone = self.names.lock().unwrap_or_else(PoisonError::into_inner);
+        match (&self.desk.tokens, &self.desk.certificates) {
+            (Some(at), _) => tokens::forget(Path::new(at), name),
+            (None, Some(at)) => certificates::forget(Path::new(at), name, link_only),
+            (None, None) => Err("nothing is given to clients here".into()),
+        }
     }
 }
 

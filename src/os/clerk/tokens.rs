@@ -38,10 +38,25 @@ pub(super) fn give(path: &Path, name: &Name) -> Result<Ran, String> {
     getrandom::fill(&mut bytes).map_err(|e| format!("no randomness: {e}"))?;
     let token = hex::encode(&bytes);
     all.push((name.as_str().to_owned(), Value::Text(digest(&token))));
+    write(path, all)?;
+    Ok(Ran::Given(token.as_str().into()))
+}
+
+/// A client's opens nothing any more.
+pub(super) fn forget(path: &Path, name: &Name) -> Result<(), String> {
+    let mut all = read(path)?;
+    let before = all.len();
+    all.retain(|(own, _)| own != name.as_str());
+    if all.len() == before {
+        return Err("it has none".into());
+    }
+    write(path, all)
+}
+
+fn write(path: &Path, all: Vec<(String, Value)>) -> Result<(), String> {
     let mut out = Vec::new();
     Value::Map(all).write(&mut Writer::new(Form::Json, &mut out));
-    super::replace(path, &out, 0o600).map_err(|e| format!("{}: {e}", path.display()))?;
-    Ok(Ran::Given(token.as_str().into()))
+    super::replace(path, &out, 0o600).map_err(|e| format!("{}: {e}", path.display()))
 }
 
 /// Is that the client's?

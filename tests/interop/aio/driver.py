@@ -36,9 +36,10 @@ class Client:
         folder = ask["folder"]
         self.answers = ask.get("answers", False)
         self.types = ask["types"]
+        self.serves = ask.get("server", False)
         place = {
-            "server_sockaddr": ("127.0.0.1", ask["port"]), "is_server": False,
-            "client_name": ask["name"], "connector_files_dirpath": folder,
+            "server_sockaddr": ("127.0.0.1", ask["port"]), "is_server": self.serves,
+            "client_name": None if self.serves else ask["name"], "connector_files_dirpath": folder,
             "default_logger_dirpath": folder, "default_logger_log_level": "DEBUG",
         }
         received = {"target_directory": f"{folder}/received", "owner": None,
@@ -79,9 +80,10 @@ class Client:
     async def heard(self, logger, header, data, binary):
         say(c=0, ev="message", header=header, data=coded(data), binary=coded(binary))
         if self.answers and header.get("await_response"):
+            to = {"destination_id": header["source_id"]} if self.serves else {}
             await self.api.send_message(
                 message_type=header["message_type"], response_id=header["request_id"],
-                data=b"answer to " + (data or b""), data_is_json=False, binary=binary)
+                data=b"answer to " + (data or b""), data_is_json=False, binary=binary, **to)
 
     async def send(self, ask):
         more = ask["options"]
@@ -121,7 +123,7 @@ async def main():
             elif ask["do"] == "stop":
                 got = await client.stop(ask)
             elif ask["do"] == "tool":
-                got = (await getattr(client.tool, ask["name"])()).decode()
+                got = (await getattr(client.tool, ask["name"])(**ask.get("with", {}))).decode()
             else:
                 got = await client.send(ask)
             say(n=ask["n"], ok=got)

@@ -27,5 +27,6 @@ from . import (  # noqa: F401 - they fill the list
     aio_modes,
     aio_crossing,
     aio_connector,
+    aio_server,
     aio_chat,
 )

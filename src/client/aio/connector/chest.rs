@@ -327,6 +327,13 @@ impl Chest {
         self.out.len() - self.again.len()
     }
 
+    /// Nothing is kept, and nothing will be: its place on the disk goes.
+    pub(super) fn discard(&self) {
+        if let Err(e) = fs::remove_dir_all(&self.dir) {
+            log::warn!("{}: {e}", self.dir.display());
+        }
+    }
+
     /// Throw everything away that is not under way.
     pub(super) fn clear(&mut self) -> io::Result<()> {
         for number in core::mem::take(&mut self.again) {

@@ -23,21 +23,21 @@ use crate::proto::aio::inner::{self, Meaning, Side};
 use crate::proto::aio::{encode_vec, meaning, next};
 use crate::value::Value;
 
-const SOON: Duration = Duration::from_secs(20);
+pub(super) const SOON: Duration = Duration::from_secs(20);
 
 /// Frames over any stream.
-struct Line<S> {
-    stream: S,
+pub(super) struct Line<S> {
+    pub(super) stream: S,
     input: BytesMut,
 }
 
 impl<S: Read + Write> Line<S> {
-    fn over(stream: S) -> Self {
+    pub(super) fn over(stream: S) -> Self {
         Self { stream, input: BytesMut::new() }
     }
 
     /// The next frame; none at the end.
-    fn heard(&mut self) -> Option<Message> {
+    pub(super) fn heard(&mut self) -> Option<Message> {
         loop {
             if let Some(frame) = next(&mut self.input, 512 << 20).expect("good") {
                 return Some(frame);
@@ -52,27 +52,27 @@ impl<S: Read + Write> Line<S> {
         }
     }
 
-    fn hear(&mut self) -> Message {
+    pub(super) fn hear(&mut self) -> Message {
         self.heard().expect("a frame")
     }
 
     /// The data of the next frames.
-    fn data(&mut self, count: usize) -> Vec<String> {
+    pub(super) fn data(&mut self, count: usize) -> Vec<String> {
         let text = |frame: Message| String::from_utf8_lossy(&frame.data).into_owned();
         (0..count).map(|_| text(self.hear())).collect()
     }
 
-    fn say(&mut self, frame: &Message) {
+    pub(super) fn say(&mut self, frame: &Message) {
         self.stream.write_all(&encode_vec(frame).expect("short")).expect("said");
     }
 
-    fn acknowledge(&mut self, frame: &Message) {
+    pub(super) fn acknowledge(&mut self, frame: &Message) {
         let number = frame.header.transport_id.clone().expect("it wants to be acknowledged");
         self.say(&inner::frame(&Meaning::Ack(number), "s").expect("a frame"));
     }
 
     /// Nothing more comes before the answer to this ping.
-    fn nothing_more(&mut self) {
+    pub(super) fn nothing_more(&mut self) {
         self.say(&inner::frame(&Meaning::Ping("p".into()), "s").expect("a frame"));
         let frame = self.hear();
         assert!(matches!(meaning(&frame, Side::Client), Ok(Meaning::Pong(_))), "{frame:?}");
@@ -134,7 +134,7 @@ impl World {
     }
 }
 
-fn raw_order(socket: &Path, bytes: &[u8]) -> Vec<u8> {
+pub(super) fn raw_order(socket: &Path, bytes: &[u8]) -> Vec<u8> {
     let mut stream = UnixStream::connect(socket).expect("it listens");
     stream.set_read_timeout(Some(SOON)).expect("set");
     stream.write_all(bytes).expect("said");
@@ -150,7 +150,7 @@ impl Drop for World {
 }
 
 /// It comes to that before long.
-fn until(mut it_is: impl FnMut() -> bool) {
+pub(super) fn until(mut it_is: impl FnMut() -> bool) {
     let begun = std::time::Instant::now();
     while !it_is() {
         assert!(begun.elapsed() < SOON, "it does not come to that");
@@ -158,24 +158,24 @@ fn until(mut it_is: impl FnMut() -> bool) {
     }
 }
 
-fn incoming(listener: &UnixListener) -> Line<UnixStream> {
+pub(super) fn incoming(listener: &UnixListener) -> Line<UnixStream> {
     let (stream, _) = listener.accept().expect("it comes");
     stream.set_read_timeout(Some(SOON)).expect("set");
     Line::over(stream)
 }
 
-fn message(data: &str) -> Message {
+pub(super) fn message(data: &str) -> Message {
     Message::of("any", "somebody").with(data.to_owned())
 }
 
-fn question(data: &str, id: impl Into<Id>) -> Message {
+pub(super) fn question(data: &str, id: impl Into<Id>) -> Message {
     let mut question = message(data);
     question.header.await_response = true;
     question.header.request_id = Some(id.into());
     question
 }
 
-fn reply(to: &Message, data: &str) -> Message {
+pub(super) fn reply(to: &Message, data: &str) -> Message {
     let mut reply = message(data);
     reply.header.response_id.clone_from(&to.header.request_id);
     reply

@@ -2,8 +2,9 @@
 //!
 //! Nothing is answered but questions, each on a connection of its own or in turn. A frame must be
 //! whole within seconds of its first byte; no room is made for what was only announced, and all
-//! applications together have so much under way at most. Who it is for and from is the connector's
-//! to say. Absent on purpose: acknowledgements; the protocol has none here.
+//! applications together have so much under way at most. Who it is from is the connector's to say,
+//! and a client's also who it is for. Absent on purpose: acknowledgements; the protocol has none
+//! here.
 
 #![expect(clippy::disallowed_types, reason = "a connector reads its own clock")]
 
@@ -111,11 +112,17 @@ impl App<'_> {
     fn on_frame(&mut self, mut frame: Message) -> Result<bool, Gone> {
         let house = self.house;
         let header = &mut frame.header;
-        (header.source_id, header.destination_id, header.transport_id) = (None, None, None);
+        (header.source_id, header.transport_id) = (None, None);
+        if house.hall.is_none() {
+            header.destination_id = None;
+        }
+        let peer = house.peer_of(&frame);
+        let header = &frame.header;
         let kind = header.message_type.as_str();
         let inner = kind == inner::PING || kind == inner::PUBSUB;
         let own = !kind.starts_with('_') && house.setup.send_types.iter().any(|it| it == kind);
-        let why = match (inner || own, house.ignores()) {
+        let ignored = peer.is_some_and(|peer| house.ignores(&peer));
+        let why = match (inner || own, ignored) {
             (true, false) => None,
             (true, true) => Some("traffic is ignored".to_owned()),
             (false, _) => Some("its type is none that may be sent".to_owned()),

@@ -1,32 +1,31 @@
-//! Floor 5. What a connector has and its threads share: the line to the server, what is kept, who
-//! waits.
+//! Floor 5. What a connector has and its threads share: the ways to its peers, what is received,
+//! who waits.
 //!
-//! Messages of types that are kept go through the disk, also while there is a connection: they are
-//! deleted when the server has acknowledged them, so neither side's end loses one. While anything
-//! waits there everything goes that way, or what comes later would overtake it. Everything else is
-//! for a server that is there. No lock of these is held while that of the client is taken. Absent
-//! on purpose: sockets.
+//! A client has one peer, its server; a server has its clients (`hall`). What peers say goes to the
+//! programs here, and what programs say goes to one of the peers (`way`). No lock of these is held
+//! while that of a connection is taken. Absent on purpose: sockets.
 
 use std::collections::BTreeMap;
+use std::net::SocketAddr;
 use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
-use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
 
-use bytes::BytesMut;
 use crossbeam_channel::{Receiver, Sender, bounded};
 
 use crate::base::map::Seed;
 use crate::client::aio::line::Watch;
-use crate::client::aio::setup::Taker;
-use crate::client::aio::{Client, Error, Handle, Id, Message, Received, Stored, Text};
+use crate::client::aio::setup::{Taker, Wish};
+use crate::client::aio::{Error, Id, Message, Received, Stored, Text};
 use crate::client::pipe::seed;
 use crate::proto::aio::answers::{Answers, Terms};
-use crate::proto::aio::inner::PING;
+use crate::proto::aio::inner::PUBSUB;
 use crate::proto::aio::shelf::Kept;
-use crate::proto::aio::{encode_vec, next};
 
-use super::chest::Chest;
+use super::hall::{Hall, announced};
 use super::outlet::Outlet;
 use super::setup::{Ignored, Setup};
+use super::way::{Seat, Way, Went};
 
 /// The answer to a question; none: the connection was lost.
 pub(super) type Answer = Option<Received>;
@@ -35,6 +34,8 @@ pub(super) type Answer = Option<Received>;
 #[derive(Debug)]
 struct Asker {
     who: Sender<Answer>,
+    /// Who is asked.
+    peer: Text,
     /// The question is kept, so the end of a connection is not its own.
     kept: bool,
     number: u64,
@@ -56,7 +57,7 @@ pub(super) enum Sent {
 pub(super) struct Tally {
     /// Messages of applications that were not sent.
     pub(super) unsent: AtomicU64,
-    /// Messages from the server that nobody received.
+    /// Messages from peers that nobody received.
     pub(super) unwanted: AtomicU64,
 }
 
@@ -64,12 +65,12 @@ pub(super) struct Tally {
 #[derive(Debug)]
 pub(super) struct House {
     pub(super) setup: Setup,
-    /// What the server is called.
+    /// What the server is called: its client's peer, or a server itself.
     pub(super) server: Text,
-    line: Mutex<Option<Client>>,
-    chest: Option<Mutex<Chest>>,
-    /// There is something in the chest, room under way, or a line; or it is over.
-    more: Condvar,
+    /// A client's way to it.
+    own: Option<Arc<Way>>,
+    /// What a server has.
+    pub(super) hall: Option<Hall>,
     outlets: BTreeMap<Text, Arc<Outlet>>,
     askers: Mutex<Answers<Asker>>,
     asked: AtomicU64,
@@ -79,32 +80,37 @@ pub(super) struct House {
     pub(super) tally: Tally,
     /// Bytes of messages that applications have begun to send.
     pub(super) coming: AtomicUsize,
+    /// And of those that clients have.
+    pub(super) held: AtomicUsize,
     over: AtomicBool,
 }
 
 impl House {
     pub(super) fn new(setup: Setup) -> Result<Self, Error> {
-        let chest = |whose: &str| {
-            let dir = setup.chest(whose);
-            Chest::open(&dir, setup.kept_max).map_err(|e| Error::file(&dir, e))
+        let server = setup.server_text()?;
+        let hall = setup.serves.as_ref().map(|serving| Hall::new(&setup, serving)).transpose()?;
+        let own = match (&hall, &setup.keep_sent) {
+            (Some(_), _) => None,
+            (None, Kept::Nothing) => Some(Arc::new(Way::new(server.clone(), None))),
+            (None, _) => {
+                let chest = setup.open_chest("to-server")?;
+                Some(Arc::new(Way::new(server.clone(), Some(chest))))
+            }
         };
-        let sends = setup.keep_sent != Kept::Nothing;
-        let kept = if sends { Some(Mutex::new(chest("to-server")?)) } else { None };
         let mut outlets = BTreeMap::new();
         for kind in &setup.receive_types {
             let keeps = setup.keep_received.has(kind);
-            let kept = if keeps { Some(chest(&format!("for-{kind}"))?) } else { None };
+            let chest = || setup.open_chest(&format!("for-{kind}"));
+            let kept = if keeps { Some(chest()?) } else { None };
             let outlet = Outlet::new(setup.receiver(kind), setup.receive_more, kept);
             outlets.insert(Text::from(kind.as_str()), Arc::new(outlet));
         }
-        let server = setup.builder().server_text()?;
         let terms = Terms::default();
         let askers = Answers::new(terms, Seed::with_seed(seed()));
         Ok(Self {
             server,
-            line: Mutex::new(None),
-            chest: kept,
-            more: Condvar::new(),
+            own,
+            hall,
             outlets,
             askers: Mutex::new(askers),
             asked: AtomicU64::new(0),
@@ -113,44 +119,49 @@ impl House {
             topics: Mutex::new(setup.topics.clone()),
             tally: Tally::default(),
             coming: AtomicUsize::new(0),
+            held: AtomicUsize::new(0),
             over: AtomicBool::new(false),
             setup,
         })
     }
 
-    /// Begin to dial, unless that was done already.
+    /// Begin to dial, or to let clients in, unless that was done already.
     pub(super) fn begin(self: &Arc<Self>) -> Result<(), Error> {
-        let mut line = lock(&self.line);
-        if line.is_none() {
-            let mut builder = self.setup.builder().taker(Arc::clone(self) as Arc<dyn Taker>);
+        if let Some(hall) = &self.hall {
+            return hall.begin(self);
+        }
+        let Some(way) = &self.own else { return Ok(()) };
+        way.begin(|| {
+            let seat = Seat { house: Arc::clone(self), way: Arc::clone(way), number: 0 };
+            let mut builder = self.setup.builder().taker(Arc::new(seat) as Arc<dyn Taker>);
             for topic in lock(&self.topics).iter() {
                 builder = builder.subscribe(topic);
             }
-            *line = Some(builder.begin()?);
-        }
-        drop(line);
-        self.more.notify_all();
-        Ok(())
+            builder.begin()
+        })
     }
 
     /// Hang up; `hard`: without saying what waits.
     pub(super) fn end(&self, hard: bool) {
-        let line = lock(&self.line).take();
-        if let Some(client) = line {
+        if let Some(hall) = &self.hall {
+            hall.end(hard);
+            hall.all().iter().for_each(|way| self.gone(&way.peer));
+            hall.all().iter().for_each(|way| hall.retire(way));
+        }
+        let Some(way) = &self.own else { return };
+        if let Some(client) = way.hang_up() {
             if hard {
                 client.cut();
             }
             client.leave();
         }
-        self.lost();
+        self.gone(&way.peer);
     }
 
     /// It is over, for all threads.
     pub(super) fn close(&self) {
         self.over.store(true, Ordering::Relaxed);
-        // Whoever has looked already waits by the time this is to be had.
-        drop(self.chest.as_ref().map(lock));
-        self.more.notify_all();
+        self.ways().iter().for_each(|way| way.close());
         self.outlets.values().for_each(|outlet| outlet.close());
     }
 
@@ -158,37 +169,44 @@ impl House {
         self.over.load(Ordering::Relaxed)
     }
 
-    fn handle(&self) -> Option<Handle> {
-        lock(&self.line).as_ref().map(|client| client.handle.clone())
+    /// The ways to all peers.
+    pub(super) fn ways(&self) -> Vec<Arc<Way>> {
+        match &self.hall {
+            Some(hall) => hall.all(),
+            None => self.own.iter().cloned().collect(),
+        }
     }
 
     pub(super) fn is_online(&self) -> bool {
-        self.handle().is_some_and(|handle| handle.is_online())
+        match (&self.hall, &self.own) {
+            (Some(hall), _) => hall.is_open(),
+            (None, way) => way.as_ref().is_some_and(|way| way.is_online()),
+        }
     }
 
-    /// Say this to the server, or keep it.
+    /// Where a server lets clients in.
+    pub(super) fn address(&self) -> Option<SocketAddr> {
+        self.hall.as_ref()?.address()
+    }
+
+    /// Say this to the peer that it is for, or keep it.
     pub(super) fn send(&self, message: Message) -> Sent {
-        let kind = message.header.message_type.as_str();
-        let (keeps, pings) = (self.setup.keep_sent.has(kind), kind == PING);
-        if let Some(chest) = &self.chest {
-            let mut chest = lock(chest);
-            // What comes later must not be there earlier; but a ping is answered and never
-            // acknowledged, so it would stay.
-            if keeps || !chest.is_empty() && !pings {
-                let put = encode_vec(&message)
-                    .map_err(|e| e.to_string())
-                    .and_then(|bytes| chest.put(&bytes).map_err(|why| why.to_string()));
-                drop(chest);
-                self.more.notify_all();
-                return put.map_or_else(Sent::Not, |()| Sent::Kept);
+        if let Some(hall) = &self.hall {
+            if message.header.message_type.as_str() != PUBSUB {
+                return hall.send(&self.setup, message, PATIENCE);
             }
+            let Some(message) = announced(message) else {
+                return Sent::Not("it is for no topic".to_owned());
+            };
+            if !hall.serving.central_broker {
+                return Sent::Not("this connector is no broker of publications".to_owned());
+            }
+            hall.publish(self, &message, PATIENCE);
+            return Sent::Said;
         }
-        let Some(handle) = self.handle().filter(Handle::is_online) else {
-            return Sent::Not("there is no connection".to_owned());
-        };
-        match handle.shared.with_room(None, |desk| desk.say(message, None)) {
-            Ok(()) => Sent::Said,
-            Err(error) => Sent::Not(error.to_string()),
+        match self.own.as_ref().map(|way| way.send(&self.setup.keep_sent, message, None)) {
+            Some(Went::So(sent)) => sent,
+            Some(Went::Over(_)) | None => Sent::Not("it is over".to_owned()),
         }
     }
 
@@ -199,10 +217,11 @@ impl House {
         let fresh = || Id::from(format!("{:016x}", seed() ^ number).as_str());
         let id = header.request_id.get_or_insert_with(fresh).clone();
         let kind = header.message_type.clone();
+        let peer = self.peer_of(&question).ok_or("it names no client")?;
         let (who, answer) = bounded(1);
         let kept = self.setup.keep_sent.has(kind.as_str());
-        let asker = Asker { who, kept, number };
-        let asked = lock(&self.askers).ask(self.watch.now(), (&kind, &self.server), &id, asker);
+        let asker = Asker { who, peer: peer.clone(), kept, number };
+        let asked = lock(&self.askers).ask(self.watch.now(), (&kind, &peer), &id, asker);
         asked.map_err(|why| format!("a question that cannot be: {why:?}"))?;
         let asked = Asked { house: self, answer, number };
         match self.send(question) {
@@ -211,66 +230,25 @@ impl House {
         }
     }
 
-    /// Bring what is kept to the server, until it is over.
-    pub(super) fn forward(self: &Arc<Self>) {
-        let Some(chest) = &self.chest else { return };
-        loop {
-            let mut kept = lock(chest);
-            while !(self.is_over() || kept.has_next() && kept.under_way() < WINDOW) {
-                kept = self.more.wait(kept).unwrap_or_else(PoisonError::into_inner);
-            }
-            if self.is_over() {
-                return;
-            }
-            let synced = kept.sync();
-            drop(kept);
-            if let Err(e) = synced {
-                log::error!("what is kept may not survive: {e}");
-            }
-            let Some(handle) = self.handle() else {
-                // Nobody dials now; whoever begins again wakes us.
-                let kept = lock(chest);
-                if !self.is_over() && lock(&self.line).is_none() {
-                    drop(self.more.wait_timeout(kept, PAUSE));
-                }
-                continue;
-            };
-            let taken = lock(chest).take();
-            match taken {
-                Ok(None) => {}
-                Ok(Some((number, bytes))) => self.forward_one(&handle, number, &bytes),
-                Err(e) => {
-                    log::error!("a message that was kept cannot be read: {e}");
-                    std::thread::sleep(PAUSE);
-                }
-            }
+    /// Whom a program's message is for.
+    pub(super) fn peer_of(&self, message: &Message) -> Option<Text> {
+        match &self.hall {
+            Some(_) => message.header.destination_id.clone(),
+            None => Some(self.server.clone()),
         }
     }
 
-    fn forward_one(self: &Arc<Self>, handle: &Handle, number: u64, bytes: &[u8]) {
-        let frame = next(&mut BytesMut::from(bytes), u32::MAX as usize);
-        let Ok(Some(frame)) = frame else {
-            log::error!("a message that was kept makes no sense any more");
-            self.settled(number, &Ok(()));
-            return;
-        };
-        let taker = Arc::clone(self) as Arc<dyn Taker>;
-        let said = handle.shared.with_room(None, |desk| desk.say_kept(frame, taker, number));
-        if let Err(error) = said {
-            self.settled(number, &Err(error));
+    /// Bring what is kept to the server, until it is over. A server does so for each client.
+    pub(super) fn forward(self: &Arc<Self>) {
+        if let Some(way) = &self.own {
+            way.forward(self, 0);
         }
     }
 
     /// What waits: for each application, and for the server.
     pub(super) fn waiting(&self) -> (u64, u64) {
         let received = self.outlets.values().map(|outlet| outlet.len()).sum();
-        let said = self.handle().map_or(0, |handle| handle.shared.desk().waiting() as u64);
-        let kept = self.chest.as_ref().map(|chest| {
-            let chest = lock(chest);
-            // What is under way is with the client, or with the server.
-            chest.len()
-        });
-        (received, kept.map_or(said, |kept| kept.max(said)))
+        (received, self.ways().iter().map(|way| way.waiting()).sum())
     }
 
     pub(super) fn outlets(&self) -> impl Iterator<Item = &Arc<Outlet>> {
@@ -281,8 +259,8 @@ impl House {
         lock(&self.ignored)
     }
 
-    pub(super) fn ignores(&self) -> bool {
-        self.ignored().has(self.server.as_str())
+    pub(super) fn ignores(&self, peer: &Text) -> bool {
+        self.ignored().has(peer.as_str())
     }
 
     pub(super) fn topics(&self) -> Vec<String> {
@@ -294,7 +272,7 @@ impl House {
         let mut topics = lock(&self.topics);
         let before = core::mem::replace(&mut *topics, wanted.clone());
         drop(topics);
-        let Some(handle) = self.handle() else { return };
+        let Some(handle) = self.own.as_ref().and_then(|way| way.handle()) else { return };
         let mut desk = handle.shared.desk();
         for gone in before.iter().filter(|it| !wanted.contains(it)) {
             desk.unsubscribe(&gone.as_str().into());
@@ -311,9 +289,7 @@ impl House {
 
     /// Throw away what is kept and not under way.
     pub(super) fn forget_kept(&self) -> std::io::Result<()> {
-        if let Some(chest) = &self.chest {
-            lock(chest).clear()?;
-        }
+        self.ways().iter().try_for_each(|way| way.forget())?;
         self.outlets.values().try_for_each(|outlet| outlet.forget())
     }
 }
@@ -331,17 +307,19 @@ impl Drop for Asked<'_> {
     }
 }
 
-impl Taker for House {
-    fn take(&self, received: Received) {
-        if self.ignores() {
+/// What connections have to say.
+impl House {
+    /// A message of this peer's.
+    pub(super) fn take(&self, peer: &Text, received: Received) {
+        if self.ignores(peer) {
             return;
         }
         if let Some(Stored::Not(why)) = &received.file {
-            log::warn!("a file from the server was not kept: {why}");
+            log::warn!(name:% = peer.as_str(); "a file was not kept: {why}");
         }
         let header = &received.frame.header;
         if let Some(id) = &header.response_id {
-            let asker = lock(&self.askers).answer((&header.message_type, &self.server), id);
+            let asker = lock(&self.askers).answer((&header.message_type, peer), id);
             if let Some(asker) = asker {
                 // It may have gone at this moment.
                 let _ = asker.who.try_send(Some(received));
@@ -353,36 +331,49 @@ impl Taker for House {
             None => Err("nobody here receives its type".to_owned()),
         };
         if let Err(why) = taken {
-            told(&self.tally.unwanted, "from the server", &why);
+            told(&self.tally.unwanted, "from peers", &why);
         }
     }
 
-    fn secure(&self) {
+    /// What was taken is acknowledged now.
+    pub(super) fn secure(&self) {
         for outlet in self.outlets.values() {
             outlet.secure();
         }
     }
 
-    fn lost(&self) {
-        for asker in lock(&self.askers).withdraw(|asker| !asker.kept) {
-            let _ = asker.who.try_send(None);
+    /// Clients together have so much under way at most; one alone is its own bound.
+    pub(super) fn holds(&self, before: usize, now: usize) -> bool {
+        self.held.fetch_add(now, Ordering::Relaxed);
+        let all = self.held.fetch_sub(before, Ordering::Relaxed).saturating_sub(before);
+        self.hall.is_none() || now <= before || all <= HELD_MAX
+    }
+
+    /// A client wants something of this server.
+    pub(super) fn wished(&self, peer: &Text, wish: Wish) {
+        if let Some(hall) = &self.hall
+            && !self.ignores(peer)
+        {
+            hall.wished(self, peer, wish);
         }
     }
 
-    fn settled(&self, number: u64, done: &Result<(), Error>) {
-        let Some(chest) = &self.chest else { return };
-        let mut chest = lock(chest);
-        match done {
-            // What can never be said is not tried for ever.
-            Ok(()) => chest.settle(number),
-            Err(Error::TooLarge) => {
-                log::error!("a message that was kept is too long to be sent");
-                chest.settle(number);
-            }
-            Err(_) => chest.put_back(number),
+    /// There is no connection to this peer any more: who waits for it in vain is told so.
+    pub(super) fn gone(&self, peer: &Text) {
+        let gone = |asker: &Asker| !asker.kept && asker.peer == *peer;
+        for asker in lock(&self.askers).withdraw(gone) {
+            let _ = asker.who.try_send(None);
         }
-        drop(chest);
-        self.more.notify_all();
+        if let Some(hall) = &self.hall {
+            hall.gone(peer, &self.setup.keep_sent);
+        }
+    }
+
+    /// Nothing may be left that would be kept for a client.
+    pub(super) fn retire(&self, way: &Way) {
+        if let Some(hall) = &self.hall {
+            hall.retire(way);
+        }
     }
 }
 
@@ -399,7 +390,7 @@ pub(super) fn lock<T>(it: &Mutex<T>) -> MutexGuard<'_, T> {
     it.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
-/// How many kept messages are with the client at a time.
-const WINDOW: usize = 64;
-/// How often is looked again for what nobody tells.
-const PAUSE: std::time::Duration = std::time::Duration::from_millis(200);
+/// How long a program waits for a client that takes nothing, once.
+const PATIENCE: Duration = Duration::from_secs(10);
+/// What clients may have under way together.
+pub(super) const HELD_MAX: usize = 512 << 20;

@@ -1,4 +1,5 @@
-//! Floor 5. A connector: one named client of a server, for all programs of a machine.
+//! Floor 5. A connector: one named client of a server, or the server of many clients, for all
+//! programs of a machine.
 //!
 //! ```text
 //! application  ->  uds_path_send_to_connector_client_NAME           frames
@@ -6,13 +7,16 @@
 //! tools       <->  uds_path_commander_NAME                          one question to a connection
 //! ```
 //!
-//! Unmodified programs written for the original (`ConnectorAPI` of Python) speak to it. To the
-//! server it is a [`Client`](super::Client) like any other; what it adds is the sockets, and what
-//! is kept on the disk in both directions. Threads: the client's, one that lets in, one for each
-//! program that sends, one for each type that is received, one that brings what is kept. Reading
-//! order: `setup`, `chest` (what is kept), `house` (what is shared), `outlet` (to the programs),
-//! `counter` (from them), `orders`, `door`. Absent on purpose: the server's side, which is the
-//! broker's.
+//! Those of a server are called `..server..` and by its address. Unmodified programs written for
+//! the original (`ConnectorAPI` of Python) speak to it. To its server a client is a
+//! [`Client`](super::Client) like any other, and so is, for a server, its end of the connection
+//! with each client; what a connector adds is the sockets, and what is kept on the disk in both
+//! directions. Threads: one for each connection, one that lets in, one for each program that sends,
+//! one for each type that is received, one that brings what is kept to each peer. Reading order:
+//! `setup`, `chest` (what is kept), `house` (what is shared), `way` (to a peer), `outlet` (to the
+//! programs), `counter` (from them), `orders`, `door`; of a server `lists`, `subscribers`, `hall`,
+//! `gate` and `errands` (what it is told about its clients). Absent on purpose: a broker between
+//! connectors and other protocols, which is `broker`.
 
 mod chest;
 #[cfg(test)]
@@ -21,19 +25,34 @@ mod chest_test;
 mod connector_test;
 mod counter;
 mod door;
+mod errands;
+mod gate;
+mod hall;
 mod house;
+mod lists;
 mod md5;
 mod orders;
 mod outlet;
+#[cfg(test)]
+mod server_test;
 mod setup;
+#[cfg(all(test, feature = "tls"))]
+mod shown_test;
+mod subscribers;
+mod way;
 
+use std::net::SocketAddr;
+use std::path::Path;
 use std::sync::Arc;
 use std::thread::JoinHandle;
 
 use super::Error;
 
+pub use crate::proto::aio::Name;
+pub use crate::proto::aio::errand::{Errand, Ran};
 pub use crate::proto::aio::shelf::Kept;
-pub use setup::{Ignored, Setup};
+pub use lists::{List, Lists, NoPattern, Pattern};
+pub use setup::{Ignored, Names, Serving, Setup};
 
 use door::{Door, Guests};
 use house::House;
@@ -48,10 +67,12 @@ pub struct Connector {
 }
 
 impl Connector {
-    /// Open the sockets and begin to dial. That the server cannot be reached is no error.
+    /// Open the sockets and begin to dial, or to let clients in. That the server cannot be reached
+    /// is no error.
     pub fn start(setup: Setup) -> Result<Self, Error> {
         setup.check()?;
-        for (_, folder) in &setup.folders {
+        // What is called by a client is made when that comes.
+        for (_, folder) in setup.folders.iter().filter(|(_, folder)| !is_anybodys(folder)) {
             std::fs::create_dir_all(folder).map_err(|e| Error::file(folder, e))?;
         }
         // Whoever has the sockets has what is kept, too.
@@ -80,10 +101,16 @@ impl Connector {
         Ok(())
     }
 
-    /// There is a connection to the server.
+    /// There is a connection to the server; or a server lets clients in.
     #[must_use]
     pub fn is_online(&self) -> bool {
         self.house.is_online()
+    }
+
+    /// Where a server lets clients in.
+    #[must_use]
+    pub fn address(&self) -> Option<SocketAddr> {
+        self.house.address()
     }
 
     /// Somebody has asked it to end.
@@ -92,11 +119,16 @@ impl Connector {
         self.house.is_over()
     }
 
-    /// Messages that wait for programs here, and for the server.
+    /// Messages that wait for programs here, and for peers.
     #[must_use]
     pub fn waiting(&self) -> (u64, u64) {
         self.house.waiting()
     }
+}
+
+/// It is called by the client whose files go there.
+fn is_anybodys(folder: &Path) -> bool {
+    folder.to_str().is_some_and(|text| text.contains('{'))
 }
 
 impl Drop for Connector {

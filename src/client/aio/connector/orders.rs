@@ -2,7 +2,8 @@
 //!
 //! One question to a connection. What is asked stands in a table (`proto/aio/command`), and what is
 //! not in it is not answered; the original calls whatever is named. Orders that only a server
-//! can carry out are answered as something that did not work. Absent on purpose: changing the
+//! can carry out (`errands`), or only a client, are answered by the other as something that did not
+//! work. Absent on purpose: changing the
 //! configuration file; what is told so holds until the connector ends.
 
 #![expect(clippy::disallowed_types, reason = "a connector reads its own clock")]
@@ -21,6 +22,7 @@ use crate::client::aio::{Error, Security};
 use crate::proto::aio::command::{Command, LEN_MAX, Question, question, tell};
 use crate::value::{Form, Value, Writer};
 
+use super::errands;
 use super::house::House;
 use super::setup::Ignored;
 
@@ -79,18 +81,11 @@ pub(super) fn obey(house: &Arc<House>, question: &Question) -> String {
             restart(house, hard(), Duration::from_secs(pause))
         }
         Command::Peers => peers(house),
-        Command::Queues => {
-            let (received, sent) = house.waiting();
-            let server = json(&Value::Text(house.server.as_str().to_owned()));
-            format!(
-                "{{\n    \"queue_recv\": {received},\n    \"queue_send\": {{\n        {server}: \
-                 {sent}\n    }}\n}}"
-            )
-        }
+        Command::Queues => queues(house),
         Command::Ignore => ignore(house, question),
         Command::DropCertificate => {
             let gone = match &house.setup.security {
-                Security::Certificates(dir) => own_name(house)
+                Security::Certificates(dir) if house.hall.is_none() => own_name(house)
                     .ok_or(Error::Setting("a name"))
                     .and_then(|name| Keys::new(dir, &name).forget()),
                 _ => Err(Error::Setting("no certificates are used")),
@@ -99,20 +94,29 @@ pub(super) fn obey(house: &Arc<House>, question: &Question) -> String {
         }
         Command::DropToken => {
             let gone = match &house.setup.security {
-                Security::Token { tokens, .. } => own_name(house)
+                Security::Token { tokens, .. } if house.hall.is_none() => own_name(house)
                     .ok_or(Error::Setting("a name"))
                     .and_then(|name| keys::forget_token(tokens, &name)),
                 _ => Err(Error::Setting("no tokens are used")),
             };
             forgotten(house, question, gone)
         }
-        Command::ForgetCertificate | Command::ForgetToken => status(&Err(Error::Setting(SERVER))),
-        Command::Disconnect
-        | Command::LoadTokens
-        | Command::Blacklist
-        | Command::Unblacklist
-        | Command::Whitelist
-        | Command::Unwhitelist => String::new(),
+        Command::ForgetCertificate | Command::ForgetToken => match &house.hall {
+            Some(hall) => answered(errands::forget(house, hall, question)),
+            None => status(&Err(Error::Setting(SERVER))),
+        },
+        Command::Disconnect => {
+            house.hall.iter().for_each(|hall| errands::disconnect(house, hall, question));
+            String::new()
+        }
+        // They are read each time.
+        Command::LoadTokens => String::new(),
+        Command::Blacklist | Command::Unblacklist | Command::Whitelist | Command::Unwhitelist => {
+            match &house.hall {
+                Some(hall) => errands::enlist(house, hall, question).err().unwrap_or_default(),
+                None => String::new(),
+            }
+        }
         Command::LogLevel => level_word(log::max_level()).to_owned(),
         Command::SetLogLevel => set_level(house, question),
         Command::Subscriptions => listed(&house.topics()),
@@ -130,7 +134,26 @@ fn restart(house: &Arc<House>, hard: bool, pause: Duration) -> String {
     done(house.begin())
 }
 
+/// What waits, for programs here and for each peer.
+fn queues(house: &House) -> String {
+    let (received, _) = house.waiting();
+    let sent: Vec<String> = house
+        .ways()
+        .iter()
+        .map(|way| {
+            let peer = json(&Value::Text(way.peer.as_str().to_owned()));
+            format!("\n        {peer}: {}", way.waiting())
+        })
+        .collect();
+    let end = if sent.is_empty() { "" } else { "\n    " };
+    let sent = sent.join(",");
+    format!("{{\n    \"queue_recv\": {received},\n    \"queue_send\": {{{sent}{end}}}\n}}")
+}
+
 fn peers(house: &House) -> String {
+    if let Some(hall) = &house.hall {
+        return json(&errands::peers(hall));
+    }
     let server = &house.setup.server;
     let there = server.rsplit_once(':').filter(|_| house.is_online());
     let pairs = there.map(|(host, port)| {
@@ -242,8 +265,13 @@ fn done(did: Result<(), Error>) -> String {
 }
 
 fn status(did: &Result<(), Error>) -> String {
-    let why = did.as_ref().err().map(ToString::to_string).unwrap_or_default();
-    format!("{{\"status\": {}, \"msg\": {}}}", did.is_ok(), json(&Value::Text(why)))
+    answered(did.as_ref().map_err(ToString::to_string).copied())
+}
+
+fn answered(did: Result<(), String>) -> String {
+    let done = did.is_ok();
+    let why = did.err().unwrap_or_default();
+    format!("{{\"status\": {done}, \"msg\": {}}}", json(&Value::Text(why)))
 }
 
 fn json(value: &Value) -> String {

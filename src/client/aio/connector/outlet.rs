@@ -112,7 +112,7 @@ impl Outlet {
                 }
                 Item::Passing(bytes) => {
                     if let Err(e) = self.hand_over(house, &mut to, &bytes) {
-                        told(&house.tally.unwanted, "from the server", &self.why(&e));
+                        told(&house.tally.unwanted, "from peers", &self.why(&e));
                     }
                 }
             }
