@@ -5,14 +5,14 @@
 //! without a socket, and the original, against which `tests/interop/aio_client.py` plays.
 
 #![cfg(feature = "os")]
-#![expect(clippy::disallowed_methods, reason = "the test is the world")]
+#![expect(clippy::disallowed_methods, clippy::disallowed_types, reason = "the test is the world")]
 
 use std::io::{Read, Write};
 use std::net::{TcpListener, TcpStream};
 use std::path::PathBuf;
 use std::sync::{Mutex, PoisonError};
 use std::thread::JoinHandle;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use bytes::BytesMut;
 use spindle::Broker;
@@ -123,7 +123,7 @@ fn whoever_waits_for_room_goes_on_as_soon_as_there_is_some() {
     });
     // Where nobody wakes it, it goes on when its patience is over.
     let client = builder.timeout(Duration::from_secs(120)).connect().unwrap();
-    let began = std::time::Instant::now();
+    let began = Instant::now();
     for _ in 0..300_000 {
         client.send(message("0123456789")).unwrap();
     }

@@ -184,7 +184,7 @@ fn however_many_filters_a_session_has_a_turn_steps_out_of_few_of_them() {
 fn filters_of_groups_are_cut_bit_by_bit_too() {
     let mut b = Bench::new(Limits::default());
     let many = b.client("many", |a| a.durable = false).session;
-    let group = bytes::Bytes::from_static(b"g");
+    let group = Bytes::from_static(b"g");
     for n in 0..200 {
         let filter = filter(&format!("{n}{}", "/x".repeat(14)));
         let opts = crate::hub::session::SubOpts::default();

@@ -41,6 +41,9 @@ class Message:
 class Aio:
     """One client."""
 
+    #: What spindle's connector is told beside its configuration.
+    words = ()
+
     def __init__(self, t, version, port, **ask):
         # Names of sockets are short, or they are none.
         self.folder = Path(tempfile.mkdtemp(prefix="aio-"))
@@ -71,7 +74,7 @@ class Aio:
         path = self.folder / "connector.json"
         path.write_text(json.dumps(self.settings()))
         with open(self.folder / "connector.log", "ab") as log:
-            self.connector = subprocess.Popen([self.program, "connector", path],
+            self.connector = subprocess.Popen([self.program, "connector", path, *self.words],
                                               stdout=subprocess.PIPE, stderr=log)
         # It says a line when its sockets are there.
         self.connector.stdout.readline()
@@ -228,6 +231,9 @@ class Aio:
 
 class Server(Aio):
     """Spindle's connector as a server, and an application of this version beside it."""
+
+    #: It lets in as the original does.
+    words = ("--enrol", "anyone")
 
     def __init__(self, t, version, **ask):
         with socket.socket() as probe:

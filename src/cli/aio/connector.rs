@@ -36,7 +36,7 @@ pub(in super::super) struct Connector {
     message_max: usize,
     /// Which clients a server gives a certificate or a token, if they have none: anyone, nobody, or
     /// those whose names stand in this file, one in a line
-    #[arg(long, value_name = "WHO", default_value = "anyone", value_parser = server::enrol)]
+    #[arg(long, value_name = "WHO", default_value = "nobody", value_parser = server::enrol)]
     enrol: Enrol,
 }
 
@@ -148,3 +148,25 @@ fn level(word: Option<&str>) -> LevelFilter {
 
 /// How often is looked whether it is over.
 const STEP: Duration = Duration::from_millis(200);
+
+#[cfg(test)]
+mod tests {
+    use clap::Parser;
+
+    use super::*;
+
+    #[derive(Parser)]
+    struct Words {
+        #[command(flatten)]
+        it: Connector,
+    }
+
+    #[test]
+    fn nobody_is_given_anything_until_somebody_says_who() {
+        let enrol =
+            |words: &[&str]| Words::parse_from([&["it", "c.json"], words].concat()).it.enrol;
+        assert_eq!(enrol(&[]), Enrol::Nobody);
+        assert_eq!(enrol(&["--enrol", "anyone"]), Enrol::Anyone);
+        assert_eq!(enrol(&["--enrol", "/names"]), Enrol::Listed("/names".to_owned()));
+    }
+}

@@ -226,6 +226,18 @@ def enrol(t, one, other):
     stays_out(a, 4)
 
 
+@check("aio_server.nobody_is_enrolled", over=PAIRS, own=True)
+def nobody_is_enrolled(t, one, other):
+    """As long as nobody has said who is given a certificate, nobody is."""
+    s = aio.Server(t, one, types=["any"], tls=True, strict=True).certify()
+    t.open.append(s)
+    s.words = ()
+    s.start()
+    stays_out(s.client(other, types=["any"]).start(), 4)
+    given = s.folder / "certificates" / "server" / "client-certs"
+    that(not given.exists() or not list(given.iterdir()), "it was given one")
+
+
 @check("aio_server.token", over=((aio.NEWEST, aio.NEWEST), (aio.OLDEST, aio.BESIDE[0])), own=True)
 def token(t, one, other):
     """With tokens: each is given one, and comes by it."""

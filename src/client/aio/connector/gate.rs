@@ -267,7 +267,7 @@ impl Stranger<'_> {
         self.admit(&name)?;
         match self.names()?.run(Errand::Certify(name.detached())) {
             Ran::Certified { crt, key } => self.say(&Meaning::SetCertificate { crt, key }),
-            _ => Err(Error::Refused("it is given no certificate")),
+            _ => Err(Error::Refused("it is none of those who are given a certificate")),
         }
     }
 
@@ -277,7 +277,7 @@ impl Stranger<'_> {
                 self.admit(&name)?;
                 match self.names()?.run(Errand::Token(name.detached())) {
                     Ran::Given(token) => self.say(&Meaning::SetToken(token)).map(|()| None),
-                    _ => Err(Error::Refused("it is given no token")),
+                    _ => Err(Error::Refused("it is none of those who are given a token")),
                 }
             }
             Meaning::Authenticate(name, token) => {
