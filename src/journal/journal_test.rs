@@ -304,6 +304,26 @@ fn a_dead_head_goes_after_its_mark_is_safe() {
 }
 
 #[test]
+fn a_dead_head_goes_although_nothing_is_written_any_more() {
+    let mut rig = Rig::new(Disk::default());
+    rig.say("dead");
+    while rig.journal.tally().segments < 2 {
+        rig.say(&"x".repeat(1000));
+        rig.pump();
+    }
+    // The mark of the last sync is newer than that sync.
+    rig.now.mono += 2 * MARK_NS;
+    let syncs = rig.journal.tally().syncs;
+    let spot = rig.say("alive");
+    rig.journal.own(Journal::segment_of(spot.lsn), 1);
+    rig.pump();
+    assert_eq!(rig.journal.tally().syncs, syncs + 1, "and asks for none by itself");
+    rig.journal.compact_if_sparse();
+    rig.pump();
+    assert_eq!(rig.journal.head_segment(), 2, "somebody has asked for the sync it waits for");
+}
+
+#[test]
 fn a_living_head_stays_and_so_does_the_active_segment() {
     let mut rig = Rig::new(Disk::default());
     rig.journal.compact_if_sparse();

@@ -159,4 +159,21 @@ mod tests {
             assert_eq!(read, counts);
         }
     }
+
+    #[test]
+    fn what_is_whole_and_of_another_kind_or_version_is_not_read_as_ours() {
+        let other = |at: usize| {
+            let mut page = Header { no: 1, len: 1 << 16, salt: 7 }.page();
+            for half in [0, HALF] {
+                page[half + at] ^= 1;
+                let crc = crc32c::crc32c(&page[half..half + HEADER_LEN - 4]);
+                let end = half + HEADER_LEN;
+                page[end - 4..end].copy_from_slice(&crc.to_be_bytes());
+            }
+            Page::parse(&page)
+        };
+        assert!(matches!(other(0), Page::Bad), "another mark of kind");
+        assert!(matches!(other(11), Page::Newer(version) if version == VERSION ^ 1));
+        assert!(matches!(other(15), Page::Good { header, .. } if header.no == 0));
+    }
 }
