@@ -700,9 +700,11 @@ def report(args, known, absent, parts, run, loads):
         out.append("## What limits it\n")
         with open(limits, encoding="utf-8") as words:
             out.append(words.read().strip() + "\n")
-    with open(os.path.join(HERE, "wamp.md"), encoding="utf-8") as words:
-        out.append("## WAMP beside crossbar\n")
-        out.append(words.read().strip() + "\n")
+    for title, file in [("WAMP beside crossbar", "wamp.md"),
+                        ("What aioconnectors carries", "aio.md")]:
+        with open(os.path.join(HERE, file), encoding="utf-8") as words:
+            out.append(f"## {title}\n")
+            out.append(words.read().strip() + "\n")
     out.append("## Commands\n")
     out.append("```sh")
     out += list(dict.fromkeys(run.commands))
