@@ -5,10 +5,12 @@
 //! copied has no checksum that agrees. While the disk hangs, what is written is held here and put
 //! in place later. Absent on purpose: which class may write, and syncing.
 
+use super::ahead::Sheet;
 use super::frame::{FRAME, Frame, padded};
 use super::page::{self, Header, Mark, PAGE};
 use super::record::{Draft, Record};
 use super::storage::Slate;
+use crate::base::time::Deadline;
 
 /// Bytes of a seal: its frame, a count, a checksum, padding.
 pub(super) const SEAL: u32 = 48;
@@ -18,6 +20,19 @@ pub(super) const SEAL: u32 = 48;
 pub(super) struct Prepared {
     pub(super) header: Header,
     pub(super) slate: Box<dyn Slate>,
+    /// When its pages are no longer in memory for having been made.
+    pub(super) old: Deadline,
+}
+
+impl Prepared {
+    /// One that a start found, or makes for itself.
+    pub(super) fn found(header: Header, slate: Box<dyn Slate>) -> Self {
+        Self { header, slate, old: Deadline(0) }
+    }
+
+    pub(super) fn sheet(&self) -> Sheet {
+        Sheet { no: self.header.no, len: self.header.len, old: self.old }
+    }
 }
 
 /// The one that is written.
@@ -29,6 +44,7 @@ pub(super) struct Active {
     /// It was the last segment there was: growth stays out until there is another.
     pub(super) reserve: bool,
     slate: Box<dyn Slate>,
+    old: Deadline,
     seed: u32,
     chain: Chain,
     second: bool,
@@ -54,9 +70,13 @@ impl Active {
 
     /// Go on with a segment behind its last record; `second` is where the next mark goes.
     pub(super) fn resume(prepared: Prepared, at: u32, chain: Chain, second: bool) -> Self {
-        let Prepared { header, slate } = prepared;
+        let Prepared { header, slate, old } = prepared;
         let seed = header.seed();
-        Self { header, at, reserve: false, slate, seed, chain, second, held: None }
+        Self { header, at, reserve: false, slate, old, seed, chain, second, held: None }
+    }
+
+    pub(super) fn sheet(&self) -> Sheet {
+        Sheet { no: self.header.no, len: self.header.len, old: self.old }
     }
 
     /// Say which record comes first, in both places.

@@ -30,6 +30,15 @@ pub enum DiskJob {
         /// The last sequence number that is then on the disk.
         seq: u64,
     },
+    /// Read what is to be written over soon, for nothing but that its pages are in memory then.
+    Ahead {
+        /// The segment.
+        no: u32,
+        /// From here.
+        offset: u32,
+        /// So many bytes.
+        len: u32,
+    },
     /// Read what an owner is owed.
     Fetch(Fetch),
     /// Read single records.
@@ -60,6 +69,11 @@ pub enum DiskDone {
         /// As asked.
         seq: u64,
         /// Whether it is true.
+        result: Result<(), DiskError>,
+    },
+    /// Of `Ahead`.
+    Ahead {
+        /// Whether it could be read.
         result: Result<(), DiskError>,
     },
     /// Of `Fetch`.

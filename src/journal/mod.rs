@@ -11,6 +11,7 @@
 //! names.
 
 mod active;
+mod ahead;
 mod census;
 mod frame;
 #[cfg(any(test, feature = "testing"))]
@@ -35,6 +36,7 @@ use crate::base::id::Lsn;
 use crate::base::rng::Rng;
 use crate::base::time::{Deadline, MS};
 use active::{Active, Prepared, SEAL};
+use ahead::Ahead;
 use census::{Census, Fate};
 use frame::{FRAME, padded};
 use job::{DiskJob, Fetch, Fetched, Pick, Picked, Scanned};
@@ -173,6 +175,7 @@ pub struct Journal {
     salts: Rng,
     active: Option<Active>,
     prepared: VecDeque<Prepared>,
+    ahead: Ahead,
     creating: Option<Header>,
     census: Census,
     /// Sequence number of the next record.
@@ -527,6 +530,8 @@ impl From<Pick> for DiskJob {
     }
 }
 
+#[cfg(test)]
+mod ahead_test;
 #[cfg(test)]
 mod crash_test;
 #[cfg(test)]

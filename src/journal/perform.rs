@@ -20,6 +20,9 @@ const READ_MIN: usize = 4096;
 /// A fetch that finds nothing of its owner goes on for so many buffers before it answers.
 const BUFFERS_MAX: usize = 16;
 
+/// What is read ahead goes nowhere, through a buffer of this size.
+const AHEAD_PIECE: u32 = 16 << 10;
+
 /// Do it now. The answer goes to `Journal::on_done`.
 pub fn perform(storage: &mut dyn Storage, job: DiskJob) -> DiskDone {
     match job {
@@ -30,11 +33,25 @@ pub fn perform(storage: &mut dyn Storage, job: DiskJob) -> DiskDone {
             let result = segments.iter().try_for_each(|no| storage.sync(*no));
             DiskDone::Synced { upto, seq, result }
         }
+        DiskJob::Ahead { no, offset, len } => {
+            DiskDone::Ahead { result: ahead(storage, no, offset, len) }
+        }
         DiskJob::Fetch(job) => DiskDone::Fetched(fetch(storage, &job)),
         DiskJob::Pick(job) => DiskDone::Picked(pick(storage, &job)),
         DiskJob::Scan(job) => DiskDone::Scanned(scan(storage, &job)),
         DiskJob::Remove { no } => DiskDone::Removed { no, result: storage.remove(no) },
     }
+}
+
+fn ahead(storage: &mut dyn Storage, no: u32, offset: u32, len: u32) -> Result<(), DiskError> {
+    let mut piece = [0; AHEAD_PIECE as usize];
+    let (mut at, end) = (offset, offset.saturating_add(len));
+    while at < end {
+        let n = (end - at).min(AHEAD_PIECE);
+        storage.read(no, u64::from(at), &mut piece[..n as usize])?;
+        at += n;
+    }
+    Ok(())
 }
 
 fn fetch(storage: &mut dyn Storage, job: &Fetch) -> Fetched {

@@ -7,6 +7,7 @@
 //! has been judged. Absent on purpose: guessing, and repairing without being told to.
 
 use super::active::{Active, Chain, Prepared};
+use super::ahead::Ahead;
 use super::census::Census;
 use super::frame::{Found, RECORD_MIN, Search, look};
 use super::page::{self, Header, Mark, PAGE, Page};
@@ -385,7 +386,7 @@ impl<'a> Replay<'a> {
         dirty(self.storage, end.header.no, used)?;
         let mut slate = self.storage.open(end.header.no)?;
         wipe(&mut *slate, &end.bytes, end.offset as usize);
-        let prepared = Prepared { header: end.header, slate };
+        let prepared = Prepared::found(end.header, slate);
         let mut active = Active::resume(prepared, end.offset, end.chain, end.second);
         if end.opening.is_none() {
             active.write_opening(end.seq - end.chain.count);
@@ -412,7 +413,7 @@ impl<'a> Replay<'a> {
         let header = journal.new_header();
         match self.storage.create(header.no, header.len, &header.page()) {
             Ok(slate) => {
-                journal.prepared.push_back(Prepared { header, slate });
+                journal.prepared.push_back(Prepared::found(header, slate));
                 journal.roll();
                 // There is no telling what kept the others from being ready.
                 if let Some(active) = &mut journal.active {
@@ -498,6 +499,7 @@ impl Journal {
             salts,
             active: None,
             prepared: VecDeque::new(),
+            ahead: Ahead::default(),
             creating: None,
             census,
             seq: 1,

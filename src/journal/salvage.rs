@@ -167,7 +167,7 @@ impl Salvage<'_> {
         let header = Header { no, len, salt: self.salts.next_u64() };
         let slate = self.storage.create(no, len, &header.page())?;
         self.next_no += 1;
-        Ok(Active::begin(Prepared { header, slate }, self.seq))
+        Ok(Active::begin(Prepared::found(header, slate), self.seq))
     }
 
     /// All copies are on the disk; then, and only then, so is the mark.

@@ -1,9 +1,11 @@
 //! Floor 1. The journal's dealings with the disk thread: which job next, what an answer means.
 //!
-//! Order of importance: a sync (replies wait for it), a segment to grow into, reads, and last the
-//! care of the oldest segment. A failed journal still reads, and asks for nothing else.
+//! Order of importance: a sync (replies wait for it), what is written next (the loop would wait for
+//! it), a segment to grow into, reads, and last the care of the oldest segment. A failed journal
+//! still reads, and asks for nothing else.
 
 use super::active::Prepared;
+use super::ahead::old_after;
 use super::census::Fate;
 use super::job::{DiskDone, DiskJob, Scan, Scanned};
 use super::page::Header;
@@ -23,6 +25,7 @@ impl Journal {
             return None;
         }
         self.next_sync()
+            .or_else(|| self.next_ahead(now))
             .or_else(|| self.next_create(now))
             .or_else(|| self.requests.pop_front())
             .or_else(|| self.next_care())
@@ -37,6 +40,10 @@ impl Journal {
             DiskDone::Fetched(fetched) => Some(News::Fetched(fetched)),
             DiskDone::Picked(picked) => Some(News::Picked(picked)),
             DiskDone::Scanned(scanned) => self.on_scanned(scanned),
+            DiskDone::Ahead { result } => {
+                self.ahead.done(result);
+                None
+            }
             DiskDone::Removed { result: Err(error), .. } => Some(self.fail(error)),
             DiskDone::Removed { result: Ok(()), .. } => {
                 self.census.drop_head();
@@ -54,6 +61,13 @@ impl Journal {
         self.syncs_asked += 1;
         let segments = core::mem::take(&mut self.unsynced);
         Some(DiskJob::Sync { segments, upto: self.tail, seq: self.seq - 1 })
+    }
+
+    fn next_ahead(&mut self, now: Now) -> Option<DiskJob> {
+        let here = self.active.as_ref()?.sheet();
+        let next = self.prepared.front().map(Prepared::sheet);
+        let (no, offset, len) = self.ahead.next(now, self.tail, here, next)?;
+        Some(DiskJob::Ahead { no, offset, len })
     }
 
     fn next_create(&mut self, now: Now) -> Option<DiskJob> {
@@ -130,7 +144,7 @@ impl Journal {
         let header = self.creating.take().filter(|header| header.no == no)?;
         match slate {
             Ok(slate) => {
-                self.prepared.push_back(Prepared { header, slate });
+                self.prepared.push_back(Prepared { header, slate, old: old_after(now) });
                 self.room_again()
             }
             Err(error) if error.full => {

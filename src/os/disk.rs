@@ -1,6 +1,7 @@
 //! Floor 5. The thread that may block: it does the journal's disk jobs, one after another.
 //!
-//! Syncs and new segments go before reads, because acknowledgements wait for them. Every job is
+//! Syncs, new segments and what is read before it is written go before other reads, because
+//! acknowledgements or the loop would wait for them. Every job is
 //! answered exactly once, even when doing it panics; then the answer is an error, and the journal
 //! decides what that means. What does not fit into the queue is kept in front of it: the journal
 //! itself bounds how much is asked for. Absent on purpose: retries.
@@ -48,7 +49,9 @@ impl Disk {
     /// Have a job done.
     pub fn submit(&mut self, job: DiskJob) {
         match job {
-            DiskJob::Sync { .. } | DiskJob::Create { .. } => self.urgent.submit(job),
+            DiskJob::Sync { .. } | DiskJob::Ahead { .. } | DiskJob::Create { .. } => {
+                self.urgent.submit(job);
+            }
             _ => self.other.submit(job),
         }
     }
@@ -122,6 +125,7 @@ fn done(storage: &mut dyn Storage, job: DiskJob) -> DiskDone {
 enum Echo {
     Create(u32),
     Sync(Lsn, u64),
+    Ahead(u32),
     Fetch(OwnerNo, u64, u32),
     Pick(u64, usize),
     Scan(u32, u32),
@@ -133,6 +137,7 @@ impl Echo {
         match job {
             DiskJob::Create { no, .. } => Self::Create(*no),
             DiskJob::Sync { upto, seq, .. } => Self::Sync(*upto, *seq),
+            DiskJob::Ahead { no, .. } => Self::Ahead(*no),
             DiskJob::Fetch(job) => Self::Fetch(job.owner, job.token, job.offset),
             DiskJob::Pick(job) => Self::Pick(job.token, job.at.len()),
             DiskJob::Scan(job) => Self::Scan(job.segment, job.offset),
@@ -144,6 +149,7 @@ impl Echo {
         match self {
             Self::Create(no) => DiskDone::Created { no, slate: Err(panicked(no)) },
             Self::Sync(upto, seq) => DiskDone::Synced { upto, seq, result: Err(panicked(0)) },
+            Self::Ahead(no) => DiskDone::Ahead { result: Err(panicked(no)) },
             Self::Fetch(owner, token, next_offset) => {
                 let (items, result) = (Vec::new(), Err(panicked(0)));
                 DiskDone::Fetched(Fetched { owner, token, items, next_offset, result })

@@ -66,12 +66,13 @@ fn sync(upto: u64) -> DiskJob {
     DiskJob::Sync { segments: [1].into_iter().collect(), upto: Lsn(upto), seq: upto }
 }
 
-fn every_job() -> [DiskJob; 6] {
+fn every_job() -> [DiskJob; 7] {
     let pick = Pick { token: 4, at: vec![(Lsn(1 << 32), 64), (Lsn(1 << 32), 64)] };
     let owner = OwnerNo(1);
     [
         DiskJob::Create { no: 1, header: vec![1; 4096], len: 8192 },
         sync(7),
+        DiskJob::Ahead { no: 1, offset: 4096, len: 4096 },
         Fetch { owner, token: 3, segment: 1, offset: 4096, end: 8192, lo: 1, hi: 2, bytes_max: 9 }
             .into(),
         pick.into(),
@@ -85,6 +86,7 @@ fn told(done: &DiskDone) -> (&'static str, u64, bool) {
     match done {
         DiskDone::Created { no, slate } => ("create", u64::from(*no), slate.is_err()),
         DiskDone::Synced { upto, result, .. } => ("sync", upto.0, result.is_err()),
+        DiskDone::Ahead { result } => ("ahead", 0, result.is_err()),
         DiskDone::Fetched(f) => ("fetch", f.token, f.result.is_err()),
         DiskDone::Picked(p) => ("pick", p.token, p.items.iter().all(Result::is_err)),
         DiskDone::Scanned(s) => ("scan", u64::from(s.segment), s.result.is_err()),
@@ -112,8 +114,15 @@ fn every_job_is_answered_under_its_name() {
             (kind, name)
         })
         .collect();
-    let expected =
-        [("create", 1), ("sync", 7), ("fetch", 3), ("pick", 4), ("scan", 1), ("remove", 1)];
+    let expected = [
+        ("create", 1),
+        ("sync", 7),
+        ("ahead", 0),
+        ("fetch", 3),
+        ("pick", 4),
+        ("scan", 1),
+        ("remove", 1),
+    ];
     assert_eq!(names, expected);
 }
 
