@@ -136,8 +136,9 @@ struct Live<'a> {
     going: Option<Going>,
     /// Files to be deleted when these numbers are acknowledged.
     gone: BTreeMap<u64, PathBuf>,
-    /// What is to be said at once when that frame is whole.
+    /// What is to be said at once when that frame is whole, and its bytes.
     owed: VecDeque<Frame>,
+    owed_bytes: usize,
 }
 
 impl<'a> Live<'a> {
@@ -158,6 +159,7 @@ impl<'a> Live<'a> {
             going: None,
             gone: BTreeMap::new(),
             owed: VecDeque::new(),
+            owed_bytes: 0,
         }
     }
 
@@ -197,7 +199,8 @@ impl<'a> Live<'a> {
 
     /// So much waits to be written that nothing more should be heard.
     fn is_choked(&self) -> bool {
-        self.wire.waiting() > 2 * WRITE_MAX || self.owed.len() > OWED_MAX
+        let owed = self.owed.len() > OWED_MAX || self.owed_bytes > 2 * WRITE_MAX;
+        self.wire.waiting() > 2 * WRITE_MAX || owed
     }
 
     /// Take what callers have left; true when nothing will follow.
@@ -217,6 +220,7 @@ impl<'a> Live<'a> {
                 continue;
             }
             if let Some(frame) = self.owed.pop_front() {
+                self.owed_bytes -= frame.len();
                 self.wire.send(&frame)?;
                 continue;
             }
@@ -281,6 +285,7 @@ impl<'a> Live<'a> {
         if self.going.is_none() {
             return self.wire.send(&frame);
         }
+        self.owed_bytes += frame.len();
         self.owed.push_back(frame);
         Ok(())
     }

@@ -342,11 +342,12 @@ impl House {
         }
     }
 
-    /// Clients together have so much under way at most; one alone is its own bound.
+    /// Clients together have so much under way at most; one alone is its own bound. Who has little
+    /// is not sent away because others have much.
     pub(super) fn holds(&self, before: usize, now: usize) -> bool {
         self.held.fetch_add(now, Ordering::Relaxed);
         let all = self.held.fetch_sub(before, Ordering::Relaxed).saturating_sub(before);
-        self.hall.is_none() || now <= before || all <= HELD_MAX
+        self.hall.is_none() || now <= before || now <= LITTLE || all <= HELD_MAX
     }
 
     /// A client wants something of this server.
@@ -394,3 +395,5 @@ pub(super) fn lock<T>(it: &Mutex<T>) -> MutexGuard<'_, T> {
 const PATIENCE: Duration = Duration::from_secs(10);
 /// What clients may have under way together.
 pub(super) const HELD_MAX: usize = 512 << 20;
+/// What one may have whatever others do.
+const LITTLE: usize = 64 << 10;

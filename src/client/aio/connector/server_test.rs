@@ -16,13 +16,17 @@ use bytes::BytesMut;
 
 use super::connector_test::{Line, SOON, incoming, message, question, raw_order, reply, until};
 use super::house::HELD_MAX;
-use super::{Connector, Kept, Pattern, Serving, Setup};
+use super::way::Seat;
+use super::{Connector, Kept, Name, Pattern, Serving, Setup};
 use crate::base::outbound::Outbound;
 use crate::client::aio::Message;
+use crate::client::aio::setup::{Taker, Wish};
+use crate::client::aio::wire::Wire;
 use crate::client::pipe::seed;
 use crate::proto::aio::command::{Command, Question, answer, ask};
+use crate::proto::aio::file::{CHUNK, WithFile};
 use crate::proto::aio::inner::{self, Meaning, Side};
-use crate::proto::aio::meaning;
+use crate::proto::aio::{encode_vec, meaning};
 use crate::value::Value;
 
 /// A folder, and what a server in it is described as.
@@ -114,7 +118,8 @@ impl Hall<'_> {
 
     pub(super) fn is_there(&self, name: &str) -> bool {
         let hall = self.connector.house.hall.as_ref().expect("a server");
-        hall.way(name).is_some_and(|way| way.is_online())
+        // Its connection may be over before its name is another's to have.
+        hall.way(name).is_some_and(|way| way.from().is_some())
     }
 
     fn known(&self) -> usize {
@@ -555,10 +560,13 @@ fn what_clients_have_begun_to_say_together_has_a_bound() {
     let hall = world.start();
     let (mut ann, mut bob) = (hall.client("ann"), hall.client("bob"));
     hall.connector.house.held.fetch_add(HELD_MAX, Ordering::Relaxed);
-    ann.stream.write_all(&[0, 0, 1, 0, 1]).expect("said");
+    ann.stream.write_all(&[0, 0, 32, 0, 1]).expect("said");
+    nothing_for(&mut bob, "bob");
+    assert!(hall.is_there("ann"), "it is not for who says little");
+    // It may be sent away before it has said all.
+    let _ = ann.stream.write_all(&[0; 1 << 20]);
     assert_eq!(ann.heard(), None);
     hall.connector.house.held.fetch_sub(HELD_MAX, Ordering::Relaxed);
-    nothing_for(&mut bob, "bob");
     drop((ann, bob));
     until(|| hall.connector.house.held.load(Ordering::Relaxed) == 0);
 }
@@ -597,4 +605,27 @@ fn a_client_that_takes_nothing_is_let_go() {
         program.say(&to("deaf", message(&"x".repeat(1 << 20))));
     }
     until(|| !hall.is_there("deaf"));
+}
+
+#[test]
+fn answers_that_wait_for_a_file_to_end_have_a_bound() {
+    let world = World::new();
+    let hall = world.start();
+    let mut bob = hall.client("bob");
+    let path = world.dir.join("long");
+    fs::File::create(&path).and_then(|file| file.set_len(64 << 20)).expect("a file");
+    let with = format!(
+        "{{\"src_path\": \"{}\", \"dst_type\": \"any\", \"dst_name\": \"a\"}}",
+        path.display()
+    );
+    let mut said = to("bob", message("x"));
+    said.header.with_file = Some(with.into());
+    world.program().say(&said);
+    let mut first = [0];
+    bob.stream.peek(&mut first).expect("the file is on its way");
+    bob.stream.set_write_timeout(Some(Duration::from_secs(1))).expect("set");
+    let ping = inner::frame(&Meaning::Ping("p".into()), "bob").expect("a frame");
+    let ping = encode_vec(&ping.with(vec![0; 1 << 20])).expect("short");
+    let taken = (0..48).take_while(|_| bob.stream.write_all(&ping).is_ok()).count();
+    assert!(taken < 48, "all of it waits behind the file");
 }

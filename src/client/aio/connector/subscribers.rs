@@ -24,7 +24,7 @@ impl Subscribers {
             return true;
         }
         let own = self.each.get(who).copied().unwrap_or(0);
-        if own >= EACH_MAX || self.all >= ALL_MAX {
+        if own >= EACH_MAX || self.all >= ALL_MAX || topic.as_str().len() > TOPIC_MAX {
             return false;
         }
         self.each.insert(who.detached(), own + 1);
@@ -71,6 +71,8 @@ impl Subscribers {
 /// Topics of one client, and of all together.
 const EACH_MAX: usize = 1_000;
 const ALL_MAX: usize = 100_000;
+/// Bytes of one, which for programs is part of a name of a file.
+const TOPIC_MAX: usize = 1_024;
 
 #[cfg(test)]
 mod tests {
@@ -109,5 +111,7 @@ mod tests {
         assert!(!it.add(&text("other"), &text("t0")), "all together's");
         it.gone(&text("c0"), |_| false);
         assert!(it.add(&text("other"), &text("t0")));
+        assert!(it.add(&text("other"), &text(&"x".repeat(TOPIC_MAX))));
+        assert!(!it.add(&text("other"), &text(&"x".repeat(TOPIC_MAX + 1))), "it is too long");
     }
 }
