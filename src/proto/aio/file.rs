@@ -149,6 +149,16 @@ impl WithFile {
         }
     }
 
+    /// The same of the whole file whose last part this was.
+    #[must_use]
+    pub fn whole(mut self) -> Self {
+        if let Some(chunk) = self.chunked.take() {
+            let base = chunk.base.as_str();
+            self.dst_name = base.strip_suffix(CHUNK).unwrap_or(base).into();
+        }
+        self
+    }
+
     /// Put a file behind the application's own bytes: the offset is said whenever there are such,
     /// also beside an empty file, which the original takes for no file and its receiver then fills
     /// with the application's bytes.

@@ -260,7 +260,9 @@ fn published(topic: &Text, received: Received) -> Result<Message, String> {
     frame.header.message_type_publish = None;
     (frame.header.source_id, frame.header.destination_id) = (None, None);
     if let Ok(Some(with)) = WithFile::of(&frame) {
-        // A path that a client names is not one of its own here.
+        // What came in parts is stored as a whole, and a path that a client names is not one of
+        // its own here.
+        let with = if matches!(file, Some(Stored::At(_))) { with.whole() } else { with };
         let (src_path, why) = match file {
             Some(Stored::At(path)) => match path.to_str() {
                 Some(path) => (Some(path.into()), None),

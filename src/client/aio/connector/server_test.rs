@@ -629,3 +629,28 @@ fn answers_that_wait_for_a_file_to_end_have_a_bound() {
     let taken = (0..48).take_while(|_| bob.stream.write_all(&ping).is_ok()).count();
     assert!(taken < 48, "all of it waits behind the file");
 }
+
+#[test]
+fn a_file_that_was_published_in_parts_is_told_as_a_whole() {
+    let mut world = World::serving(|serving| serving.central_broker = true);
+    world.setup.folders = vec![("any".to_owned(), world.dir.join("files"))];
+    let hall = world.start();
+    let (mut ann, mut bob) = (hall.client("ann"), hall.client("bob"));
+    say_as(&mut bob, "bob", &Meaning::Subscribe(vec!["news".into()]));
+    nothing_for(&mut bob, "bob");
+    for (index, part) in [(1, "one "), (2, "two")] {
+        let with = format!(
+            "{{\"dst_type\": \"any\", \"dst_name\": \"sub/a{CHUNK}_{index}_2\", \
+             \"chunked\": [\"sub/a{CHUNK}\", {index}, 2]}}"
+        );
+        let mut said = Message::of(inner::PUBSUB, "ann").with("x");
+        said.header.message_type_publish = Some("news".into());
+        said.header.with_file = Some(with.into());
+        said.binary = part.into();
+        ann.say(&said);
+    }
+    let heard = bob.hear();
+    let with = WithFile::of(&heard).expect("good").expect("a file");
+    assert_eq!((with.dst_name.as_str(), with.chunked), ("sub/a", None));
+    assert_eq!(&heard.binary[..], b"one two");
+}
