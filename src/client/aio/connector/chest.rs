@@ -285,6 +285,11 @@ impl Chest {
             // It will be repeated if this process ends now.
             log::warn!("{}: {e}", self.dir.display());
         }
+        self.drop_parts(floor);
+    }
+
+    /// Of files in which everything has arrived all go but the newest.
+    fn drop_parts(&mut self, floor: u64) {
         while self.parts.len() > 1
             && let Some(part) = self.parts.front()
             && part.first + part.count <= floor
@@ -342,7 +347,10 @@ impl Chest {
         self.begin_part()?;
         self.next_out = self.next_in;
         self.bytes = self.out.values().sum();
-        self.floor_file.write_all_at(&floor_bytes(self.floor()), 0)
+        let floor = self.floor();
+        self.floor_file.write_all_at(&floor_bytes(floor), 0)?;
+        self.drop_parts(floor);
+        Ok(())
     }
 }
 

@@ -282,3 +282,13 @@ fn what_is_thrown_away_is_gone_but_for_what_is_under_way() {
     drop(chest);
     assert_eq!(all(&mut dir.open(1 << 20)), ["d"]);
 }
+
+#[test]
+fn what_is_thrown_away_does_not_lie_on_the_disk_any_more() {
+    let dir = Dir::new();
+    let mut chest = dir.open(1 << 20);
+    put(&mut chest, &["a", "b"]);
+    chest.clear().expect("cleared");
+    let bytes = |path: &PathBuf| fs::metadata(path).expect("it is there").len();
+    assert_eq!(dir.parts().iter().map(bytes).sum::<u64>(), 0);
+}

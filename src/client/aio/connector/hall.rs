@@ -156,7 +156,12 @@ impl Hall {
                 None => return Sent::Not(format!("{} is not there", name.as_str())),
             };
             match way.send(&setup.keep_sent, message, Some(most)) {
-                Went::So(sent) => return sent,
+                Went::So(sent) => {
+                    if matches!(sent, Sent::Not(_)) {
+                        self.retire(&way);
+                    }
+                    return sent;
+                }
                 Went::Over(back) => message = *back,
             }
         }

@@ -289,7 +289,10 @@ impl House {
 
     /// Throw away what is kept and not under way.
     pub(super) fn forget_kept(&self) -> std::io::Result<()> {
-        self.ways().iter().try_for_each(|way| way.forget())?;
+        let ways = self.ways();
+        let forgot = ways.iter().try_for_each(|way| way.forget());
+        ways.iter().for_each(|way| self.retire(way));
+        forgot?;
         self.outlets.values().try_for_each(|outlet| outlet.forget())
     }
 }

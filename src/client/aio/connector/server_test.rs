@@ -654,3 +654,18 @@ fn a_file_that_was_published_in_parts_is_told_as_a_whole() {
     assert_eq!((with.dst_name.as_str(), with.chunked), ("sub/a", None));
     assert_eq!(&heard.binary[..], b"one two");
 }
+
+#[test]
+fn nothing_is_left_of_who_is_away_when_nothing_is_kept_for_it() {
+    let mut world = World::keeping();
+    world.setup.kept_max = 1_000;
+    let hall = world.start();
+    let mut program = world.program();
+    program.say(&to("ann", message(&"x".repeat(1_000))));
+    until(|| hall.unsent() == 1);
+    until(|| hall.known() == 0);
+    program.say(&to("bob", message("kept")));
+    until(|| hall.connector.waiting().1 == 1);
+    assert_eq!(world.order(Command::DeleteRemains, Vec::new()), "{}");
+    assert_eq!((hall.known(), hall.kept().len()), (0, 0));
+}
