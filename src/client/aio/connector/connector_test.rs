@@ -202,6 +202,15 @@ fn what_programs_say_goes_to_the_server_under_the_connectors_name() {
 }
 
 #[test]
+fn what_has_ended_is_not_begun_again() {
+    let world = World::new();
+    let (connector, _server) = world.meet(world.setup());
+    let house = std::sync::Arc::clone(&connector.house);
+    drop(connector);
+    assert!(house.begin().is_err() && !house.is_online());
+}
+
+#[test]
 fn only_listed_types_and_those_of_the_api_may_be_sent() {
     let world = World::new();
     let types = vec!["any".to_owned(), "_ssl".to_owned()];

@@ -68,6 +68,9 @@ impl Hall {
     /// Begin to let clients in, unless that was done already.
     pub(super) fn begin(&self, house: &Arc<House>) -> Result<(), Error> {
         let mut gate = lock(&self.gate);
+        if house.is_over() {
+            return Err(Error::Left);
+        }
         if gate.is_none() {
             *gate = Some(Gate::open(house, &self.serving)?);
         }
@@ -193,6 +196,11 @@ impl Hall {
                     self.retire(&way);
                     return Err(why);
                 }
+                // It was on its way when that was done.
+                (Ok(()), _) if !self.is_open() || !self.lets_in(name, from.ip()) => {
+                    self.send_away(house, &way);
+                    return Err(Error::Refused("nobody is let in, or not this one any more"));
+                }
                 (Ok(()), _) => {
                     log::info!(name:% = name.as_str(); "a client came from={from}");
                     return Ok(());
@@ -216,6 +224,11 @@ impl Hall {
             house.gone(&way.peer);
         }
         self.retire(way);
+    }
+
+    fn lets_in(&self, name: &Name, from: IpAddr) -> bool {
+        let lists = lock(&self.lists);
+        lists.admit_name(name.as_str()) && lists.admit(from)
     }
 
     /// A client wants something.

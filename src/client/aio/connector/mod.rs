@@ -136,6 +136,8 @@ impl Drop for Connector {
         self.guests.send_away();
         self.house.end(false);
         self.house.close();
+        // An order may have begun it again in between; after this none does.
+        self.house.end(true);
         // Where it cannot be woken it ends with the next who comes.
         let woken = self.waker.wake();
         for thread in self.threads.drain(..) {

@@ -607,6 +607,38 @@ fn a_client_that_takes_nothing_is_let_go() {
     until(|| !hall.is_there("deaf"));
 }
 
+/// A hello, to be said when it is time.
+fn hello(name: &str) -> Message {
+    Message::of(inner::HELLO, name).with("hello")
+}
+
+#[test]
+fn who_was_on_its_way_in_is_not_let_in_after_a_stop_or_onto_a_list() {
+    let world = World::new();
+    let hall = world.start();
+    let (mut early, mut other) = (hall.stranger(), hall.stranger());
+    let mut ann = hall.client("ann");
+    assert_eq!(world.order(Command::Blacklist, vec![("client_ip", text("127.0.0.0/8"))]), "{}");
+    assert_eq!(ann.heard(), None);
+    early.say(&hello("early"));
+    assert_eq!(early.heard(), None, "it had come before the list was changed");
+    assert_eq!(world.order(Command::Unblacklist, vec![("client_ip", text("127.0.0.0/8"))]), "{}");
+    assert_eq!(world.order(Command::Stop, vec![("hard", Value::Bool(true))]), "{}");
+    other.say(&hello("other"));
+    assert_eq!(other.heard(), None, "it had come before the stop");
+    assert_eq!(hall.known(), 0);
+}
+
+#[test]
+fn what_has_ended_is_not_begun_again_by_an_order_that_is_late() {
+    let world = World::new();
+    let hall = world.start();
+    let house = std::sync::Arc::clone(&hall.connector.house);
+    drop(hall);
+    assert!(house.begin().is_err());
+    assert_eq!(house.address(), None);
+}
+
 #[test]
 fn answers_that_wait_for_a_file_to_end_have_a_bound() {
     let world = World::new();

@@ -89,6 +89,9 @@ impl Way {
     /// Begin to dial, unless that was done already.
     pub(super) fn begin(&self, dial: impl FnOnce() -> Result<Client, Error>) -> Result<(), Error> {
         let mut line = lock(&self.line);
+        if self.is_over() {
+            return Err(Error::Left);
+        }
         if line.client.is_none() {
             line.client = Some(dial()?);
         }
