@@ -195,6 +195,15 @@ impl Client {
             let _ = waker.wake();
         }
     }
+
+    /// The same, and wait until its thread has handed out what it had read.
+    fn cut_and_wait(mut self) {
+        self.cut();
+        if let Some(thread) = self.thread.take() {
+            // A panic has been told on its thread.
+            let _ = thread.join();
+        }
+    }
 }
 
 impl std::ops::Deref for Client {

@@ -80,7 +80,7 @@ impl Hall {
     /// Let nobody in any more, and hang up on everybody; `hard`: without saying what waits.
     pub(super) fn end(&self, hard: bool) {
         drop(lock(&self.gate).take());
-        let clients: Vec<Client> = self.all().iter().filter_map(|way| way.hang_up()).collect();
+        let clients: Vec<Client> = self.all().iter().filter_map(|way| way.hang_up(|| ())).collect();
         for client in &clients {
             if hard {
                 client.cut();
@@ -218,10 +218,8 @@ impl Hall {
 
     /// Hang up on this client.
     pub(super) fn send_away(&self, house: &House, way: &Way) {
-        if let Some(client) = way.hang_up() {
+        if let Some(client) = way.hang_up(|| house.gone(&way.peer)) {
             client.cut();
-            drop(client);
-            house.gone(&way.peer);
         }
         self.retire(way);
     }
@@ -231,8 +229,9 @@ impl Hall {
         lists.admit_name(name.as_str()) && lists.admit(from)
     }
 
-    /// A client wants something.
-    pub(super) fn wished(&self, house: &House, peer: &Text, wish: Wish) {
+    /// A client wants something, over its connection of this number.
+    pub(super) fn wished(&self, house: &House, (way, number): (&Way, u64), wish: Wish) {
+        let peer = &way.peer;
         let dropped = |why: &str| told(&house.tally.unwanted, "from clients", why);
         if !self.serving.central_broker {
             dropped("this connector is no broker of publications (pubsub_central_broker)");
@@ -241,6 +240,10 @@ impl Hall {
         match wish {
             Wish::Topics(topics) => {
                 let mut subscribers = lock(&self.subscribers);
+                // Who is gone would want it for ever.
+                if !way.is_by(number) {
+                    return;
+                }
                 if !topics.iter().all(|topic| subscribers.add(peer, topic)) {
                     drop(subscribers);
                     log::warn!(name:% = peer.as_str(); "a client wants too many topics");

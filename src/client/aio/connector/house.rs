@@ -149,7 +149,7 @@ impl House {
             hall.all().iter().for_each(|way| hall.retire(way));
         }
         let Some(way) = &self.own else { return };
-        if let Some(client) = way.hang_up() {
+        if let Some(client) = way.hang_up(|| ()) {
             if hard {
                 client.cut();
             }
@@ -354,11 +354,11 @@ impl House {
     }
 
     /// A client wants something of this server.
-    pub(super) fn wished(&self, peer: &Text, wish: Wish) {
+    pub(super) fn wished(&self, way: &Way, number: u64, wish: Wish) {
         if let Some(hall) = &self.hall
-            && !self.ignores(peer)
+            && !self.ignores(&way.peer)
         {
-            hall.wished(self, peer, wish);
+            hall.wished(self, (way, number), wish);
         }
     }
 

@@ -640,6 +640,49 @@ fn what_has_ended_is_not_begun_again_by_an_order_that_is_late() {
 }
 
 #[test]
+fn who_takes_its_name_back_is_heard_after_all_that_it_had_said_before() {
+    let world = World::new();
+    let hall = world.start();
+    let _before = hall.client("ann");
+    let house = &hall.connector.house;
+    let served = house.hall.as_ref().expect("a server");
+    let old = served.way("ann").and_then(|way| way.handle()).expect("it is there");
+    let listener = std::net::TcpListener::bind("127.0.0.1:0").expect("a port");
+    let address = listener.local_addr().expect("bound");
+    let _again = TcpStream::connect(address).expect("it is there");
+    let (stream, from) = listener.accept().expect("it comes");
+    let wire = Wire::accept(stream, None, Instant::now() + SOON).expect("a connection");
+    let ann = Name::new(&"ann".into()).expect("a name");
+    served.enter(house, (&ann, true), from, wire).expect("it shows who it is");
+    assert!(hall.is_there("ann"));
+    let shared = std::sync::Arc::strong_count(&old.shared);
+    assert_eq!(shared, 1, "nobody hands out what came over the old connection");
+}
+
+#[test]
+fn who_is_gone_wants_nothing_any_more_however_late_that_is_read() {
+    let world = World::serving(|serving| serving.central_broker = true);
+    let hall = world.start();
+    let mut ann = hall.client("ann");
+    let house = &hall.connector.house;
+    let way = house.hall.as_ref().and_then(|hall| hall.way("ann")).expect("it is there");
+    let seat = |number| Seat { house: house.clone(), way: way.clone(), number };
+    seat(1).wished(Wish::Topics(vec!["news".into()]));
+    let mut said = Message::of(inner::PUBSUB, "").with("one");
+    said.header.message_type_publish = Some("news".into());
+    world.program().say(&said);
+    assert_eq!(ann.data(1), ["one"]);
+    assert_eq!(world.order(Command::Disconnect, vec![("client_id", text("ann"))]), "{}");
+    seat(1).wished(Wish::Topics(vec!["news".into()]));
+    let mut bob = hall.client("bob");
+    say_as(&mut bob, "bob", &Meaning::Subscribe(vec!["news".into()]));
+    nothing_for(&mut bob, "bob");
+    world.program().say(&said);
+    assert_eq!(bob.data(1), ["one"]);
+    assert_eq!(hall.unsent(), 0, "nobody else is told");
+}
+
+#[test]
 fn answers_that_wait_for_a_file_to_end_have_a_bound() {
     let world = World::new();
     let hall = world.start();

@@ -120,8 +120,8 @@ impl Way {
         drop(line);
         if let Some(before) = before {
             self.now.store(0, Ordering::Relaxed);
-            before.cut();
-            drop(before);
+            // What had come over it comes before what will come over the next.
+            before.cut_and_wait();
             house.gone(&self.peer);
         }
         self.wake();
@@ -134,9 +134,10 @@ impl Way {
         line.count += 1;
         let number = line.count;
         let seat = Arc::new(Seat { house: Arc::clone(house), way: Arc::clone(self), number });
-        let client = made(seat)?;
-        (line.client, line.from) = (Some(client), Some(from));
+        // Before it is heard for the first time.
         self.now.store(number, Ordering::Relaxed);
+        let client = made(seat).inspect_err(|_| self.now.store(0, Ordering::Relaxed))?;
+        (line.client, line.from) = (Some(client), Some(from));
         if self.chest.is_some() {
             let (way, house) = (Arc::clone(self), Arc::clone(house));
             let named = std::thread::Builder::new().name("aio-kept".to_owned()).stack_size(STACK);
@@ -146,14 +147,15 @@ impl Way {
         Ok(())
     }
 
-    /// The connection of this number is lost.
-    fn left(&self, number: u64) -> bool {
+    /// The connection of this number is lost. Nobody else has the name before `gone` is done.
+    fn left(&self, number: u64, gone: impl FnOnce()) -> bool {
         let mut line = lock(&self.line);
         if line.count != number || line.client.is_none() {
             return false;
         }
         let client = line.client.take();
         self.now.store(0, Ordering::Relaxed);
+        gone();
         drop(line);
         // It has ended, so this waits for nothing.
         drop(client);
@@ -161,12 +163,23 @@ impl Way {
         true
     }
 
-    /// Whose connection it was, to be ended by the caller.
-    pub(super) fn hang_up(&self) -> Option<Client> {
-        let client = lock(&self.line).client.take();
+    /// Whose connection it was, to be ended by the caller. Nobody else has the name before `gone`
+    /// is done.
+    pub(super) fn hang_up(&self, gone: impl FnOnce()) -> Option<Client> {
+        let mut line = lock(&self.line);
+        let client = line.client.take();
         self.now.store(0, Ordering::Relaxed);
+        if client.is_some() {
+            gone();
+        }
+        drop(line);
         self.wake();
         client
+    }
+
+    /// The connection of this number is the one that there is.
+    pub(super) fn is_by(&self, number: u64) -> bool {
+        self.now.load(Ordering::Relaxed) == number
     }
 
     /// It is over, for all threads.
@@ -243,7 +256,7 @@ impl Way {
         let Some(chest) = &self.chest else { return };
         let seat = Seat { house: Arc::clone(house), way: Arc::clone(self), number };
         let seat: Arc<dyn Taker> = Arc::new(seat);
-        let ends = || self.is_over() || number > 0 && self.now.load(Ordering::Relaxed) != number;
+        let ends = || self.is_over() || number > 0 && !self.is_by(number);
         loop {
             let mut kept = lock(chest);
             while !(ends() || kept.has_next() && kept.under_way() < WINDOW) {
@@ -341,8 +354,7 @@ impl Taker for Seat {
     fn lost(&self) {
         if self.number == 0 {
             self.house.gone(&self.way.peer);
-        } else if self.way.left(self.number) {
-            self.house.gone(&self.way.peer);
+        } else if self.way.left(self.number, || self.house.gone(&self.way.peer)) {
             self.house.retire(&self.way);
         }
     }
@@ -356,7 +368,7 @@ impl Taker for Seat {
     }
 
     fn wished(&self, wish: Wish) {
-        self.house.wished(&self.way.peer, wish);
+        self.house.wished(&self.way, self.number, wish);
     }
 }
 
