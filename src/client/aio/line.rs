@@ -171,16 +171,15 @@ impl<'a> Live<'a> {
         };
         // Room is given back in any case.
         let _ = self.hold(0);
+        // The last words may acknowledge something.
+        self.secure();
         self.wire.close(Instant::now() + LINGER);
         error
     }
 
     fn turn(&mut self) -> Result<(), Error> {
         let left = self.speak()?;
-        if let Some(taker) = &self.shared.plan.taker {
-            // What is acknowledged by what is written now is safe.
-            taker.secure();
-        }
+        self.secure();
         self.wire.flush()?;
         if left && self.wire.waiting() == 0 {
             return Err(Error::Left);
@@ -195,6 +194,13 @@ impl<'a> Live<'a> {
         }
         let until = self.until();
         self.wire.wait(until)
+    }
+
+    /// What is acknowledged by what is written from now on is safe.
+    fn secure(&self) {
+        if let Some(taker) = &self.shared.plan.taker {
+            taker.secure();
+        }
     }
 
     /// So much waits to be written that nothing more should be heard.

@@ -43,6 +43,8 @@ mod folders;
 mod host;
 mod keys;
 mod line;
+#[cfg(test)]
+mod line_test;
 mod login;
 #[cfg(not(feature = "tls"))]
 mod no_tls;

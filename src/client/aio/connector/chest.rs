@@ -53,7 +53,7 @@ pub(super) struct Chest {
     again: BTreeSet<u64>,
     reading: Option<Reading>,
     bytes: u64,
-    dirty: bool,
+    pub(super) dirty: bool,
 }
 
 /// One file.

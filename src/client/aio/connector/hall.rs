@@ -8,7 +8,7 @@
 //! sends of a file in a publication is stored here first and sent on from there: where it says that
 //! the file lies would be a path of this machine. Absent on purpose: sockets (`gate`).
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 use std::net::IpAddr;
 use std::sync::{Arc, Mutex};
@@ -34,6 +34,8 @@ pub(super) struct Hall {
     pub(super) serving: Serving,
     ways: Mutex<BTreeMap<Text, Arc<Way>>>,
     subscribers: Mutex<Subscribers>,
+    /// For whom publications were put on the disk that may not survive yet.
+    unsafe_for: Mutex<BTreeSet<Text>>,
     pub(super) lists: Mutex<Lists>,
     pub(super) callers: Callers,
     gate: Mutex<Option<Gate>>,
@@ -59,6 +61,7 @@ impl Hall {
             serving: serving.clone(),
             ways: Mutex::new(ways),
             subscribers: Mutex::default(),
+            unsafe_for: Mutex::default(),
             lists: Mutex::new(serving.lists.clone()),
             callers: Callers::default(),
             gate: Mutex::new(None),
@@ -229,6 +232,15 @@ impl Hall {
         lists.admit_name(name.as_str()) && lists.admit(from)
     }
 
+    /// What was put on the disk for clients survives from now on. Whoever comes meanwhile waits:
+    /// it may be its own.
+    pub(super) fn secure(&self) {
+        let mut all = lock(&self.unsafe_for);
+        for way in core::mem::take(&mut *all).iter().filter_map(|peer| self.way(peer.as_str())) {
+            way.secure();
+        }
+    }
+
     /// A client wants something, over its connection of this number.
     pub(super) fn wished(&self, house: &House, (way, number): (&Way, u64), wish: Wish) {
         let peer = &way.peer;
@@ -266,9 +278,11 @@ impl Hall {
         let who = lock(&self.subscribers).of(&message.header.message_type);
         for peer in who {
             let mut own = message.clone();
-            own.header.destination_id = Some(peer);
-            if let Sent::Not(why) = self.send(&house.setup, own, most) {
-                told(&house.tally.unsent, "of publications", &why);
+            own.header.destination_id = Some(peer.clone());
+            match self.send(&house.setup, own, most) {
+                Sent::Said => {}
+                Sent::Kept => drop(lock(&self.unsafe_for).insert(peer)),
+                Sent::Not(why) => told(&house.tally.unsent, "of publications", &why),
             }
         }
     }

@@ -343,6 +343,9 @@ impl House {
         for outlet in self.outlets.values() {
             outlet.secure();
         }
+        if let Some(hall) = &self.hall {
+            hall.secure();
+        }
     }
 
     /// Clients together have so much under way at most; one alone is its own bound. Who has little

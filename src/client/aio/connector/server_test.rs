@@ -744,3 +744,23 @@ fn nothing_is_left_of_who_is_away_when_nothing_is_kept_for_it() {
     assert_eq!(world.order(Command::DeleteRemains, Vec::new()), "{}");
     assert_eq!((hall.known(), hall.kept().len()), (0, 0));
 }
+
+#[test]
+fn a_publication_that_is_kept_is_safe_before_it_is_acknowledged() {
+    let mut world = World::serving(|serving| serving.central_broker = true);
+    world.setup.keep_sent = Kept::Everything;
+    let hall = world.start();
+    let (mut ann, mut bob) = (hall.client("ann"), hall.client("bob"));
+    say_as(&mut bob, "bob", &Meaning::Subscribe(vec!["news".into()]));
+    nothing_for(&mut bob, "bob");
+    drop(bob);
+    until(|| !hall.is_there("bob"));
+    let mut said = Message::of(inner::PUBSUB, "ann").with("one");
+    said.header.message_type_publish = Some("news".into());
+    said.header.transport_id = Some(1.into());
+    ann.say(&said);
+    assert_eq!(meaning(&ann.hear(), Side::Server), Ok(Meaning::Ack(1.into())));
+    let way = hall.connector.house.hall.as_ref().and_then(|hall| hall.way("bob"));
+    let way = way.expect("something is kept for it");
+    assert_eq!((way.waiting(), way.is_safe()), (1, true));
+}

@@ -327,6 +327,18 @@ impl Way {
         self.chest.as_ref().map_or(said, |chest| lock(chest).len().max(said))
     }
 
+    /// What is kept survives from now on.
+    pub(super) fn secure(&self) {
+        if let Some(Err(e)) = self.chest.as_ref().map(|chest| lock(chest).sync()) {
+            log::error!("what is kept may not survive: {e}");
+        }
+    }
+
+    #[cfg(test)]
+    pub(super) fn is_safe(&self) -> bool {
+        self.chest.as_ref().is_none_or(|chest| !lock(chest).dirty)
+    }
+
     /// Throw away what is kept and not under way.
     pub(super) fn forget(&self) -> std::io::Result<()> {
         self.chest.as_ref().map_or(Ok(()), |chest| lock(chest).clear())
