@@ -264,7 +264,10 @@ impl Hub {
         let chosen = self.chosen.iter().map(|(member, group)| (member, Some(*group)));
         for (member, group) in all.chain(chosen) {
             let Some(s) = self.sessions.get_mut(member.session) else { continue };
-            if member.opts.no_local && from == Some(member.session) {
+            // One without any has ended, and was not taken from here yet.
+            if (group.is_none() && s.subs.is_empty())
+                || (member.opts.no_local && from == Some(member.session))
+            {
                 continue;
             }
             if let Some(audience) = &mut self.audience

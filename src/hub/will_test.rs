@@ -136,6 +136,20 @@ fn a_will_that_waits_is_said_when_there_is_room_and_its_session_ends_with_it() {
 }
 
 #[test]
+fn a_session_that_waits_for_its_will_hears_nothing_where_it_still_stands() {
+    let mut b = bench();
+    let id = b.client("owner", |a| a.will = will("gone", 0)).session;
+    (0..200).for_each(|n| b.subscribe(id, &n.to_string(), 0));
+    fill(&mut b);
+    b.hub.forget(b.now, id);
+    assert!(b.hub.session(id).is_some(), "kept for the sake of its will");
+    assert!(b.hub.is_overgrown(), "it has not left everywhere");
+    for n in 0..200 {
+        assert_eq!(b.publish(&n.to_string(), b"x", 0, false).matched, 0, "{n}");
+    }
+}
+
+#[test]
 fn wills_of_several_connections_are_said_in_order_and_a_goodbye_voids_the_last_only() {
     for quiet in [false, true] {
         let mut b = bench();
