@@ -35,6 +35,7 @@ pub(super) fn forget(house: &House, hall: &Hall, question: &Question) -> Result<
     let names = hall.serving.names.as_ref().ok_or("nothing is given to clients here")?;
     let key = ("remove_only_symlink".to_owned(), Value::Bool(true));
     names.forget(&name, question.with.contains(&key))?;
+    hall.forget();
     disconnect(house, hall, question);
     Ok(())
 }
@@ -63,6 +64,7 @@ pub(super) fn enlist(house: &House, hall: &Hall, question: &Question) -> Result<
     {
         // It may have been given nothing.
         let _ = names.forget(&name, false);
+        hall.forget();
     }
     for way in hall.all() {
         let stays = after.admit_name(way.peer.as_str());

@@ -186,11 +186,12 @@ fn greet(
     if let Some(prompt) = hall.serving.prompt {
         wire.prompt(prompt);
     }
+    let since = hall.forgotten();
     let mut stranger = Stranger { house, hall, wire, deadline };
     match stranger.login()? {
         Some((name, proven)) => {
             stranger.admit(&name)?;
-            hall.enter(house, (&name, proven), from, stranger.wire)
+            hall.enter(house, (&name, proven, since), from, stranger.wire)
         }
         None => {
             stranger.wire.close(Instant::now() + LINGER);

@@ -11,6 +11,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 use std::net::IpAddr;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
@@ -38,6 +39,8 @@ pub(super) struct Hall {
     unsafe_for: Mutex<BTreeSet<Text>>,
     pub(super) lists: Mutex<Lists>,
     pub(super) callers: Callers,
+    /// How often what was given to a client was taken back.
+    forgotten: AtomicU64,
     gate: Mutex<Option<Gate>>,
 }
 
@@ -64,6 +67,7 @@ impl Hall {
             unsafe_for: Mutex::default(),
             lists: Mutex::new(serving.lists.clone()),
             callers: Callers::default(),
+            forgotten: AtomicU64::new(0),
             gate: Mutex::new(None),
         })
     }
@@ -174,11 +178,22 @@ impl Hall {
         Sent::Not(format!("{} is just leaving", name.as_str()))
     }
 
-    /// Somebody has come, and said who it is; `proven`: and shown it.
+    /// How often what was given to a client was taken back.
+    pub(super) fn forgotten(&self) -> u64 {
+        self.forgotten.load(Ordering::Relaxed)
+    }
+
+    /// What was given to a client opens nothing any more; whoever shows it just now may not stay.
+    pub(super) fn forget(&self) {
+        self.forgotten.fetch_add(1, Ordering::Relaxed);
+    }
+
+    /// Somebody has come, and said who it is; `proven`: and shown it, since so often something was
+    /// taken back.
     pub(super) fn enter(
         &self,
         house: &Arc<House>,
-        (name, proven): (&Name, bool),
+        (name, proven, since): (&Name, bool, u64),
         from: std::net::SocketAddr,
         mut wire: Wire,
     ) -> Result<(), Error> {
@@ -200,7 +215,7 @@ impl Hall {
                     return Err(why);
                 }
                 // It was on its way when that was done.
-                (Ok(()), _) if !self.is_open() || !self.lets_in(name, from.ip()) => {
+                (Ok(()), _) if !self.lets_in(name, from.ip(), since) => {
                     self.send_away(house, &way);
                     return Err(Error::Refused("nobody is let in, or not this one any more"));
                 }
@@ -227,7 +242,12 @@ impl Hall {
         self.retire(way);
     }
 
-    fn lets_in(&self, name: &Name, from: IpAddr) -> bool {
+    /// Is it still so that it may come in?
+    fn lets_in(&self, name: &Name, from: IpAddr, since: u64) -> bool {
+        // Who was sent away for nothing comes again, and shows the same.
+        if !self.is_open() || self.forgotten() != since {
+            return false;
+        }
         let lists = lock(&self.lists);
         lists.admit_name(name.as_str()) && lists.admit(from)
     }

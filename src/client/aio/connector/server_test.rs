@@ -77,11 +77,7 @@ impl World {
     }
 
     pub(super) fn order(&self, command: Command, with: Vec<(&str, Value)>) -> String {
-        let with = with.into_iter().map(|(key, value)| (key.to_owned(), value)).collect();
-        let mut said = Outbound::default();
-        ask(&Question { command, with }, &mut said).expect("short");
-        let said = raw_order(&self.setup.commander(), &said.to_vec());
-        answer(&mut BytesMut::from(&said[..])).expect("good").expect("an answer")
+        order(&self.setup, command, with)
     }
 }
 
@@ -142,6 +138,14 @@ impl Hall<'_> {
         all.sort();
         all
     }
+}
+
+pub(super) fn order(setup: &Setup, command: Command, with: Vec<(&str, Value)>) -> String {
+    let with = with.into_iter().map(|(key, value)| (key.to_owned(), value)).collect();
+    let mut said = Outbound::default();
+    ask(&Question { command, with }, &mut said).expect("short");
+    let said = raw_order(&setup.commander(), &said.to_vec());
+    answer(&mut BytesMut::from(&said[..])).expect("good").expect("an answer")
 }
 
 /// For this client.
@@ -653,7 +657,7 @@ fn who_takes_its_name_back_is_heard_after_all_that_it_had_said_before() {
     let (stream, from) = listener.accept().expect("it comes");
     let wire = Wire::accept(stream, None, Instant::now() + SOON).expect("a connection");
     let ann = Name::new(&"ann".into()).expect("a name");
-    served.enter(house, (&ann, true), from, wire).expect("it shows who it is");
+    served.enter(house, (&ann, true, 0), from, wire).expect("it shows who it is");
     assert!(hall.is_there("ann"));
     let shared = std::sync::Arc::strong_count(&old.shared);
     assert_eq!(shared, 1, "nobody hands out what came over the old connection");

@@ -12,15 +12,16 @@ use sha2::{Digest, Sha256};
 
 use super::connector_test::{message, until};
 use super::house::lock;
-use super::server_test::{Hall, World, to};
-use super::{Errand, Name, Names, Ran};
+use super::server_test::{Hall, World, order, to};
+use super::{Errand, Name, Names, Ran, Setup};
 use crate::client::aio::{Client, Security};
 use crate::proto::aio::command::Command;
 use crate::value::Value;
 
-/// Names with the digests of certificates, or with tokens.
+/// Names with the digests of certificates, or with tokens; and whose is to be taken back as soon as
+/// it was found.
 #[derive(Debug, Default)]
-struct Kept(Mutex<BTreeMap<String, Vec<u8>>>);
+struct Kept(Mutex<BTreeMap<String, Vec<u8>>>, Mutex<Option<(String, Setup)>>);
 
 impl Names for Kept {
     fn run(&self, errand: Errand) -> Ran {
@@ -28,8 +29,15 @@ impl Names for Kept {
         let fresh = |all: &BTreeMap<String, Vec<u8>>, name: &Name| !all.contains_key(name.as_str());
         match errand {
             Errand::Identify(print) => {
-                let found = all.iter().find(|(_, own)| own[..] == print);
-                match found.map(|(name, _)| name.as_str()) {
+                let found = all.clone().into_iter().find(|(_, own)| own[..] == print);
+                drop(all);
+                let name = found.map(|(name, _)| name);
+                let back = lock(&self.1).take_if(|(whose, _)| name.as_ref() == Some(whose));
+                if let Some((whose, setup)) = back {
+                    let whom = vec![("client_id", Value::Text(whose))];
+                    order(&setup, Command::ForgetCertificate, whom);
+                }
+                match name.as_deref() {
                     Some("default") => Ran::Default,
                     Some(name) => Ran::Known(Name::new(&name.into()).expect("a name")),
                     None => Ran::Not("nobody's"),
@@ -155,6 +163,20 @@ fn who_shows_its_certificate_is_in_and_nobody_else_by_its_name() {
     assert!(dial(&hall, "ann", certificates(&own)).is_none(), "it opens nothing any more");
     hears(&shown, &bob, "bob", "four");
     assert!(hall.is_there("bob") && lock(&shown.kept.0).contains_key("bob"));
+}
+
+#[test]
+fn who_has_just_shown_what_is_taken_back_does_not_stay() {
+    let shown = Shown::new(|dir| Security::Certificates(dir.to_owned()));
+    let hall = shown.world.start();
+    let own = Security::Certificates(shown.folder("own"));
+    let ann = dial(&hall, "ann", own.clone()).expect("it is given one, and comes by it");
+    let bob = Security::Certificates(shown.folder("bob"));
+    lock(&shown.kept.1).replace(("ann".to_owned(), shown.world.setup.clone()));
+    assert!(dial(&hall, "ann", own).is_none(), "it is taken back while it is looked up");
+    until(|| ann.end().is_some());
+    assert!(!hall.is_there("ann"));
+    dial(&hall, "bob", bob).expect("others come as before");
 }
 
 #[test]
