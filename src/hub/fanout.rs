@@ -265,9 +265,8 @@ impl Hub {
         for (member, group) in all.chain(chosen) {
             let Some(s) = self.sessions.get_mut(member.session) else { continue };
             // One without any has ended, and was not taken from here yet.
-            if (group.is_none() && s.subs.is_empty())
-                || (member.opts.no_local && from == Some(member.session))
-            {
+            let gone = group.is_none() && s.subs.is_empty();
+            if gone || (member.opts.no_local && from == Some(member.session)) {
                 continue;
             }
             if let Some(audience) = &mut self.audience
