@@ -58,17 +58,27 @@ impl Shared {
     }
 
     fn read(&self, at: usize, bytes: &mut [u8]) {
-        let mut from = 0;
-        for (i, cell) in self.words.iter().enumerate().skip(at / 8) {
-            let rest = &mut bytes[from..];
-            if rest.is_empty() {
-                return;
-            }
-            let start = (at + from) - i * 8;
-            let n = rest.len().min(8 - start);
-            rest[..n].copy_from_slice(&cell.load(Relaxed).to_ne_bytes()[start..start + n]);
-            from += n;
+        let before = (at.next_multiple_of(8) - at).min(bytes.len());
+        let end = at + bytes.len();
+        let (head, rest) = bytes.split_at_mut(before);
+        if !head.is_empty() {
+            self.part(at, head);
         }
+        let mut whole = rest.chunks_exact_mut(8);
+        let words = self.words.get(at.div_ceil(8)..).unwrap_or_default();
+        for (bytes, cell) in whole.by_ref().zip(words) {
+            bytes.copy_from_slice(&cell.load(Relaxed).to_ne_bytes());
+        }
+        let tail = whole.into_remainder();
+        if !tail.is_empty() {
+            self.part(end - tail.len(), tail);
+        }
+    }
+
+    /// Bytes of one word.
+    fn part(&self, at: usize, bytes: &mut [u8]) {
+        let word = self.words[at / 8].load(Relaxed).to_ne_bytes();
+        bytes.copy_from_slice(&word[at % 8..][..bytes.len()]);
     }
 
     fn copy(&self) -> Vec<u8> {
