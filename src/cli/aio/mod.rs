@@ -220,7 +220,7 @@ fn code(error: &Error) -> u8 {
         | Error::File(_) => exit::CLIENT,
         Error::Tls(_) => exit::TLS,
         Error::Protocol(_) => exit::PROTOCOL,
-        Error::Lost | Error::Io(_) | Error::Silent | Error::Left => exit::LOST,
+        Error::Lost | Error::Io(_) | Error::Silent | Error::Left | Error::Unkept => exit::LOST,
         Error::Full | Error::TooLarge | Error::Open => exit::REFUSED,
     }
 }

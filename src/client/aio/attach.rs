@@ -3,9 +3,8 @@
 //! So does a connector of the original: its applications say where a file lies, and it is read when
 //! its turn has come, also long after that (specification 7). Here a file goes piece by piece, so
 //! one of any length that a frame can have needs the memory of one piece. What cannot be read
-//! becomes `file_error`, without the path, and the message goes alone. What is to be deleted is
-//! deleted when it was sent, or acknowledged where that is waited for. Absent on purpose: chunks;
-//! applications make those.
+//! becomes `file_error`, without the path, and the message goes alone. Absent on purpose: when one
+//! is deleted (`line`), and chunks; applications make those.
 
 use std::fs::File;
 use std::io::{self, Read};
@@ -20,10 +19,17 @@ pub(super) struct Going {
     file: File,
     left: u64,
     piece: Vec<u8>,
-    /// To be deleted at the end.
-    delete: Option<PathBuf>,
+    gone: Gone,
+}
+
+/// And when it has gone.
+#[derive(Debug)]
+pub(super) struct Gone {
+    pub(super) path: PathBuf,
+    /// It is not to stay.
+    pub(super) goes: bool,
     /// What its acknowledgement will name, if there is to be one.
-    number: Option<u64>,
+    pub(super) number: Option<u64>,
 }
 
 impl Going {
@@ -44,15 +50,9 @@ impl Going {
         Ok(Some(&self.piece))
     }
 
-    /// It is sent. What is to be deleted when this number is acknowledged, if that is waited for.
-    pub(super) fn end(self) -> Option<(u64, PathBuf)> {
-        match (self.number, self.delete?) {
-            (Some(number), path) => Some((number, path)),
-            (None, path) => {
-                delete(&path);
-                None
-            }
-        }
+    /// It is sent.
+    pub(super) fn end(self) -> Gone {
+        self.gone
     }
 }
 
@@ -69,9 +69,9 @@ pub(super) fn begin(mut frame: Frame, most: u64) -> (Frame, Option<Going>) {
         Ok((file, left)) => {
             with.binary_offset = (own > 0).then_some(own);
             with.file_error = None;
-            let delete = (!with.keep).then_some(path);
             let number = frame.header.transport_id.as_ref().and_then(Id::number);
-            Some(Going { file, left, piece: Vec::new(), delete, number })
+            let gone = Gone { path, goes: !with.keep, number };
+            Some(Going { file, left, piece: Vec::new(), gone })
         }
         Err(why) => {
             log::warn!("{}: not sent: {why}", path.display());
@@ -84,7 +84,7 @@ pub(super) fn begin(mut frame: Frame, most: u64) -> (Frame, Option<Going>) {
 }
 
 /// Where the file lies. What has an error already has none, and nobody asked for a file there.
-fn path(with: &WithFile) -> Option<PathBuf> {
+pub(super) fn path(with: &WithFile) -> Option<PathBuf> {
     let path = with.src_path.as_ref().filter(|path| !path.as_str().is_empty())?;
     with.file_error.is_none().then(|| PathBuf::from(path.as_str()))
 }
@@ -151,16 +151,12 @@ mod tests {
     fn sent(frame: Frame) -> (Frame, WithFile) {
         let bytes = match begin(frame, 1 << 30) {
             (frame, None) => encode_vec(&frame).expect("short"),
-            (frame, Some(going)) if going.left() == 0 => {
-                going.end();
-                encode_vec(&frame).expect("short")
-            }
+            (frame, Some(going)) if going.left() == 0 => encode_vec(&frame).expect("short"),
             (frame, Some(mut going)) => {
                 let mut bytes = head_of(&frame, going.left()).expect("short");
                 while let Some(piece) = going.next().expect("it is there") {
                     bytes.extend_from_slice(piece);
                 }
-                going.end();
                 bytes
             }
         };
@@ -188,16 +184,14 @@ mod tests {
     }
 
     #[test]
-    fn a_file_that_is_not_to_stay_goes_when_it_was_sent_or_acknowledged() {
+    fn a_file_is_told_to_be_deleted_as_its_message_says_and_when_that_is_acknowledged() {
         let file = Own::new(b"content");
-        sent(file.frame(b"", false));
-        assert!(!file.0.exists());
-        let file = Own::new(b"content");
-        let mut frame = file.frame(b"", false);
-        frame.header.transport_id = Some(1.into());
-        let (_, going) = begin(frame, 1 << 30);
-        assert_eq!(going.and_then(Going::end), Some((1, file.0.clone())));
-        assert!(file.0.exists(), "it may have to be sent again");
+        for (keep, number) in [(true, None), (false, None), (false, Some(1))] {
+            let mut frame = file.frame(b"", keep);
+            frame.header.transport_id = number.map(Id::from);
+            let gone = begin(frame, 1 << 30).1.expect("it goes").end();
+            assert_eq!((gone.path, gone.goes, gone.number), (file.0.clone(), !keep, number));
+        }
     }
 
     #[test]

@@ -38,6 +38,8 @@ pub enum Error {
     Left,
     /// Too much waits already.
     Full,
+    /// What the other side said could not be kept; it is not acknowledged, and may be said again.
+    Unkept,
     /// No frame can hold it.
     TooLarge,
     /// A question of this type with this id is open already.
@@ -68,6 +70,7 @@ impl Error {
                 | Self::Io(_)
                 | Self::Silent
                 | Self::TimedOut
+                | Self::Unkept
         )
     }
 }
@@ -119,6 +122,7 @@ impl fmt::Display for Error {
             Self::TimedOut => f.write_str("not within the time given"),
             Self::Left => f.write_str("not connected: this client has left"),
             Self::Full => f.write_str("too much waits already"),
+            Self::Unkept => f.write_str("what was said here could not be kept"),
             Self::TooLarge => f.write_str("longer than a frame can be"),
             Self::Open => f.write_str("a question of this type with this id is open already"),
             Self::Setting(which) => write!(f, "a setting that cannot be: {which}"),

@@ -3,12 +3,14 @@
 //! The place below it is a peer's word and was judged (`proto/aio/file`); no link is followed on
 //! the way there, nothing that exists is replaced, and a file has its name only when it is whole.
 //! Until then it lies in the folder under a name by chance, and goes when nobody waits for the rest
-//! of it. Absent on purpose: owners, and what a sender says of its own disk. Whoever may write into
-//! the folder can put a link there while this looks the other way: it must be ours.
+//! of it; what a killed process has left goes when the folder is used a day later. Absent on
+//! purpose: owners, and what a sender says of its own disk. Whoever may write into the folder can
+//! put a link there while this looks the other way: it must be ours.
 
 use std::fs::{self, File, OpenOptions};
 use std::io::{self, Write};
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 use crate::base::map::Seed;
 use crate::base::rng::Rng;
@@ -79,6 +81,7 @@ impl Folders {
             if !is {
                 return Err(Error::file(folder, "is no folder"));
             }
+            sweep(folder);
         }
         let seed = seed();
         let assembly = Assembly::new(Most::default(), Seed::with_seed(seed));
@@ -142,6 +145,31 @@ impl Folders {
     }
 }
 
+/// What somebody was killed over goes. Others may be at work there, so what is young stays.
+fn sweep(folder: &Path) {
+    for entry in fs::read_dir(folder).into_iter().flatten().flatten() {
+        let old = || -> io::Result<bool> {
+            Ok(entry.metadata()?.modified()?.elapsed().is_ok_and(|since| since > OLD))
+        };
+        if entry.file_name().to_str().is_some_and(is_part) && old().unwrap_or(false) {
+            take_back(&entry.path());
+        }
+    }
+}
+
+/// Is a part called so?
+fn is_part(name: &str) -> bool {
+    let sign = name.strip_prefix(".spindle-").and_then(|rest| rest.strip_suffix(".part"));
+    sign.is_some_and(|sign| sign.len() == 16 && sign.bytes().all(|it| it.is_ascii_hexdigit()))
+}
+
+/// It came with something that will be said again, and would find itself there.
+pub(super) fn take_back(path: &Path) {
+    if let Err(e) = fs::remove_file(path) {
+        log::warn!("{}: not taken back: {e}", path.display());
+    }
+}
+
 /// Give all parts together, the first of which takes the others in, their name.
 fn put(folder: &Path, place: &Place, parts: &[Part]) -> io::Result<PathBuf> {
     let Some((first, others)) = parts.split_first() else {
@@ -187,6 +215,9 @@ fn words(why: Refused) -> String {
     }
     .to_owned()
 }
+
+/// After this nobody goes on with a part: files are given up long before.
+const OLD: Duration = Duration::from_secs(24 * 3_600);
 
 #[cfg(test)]
 mod tests {
@@ -245,6 +276,25 @@ mod tests {
         let half = folders.begin(with("half"), 10);
         drop(half);
         assert_eq!(dir.list(), ["empty", "sub"]);
+    }
+
+    #[test]
+    fn what_somebody_was_killed_over_goes_a_day_later_and_nothing_else() {
+        let dir = Dir::new("swept");
+        let part = |sign: &str| format!(".spindle-{sign}.part");
+        let (old, young) = (part("0123456789abcdef"), part("fedcba9876543210"));
+        let others = [part(&"0".repeat(64)), part("0123456789abcdeg"), "0123456789abcdef".into()];
+        for name in others.iter().chain([&old, &young]) {
+            let file = File::create(dir.0.join(name)).expect("a file");
+            let now = file.metadata().and_then(|it| it.modified()).expect("a time");
+            if *name != young {
+                file.set_modified(now - OLD - Duration::from_secs(60)).expect("set");
+            }
+        }
+        dir.folders();
+        let left = dir.list();
+        assert!(!left.contains(&old) && left.contains(&young));
+        assert!(others.iter().all(|name| left.contains(name)), "{left:?}");
     }
 
     #[test]

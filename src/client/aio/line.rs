@@ -7,7 +7,7 @@
 #![expect(clippy::disallowed_types, reason = "a client on its own thread reads its own clock")]
 
 use std::collections::{BTreeMap, VecDeque};
-use std::path::PathBuf;
+use std::path::Path;
 use std::sync::atomic::Ordering;
 use std::sync::{Arc, PoisonError};
 use std::time::{Duration, Instant};
@@ -17,8 +17,8 @@ use crate::proto::aio::file::WithFile;
 use crate::proto::aio::heard::{Heard, Listening, What, hear};
 use crate::proto::aio::{Frame, Meaning, Side, inner};
 
-use super::attach::{self, Going};
-use super::folders::{Folders, Spool, Stored};
+use super::attach::{self, Going, Gone};
+use super::folders::{self, Folders, Spool, Stored};
 use super::setup::Wish;
 use super::wire::{Came, Wire};
 use super::{Error, Received, Shared, login};
@@ -45,6 +45,12 @@ impl Drop for Ending {
     fn drop(&mut self) {
         self.0.desk().end(&Error::Lost);
         self.0.room.notify_all();
+        // It has not come to say so where it does otherwise.
+        if std::thread::panicking()
+            && let Some(taker) = &self.0.plan.taker
+        {
+            taker.lost();
+        }
     }
 }
 
@@ -63,7 +69,7 @@ pub(super) fn run(shared: Arc<Shared>, mut folders: Folders, first: Option<Wire>
         drop(desk);
         shared.room.notify_all();
         if let Some(taker) = &shared.plan.taker {
-            log::info!("connection to the server lost: {error}");
+            log::info!("the connection with {} is lost: {error}", shared.plan.server.as_str());
             taker.lost();
         }
         let Some(after) = shared.plan.again else { return };
@@ -134,11 +140,15 @@ struct Live<'a> {
     full: bool,
     /// The file that goes, within a frame that was begun.
     going: Option<Going>,
-    /// Files to be deleted when these numbers are acknowledged.
-    gone: BTreeMap<u64, PathBuf>,
+    /// Files that have gone when these numbers are acknowledged.
+    gone: BTreeMap<u64, Gone>,
     /// What is to be said at once when that frame is whole, and its bytes.
     owed: VecDeque<Frame>,
     owed_bytes: usize,
+    /// Something was taken that is acknowledged by what is written next.
+    vouches: bool,
+    /// How often the taker's disk had failed before that.
+    failures: u64,
 }
 
 impl<'a> Live<'a> {
@@ -160,26 +170,29 @@ impl<'a> Live<'a> {
             gone: BTreeMap::new(),
             owed: VecDeque::new(),
             owed_bytes: 0,
+            vouches: false,
+            failures: 0,
         }
     }
 
     fn run(mut self) -> Error {
-        let error = loop {
-            if let Err(error) = self.turn() {
-                break error;
-            }
-        };
+        // What had failed before is not this connection's.
+        let mut done = self.secure();
+        while done.is_ok() {
+            done = self.turn();
+        }
         // Room is given back in any case.
         let _ = self.hold(0);
-        // The last words may acknowledge something.
-        self.secure();
-        self.wire.close(Instant::now() + LINGER);
-        error
+        // The last words may acknowledge something, and are not said if that is not safe.
+        if self.secure().is_ok() {
+            self.wire.close(Instant::now() + LINGER);
+        }
+        done.err().unwrap_or(Error::Lost)
     }
 
     fn turn(&mut self) -> Result<(), Error> {
         let left = self.speak()?;
-        self.secure();
+        self.secure()?;
         self.wire.flush()?;
         if left && self.wire.waiting() == 0 {
             return Err(Error::Left);
@@ -196,11 +209,16 @@ impl<'a> Live<'a> {
         self.wire.wait(until)
     }
 
-    /// What is acknowledged by what is written from now on is safe.
-    fn secure(&self) {
-        if let Some(taker) = &self.shared.plan.taker {
-            taker.secure();
+    /// What is acknowledged by what is written from now on is safe. Else it must not be written:
+    /// the other side says it again over another connection.
+    fn secure(&mut self) -> Result<(), Error> {
+        let Some(taker) = &self.shared.plan.taker else { return Ok(()) };
+        let failures = taker.secure();
+        if self.vouches && failures != self.failures {
+            return Err(Error::Unkept);
         }
+        (self.vouches, self.failures) = (false, failures);
+        Ok(())
     }
 
     /// So much waits to be written that nothing more should be heard.
@@ -252,6 +270,7 @@ impl<'a> Live<'a> {
         else {
             return self.wire.send(&frame);
         };
+        let path = WithFile::of(&frame).ok().flatten().and_then(|with| attach::path(&with));
         let (frame, going) = attach::begin(frame, most);
         match going {
             Some(going) if going.left() > 0 => {
@@ -259,10 +278,15 @@ impl<'a> Live<'a> {
                 self.going = Some(going);
                 Ok(())
             }
-            other => {
+            Some(going) => {
                 self.wire.send(&frame)?;
-                self.gone.extend(other.and_then(Going::end));
+                self.on_gone(going.end());
                 Ok(())
+            }
+            None => {
+                // It cannot be read, so nothing waits for it.
+                path.iter().for_each(|path| self.tell_gone(path));
+                self.wire.send(&frame)
             }
         }
     }
@@ -278,11 +302,33 @@ impl<'a> Live<'a> {
                 Ok(())
             }
             Ok(None) => {
-                self.gone.extend(self.going.take().and_then(Going::end));
+                let gone = self.going.take().map(Going::end);
+                gone.into_iter().for_each(|gone| self.on_gone(gone));
                 Ok(())
             }
             // The frame said how long it is, so there is no way to take it back but this.
             Err(e) => Err(Error::io(e)),
+        }
+    }
+
+    /// It is sent; where that is waited for, it counts when it is acknowledged.
+    fn on_gone(&mut self, gone: Gone) {
+        match gone.number {
+            Some(number) => drop(self.gone.insert(number, gone)),
+            None => self.end_file(&gone),
+        }
+    }
+
+    fn end_file(&self, gone: &Gone) {
+        if gone.goes {
+            attach::delete(&gone.path);
+        }
+        self.tell_gone(&gone.path);
+    }
+
+    fn tell_gone(&self, path: &Path) {
+        if let Some(taker) = &self.shared.plan.taker {
+            taker.sent(path);
         }
     }
 
@@ -390,18 +436,16 @@ impl<'a> Live<'a> {
     }
 
     fn hand_out(&mut self, heard: Heard, file: Option<Stored>) -> Result<(), Error> {
+        let numbered = heard.say.is_some();
+        self.vouches |= numbered;
         match heard.what {
             What::Message(frame) | What::Answer(frame) => {
-                let received = Received { frame, file };
-                match &self.shared.plan.taker {
-                    Some(taker) => taker.take(received),
-                    None => self.shared.desk().on_message(received),
-                }
+                self.take(Received { frame, file }, numbered)?;
             }
             What::Acked(id) => {
                 self.shared.desk().on_ack(&id);
-                if let Some(path) = id.number().and_then(|number| self.gone.remove(&number)) {
-                    attach::delete(&path);
+                if let Some(gone) = id.number().and_then(|number| self.gone.remove(&number)) {
+                    self.end_file(&gone);
                 }
                 self.shared.room.notify_all();
             }
@@ -418,6 +462,25 @@ impl<'a> Live<'a> {
             Some(frame) => self.utter(frame),
             None => Ok(()),
         }
+    }
+
+    /// If it cannot be kept and is to be acknowledged, nothing that follows is heard either: it
+    /// would overtake this, which is said again over another connection.
+    fn take(&self, received: Received, numbered: bool) -> Result<(), Error> {
+        let Some(taker) = &self.shared.plan.taker else {
+            self.shared.desk().on_message(received);
+            return Ok(());
+        };
+        let stored = match &received.file {
+            Some(Stored::At(path)) => Some(path.clone()),
+            _ => None,
+        };
+        let taken = taker.take(received).or_else(|why| if numbered { Err(why) } else { Ok(()) });
+        if let (Err(_), Some(path)) = (&taken, stored) {
+            // It comes again, and would find itself there.
+            folders::take_back(&path);
+        }
+        taken
     }
 
     /// So many bytes are here and not understood yet.

@@ -8,14 +8,18 @@
 //! Counts are little endian. A message is deleted after it has arrived and not before, so a crash
 //! repeats some and loses none (the original deletes first, specification 12 item 14). Files go
 //! when all in them has arrived. What a crash has torn at the end of the newest file is cut off;
-//! what is damaged elsewhere is told, and costs the rest of its file. Nothing is kept beyond a
-//! bound, and whoever is refused is told so. Absent on purpose: what messages mean, and threads.
+//! what is damaged elsewhere is told, and costs the rest of its file. A file that the disk did not
+//! take in is not written any more: a disk that has failed once may say the next time that all is
+//! well, and have dropped what it was given. Nothing is kept beyond a bound, and whoever is refused
+//! is told so. Absent on purpose: what messages mean, and threads.
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::fs::{self, DirBuilder, File, OpenOptions};
 use std::io::{self, BufReader, Read, Seek, SeekFrom, Write};
 use std::os::unix::fs::{DirBuilderExt, FileExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 
 /// Why something is not kept.
 #[derive(Debug)]
@@ -34,6 +38,10 @@ impl std::fmt::Display for Refused {
         }
     }
 }
+
+/// How often a disk did not take what it was given, or not in. Whoever has seen it grow since
+/// something was put in cannot say that this survives.
+pub(super) type Failures = Arc<AtomicU64>;
 
 /// Messages that are kept.
 #[derive(Debug)]
@@ -54,6 +62,11 @@ pub(super) struct Chest {
     reading: Option<Reading>,
     bytes: u64,
     pub(super) dirty: bool,
+    /// Of the newest file is not known what the disk has of it.
+    suspect: bool,
+    /// Nor whether it knows that the file is there.
+    fresh: bool,
+    failures: Failures,
 }
 
 /// One file.
@@ -75,7 +88,7 @@ struct Reading {
 
 impl Chest {
     /// What is kept in this folder, of which so many bytes at most.
-    pub(super) fn open(dir: &Path, bytes_max: u64) -> io::Result<Self> {
+    pub(super) fn open(dir: &Path, bytes_max: u64, failures: &Failures) -> io::Result<Self> {
         DirBuilder::new().recursive(true).mode(0o700).create(dir)?;
         let mut options = OpenOptions::new();
         options.read(true).write(true).create(true).truncate(false).mode(0o600);
@@ -108,12 +121,13 @@ impl Chest {
             let path = part_path(dir, first);
             let newest = create(&path)?;
             parts.push_back(Part { first, count: 0, path });
-            return Self::with(dir, bytes_max, parts, (newest, 0), floor_file, next_in, bytes);
+            let files = (newest, 0, floor_file);
+            return Ok(Self::with((dir, bytes_max, failures), parts, files, next_in, bytes));
         };
         let newest = OpenOptions::new().append(true).open(&part.path)?;
         floor = floor.max(parts.front().map_or(0, |part| part.first));
-        let newest = (newest, newest_len);
-        let mut chest = Self::with(dir, bytes_max, parts, newest, floor_file, next_in, bytes)?;
+        let files = (newest, newest_len, floor_file);
+        let mut chest = Self::with((dir, bytes_max, failures), parts, files, next_in, bytes);
         chest.next_out = floor;
         // What is put in next has the number that its place says.
         if chest.parts.back().is_none_or(|part| part.first + part.count != chest.next_in) {
@@ -123,15 +137,13 @@ impl Chest {
     }
 
     fn with(
-        dir: &Path,
-        bytes_max: u64,
+        (dir, bytes_max, failures): (&Path, u64, &Failures),
         parts: VecDeque<Part>,
-        (newest, newest_len): (File, u64),
-        floor_file: File,
+        (newest, newest_len, floor_file): (File, u64, File),
         next_in: u64,
         bytes: u64,
-    ) -> io::Result<Self> {
-        Ok(Self {
+    ) -> Self {
+        Self {
             dir: dir.to_owned(),
             bytes_max,
             parts,
@@ -145,7 +157,10 @@ impl Chest {
             reading: None,
             bytes,
             dirty: false,
-        })
+            suspect: false,
+            fresh: true,
+            failures: Arc::clone(failures),
+        }
     }
 
     /// Keep this.
@@ -155,7 +170,7 @@ impl Chest {
         if whole > self.bytes_max.saturating_sub(self.bytes) {
             return Err(Refused::Full);
         }
-        self.write(len, message).map_err(Refused::Disk)?;
+        self.write(len, message).map_err(|e| Refused::Disk(self.failed(e)))?;
         self.newest_len += whole;
         self.bytes += whole;
         self.next_in += 1;
@@ -167,7 +182,7 @@ impl Chest {
     }
 
     fn write(&mut self, len: u32, message: &[u8]) -> io::Result<()> {
-        if self.newest_len >= PART_MAX {
+        if self.suspect || self.newest_len >= PART_MAX {
             self.begin_part()?;
         }
         let mut head = [0; HEAD];
@@ -186,23 +201,52 @@ impl Chest {
     }
 
     fn begin_part(&mut self) -> io::Result<()> {
-        self.sync()?;
+        if !self.suspect {
+            self.sync()?;
+        }
         let (first, path) = (self.next_in, part_path(&self.dir, self.next_in));
         self.newest = create(&path)?;
         self.newest_len = 0;
         // A part without messages has the number of the next one, and is replaced by it.
         self.parts.retain(|part| part.first != first);
         self.parts.push_back(Part { first, count: 0, path });
-        File::open(&self.dir)?.sync_all()
+        (self.suspect, self.fresh) = (false, true);
+        Ok(())
     }
 
-    /// What was put in survives from now on.
+    /// What was put in survives from now on; or that is counted as a failure, once.
     pub(super) fn sync(&mut self) -> io::Result<()> {
-        if self.dirty {
-            self.newest.sync_data()?;
-            self.dirty = false;
+        if !self.dirty {
+            return Ok(());
+        }
+        self.dirty = false;
+        self.take_in().map_err(|e| {
+            self.suspect = true;
+            self.failed(e)
+        })
+    }
+
+    fn take_in(&mut self) -> io::Result<()> {
+        self.newest.sync_data()?;
+        if self.fresh {
+            // The folder knows the file, and the one above it knows the folder.
+            File::open(&self.dir)?.sync_all()?;
+            self.dir.parent().map_or(Ok(()), |above| File::open(above)?.sync_all())?;
+            self.fresh = false;
         }
         Ok(())
+    }
+
+    fn failed(&self, e: io::Error) -> io::Error {
+        self.failures.fetch_add(1, Ordering::Relaxed);
+        e
+    }
+
+    /// A disk that takes everything and takes nothing in (`/dev/null`), or takes nothing
+    /// (`/dev/full`).
+    #[cfg(test)]
+    pub(super) fn fail(&mut self, like: &str) {
+        self.newest = OpenOptions::new().append(true).open(like).expect("it is there");
     }
 
     /// There is something to be taken out.

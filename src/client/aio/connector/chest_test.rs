@@ -4,8 +4,9 @@ use std::fs::{self, OpenOptions};
 use std::io::Write;
 use std::os::unix::fs::PermissionsExt;
 use std::path::PathBuf;
+use std::sync::atomic::Ordering;
 
-use super::chest::{Chest, Refused};
+use super::chest::{Chest, Failures, Refused};
 use crate::client::pipe::seed;
 
 /// A folder of a test's own.
@@ -17,7 +18,11 @@ impl Dir {
     }
 
     fn open(&self, max: u64) -> Chest {
-        Chest::open(&self.0, max).expect("it opens")
+        self.watched(max, &Failures::default())
+    }
+
+    fn watched(&self, max: u64, failures: &Failures) -> Chest {
+        Chest::open(&self.0, max, failures).expect("it opens")
     }
 
     /// Its files with messages, the oldest first.
@@ -93,6 +98,38 @@ fn what_has_not_arrived_is_there_again_after_a_crash() {
     assert!(chest.is_empty());
     put(&mut chest, &["e"]);
     assert_eq!(take(&mut chest), Some((4, "e".to_owned())), "numbers go on");
+}
+
+#[test]
+fn a_file_that_the_disk_did_not_take_in_is_not_written_any_more() {
+    let dir = Dir::new();
+    let failures = Failures::default();
+    let mut chest = dir.watched(1 << 20, &failures);
+    put(&mut chest, &["a"]);
+    chest.sync().expect("a good disk");
+    chest.fail("/dev/null");
+    put(&mut chest, &["b"]);
+    assert!(chest.sync().is_err());
+    chest.sync().expect("nothing was put in since");
+    assert_eq!(failures.load(Ordering::Relaxed), 1);
+    put(&mut chest, &["c"]);
+    chest.sync().expect("another file");
+    drop(chest);
+    assert_eq!(all(&mut dir.open(1 << 20)), ["a", "c"]);
+}
+
+#[test]
+fn what_a_full_disk_did_not_take_is_refused_and_counted_and_what_follows_is_good() {
+    let dir = Dir::new();
+    let failures = Failures::default();
+    let mut chest = dir.watched(1 << 20, &failures);
+    put(&mut chest, &["a"]);
+    chest.fail("/dev/full");
+    assert!(matches!(chest.put(b"b"), Err(Refused::Disk(_))));
+    assert!(failures.load(Ordering::Relaxed) > 0);
+    put(&mut chest, &["c"]);
+    drop(chest);
+    assert_eq!(all(&mut dir.open(1 << 20)), ["a", "c"]);
 }
 
 #[test]

@@ -80,25 +80,25 @@ impl<S: Read + Write> Line<S> {
 }
 
 /// A server, a folder, and a connector between them.
-struct World {
-    dir: PathBuf,
+pub(super) struct World {
+    pub(super) dir: PathBuf,
     server: TcpListener,
 }
 
 impl World {
-    fn new() -> Self {
+    pub(super) fn new() -> Self {
         let dir = std::env::temp_dir().join(format!("spindle-aio-{:x}", seed()));
         Self { dir, server: TcpListener::bind("127.0.0.1:0").expect("a port") }
     }
 
-    fn setup(&self) -> Setup {
+    pub(super) fn setup(&self) -> Setup {
         let address = self.server.local_addr().expect("bound").to_string();
         let again = Duration::from_millis(50);
         Setup { again, ..Setup::new(&address, "me", &self.dir) }
     }
 
     /// The connector comes, and says its name.
-    fn accept(&self) -> Line<TcpStream> {
+    pub(super) fn accept(&self) -> Line<TcpStream> {
         let (stream, _) = self.server.accept().expect("it comes");
         stream.set_read_timeout(Some(SOON)).expect("set");
         let mut line = Line::over(stream);
@@ -107,7 +107,7 @@ impl World {
         line
     }
 
-    fn meet(&self, setup: Setup) -> (Connector, Line<TcpStream>) {
+    pub(super) fn meet(&self, setup: Setup) -> (Connector, Line<TcpStream>) {
         let connector = Connector::start(setup).expect("it starts");
         let line = self.accept();
         until(|| connector.is_online());
@@ -121,7 +121,7 @@ impl World {
     }
 
     /// Answer the next connection at the socket for messages of this type.
-    fn listen(&self, kind: &str) -> UnixListener {
+    pub(super) fn listen(&self, kind: &str) -> UnixListener {
         UnixListener::bind(self.setup().receiver(kind)).expect("bound")
     }
 

@@ -11,10 +11,12 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 use std::net::IpAddr;
+use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
+use crate::client::aio::attach;
 use crate::client::aio::setup::Wish;
 use crate::client::aio::wire::Wire;
 use crate::client::aio::{Client, Error, Message, Received, Stored, Text};
@@ -22,9 +24,11 @@ use crate::proto::aio::Name;
 use crate::proto::aio::file::WithFile;
 use crate::proto::aio::shelf::Kept;
 
+use super::chest::Failures;
 use super::gate::{Callers, Gate};
 use super::house::{House, Sent, lock, told};
 use super::lists::Lists;
+use super::parting::Parting;
 use super::setup::{Serving, Setup, unspelled};
 use super::subscribers::Subscribers;
 use super::way::{Way, Went};
@@ -35,18 +39,24 @@ pub(super) struct Hall {
     pub(super) serving: Serving,
     ways: Mutex<BTreeMap<Text, Arc<Way>>>,
     subscribers: Mutex<Subscribers>,
+    parting: Mutex<Parting>,
     /// For whom publications were put on the disk that may not survive yet.
     unsafe_for: Mutex<BTreeSet<Text>>,
     pub(super) lists: Mutex<Lists>,
     pub(super) callers: Callers,
     /// How often what was given to a client was taken back.
     forgotten: AtomicU64,
+    failures: Failures,
     gate: Mutex<Option<Gate>>,
 }
 
 impl Hall {
     /// With a way for each client for whom something is kept.
-    pub(super) fn new(setup: &Setup, serving: &Serving) -> Result<Self, Error> {
+    pub(super) fn new(
+        setup: &Setup,
+        serving: &Serving,
+        failures: &Failures,
+    ) -> Result<Self, Error> {
         let mut ways = BTreeMap::new();
         let kept = if setup.keep_sent == Kept::Nothing { None } else { Some(setup.chests()) };
         for entry in kept.iter().flat_map(fs::read_dir).flatten().flatten() {
@@ -54,7 +64,7 @@ impl Hall {
             let whose = name.to_str().and_then(unspelled);
             let whose = whose.as_deref().and_then(|it| it.strip_prefix(TO));
             let Some(name) = whose.and_then(|it| Name::new(&it.into())) else { continue };
-            let way = Arc::new(way_to(setup, &name)?);
+            let way = Arc::new(way_to(setup, &name, failures)?);
             // One that is empty was left behind by a crash.
             if !way.retire() {
                 ways.insert(name.as_str().into(), way);
@@ -64,10 +74,12 @@ impl Hall {
             serving: serving.clone(),
             ways: Mutex::new(ways),
             subscribers: Mutex::default(),
+            parting: Mutex::default(),
             unsafe_for: Mutex::default(),
             lists: Mutex::new(serving.lists.clone()),
             callers: Callers::default(),
             forgotten: AtomicU64::new(0),
+            failures: Arc::clone(failures),
             gate: Mutex::new(None),
         })
     }
@@ -75,7 +87,7 @@ impl Hall {
     /// Begin to let clients in, unless that was done already.
     pub(super) fn begin(&self, house: &Arc<House>) -> Result<(), Error> {
         let mut gate = lock(&self.gate);
-        if house.is_over() {
+        if house.is_leaving() {
             return Err(Error::Left);
         }
         if gate.is_none() {
@@ -132,7 +144,7 @@ impl Hall {
         if ways.len() >= self.serving.clients_max {
             return Err(Error::Refused("there are too many clients"));
         }
-        let way = Arc::new(way_to(setup, name)?);
+        let way = Arc::new(way_to(setup, name, &self.failures)?);
         ways.insert(key, Arc::clone(&way));
         Ok(way)
     }
@@ -200,6 +212,9 @@ impl Hall {
         let setup = &house.setup;
         let mut plan = setup.plan_for(name, &house.server)?;
         wire.trust(plan.frame_max);
+        if !proven && self.is_crowded(from.ip()) {
+            return Err(Error::Refused("there are too many clients of its address"));
+        }
         for _ in 0..TRIES {
             let way = self.way_for(setup, name)?;
             let mut made = Some(wire);
@@ -220,6 +235,7 @@ impl Hall {
                     return Err(Error::Refused("nobody is let in, or not this one any more"));
                 }
                 (Ok(()), _) => {
+                    lock(&self.subscribers).came(&way.peer);
                     log::info!(name:% = name.as_str(); "a client came from={from}");
                     return Ok(());
                 }
@@ -228,10 +244,27 @@ impl Hall {
         Err(Error::Left)
     }
 
+    /// So many are there from one address who have only said who they are that others must find
+    /// room.
+    fn is_crowded(&self, from: IpAddr) -> bool {
+        let most = self.serving.clients_max - self.serving.clients_max / 8;
+        let there = |way: &&Arc<Way>| way.from().is_some_and(|it| it.ip() == from);
+        self.all().iter().filter(there).count() >= most
+    }
+
     /// A client is gone.
     pub(super) fn gone(&self, peer: &Text, keep: &Kept) {
         log::info!(name:% = peer.as_str(); "a client is gone");
         lock(&self.subscribers).gone(peer, |topic| keep.has(topic));
+        let files = lock(&self.parting).gone(peer);
+        files.iter().for_each(|path| attach::delete(path));
+    }
+
+    /// The file that lies there has gone to this client, or never will.
+    pub(super) fn sent(&self, peer: &Text, path: &Path) {
+        if lock(&self.parting).has(path, peer) {
+            attach::delete(path);
+        }
     }
 
     /// Hang up on this client.
@@ -276,9 +309,14 @@ impl Hall {
                 if !way.is_by(number) {
                     return;
                 }
-                if !topics.iter().all(|topic| subscribers.add(peer, topic)) {
-                    drop(subscribers);
+                let all = topics.iter().all(|topic| subscribers.add(peer, topic));
+                let forgotten = subscribers.forgotten();
+                drop(subscribers);
+                if !all {
                     log::warn!(name:% = peer.as_str(); "a client wants too many topics");
+                }
+                for who in forgotten {
+                    log::warn!(name:% = who.as_str(); "what one who is away wants is forgotten");
                 }
             }
             Wish::NoTopics(topics) => {
@@ -296,14 +334,55 @@ impl Hall {
     /// Tell it to everybody who wants it.
     pub(super) fn publish(&self, house: &House, message: &Message, most: Duration) {
         let who = lock(&self.subscribers).of(&message.header.message_type);
+        let mut message = message.clone();
+        let goes = self.share_file(&mut message, &who);
         for peer in who {
             let mut own = message.clone();
             own.header.destination_id = Some(peer.clone());
-            match self.send(&house.setup, own, most) {
+            let sent = self.send(&house.setup, own, most);
+            if let Some(path) = &goes {
+                self.on_shared(path, &peer, &sent);
+            }
+            match sent {
                 Sent::Said => {}
                 Sent::Kept => drop(lock(&self.unsafe_for).insert(peer)),
                 Sent::Not(why) => told(&house.tally.unsent, "of publications", &why),
             }
+        }
+    }
+
+    /// The file of a message that is to go, if more than one is told it: the first who has it must
+    /// not delete it.
+    fn share_file(&self, message: &mut Message, who: &[Text]) -> Option<PathBuf> {
+        let with = WithFile::of(message).ok().flatten()?;
+        let path = attach::path(&with).filter(|_| who.len() > 1 && !with.keep)?;
+        message.header.with_file = Some(WithFile { keep: true, ..with }.write());
+        let begun = lock(&self.parting).begin(&path, who);
+        if !begun {
+            log::warn!("{}: it stays, too many files wait to go", path.display());
+        }
+        begun.then_some(path)
+    }
+
+    #[cfg(test)]
+    pub(super) fn is_away(&self, name: &str) -> bool {
+        lock(&self.subscribers).is_away(name)
+    }
+
+    #[cfg(test)]
+    pub(super) fn waits_for_files(&self) -> bool {
+        !lock(&self.parting).is_empty()
+    }
+
+    fn on_shared(&self, path: &Path, peer: &Text, sent: &Sent) {
+        if *sent == Sent::Said {
+            lock(&self.parting).said(path, peer);
+        }
+        // Who has gone before that was written down is asked for nothing any more.
+        let lost =
+            *sent == Sent::Said && self.way(peer.as_str()).is_none_or(|it| it.from().is_none());
+        if lost || matches!(sent, Sent::Not(_)) {
+            self.sent(peer, path);
         }
     }
 }
@@ -340,10 +419,10 @@ pub(super) fn announced(mut frame: Message) -> Option<Message> {
     Some(frame)
 }
 
-fn way_to(setup: &Setup, name: &Name) -> Result<Way, Error> {
+fn way_to(setup: &Setup, name: &Name, failures: &Failures) -> Result<Way, Error> {
     let chest = match &setup.keep_sent {
         Kept::Nothing => None,
-        _ => Some(setup.open_chest(&format!("{TO}{}", name.as_str()))?),
+        _ => Some(setup.open_chest(&format!("{TO}{}", name.as_str()), failures)?),
     };
     Ok(Way::new(name.as_str().into(), chest))
 }

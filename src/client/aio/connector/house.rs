@@ -7,6 +7,7 @@
 
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
+use std::path::Path;
 use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
@@ -22,6 +23,7 @@ use crate::proto::aio::answers::{Answers, Terms};
 use crate::proto::aio::inner::PUBSUB;
 use crate::proto::aio::shelf::Kept;
 
+use super::chest::Failures;
 use super::hall::{Hall, announced};
 use super::outlet::Outlet;
 use super::setup::{Ignored, Setup};
@@ -82,25 +84,31 @@ pub(super) struct House {
     pub(super) coming: AtomicUsize,
     /// And of those that clients have.
     pub(super) held: AtomicUsize,
+    failures: Failures,
+    leaves: AtomicBool,
     over: AtomicBool,
 }
 
 impl House {
     pub(super) fn new(setup: Setup) -> Result<Self, Error> {
         let server = setup.server_text()?;
-        let hall = setup.serves.as_ref().map(|serving| Hall::new(&setup, serving)).transpose()?;
+        let failures = Failures::default();
+        let hall = match &setup.serves {
+            Some(serving) => Some(Hall::new(&setup, serving, &failures)?),
+            None => None,
+        };
         let own = match (&hall, &setup.keep_sent) {
             (Some(_), _) => None,
             (None, Kept::Nothing) => Some(Arc::new(Way::new(server.clone(), None))),
             (None, _) => {
-                let chest = setup.open_chest("to-server")?;
+                let chest = setup.open_chest("to-server", &failures)?;
                 Some(Arc::new(Way::new(server.clone(), Some(chest))))
             }
         };
         let mut outlets = BTreeMap::new();
         for kind in &setup.receive_types {
             let keeps = setup.keep_received.has(kind);
-            let chest = || setup.open_chest(&format!("for-{kind}"));
+            let chest = || setup.open_chest(&format!("for-{kind}"), &failures);
             let kept = if keeps { Some(chest()?) } else { None };
             let outlet = Outlet::new(setup.receiver(kind), setup.receive_more, kept);
             outlets.insert(Text::from(kind.as_str()), Arc::new(outlet));
@@ -120,6 +128,8 @@ impl House {
             tally: Tally::default(),
             coming: AtomicUsize::new(0),
             held: AtomicUsize::new(0),
+            failures,
+            leaves: AtomicBool::new(false),
             over: AtomicBool::new(false),
             setup,
         })
@@ -132,6 +142,9 @@ impl House {
         }
         let Some(way) = &self.own else { return Ok(()) };
         way.begin(|| {
+            if self.is_leaving() {
+                return Err(Error::Left);
+            }
             let seat = Seat { house: Arc::clone(self), way: Arc::clone(way), number: 0 };
             let mut builder = self.setup.builder().taker(Arc::new(seat) as Arc<dyn Taker>);
             for topic in lock(&self.topics).iter() {
@@ -156,6 +169,15 @@ impl House {
             client.leave();
         }
         self.gone(&way.peer);
+    }
+
+    /// What ends from now on does not begin again.
+    pub(super) fn leave(&self) {
+        self.leaves.store(true, Ordering::Relaxed);
+    }
+
+    pub(super) fn is_leaving(&self) -> bool {
+        self.leaves.load(Ordering::Relaxed) || self.is_over()
     }
 
     /// It is over, for all threads.
@@ -312,10 +334,10 @@ impl Drop for Asked<'_> {
 
 /// What connections have to say.
 impl House {
-    /// A message of this peer's.
-    pub(super) fn take(&self, peer: &Text, received: Received) {
+    /// A message of this peer's. An error: it is not kept, and should have been.
+    pub(super) fn take(&self, peer: &Text, received: Received) -> Result<(), Error> {
         if self.ignores(peer) {
-            return;
+            return Ok(());
         }
         if let Some(Stored::Not(why)) = &received.file {
             log::warn!(name:% = peer.as_str(); "a file was not kept: {why}");
@@ -326,26 +348,29 @@ impl House {
             if let Some(asker) = asker {
                 // It may have gone at this moment.
                 let _ = asker.who.try_send(Some(received));
-                return;
+                return Ok(());
             }
         }
         let taken = match self.outlets.get(&header.message_type) {
             Some(outlet) => outlet.put(received.frame),
-            None => Err("nobody here receives its type".to_owned()),
+            None => Err(("nobody here receives its type".to_owned(), false)),
         };
-        if let Err(why) = taken {
-            told(&self.tally.unwanted, "from peers", &why);
-        }
+        let Err((why, keeps)) = taken else { return Ok(()) };
+        told(&self.tally.unwanted, "from peers", &why);
+        if keeps { Err(Error::Unkept) } else { Ok(()) }
     }
 
-    /// What was taken is acknowledged now.
-    pub(super) fn secure(&self) {
+    /// What was taken is acknowledged now. How often a disk has failed since the beginning, also
+    /// while others did this.
+    pub(super) fn secure(&self) -> u64 {
         for outlet in self.outlets.values() {
             outlet.secure();
         }
         if let Some(hall) = &self.hall {
             hall.secure();
         }
+        // A chest counts what it fails at while it is locked, so this was behind it.
+        self.failures.load(Ordering::Relaxed)
     }
 
     /// Clients together have so much under way at most; one alone is its own bound. Who has little
@@ -354,6 +379,13 @@ impl House {
         self.held.fetch_add(now, Ordering::Relaxed);
         let all = self.held.fetch_sub(before, Ordering::Relaxed).saturating_sub(before);
         self.hall.is_none() || now <= before || now <= LITTLE || all <= HELD_MAX
+    }
+
+    /// The file that lies there has gone to this peer, or never will.
+    pub(super) fn sent(&self, peer: &Text, path: &Path) {
+        if let Some(hall) = &self.hall {
+            hall.sent(peer, path);
+        }
     }
 
     /// A client wants something of this server.

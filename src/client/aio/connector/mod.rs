@@ -14,9 +14,10 @@
 //! directions. Threads: one for each connection, one that lets in, one for each program that sends,
 //! one for each type that is received, one that brings what is kept to each peer. Reading order:
 //! `setup`, `chest` (what is kept), `house` (what is shared), `way` (to a peer), `outlet` (to the
-//! programs), `counter` (from them), `orders`, `door`; of a server `lists`, `subscribers`, `hall`,
-//! `gate` and `errands` (what it is told about its clients). Absent on purpose: a broker between
-//! connectors and other protocols, which is `broker`.
+//! programs), `counter` (from them), `orders`, `door`; of a server `lists`, `subscribers`,
+//! `parting` (files that more than one is told), `hall`, `gate` and `errands` (what it is told about
+//! its clients). Absent on purpose: a broker between connectors and other protocols, which is
+//! `broker`.
 
 mod chest;
 #[cfg(test)]
@@ -33,12 +34,17 @@ mod lists;
 mod md5;
 mod orders;
 mod outlet;
+mod parting;
 #[cfg(test)]
 mod server_test;
 mod setup;
+#[cfg(test)]
+mod sharing_test;
 #[cfg(all(test, feature = "tls"))]
 mod shown_test;
 mod subscribers;
+#[cfg(test)]
+mod unkept_test;
 mod way;
 
 use std::net::SocketAddr;
@@ -134,10 +140,10 @@ fn is_anybodys(folder: &Path) -> bool {
 impl Drop for Connector {
     fn drop(&mut self) {
         self.guests.send_away();
+        // First, or an order that is late could begin it again.
+        self.house.leave();
         self.house.end(false);
         self.house.close();
-        // An order may have begun it again in between; after this none does.
-        self.house.end(true);
         // Where it cannot be woken it ends with the next who comes.
         let woken = self.waker.wake();
         for thread in self.threads.drain(..) {

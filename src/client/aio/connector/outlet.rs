@@ -51,16 +51,17 @@ impl Outlet {
         Self { socket, more, queue: Mutex::new(queue), news: Condvar::new() }
     }
 
-    /// A message came; why it is dropped.
-    pub(super) fn put(&self, message: Message) -> Result<(), String> {
-        let bytes = encode_vec(&message).map_err(|e| e.to_string())?;
+    /// A message came; why it is dropped, and whether it should have been kept.
+    pub(super) fn put(&self, message: Message) -> Result<(), (String, bool)> {
+        let bytes = encode_vec(&message).map_err(|e| (e.to_string(), false))?;
         let mut queue = lock(&self.queue);
         match &mut queue.kept {
-            Some(chest) => chest.put(&bytes).map_err(|why| why.to_string())?,
+            Some(chest) => chest.put(&bytes).map_err(|why| (why.to_string(), true))?,
             None => {
                 let room = queue.passing.is_empty() || queue.bytes + bytes.len() <= BYTES_MAX;
                 if !room || queue.passing.len() >= COUNT_MAX {
-                    return Err("the application takes them slower than they come".to_owned());
+                    let why = "the application takes them slower than they come";
+                    return Err((why.to_owned(), false));
                 }
                 queue.bytes += bytes.len();
                 queue.passing.push_back(bytes);
@@ -71,12 +72,18 @@ impl Outlet {
         Ok(())
     }
 
-    /// What was put in survives, if it is kept.
+    /// What was put in survives, if it is kept and the disk does not fail.
     pub(super) fn secure(&self) {
         let mut queue = lock(&self.queue);
         if let Some(Err(e)) = queue.kept.as_mut().map(Chest::sync) {
             log::error!("what is kept may not survive: {e}");
         }
+    }
+
+    /// Its disk fails from now on, as this does.
+    #[cfg(test)]
+    pub(super) fn fail(&self, like: &str) {
+        lock(&self.queue).kept.as_mut().expect("something is kept").fail(like);
     }
 
     /// How many wait.

@@ -18,7 +18,7 @@ use crate::proto::aio::Name;
 use crate::proto::aio::errand::{Errand, Ran};
 use crate::proto::aio::shelf::Kept;
 
-use super::chest::Chest;
+use super::chest::{Chest, Failures};
 use super::lists::Lists;
 
 /// Whose messages are passed over, in both directions.
@@ -272,9 +272,9 @@ impl Setup {
     }
 
     /// What is kept for whoever that is.
-    pub(super) fn open_chest(&self, whose: &str) -> Result<Chest, Error> {
+    pub(super) fn open_chest(&self, whose: &str, failures: &Failures) -> Result<Chest, Error> {
         let dir = self.chest(whose);
-        Chest::open(&dir, self.kept_max).map_err(|e| Error::file(&dir, e))
+        Chest::open(&dir, self.kept_max, failures).map_err(|e| Error::file(&dir, e))
     }
 
     /// The folder of those.

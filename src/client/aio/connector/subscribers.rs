@@ -1,7 +1,8 @@
 //! Floor 5. Who wants which publications of a server that is a broker of them.
 //!
 //! Clients say what they want on each connection, so it is in memory only. Who is gone goes on
-//! wanting what is kept on the disk for it, as with the original, and nothing else. Absent on
+//! wanting what is kept on the disk for it, as with the original, and nothing else; where there is
+//! no room for what others want, who has been gone longest wants nothing any more. Absent on
 //! purpose: wildcards, which the protocol has none of.
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -15,6 +16,11 @@ pub(super) struct Subscribers {
     /// How many topics each wants, and all together.
     each: BTreeMap<Text, usize>,
     all: usize,
+    /// Who is gone and wants something, by the order in which they went.
+    away: BTreeMap<u64, Text>,
+    since: BTreeMap<Text, u64>,
+    left: u64,
+    forgotten: Vec<Text>,
 }
 
 impl Subscribers {
@@ -24,7 +30,7 @@ impl Subscribers {
             return true;
         }
         let own = self.each.get(who).copied().unwrap_or(0);
-        if own >= EACH_MAX || self.all >= ALL_MAX || topic.as_str().len() > TOPIC_MAX {
+        if own >= EACH_MAX || topic.as_str().len() > TOPIC_MAX || !self.has_room() {
             return false;
         }
         self.each.insert(who.detached(), own + 1);
@@ -46,8 +52,37 @@ impl Subscribers {
             *own -= 1;
             if *own == 0 {
                 self.each.remove(who);
+                self.came(who);
             }
         }
+    }
+
+    /// If need be at the cost of who has been gone longest.
+    fn has_room(&mut self) -> bool {
+        if self.all >= ALL_MAX
+            && let Some(who) = self.away.first_key_value().map(|(_, who)| who.clone())
+        {
+            self.gone(&who, |_| false);
+            self.forgotten.push(who);
+        }
+        self.all < ALL_MAX
+    }
+
+    /// Who wants nothing any more for that reason, to be told.
+    pub(super) fn forgotten(&mut self) -> Vec<Text> {
+        core::mem::take(&mut self.forgotten)
+    }
+
+    /// This one is there.
+    pub(super) fn came(&mut self, who: &Text) {
+        if let Some(since) = self.since.remove(who) {
+            self.away.remove(&since);
+        }
+    }
+
+    #[cfg(test)]
+    pub(super) fn is_away(&self, who: &str) -> bool {
+        self.since.contains_key(&Text::from(who))
     }
 
     /// This one is gone: what stays is what may be kept for it.
@@ -60,6 +95,11 @@ impl Subscribers {
         };
         let gone: Vec<Text> = self.topics.iter().filter_map(gone).collect();
         gone.iter().for_each(|topic| self.remove(who, topic));
+        if self.each.contains_key(who) && !self.since.contains_key(who) {
+            self.left += 1;
+            self.since.insert(who.detached(), self.left);
+            self.away.insert(self.left, who.detached());
+        }
     }
 
     /// Who wants this.
@@ -96,6 +136,32 @@ mod tests {
         it.gone(&b, |_| false);
         assert!(it.of(&news).is_empty());
         assert_eq!((it.all, it.each.len(), it.topics.len()), (0, 0, 0));
+        assert_eq!((it.away.len(), it.since.len()), (0, 0));
+    }
+
+    #[test]
+    fn who_has_been_gone_longest_makes_room_for_who_is_there() {
+        let mut it = Subscribers::default();
+        let name = |number: usize| text(&format!("c{number}"));
+        for who in (0..ALL_MAX / EACH_MAX).map(name) {
+            for topic in 0..EACH_MAX {
+                assert!(it.add(&who, &text(&format!("t{topic}"))));
+            }
+        }
+        for who in [3, 1, 2, 3] {
+            it.gone(&name(who), |_| true);
+        }
+        it.came(&name(3));
+        assert!(it.add(&text("other"), &text("t0")));
+        assert_eq!(it.forgotten(), [name(1)]);
+        assert!(it.of(&text("t1")).len() == ALL_MAX / EACH_MAX - 1);
+        for topic in 1..EACH_MAX {
+            assert!(it.add(&text("other"), &text(&format!("t{topic}"))));
+        }
+        assert!(it.forgotten().is_empty());
+        assert!(it.add(&text("more"), &text("t0")));
+        assert_eq!(it.forgotten(), [name(2)]);
+        assert_eq!((it.away.len(), it.since.len()), (0, 0), "and the third is there");
     }
 
     #[test]
@@ -110,7 +176,7 @@ mod tests {
         }
         assert!(!it.add(&text("other"), &text("t0")), "all together's");
         it.gone(&text("c0"), |_| false);
-        assert!(it.add(&text("other"), &text("t0")));
+        assert!(it.add(&text("other"), &text("t0")) && it.forgotten().is_empty());
         assert!(it.add(&text("other"), &text(&"x".repeat(TOPIC_MAX))));
         assert!(!it.add(&text("other"), &text(&"x".repeat(TOPIC_MAX + 1))), "it is too long");
     }

@@ -9,6 +9,7 @@
 //! the connection is taken. Absent on purpose: who a peer is, and what it says.
 
 use std::net::SocketAddr;
+use std::path::Path;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Condvar, Mutex, PoisonError};
 use std::thread::JoinHandle;
@@ -136,8 +137,24 @@ impl Way {
         let seat = Arc::new(Seat { house: Arc::clone(house), way: Arc::clone(self), number });
         // Before it is heard for the first time.
         self.now.store(number, Ordering::Relaxed);
-        let client = made(seat).inspect_err(|_| self.now.store(0, Ordering::Relaxed))?;
-        (line.client, line.from) = (Some(client), Some(from));
+        // Before there is a client to whom nobody would bring anything. It waits for that.
+        let made = self.bring(house, number, &mut line).and_then(|()| made(seat));
+        let entered = made.map(|client| (line.client, line.from) = (Some(client), Some(from)));
+        if entered.is_err() {
+            self.now.store(0, Ordering::Relaxed);
+        }
+        drop(line);
+        self.wake();
+        entered
+    }
+
+    /// A thread that brings what is kept over the connection of this number.
+    fn bring(
+        self: &Arc<Self>,
+        house: &Arc<House>,
+        number: u64,
+        line: &mut Line,
+    ) -> Result<(), Error> {
         if self.chest.is_some() {
             let (way, house) = (Arc::clone(self), Arc::clone(house));
             let named = std::thread::Builder::new().name("aio-kept".to_owned()).stack_size(STACK);
@@ -334,6 +351,12 @@ impl Way {
         }
     }
 
+    /// Its disk fails from now on, as this does.
+    #[cfg(test)]
+    pub(super) fn fail(&self, like: &str) {
+        lock(self.chest.as_ref().expect("something is kept")).fail(like);
+    }
+
     #[cfg(test)]
     pub(super) fn is_safe(&self) -> bool {
         self.chest.as_ref().is_none_or(|chest| !lock(chest).dirty)
@@ -355,12 +378,12 @@ pub(super) struct Seat {
 }
 
 impl Taker for Seat {
-    fn take(&self, received: Received) {
-        self.house.take(&self.way.peer, received);
+    fn take(&self, received: Received) -> Result<(), Error> {
+        self.house.take(&self.way.peer, received)
     }
 
-    fn secure(&self) {
-        self.house.secure();
+    fn secure(&self) -> u64 {
+        self.house.secure()
     }
 
     fn lost(&self) {
@@ -373,6 +396,10 @@ impl Taker for Seat {
 
     fn settled(&self, number: u64, done: &Result<(), Error>) {
         self.way.settled(number, done);
+    }
+
+    fn sent(&self, path: &Path) {
+        self.house.sent(&self.way.peer, path);
     }
 
     fn holds(&self, before: usize, now: usize) -> bool {
@@ -390,3 +417,26 @@ const WINDOW: usize = 64;
 const PAUSE: Duration = Duration::from_millis(200);
 /// What a thread needs.
 const STACK: usize = 256 << 10;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn with_client() -> Way {
+        let way = Way::new("ann".into(), None);
+        let client = Client::builder("127.0.0.1:1", "ann").begin().expect("it begins");
+        {
+            let mut line = lock(&way.line);
+            (line.client, line.count) = (Some(client), 1);
+        }
+        way
+    }
+
+    #[test]
+    fn nobody_else_has_the_name_before_the_end_of_its_connection_is_done() {
+        let way = with_client();
+        assert!(way.left(1, || assert!(way.line.try_lock().is_err())));
+        let way = with_client();
+        assert!(way.hang_up(|| assert!(way.line.try_lock().is_err())).is_some());
+    }
+}

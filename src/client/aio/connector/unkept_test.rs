@@ -1,0 +1,130 @@
+//! Floor 5. What could not be kept is not acknowledged, and comes again: a connector whose disk is
+//! full, or fails.
+//!
+//! Absent on purpose: what is kept (`connector_test`, `server_test`).
+
+use std::fs;
+use std::net::TcpStream;
+use std::sync::atomic::Ordering;
+
+use super::connector_test::{Line, World, incoming, message, until};
+use super::server_test::{World as Served, nothing_for, say_as};
+use super::{Connector, Kept, Setup};
+use crate::client::aio::Message;
+use crate::proto::aio::inner::{self, Meaning, Side};
+use crate::proto::aio::meaning;
+
+/// What is received is kept, so much of it.
+fn keeping(world: &World, most: u64) -> Setup {
+    Setup { keep_received: Kept::Everything, kept_max: most, ..world.setup() }
+}
+
+fn numbered(number: u64, mut said: Message) -> Message {
+    said.header.transport_id = Some(number.into());
+    said
+}
+
+fn is_acknowledged(line: &mut Line<TcpStream>, number: u64) {
+    let heard = line.hear();
+    assert!(matches!(meaning(&heard, Side::Client), Ok(Meaning::Ack(id)) if id == number.into()));
+}
+
+fn unwanted(connector: &Connector) -> u64 {
+    connector.house.tally.unwanted.load(Ordering::Relaxed)
+}
+
+#[test]
+fn what_finds_no_room_is_not_acknowledged_and_nothing_overtakes_it() {
+    let world = World::new();
+    let (connector, mut server) = world.meet(keeping(&world, 800));
+    let long = |sign: &str| message(&sign.repeat(400));
+    server.say(&numbered(1, long("a")));
+    is_acknowledged(&mut server, 1);
+    server.say(&numbered(2, long("b")));
+    server.say(&numbered(3, message("c")));
+    assert!(server.heard().is_none(), "the connection ends");
+    assert_eq!((connector.waiting().0, unwanted(&connector)), (1, 1));
+    let mut server = world.accept();
+    let listener = world.listen("any");
+    let mut program = incoming(&listener);
+    assert_eq!(program.data(1), ["a".repeat(400)]);
+    until(|| connector.waiting().0 == 0);
+    for (number, said) in [(1, long("b")), (2, message("c"))] {
+        server.say(&numbered(number, said));
+        is_acknowledged(&mut server, number);
+    }
+    assert_eq!(program.data(2), ["b".repeat(400), "c".to_owned()]);
+}
+
+#[test]
+fn what_nobody_waits_to_be_acknowledged_is_dropped_and_ends_nothing() {
+    let world = World::new();
+    let (connector, mut server) = world.meet(keeping(&world, 400));
+    server.say(&message(&"x".repeat(400)));
+    server.say(&numbered(1, message("a")));
+    is_acknowledged(&mut server, 1);
+    assert_eq!((connector.waiting().0, unwanted(&connector)), (1, 1));
+}
+
+#[test]
+fn the_file_of_what_is_not_acknowledged_does_not_stay() {
+    let world = World::new();
+    let files = world.dir.join("files");
+    let folders = vec![("any".to_owned(), files.clone())];
+    let (_connector, mut server) = world.meet(Setup { folders, ..keeping(&world, 400) });
+    let mut said = message(&"x".repeat(400));
+    said.header.with_file = Some("{\"dst_type\": \"any\", \"dst_name\": \"a\"}".into());
+    said.binary = "content".into();
+    server.say(&numbered(1, said));
+    assert!(server.heard().is_none(), "the connection ends");
+    world.accept();
+    assert_eq!(fs::read_dir(&files).expect("a folder").count(), 0);
+}
+
+#[test]
+fn what_a_failing_disk_has_not_taken_in_is_not_acknowledged() {
+    let world = World::new();
+    let (connector, mut server) = world.meet(keeping(&world, 1 << 20));
+    server.say(&numbered(1, message("a")));
+    is_acknowledged(&mut server, 1);
+    connector.house.outlets().for_each(|outlet| outlet.fail("/dev/null"));
+    server.say(&numbered(2, message("b")));
+    assert!(server.heard().is_none(), "the connection ends");
+    let mut server = world.accept();
+    server.say(&numbered(1, message("b")));
+    is_acknowledged(&mut server, 1);
+    // What is there is there on the disk.
+    drop((connector, server));
+    let (connector, _server) = world.meet(keeping(&world, 1 << 20));
+    assert_eq!(incoming(&world.listen("any")).data(2), ["a", "b"]);
+    until(|| connector.waiting().0 == 0);
+}
+
+#[test]
+fn nor_is_a_publication_that_a_failing_disk_has_not_taken_in() {
+    let mut world = Served::serving(|serving| serving.central_broker = true);
+    world.setup.keep_sent = Kept::Everything;
+    let hall = world.start();
+    let (mut ann, mut bob) = (hall.client("ann"), hall.client("bob"));
+    say_as(&mut bob, "bob", &Meaning::Subscribe(vec!["news".into()]));
+    nothing_for(&mut bob, "bob");
+    drop(bob);
+    until(|| !hall.is_there("bob"));
+    let publication = |number: u64| {
+        let mut said = Message::of(inner::PUBSUB, "ann").with("one");
+        said.header.message_type_publish = Some("news".into());
+        numbered(number, said)
+    };
+    ann.say(&publication(1));
+    assert_eq!(meaning(&ann.hear(), Side::Server), Ok(Meaning::Ack(1.into())));
+    let served = hall.connector.house.hall.as_ref().expect("a server");
+    for fails in ["/dev/full", "/dev/null"] {
+        served.way("bob").expect("something is kept for it").fail(fails);
+        ann.say(&publication(2));
+        assert!(ann.heard().is_none(), "the connection ends");
+        until(|| !hall.is_there("ann"));
+        ann = hall.client("ann");
+    }
+    ann.say(&publication(1));
+    assert_eq!(meaning(&ann.hear(), Side::Server), Ok(Meaning::Ack(1.into())), "another file");
+}
