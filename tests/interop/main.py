@@ -4,6 +4,7 @@ import argparse
 import fnmatch
 import os
 import shutil
+import signal
 import subprocess
 import sys
 import time
@@ -87,6 +88,9 @@ def listed(checks):
 
 
 def main():
+    # A shell has whatever it puts in the background ignore this, and so do all that are started by
+    # that; programs of others end themselves by it.
+    signal.signal(signal.SIGINT, signal.default_int_handler)
     args = arguments()
     from brokers import Crossbar, Mosquitto, Spindle
     from harness import CHECKS, World, run_all
