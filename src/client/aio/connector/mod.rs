@@ -15,7 +15,7 @@
 //! one for each type that is received, one that brings what is kept to each peer. Reading order:
 //! `setup`, `chest` (what is kept), `house` (what is shared), `way` (to a peer), `outlet` (to the
 //! programs), `counter` (from them), `orders`, `door`; of a server `lists`, `subscribers`,
-//! `parting` (files that more than one is told), `hall`, `gate` and `errands` (what it is told about
+//! `parting` (files that more than one is told), `hall`, `gate` and `errands` (what it is told of
 //! its clients). Absent on purpose: a broker between connectors and other protocols, which is
 //! `broker`.
 
