@@ -30,6 +30,8 @@ pub(super) struct Gone {
     pub(super) goes: bool,
     /// What its acknowledgement will name, if there is to be one.
     pub(super) number: Option<u64>,
+    /// The number under which others are told it, too.
+    pub(super) shared: Option<u64>,
 }
 
 impl Going {
@@ -61,6 +63,7 @@ impl Going {
 pub(super) fn begin(mut frame: Frame, most: u64) -> (Frame, Option<Going>) {
     let Ok(Some(mut with)) = WithFile::of(&frame) else { return (frame, None) };
     let Some(path) = path(&with) else { return (frame, None) };
+    let shared = unshare(&mut with);
     let name = path.file_name().unwrap_or_default().to_string_lossy().into_owned();
     with.src_path = Some(name.as_str().into());
     let own = frame.binary.len() as u64;
@@ -70,7 +73,7 @@ pub(super) fn begin(mut frame: Frame, most: u64) -> (Frame, Option<Going>) {
             with.binary_offset = (own > 0).then_some(own);
             with.file_error = None;
             let number = frame.header.transport_id.as_ref().and_then(Id::number);
-            let gone = Gone { path, goes: !with.keep, number };
+            let gone = Gone { path, goes: !with.keep, number, shared };
             Some(Going { file, left, piece: Vec::new(), gone })
         }
         Err(why) => {
@@ -81,6 +84,24 @@ pub(super) fn begin(mut frame: Frame, most: u64) -> (Frame, Option<Going>) {
     };
     frame.header.with_file = Some(with.write());
     (frame, going)
+}
+
+/// Others are told the file, too: this goes along as far as the connection.
+pub(super) fn share(with: &mut WithFile, number: u64) {
+    with.others.push((SHARED.into(), number.to_string().into()));
+}
+
+/// The number under which it is shared, if it is.
+pub(super) fn shared(with: &WithFile) -> Option<u64> {
+    let (_, number) = with.others.iter().find(|(key, _)| key.as_str() == SHARED)?;
+    std::str::from_utf8(number).ok()?.parse().ok()
+}
+
+/// The same, and it is not said any more.
+pub(super) fn unshare(with: &mut WithFile) -> Option<u64> {
+    let number = shared(with);
+    with.others.retain(|(key, _)| key.as_str() != SHARED);
+    number
 }
 
 /// Where the file lies. What has an error already has none, and nobody asked for a file there.
@@ -106,6 +127,8 @@ pub(super) fn delete(path: &Path) {
     }
 }
 
+/// In what is said of a file, as long as it is here.
+const SHARED: &str = "spindle_shared";
 /// What is read at a time.
 const PIECE: usize = 64 << 10;
 /// What a frame can hold beside its header and its counts.

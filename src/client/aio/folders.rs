@@ -3,7 +3,7 @@
 //! The place below it is a peer's word and was judged (`proto/aio/file`); no link is followed on
 //! the way there, nothing that exists is replaced, and a file has its name only when it is whole.
 //! Until then it lies in the folder under a name by chance, and goes when nobody waits for the rest
-//! of it; what a killed process has left goes when the folder is used a day later. Absent on
+//! of it; what a killed process has left goes when the folder is used a month later. Absent on
 //! purpose: owners, and what a sender says of its own disk. Whoever may write into the folder can
 //! put a link there while this looks the other way: it must be ours.
 
@@ -81,12 +81,16 @@ impl Folders {
             if !is {
                 return Err(Error::file(folder, "is no folder"));
             }
-            sweep(folder);
         }
         let seed = seed();
         let assembly = Assembly::new(Most::default(), Seed::with_seed(seed));
         let from = Name::new(&"server".into());
         Ok(Self { folders, assembly, from, rng: Rng::new(seed) })
+    }
+
+    /// What somebody was killed over goes.
+    pub(super) fn sweep(&self) {
+        self.folders.iter().for_each(|(_, folder)| sweep(folder));
     }
 
     /// A file comes, of this size. Nothing is kept of one that may not.
@@ -146,7 +150,7 @@ impl Folders {
 }
 
 /// What somebody was killed over goes. Others may be at work there, so what is young stays.
-fn sweep(folder: &Path) {
+pub(super) fn sweep(folder: &Path) {
     for entry in fs::read_dir(folder).into_iter().flatten().flatten() {
         let old = || -> io::Result<bool> {
             Ok(entry.metadata()?.modified()?.elapsed().is_ok_and(|since| since > OLD))
@@ -216,8 +220,9 @@ fn words(why: Refused) -> String {
     .to_owned()
 }
 
-/// After this nobody goes on with a part: files are given up long before.
-const OLD: Duration = Duration::from_secs(24 * 3_600);
+/// After this nobody goes on with a part: between two of one file are ten minutes at most, and
+/// there are 4,096 of it at most.
+const OLD: Duration = Duration::from_secs(30 * 24 * 3_600);
 
 #[cfg(test)]
 mod tests {
@@ -279,7 +284,7 @@ mod tests {
     }
 
     #[test]
-    fn what_somebody_was_killed_over_goes_a_day_later_and_nothing_else() {
+    fn what_somebody_was_killed_over_goes_in_the_end_and_nothing_else() {
         let dir = Dir::new("swept");
         let part = |sign: &str| format!(".spindle-{sign}.part");
         let (old, young) = (part("0123456789abcdef"), part("fedcba9876543210"));
@@ -291,7 +296,7 @@ mod tests {
                 file.set_modified(now - OLD - Duration::from_secs(60)).expect("set");
             }
         }
-        dir.folders();
+        dir.folders().sweep();
         let left = dir.list();
         assert!(!left.contains(&old) && left.contains(&young));
         assert!(others.iter().all(|name| left.contains(name)), "{left:?}");

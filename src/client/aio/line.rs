@@ -7,7 +7,6 @@
 #![expect(clippy::disallowed_types, reason = "a client on its own thread reads its own clock")]
 
 use std::collections::{BTreeMap, VecDeque};
-use std::path::Path;
 use std::sync::atomic::Ordering;
 use std::sync::{Arc, PoisonError};
 use std::time::{Duration, Instant};
@@ -57,6 +56,10 @@ impl Drop for Ending {
 /// From the first connection until the client is over. If there is one already, the desk knows it.
 pub(super) fn run(shared: Arc<Shared>, mut folders: Folders, first: Option<Wire>) {
     let _ending = Ending(Arc::clone(&shared));
+    // Those of a server do so for all that come to it.
+    if shared.plan.guest.is_none() {
+        folders.sweep();
+    }
     let wire = first.or_else(|| again(&shared, Duration::ZERO));
     let Some(mut wire) = wire else { return };
     loop {
@@ -270,7 +273,7 @@ impl<'a> Live<'a> {
         else {
             return self.wire.send(&frame);
         };
-        let path = WithFile::of(&frame).ok().flatten().and_then(|with| attach::path(&with));
+        let shared = WithFile::of(&frame).ok().flatten().and_then(|with| attach::shared(&with));
         let (frame, going) = attach::begin(frame, most);
         match going {
             Some(going) if going.left() > 0 => {
@@ -285,7 +288,7 @@ impl<'a> Live<'a> {
             }
             None => {
                 // It cannot be read, so nothing waits for it.
-                path.iter().for_each(|path| self.tell_gone(path));
+                self.tell_gone(shared);
                 self.wire.send(&frame)
             }
         }
@@ -323,12 +326,12 @@ impl<'a> Live<'a> {
         if gone.goes {
             attach::delete(&gone.path);
         }
-        self.tell_gone(&gone.path);
+        self.tell_gone(gone.shared);
     }
 
-    fn tell_gone(&self, path: &Path) {
-        if let Some(taker) = &self.shared.plan.taker {
-            taker.sent(path);
+    fn tell_gone(&self, shared: Option<u64>) {
+        if let (Some(taker), Some(number)) = (&self.shared.plan.taker, shared) {
+            taker.sent(number);
         }
     }
 
@@ -437,10 +440,9 @@ impl<'a> Live<'a> {
 
     fn hand_out(&mut self, heard: Heard, file: Option<Stored>) -> Result<(), Error> {
         let numbered = heard.say.is_some();
-        self.vouches |= numbered;
         match heard.what {
             What::Message(frame) | What::Answer(frame) => {
-                self.take(Received { frame, file }, numbered)?;
+                self.vouches |= self.take(Received { frame, file }, numbered)? && numbered;
             }
             What::Acked(id) => {
                 self.shared.desk().on_ack(&id);
@@ -452,6 +454,7 @@ impl<'a> Live<'a> {
             What::Subscribe(topics) => self.wished(Wish::Topics(topics)),
             What::Unsubscribe(topics) => self.wished(Wish::NoTopics(topics)),
             What::Publish(topic, frame) => {
+                self.vouches |= numbered;
                 let received = Box::new(Received { frame, file });
                 self.wished(Wish::Publish(topic, received));
             }
@@ -466,16 +469,20 @@ impl<'a> Live<'a> {
 
     /// If it cannot be kept and is to be acknowledged, nothing that follows is heard either: it
     /// would overtake this, which is said again over another connection.
-    fn take(&self, received: Received, numbered: bool) -> Result<(), Error> {
+    fn take(&self, received: Received, numbered: bool) -> Result<bool, Error> {
         let Some(taker) = &self.shared.plan.taker else {
             self.shared.desk().on_message(received);
-            return Ok(());
+            return Ok(false);
         };
+        let with = WithFile::of(&received.frame).ok().flatten();
         let stored = match &received.file {
-            Some(Stored::At(path)) => Some(path.clone()),
+            // Of one that came in parts the others do not come again.
+            Some(Stored::At(path)) if with.is_some_and(|with| with.chunked.is_none()) => {
+                Some(path.clone())
+            }
             _ => None,
         };
-        let taken = taker.take(received).or_else(|why| if numbered { Err(why) } else { Ok(()) });
+        let taken = taker.take(received).or_else(|why| if numbered { Err(why) } else { Ok(false) });
         if let (Err(_), Some(path)) = (&taken, stored) {
             // It comes again, and would find itself there.
             folders::take_back(&path);

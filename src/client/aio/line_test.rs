@@ -21,9 +21,9 @@ use crate::proto::aio::{Name, encode_vec, meaning, next};
 struct Careless(AtomicBool);
 
 impl Taker for Careless {
-    fn take(&self, _: Received) -> Result<(), Error> {
+    fn take(&self, _: Received) -> Result<bool, Error> {
         self.0.store(true, Ordering::Relaxed);
-        Ok(())
+        Ok(true)
     }
 
     fn secure(&self) -> u64 {
@@ -41,9 +41,9 @@ impl Taker for Careless {
 struct Failing(AtomicU64);
 
 impl Taker for Failing {
-    fn take(&self, _: Received) -> Result<(), Error> {
+    fn take(&self, _: Received) -> Result<bool, Error> {
         self.0.fetch_add(1, Ordering::Relaxed);
-        Ok(())
+        Ok(true)
     }
 
     fn secure(&self) -> u64 {
@@ -60,7 +60,7 @@ impl Taker for Failing {
 struct Broken(AtomicBool);
 
 impl Taker for Broken {
-    fn take(&self, _: Received) -> Result<(), Error> {
+    fn take(&self, _: Received) -> Result<bool, Error> {
         panic!("as it should");
     }
 

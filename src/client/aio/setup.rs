@@ -3,7 +3,7 @@
 //! Plain data, checked once. Files of TLS are read when it dials, so what was handed out is used by
 //! the next connection. Absent on purpose: the environment, and configuration files.
 
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -46,8 +46,9 @@ pub enum Security {
 /// Takes what comes, in place of the queues of [`Inbox`](super::Inbox); it is called by the thread
 /// that reads, and must not wait for anybody.
 pub(super) trait Taker: Send + Sync + std::fmt::Debug {
-    /// A message or an answer. An error: it must not be acknowledged.
-    fn take(&self, received: Received) -> Result<(), Error>;
+    /// A message or an answer; true: it is to be safe before it is acknowledged. An error: it must
+    /// not be acknowledged at all.
+    fn take(&self, received: Received) -> Result<bool, Error>;
     /// What was taken is acknowledged now: it must be safe. How often that could not be had, of
     /// whatever was taken: if that has grown, it may be so for what has been taken meanwhile.
     fn secure(&self) -> u64;
@@ -58,8 +59,8 @@ pub(super) trait Taker: Send + Sync + std::fmt::Debug {
     fn holds(&self, _before: usize, _now: usize) -> bool {
         true
     }
-    /// The file that lies there has gone with a message, or never will.
-    fn sent(&self, _: &Path) {}
+    /// The file that is shared under this number has gone with a message, or never will.
+    fn sent(&self, _: u64) {}
     /// Something that only a client says, and only to a server.
     fn wished(&self, _: Wish) {}
     /// What a message that was said with this number has come to.

@@ -26,6 +26,8 @@ use std::sync::atomic::{AtomicU64, Ordering};
 pub(super) enum Refused {
     /// There is no room for it.
     Full,
+    /// There never will be: it is longer than everything together may be.
+    TooLong,
     /// The disk does not take it.
     Disk(io::Error),
 }
@@ -34,13 +36,14 @@ impl std::fmt::Display for Refused {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         match self {
             Self::Full => f.write_str("as much is kept as may be"),
+            Self::TooLong => f.write_str("it is longer than all that may be kept"),
             Self::Disk(e) => write!(f, "the disk does not take it: {e}"),
         }
     }
 }
 
-/// How often a disk did not take what it was given, or not in. Whoever has seen it grow since
-/// something was put in cannot say that this survives.
+/// How often a disk did not take in what it had taken. Whoever has seen it grow since something was
+/// put in cannot say that this survives.
 pub(super) type Failures = Arc<AtomicU64>;
 
 /// Messages that are kept.
@@ -165,12 +168,15 @@ impl Chest {
 
     /// Keep this.
     pub(super) fn put(&mut self, message: &[u8]) -> Result<(), Refused> {
-        let len = u32::try_from(message.len()).map_err(|_| Refused::Full)?;
+        let len = u32::try_from(message.len()).map_err(|_| Refused::TooLong)?;
         let whole = u64::from(len) + HEAD as u64;
+        if whole > self.bytes_max {
+            return Err(Refused::TooLong);
+        }
         if whole > self.bytes_max.saturating_sub(self.bytes) {
             return Err(Refused::Full);
         }
-        self.write(len, message).map_err(|e| Refused::Disk(self.failed(e)))?;
+        self.write(len, message).map_err(Refused::Disk)?;
         self.newest_len += whole;
         self.bytes += whole;
         self.next_in += 1;
@@ -193,7 +199,9 @@ impl Chest {
         if let Err(e) = written {
             // Half a message is none, and what follows must not stand behind it.
             if self.newest.set_len(self.newest_len).is_err() {
-                self.begin_part()?;
+                // What stands before it has to be safe all the same, or is counted.
+                let _ = self.sync();
+                self.suspect = true;
             }
             return Err(e);
         }
@@ -222,7 +230,8 @@ impl Chest {
         self.dirty = false;
         self.take_in().map_err(|e| {
             self.suspect = true;
-            self.failed(e)
+            self.failures.fetch_add(1, Ordering::Relaxed);
+            e
         })
     }
 
@@ -237,16 +246,12 @@ impl Chest {
         Ok(())
     }
 
-    fn failed(&self, e: io::Error) -> io::Error {
-        self.failures.fetch_add(1, Ordering::Relaxed);
-        e
-    }
-
     /// A disk that takes everything and takes nothing in (`/dev/null`), or takes nothing
     /// (`/dev/full`).
     #[cfg(test)]
     pub(super) fn fail(&mut self, like: &str) {
         self.newest = OpenOptions::new().append(true).open(like).expect("it is there");
+        self.suspect = false;
     }
 
     /// There is something to be taken out.
@@ -323,7 +328,7 @@ impl Chest {
     pub(super) fn settle(&mut self, number: u64) {
         let Some(len) = self.out.remove(&number) else { return };
         self.again.remove(&number);
-        self.bytes = self.bytes.saturating_sub(len);
+        self.bytes = if self.is_empty() { 0 } else { self.bytes.saturating_sub(len) };
         let floor = self.floor();
         if let Err(e) = self.floor_file.write_at(&floor_bytes(floor), 0) {
             // It will be repeated if this process ends now.

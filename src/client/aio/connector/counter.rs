@@ -134,7 +134,7 @@ impl App<'_> {
         if header.await_response {
             return self.ask(frame);
         }
-        if let Sent::Not(why) = house.send(frame) {
+        if let Sent::Not(why) | Sent::Failed(why) = house.send(frame) {
             told(&house.tally.unsent, "of applications", &why);
         }
         Ok(house.setup.send_more)

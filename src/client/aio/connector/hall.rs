@@ -11,7 +11,6 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 use std::net::IpAddr;
-use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
@@ -134,14 +133,14 @@ impl Hall {
         lock(&self.ways).get(&Text::from(name)).cloned()
     }
 
-    /// The way to this client, if need be a fresh one.
-    fn way_for(&self, setup: &Setup, name: &Name) -> Result<Arc<Way>, Error> {
+    /// The way to this client, if need be a fresh one where there are fewer than so many.
+    fn way_for(&self, setup: &Setup, name: &Name, most: usize) -> Result<Arc<Way>, Error> {
         let mut ways = lock(&self.ways);
         let key = Text::from(name.as_str());
         if let Some(way) = ways.get(&key) {
             return Ok(Arc::clone(way));
         }
-        if ways.len() >= self.serving.clients_max {
+        if ways.len() >= most {
             return Err(Error::Refused("there are too many clients"));
         }
         let way = Arc::new(way_to(setup, name, &self.failures)?);
@@ -171,7 +170,7 @@ impl Hall {
         for _ in 0..TRIES {
             let way = match self.way(name.as_str()) {
                 Some(way) => way,
-                None if keeps => match self.way_for(setup, &name) {
+                None if keeps => match self.way_for(setup, &name, self.rest()) {
                     Ok(way) => way,
                     Err(why) => return Sent::Not(why.to_string()),
                 },
@@ -179,7 +178,7 @@ impl Hall {
             };
             match way.send(&setup.keep_sent, message, Some(most)) {
                 Went::So(sent) => {
-                    if matches!(sent, Sent::Not(_)) {
+                    if matches!(sent, Sent::Not(_) | Sent::Failed(_)) {
                         self.retire(&way);
                     }
                     return sent;
@@ -216,11 +215,14 @@ impl Hall {
             return Err(Error::Refused("there are too many clients of its address"));
         }
         for _ in 0..TRIES {
-            let way = self.way_for(setup, name)?;
+            let way = self.way_for(setup, name, self.serving.clients_max)?;
             let mut made = Some(wire);
             let entered = way.enter(house, (from, proven), |taker| {
                 plan.taker = Some(taker);
-                Client::over(plan.clone(), made.take())
+                // Before it can be gone again, or want something.
+                lock(&self.subscribers).came(&way.peer);
+                let client = Client::over(plan.clone(), made.take());
+                client.inspect_err(|_| self.unsubscribe(&way.peer, &setup.keep_sent))
             });
             match (entered, made) {
                 // It was given up at this moment.
@@ -235,7 +237,6 @@ impl Hall {
                     return Err(Error::Refused("nobody is let in, or not this one any more"));
                 }
                 (Ok(()), _) => {
-                    lock(&self.subscribers).came(&way.peer);
                     log::info!(name:% = name.as_str(); "a client came from={from}");
                     return Ok(());
                 }
@@ -247,24 +248,37 @@ impl Hall {
     /// So many are there from one address who have only said who they are that others must find
     /// room.
     fn is_crowded(&self, from: IpAddr) -> bool {
-        let most = self.serving.clients_max - self.serving.clients_max / 8;
         let there = |way: &&Arc<Way>| way.from().is_some_and(|it| it.ip() == from);
-        self.all().iter().filter(there).count() >= most
+        self.all().iter().filter(there).count() >= self.rest()
+    }
+
+    /// Of the names that may be known, those of which something is left for others.
+    fn rest(&self) -> usize {
+        self.serving.clients_max - self.serving.clients_max / 8
     }
 
     /// A client is gone.
     pub(super) fn gone(&self, peer: &Text, keep: &Kept) {
         log::info!(name:% = peer.as_str(); "a client is gone");
-        lock(&self.subscribers).gone(peer, |topic| keep.has(topic));
+        self.unsubscribe(peer, keep);
         let files = lock(&self.parting).gone(peer);
         files.iter().for_each(|path| attach::delete(path));
     }
 
-    /// The file that lies there has gone to this client, or never will.
-    pub(super) fn sent(&self, peer: &Text, path: &Path) {
-        if lock(&self.parting).has(path, peer) {
-            attach::delete(path);
-        }
+    fn unsubscribe(&self, peer: &Text, keep: &Kept) {
+        lock(&self.subscribers).gone(peer, |topic| keep.has(topic));
+    }
+
+    /// The file that is shared under this number has gone to this client, or never will.
+    pub(super) fn sent(&self, peer: &Text, shared: u64) {
+        let last = lock(&self.parting).has(shared, peer);
+        last.iter().for_each(|path| attach::delete(path));
+    }
+
+    /// Nothing is kept for this client any more.
+    pub(super) fn forget_files(&self, peer: &Text) {
+        let files = lock(&self.parting).forgotten(peer);
+        files.iter().for_each(|path| attach::delete(path));
     }
 
     /// Hang up on this client.
@@ -340,28 +354,39 @@ impl Hall {
             let mut own = message.clone();
             own.header.destination_id = Some(peer.clone());
             let sent = self.send(&house.setup, own, most);
-            if let Some(path) = &goes {
-                self.on_shared(path, &peer, &sent);
+            if let Some(shared) = goes {
+                self.on_shared(shared, &peer, &sent);
             }
             match sent {
                 Sent::Said => {}
                 Sent::Kept => drop(lock(&self.unsafe_for).insert(peer)),
                 Sent::Not(why) => told(&house.tally.unsent, "of publications", &why),
+                Sent::Failed(why) => {
+                    told(&house.tally.unsent, "of publications", &why);
+                    // Whoever publishes it is not told so otherwise.
+                    self.failures.fetch_add(1, Ordering::Relaxed);
+                }
             }
         }
     }
 
     /// The file of a message that is to go, if more than one is told it: the first who has it must
     /// not delete it.
-    fn share_file(&self, message: &mut Message, who: &[Text]) -> Option<PathBuf> {
-        let with = WithFile::of(message).ok().flatten()?;
-        let path = attach::path(&with).filter(|_| who.len() > 1 && !with.keep)?;
-        message.header.with_file = Some(WithFile { keep: true, ..with }.write());
-        let begun = lock(&self.parting).begin(&path, who);
-        if !begun {
-            log::warn!("{}: it stays, too many files wait to go", path.display());
+    fn share_file(&self, message: &mut Message, who: &[Text]) -> Option<u64> {
+        let mut with = WithFile::of(message).ok().flatten()?;
+        // That is nobody's to say who publishes.
+        if attach::unshare(&mut with).is_some() {
+            message.header.with_file = Some(with.write());
         }
-        begun.then_some(path)
+        let path = attach::path(&with).filter(|_| who.len() > 1 && !with.keep)?;
+        with.keep = true;
+        let shared = lock(&self.parting).begin(&path, who);
+        match shared {
+            Some(number) => attach::share(&mut with, number),
+            None => log::warn!("{}: it stays, too many files wait to go", path.display()),
+        }
+        message.header.with_file = Some(with.write());
+        shared
     }
 
     #[cfg(test)]
@@ -370,19 +395,24 @@ impl Hall {
     }
 
     #[cfg(test)]
+    pub(super) fn last_file(&self) -> u64 {
+        lock(&self.parting).last()
+    }
+
+    #[cfg(test)]
     pub(super) fn waits_for_files(&self) -> bool {
         !lock(&self.parting).is_empty()
     }
 
-    fn on_shared(&self, path: &Path, peer: &Text, sent: &Sent) {
+    fn on_shared(&self, shared: u64, peer: &Text, sent: &Sent) {
         if *sent == Sent::Said {
-            lock(&self.parting).said(path, peer);
+            lock(&self.parting).said(shared, peer);
         }
         // Who has gone before that was written down is asked for nothing any more.
         let lost =
             *sent == Sent::Said && self.way(peer.as_str()).is_none_or(|it| it.from().is_none());
-        if lost || matches!(sent, Sent::Not(_)) {
-            self.sent(peer, path);
+        if lost || matches!(sent, Sent::Not(_) | Sent::Failed(_)) {
+            self.sent(peer, shared);
         }
     }
 }

@@ -7,7 +7,6 @@
 
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
-use std::path::Path;
 use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
@@ -52,6 +51,8 @@ pub(super) enum Sent {
     Kept,
     /// Nothing: why.
     Not(String),
+    /// Nothing, because the disk has failed.
+    Failed(String),
 }
 
 /// What has been counted.
@@ -247,7 +248,7 @@ impl House {
         asked.map_err(|why| format!("a question that cannot be: {why:?}"))?;
         let asked = Asked { house: self, answer, number };
         match self.send(question) {
-            Sent::Not(why) => Err(why),
+            Sent::Not(why) | Sent::Failed(why) => Err(why),
             Sent::Said | Sent::Kept => Ok(asked),
         }
     }
@@ -313,6 +314,11 @@ impl House {
     pub(super) fn forget_kept(&self) -> std::io::Result<()> {
         let ways = self.ways();
         let forgot = ways.iter().try_for_each(|way| way.forget());
+        if let Some(hall) = &self.hall {
+            ways.iter()
+                .filter(|way| way.waiting() == 0)
+                .for_each(|way| hall.forget_files(&way.peer));
+        }
         ways.iter().for_each(|way| self.retire(way));
         forgot?;
         self.outlets.values().try_for_each(|outlet| outlet.forget())
@@ -334,10 +340,10 @@ impl Drop for Asked<'_> {
 
 /// What connections have to say.
 impl House {
-    /// A message of this peer's. An error: it is not kept, and should have been.
-    pub(super) fn take(&self, peer: &Text, received: Received) -> Result<(), Error> {
+    /// A message of this peer's; true: it is kept. An error: it is not, and should have been.
+    pub(super) fn take(&self, peer: &Text, received: Received) -> Result<bool, Error> {
         if self.ignores(peer) {
-            return Ok(());
+            return Ok(false);
         }
         if let Some(Stored::Not(why)) = &received.file {
             log::warn!(name:% = peer.as_str(); "a file was not kept: {why}");
@@ -348,16 +354,17 @@ impl House {
             if let Some(asker) = asker {
                 // It may have gone at this moment.
                 let _ = asker.who.try_send(Some(received));
-                return Ok(());
+                return Ok(false);
             }
         }
         let taken = match self.outlets.get(&header.message_type) {
             Some(outlet) => outlet.put(received.frame),
             None => Err(("nobody here receives its type".to_owned(), false)),
         };
-        let Err((why, keeps)) = taken else { return Ok(()) };
-        told(&self.tally.unwanted, "from peers", &why);
-        if keeps { Err(Error::Unkept) } else { Ok(()) }
+        taken.or_else(|(why, again)| {
+            told(&self.tally.unwanted, "from peers", &why);
+            if again { Err(Error::Unkept) } else { Ok(false) }
+        })
     }
 
     /// What was taken is acknowledged now. How often a disk has failed since the beginning, also
@@ -381,10 +388,10 @@ impl House {
         self.hall.is_none() || now <= before || now <= LITTLE || all <= HELD_MAX
     }
 
-    /// The file that lies there has gone to this peer, or never will.
-    pub(super) fn sent(&self, peer: &Text, path: &Path) {
+    /// The file that is shared under this number has gone to this peer, or never will.
+    pub(super) fn sent(&self, peer: &Text, shared: u64) {
         if let Some(hall) = &self.hall {
-            hall.sent(peer, path);
+            hall.sent(peer, shared);
         }
     }
 

@@ -52,7 +52,7 @@ use std::path::Path;
 use std::sync::Arc;
 use std::thread::JoinHandle;
 
-use super::Error;
+use super::{Error, folders};
 
 pub use crate::proto::aio::Name;
 pub use crate::proto::aio::errand::{Errand, Ran};
@@ -80,6 +80,7 @@ impl Connector {
         // What is called by a client is made when that comes.
         for (_, folder) in setup.folders.iter().filter(|(_, folder)| !is_anybodys(folder)) {
             std::fs::create_dir_all(folder).map_err(|e| Error::file(folder, e))?;
+            folders::sweep(folder);
         }
         // Whoever has the sockets has what is kept, too.
         let door = Door::open(&setup)?;

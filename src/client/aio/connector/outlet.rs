@@ -17,7 +17,7 @@ use std::time::Duration;
 use crate::client::aio::Message;
 use crate::proto::aio::encode_vec;
 
-use super::chest::Chest;
+use super::chest::{Chest, Refused};
 use super::house::{House, lock, told};
 
 /// Where messages of one type go.
@@ -51,12 +51,18 @@ impl Outlet {
         Self { socket, more, queue: Mutex::new(queue), news: Condvar::new() }
     }
 
-    /// A message came; why it is dropped, and whether it should have been kept.
-    pub(super) fn put(&self, message: Message) -> Result<(), (String, bool)> {
+    /// A message came, and is kept or not. Why it is dropped, and whether it may be kept when it
+    /// comes again.
+    pub(super) fn put(&self, message: Message) -> Result<bool, (String, bool)> {
         let bytes = encode_vec(&message).map_err(|e| (e.to_string(), false))?;
         let mut queue = lock(&self.queue);
         match &mut queue.kept {
-            Some(chest) => chest.put(&bytes).map_err(|why| (why.to_string(), true))?,
+            Some(chest) => match chest.put(&bytes) {
+                Ok(()) => {}
+                // It would be said again for ever.
+                Err(why @ Refused::TooLong) => return Err((why.to_string(), false)),
+                Err(why) => return Err((why.to_string(), true)),
+            },
             None => {
                 let room = queue.passing.is_empty() || queue.bytes + bytes.len() <= BYTES_MAX;
                 if !room || queue.passing.len() >= COUNT_MAX {
@@ -67,9 +73,10 @@ impl Outlet {
                 queue.passing.push_back(bytes);
             }
         }
+        let kept = queue.kept.is_some();
         drop(queue);
         self.news.notify_one();
-        Ok(())
+        Ok(kept)
     }
 
     /// What was put in survives, if it is kept and the disk does not fail.
@@ -78,6 +85,11 @@ impl Outlet {
         if let Some(Err(e)) = queue.kept.as_mut().map(Chest::sync) {
             log::error!("what is kept may not survive: {e}");
         }
+    }
+
+    #[cfg(test)]
+    pub(super) fn is_kept(&self) -> bool {
+        lock(&self.queue).kept.is_some()
     }
 
     /// Its disk fails from now on, as this does.

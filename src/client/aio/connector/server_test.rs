@@ -122,7 +122,7 @@ impl Hall<'_> {
         self.connector.house.ways().len()
     }
 
-    fn unsent(&self) -> u64 {
+    pub(super) fn unsent(&self) -> u64 {
         self.connector.house.tally.unsent.load(Ordering::Relaxed)
     }
 
@@ -485,6 +485,13 @@ fn files_go_below_the_folder_of_who_sends_them() {
     let mut world = World::new();
     let folder = world.dir.join("files/{source_id}/x");
     world.setup.folders = vec![("any".to_owned(), folder)];
+    // What was left there by somebody who was killed.
+    let left = world.dir.join("files/ann/x/.spindle-0123456789abcdef.part");
+    fs::create_dir_all(left.parent().expect("a folder")).expect("made");
+    let old = Duration::from_secs(40 * 24 * 3_600);
+    let file = fs::File::create(&left).expect("a file");
+    let now = file.metadata().and_then(|it| it.modified()).expect("a time");
+    file.set_modified(now - old).expect("set");
     let hall = world.start();
     let listener = world.listen("any");
     for name in ["ann", "bob"] {
@@ -496,6 +503,7 @@ fn files_go_below_the_folder_of_who_sends_them() {
         let place = world.dir.join(format!("files/{name}/x/a"));
         assert_eq!(fs::read(place).expect("stored"), name.as_bytes());
     }
+    assert!(!left.exists());
 }
 
 #[test]

@@ -12,6 +12,7 @@ use std::time::Duration;
 
 use log::LevelFilter;
 
+use crate::client::aio::folders;
 use crate::client::aio::setup::Plan;
 use crate::client::aio::{Builder, Client, Error, Security, Text};
 use crate::proto::aio::Name;
@@ -327,6 +328,7 @@ fn own_folder(folder: &Path, client: &Name) -> Result<PathBuf, Error> {
     };
     let own = PathBuf::from(text.replace(SOURCE, client.as_str()));
     std::fs::create_dir_all(&own).map_err(|e| Error::file(&own, e))?;
+    folders::sweep(&own);
     Ok(own)
 }
 

@@ -15,6 +15,7 @@ use super::server_test::{Hall, World, nothing_for, say_as};
 use super::{Kept, Name};
 use crate::client::aio::Message;
 use crate::client::aio::wire::Wire;
+use crate::proto::aio::command::Command;
 use crate::proto::aio::file::WithFile;
 use crate::proto::aio::inner::{self, Meaning};
 
@@ -135,6 +136,64 @@ fn for_a_file_that_cannot_be_read_nobody_waits() {
     }
     let served = hall.connector.house.hall.as_ref().expect("a server");
     until(|| !served.waits_for_files());
+}
+
+#[test]
+fn nobody_but_the_server_says_who_else_reads_a_file() {
+    let mut world = broker();
+    world.setup.keep_sent = Kept::Everything;
+    let hall = world.start();
+    for name in ["ann", "bob"] {
+        drop(reader(&hall, name));
+        until(|| !hall.is_there(name));
+    }
+    let path = publish(&world, b"content", false);
+    until(|| hall.connector.waiting().1 == 2);
+    let served = hall.connector.house.hall.as_ref().expect("a server");
+    let forged = format!(", \"spindle_shared\": {}", served.last_file());
+    tell(&world, &world.dir.join("nowhere"), &(forged + ", \"delete\": false"), false);
+    until(|| hall.connector.waiting().1 == 4);
+    for name in ["ann", "bob"] {
+        let mut line = hall.client(name);
+        let heard = line.hear();
+        assert_eq!(content(&heard), "content");
+        let said = heard.header.with_file.as_ref().expect("a file");
+        assert!(!String::from_utf8_lossy(said).contains("shared"), "nobody else is told");
+        acknowledge(&mut line, name, &heard);
+        line.hear();
+        nothing_for(&mut line, name);
+        assert_eq!(path.exists(), name == "ann");
+    }
+}
+
+#[test]
+fn what_is_thrown_away_of_what_is_kept_holds_no_file() {
+    let mut world = broker();
+    world.setup.keep_sent = Kept::Everything;
+    let hall = world.start();
+    for name in ["ann", "bob"] {
+        drop(reader(&hall, name));
+        until(|| !hall.is_there(name));
+    }
+    let path = publish(&world, b"content", false);
+    until(|| hall.connector.waiting().1 == 2);
+    assert_eq!(world.order(Command::DeleteRemains, Vec::new()), "{}");
+    until(|| !path.exists());
+}
+
+#[test]
+fn clients_that_are_away_do_not_have_all_the_names_either() {
+    let mut world = World::serving(|serving| serving.clients_max = 16);
+    world.setup.keep_sent = Kept::Everything;
+    let hall = world.start();
+    let mut program = world.program();
+    for number in 0..16 {
+        let mut said = Message::of("any", "").with("x");
+        said.header.destination_id = Some(format!("c{number}").as_str().into());
+        program.say(&said);
+    }
+    until(|| hall.unsent() == 2);
+    let _ann = hall.client("ann");
 }
 
 #[test]

@@ -13,8 +13,8 @@ use crate::proto::aio::Text;
 #[derive(Debug, Default)]
 pub(super) struct Subscribers {
     topics: BTreeMap<Text, BTreeSet<Text>>,
-    /// How many topics each wants, and all together.
-    each: BTreeMap<Text, usize>,
+    /// The topics that each wants, and how many all do.
+    each: BTreeMap<Text, BTreeSet<Text>>,
     all: usize,
     /// Who is gone and wants something, by the order in which they went.
     away: BTreeMap<u64, Text>,
@@ -29,11 +29,11 @@ impl Subscribers {
         if self.topics.get(topic).is_some_and(|all| all.contains(who)) {
             return true;
         }
-        let own = self.each.get(who).copied().unwrap_or(0);
+        let own = self.each.get(who).map_or(0, BTreeSet::len);
         if own >= EACH_MAX || topic.as_str().len() > TOPIC_MAX || !self.has_room() {
             return false;
         }
-        self.each.insert(who.detached(), own + 1);
+        self.each.entry(who.detached()).or_default().insert(topic.detached());
         self.all += 1;
         self.topics.entry(topic.detached()).or_default().insert(who.detached())
     }
@@ -49,8 +49,8 @@ impl Subscribers {
         }
         self.all -= 1;
         if let Some(own) = self.each.get_mut(who) {
-            *own -= 1;
-            if *own == 0 {
+            own.remove(topic);
+            if own.is_empty() {
                 self.each.remove(who);
                 self.came(who);
             }
@@ -87,13 +87,8 @@ impl Subscribers {
 
     /// This one is gone: what stays is what may be kept for it.
     pub(super) fn gone(&mut self, who: &Text, stays: impl Fn(&str) -> bool) {
-        if !self.each.contains_key(who) {
-            return;
-        }
-        let gone = |(topic, all): (&Text, &BTreeSet<Text>)| {
-            (all.contains(who) && !stays(topic.as_str())).then(|| topic.clone())
-        };
-        let gone: Vec<Text> = self.topics.iter().filter_map(gone).collect();
+        let own = self.each.get(who).into_iter().flatten();
+        let gone: Vec<Text> = own.filter(|topic| !stays(topic.as_str())).cloned().collect();
         gone.iter().for_each(|topic| self.remove(who, topic));
         if self.each.contains_key(who) && !self.since.contains_key(who) {
             self.left += 1;

@@ -11,6 +11,7 @@ use super::connector_test::{Line, World, incoming, message, until};
 use super::server_test::{World as Served, nothing_for, say_as};
 use super::{Connector, Kept, Setup};
 use crate::client::aio::Message;
+use crate::proto::aio::file::CHUNK;
 use crate::proto::aio::inner::{self, Meaning, Side};
 use crate::proto::aio::meaning;
 
@@ -60,10 +61,63 @@ fn what_finds_no_room_is_not_acknowledged_and_nothing_overtakes_it() {
 fn what_nobody_waits_to_be_acknowledged_is_dropped_and_ends_nothing() {
     let world = World::new();
     let (connector, mut server) = world.meet(keeping(&world, 400));
-    server.say(&message(&"x".repeat(400)));
+    server.say(&message(&"x".repeat(200)));
+    server.say(&message(&"x".repeat(200)));
     server.say(&numbered(1, message("a")));
     is_acknowledged(&mut server, 1);
+    assert_eq!((connector.waiting().0, unwanted(&connector)), (2, 1));
+}
+
+#[test]
+fn what_will_never_find_room_is_dropped_and_holds_up_nothing() {
+    let world = World::new();
+    let (connector, mut server) = world.meet(keeping(&world, 400));
+    server.say(&numbered(1, message(&"x".repeat(400))));
+    is_acknowledged(&mut server, 1);
+    server.say(&numbered(2, message("a")));
+    is_acknowledged(&mut server, 2);
     assert_eq!((connector.waiting().0, unwanted(&connector)), (1, 1));
+}
+
+#[test]
+fn a_file_that_came_in_parts_stays_where_its_last_message_does_not() {
+    let world = World::new();
+    let files = world.dir.join("files");
+    let folders = vec![("any".to_owned(), files.clone())];
+    let (_connector, mut server) = world.meet(Setup { folders, ..keeping(&world, 800) });
+    let part = |index: u32, data: &str| {
+        let mut said = message(data);
+        let base = format!("a{CHUNK}");
+        let with = format!(
+            "{{\"dst_type\": \"any\", \"dst_name\": \"{base}_{index}_2\", \
+             \"chunked\": [\"{base}\", {index}, 2]}}"
+        );
+        said.header.with_file = Some(with.into());
+        said.binary = "half".into();
+        numbered(index.into(), said)
+    };
+    server.say(&part(1, "x"));
+    is_acknowledged(&mut server, 1);
+    server.say(&part(2, &"x".repeat(500)));
+    assert!(server.heard().is_none(), "the connection ends");
+    world.accept();
+    assert_eq!(fs::read(files.join("a")).expect("it is there"), b"halfhalf");
+}
+
+#[test]
+fn who_has_said_nothing_that_is_kept_is_acknowledged_whatever_the_disk_does() {
+    let world = World::new();
+    let setup = Setup {
+        keep_received: Kept::Types(vec!["kept".to_owned()]),
+        receive_types: vec!["any".to_owned(), "kept".to_owned()],
+        ..world.setup()
+    };
+    let (connector, mut server) = world.meet(setup);
+    let failing = connector.house.outlets().find(|it| it.is_kept()).expect("one is kept");
+    failing.fail("/dev/null");
+    failing.put(Message::of("kept", "s").with("x")).expect("taken");
+    server.say(&numbered(1, message("a")));
+    is_acknowledged(&mut server, 1);
 }
 
 #[test]
@@ -72,7 +126,9 @@ fn the_file_of_what_is_not_acknowledged_does_not_stay() {
     let files = world.dir.join("files");
     let folders = vec![("any".to_owned(), files.clone())];
     let (_connector, mut server) = world.meet(Setup { folders, ..keeping(&world, 400) });
-    let mut said = message(&"x".repeat(400));
+    server.say(&numbered(9, message(&"x".repeat(150))));
+    is_acknowledged(&mut server, 9);
+    let mut said = message(&"x".repeat(150));
     said.header.with_file = Some("{\"dst_type\": \"any\", \"dst_name\": \"a\"}".into());
     said.binary = "content".into();
     server.say(&numbered(1, said));

@@ -9,7 +9,6 @@
 //! the connection is taken. Absent on purpose: who a peer is, and what it says.
 
 use std::net::SocketAddr;
-use std::path::Path;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Condvar, Mutex, PoisonError};
 use std::thread::JoinHandle;
@@ -23,7 +22,7 @@ use crate::proto::aio::inner::PING;
 use crate::proto::aio::shelf::Kept;
 use crate::proto::aio::{encode_vec, next};
 
-use super::chest::Chest;
+use super::chest::{Chest, Refused};
 use super::house::{House, Sent, lock};
 
 /// A peer, and how it is reached.
@@ -246,12 +245,15 @@ impl Way {
             // What comes later must not be there earlier; but a ping is answered and never
             // acknowledged, so it would stay.
             if keeps || !chest.is_empty() && !pings {
-                let put = encode_vec(&message)
-                    .map_err(|e| e.to_string())
-                    .and_then(|bytes| chest.put(&bytes).map_err(|why| why.to_string()));
+                let sent = match encode_vec(&message).map(|bytes| chest.put(&bytes)) {
+                    Ok(Ok(())) => Sent::Kept,
+                    Ok(Err(why @ Refused::Disk(_))) => Sent::Failed(why.to_string()),
+                    Ok(Err(why)) => Sent::Not(why.to_string()),
+                    Err(e) => Sent::Not(e.to_string()),
+                };
                 drop(chest);
                 self.more.notify_all();
-                return Went::So(put.map_or_else(Sent::Not, |()| Sent::Kept));
+                return Went::So(sent);
             }
         }
         let Some(handle) = self.handle().filter(Handle::is_online) else {
@@ -378,7 +380,7 @@ pub(super) struct Seat {
 }
 
 impl Taker for Seat {
-    fn take(&self, received: Received) -> Result<(), Error> {
+    fn take(&self, received: Received) -> Result<bool, Error> {
         self.house.take(&self.way.peer, received)
     }
 
@@ -398,8 +400,8 @@ impl Taker for Seat {
         self.way.settled(number, done);
     }
 
-    fn sent(&self, path: &Path) {
-        self.house.sent(&self.way.peer, path);
+    fn sent(&self, shared: u64) {
+        self.house.sent(&self.way.peer, shared);
     }
 
     fn holds(&self, before: usize, now: usize) -> bool {
