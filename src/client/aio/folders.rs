@@ -4,12 +4,13 @@
 //! the way there, nothing that exists is replaced, and a file has its name only when it is whole.
 //! Until then it lies in the folder under a name by chance, and goes when nobody waits for the rest
 //! of it; what a killed process has left goes when the folder is used a month later. Absent on
-//! purpose: owners, and what a sender says of its own disk. Whoever may write into the folder can
-//! put a link there while this looks the other way: it must be ours.
+//! purpose: owners, what a sender says of its own disk, and parts that survive the process. Whoever
+//! may write into the folder can put a link there while this looks the other way: it must be ours.
 
 use std::fs::{self, File, OpenOptions};
 use std::io::{self, Write};
 use std::path::{Path, PathBuf};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use crate::base::map::Seed;
@@ -21,6 +22,7 @@ use crate::proto::aio::file::{Place, WithFile};
 use crate::proto::aio::{Name, Text};
 
 use super::Error;
+use super::line::Watch;
 
 /// What became of the file that came with a message.
 #[derive(Clone, PartialEq, Eq, Debug)]
@@ -37,10 +39,61 @@ pub enum Stored {
 #[derive(Debug)]
 pub(super) struct Folders {
     folders: Vec<(Text, PathBuf)>,
-    assembly: Assembly<Part>,
-    /// There is one sender: the server.
-    from: Option<Name>,
+    halves: Halves,
+    from: Name,
     rng: Rng,
+}
+
+/// Files of which some parts are there, and the clock that says for how long. Those of a server are
+/// one for all its clients, so the rest of a file may come over another connection.
+#[derive(Clone, Debug)]
+pub(super) struct Halves {
+    pub(super) watch: Watch,
+    all: Arc<Mutex<Assembly<Part>>>,
+}
+
+impl Default for Halves {
+    fn default() -> Self {
+        let all = Assembly::new(Most::default(), Seed::with_seed(seed()));
+        Self { watch: Watch::start(), all: Arc::new(Mutex::new(all)) }
+    }
+}
+
+impl Halves {
+    fn lock(&self) -> MutexGuard<'_, Assembly<Part>> {
+        self.all.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// Why a file is not there.
+#[derive(Debug)]
+enum Why {
+    /// It may not be.
+    Refused(String),
+    /// The disk is full, or fails.
+    Disk(io::Error),
+}
+
+impl From<io::Error> for Why {
+    fn from(e: io::Error) -> Self {
+        match e.kind() {
+            io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded => Self::Disk(e),
+            io::ErrorKind::AlreadyExists => "there is such a file already".into(),
+            _ => Self::Refused(e.to_string()),
+        }
+    }
+}
+
+impl From<&str> for Why {
+    fn from(why: &str) -> Self {
+        Self::Refused(why.to_owned())
+    }
+}
+
+impl From<Refused> for Why {
+    fn from(why: Refused) -> Self {
+        words(why).into()
+    }
 }
 
 /// Bytes on the disk that are no file yet. They go when nobody has a use for them.
@@ -59,7 +112,7 @@ impl Drop for Part {
 pub(super) struct Spool {
     with: WithFile,
     size: u64,
-    to: Result<(File, Part), String>,
+    to: Result<(File, Part), Why>,
 }
 
 impl Spool {
@@ -69,23 +122,25 @@ impl Spool {
         if let Ok((file, _)) = &mut self.to
             && let Err(e) = file.write_all(piece)
         {
-            self.to = Err(e.to_string());
+            self.to = Err(Why::Disk(e));
         }
     }
 }
 
 impl Folders {
-    pub(super) fn new(folders: Vec<(Text, PathBuf)>) -> Result<Self, Error> {
+    /// For what this sender says.
+    pub(super) fn new(
+        folders: Vec<(Text, PathBuf)>,
+        from: &Name,
+        halves: Halves,
+    ) -> Result<Self, Error> {
         for (_, folder) in &folders {
             let is = fs::metadata(folder).map_err(|e| Error::file(folder, e))?.is_dir();
             if !is {
                 return Err(Error::file(folder, "is no folder"));
             }
         }
-        let seed = seed();
-        let assembly = Assembly::new(Most::default(), Seed::with_seed(seed));
-        let from = Name::new(&"server".into());
-        Ok(Self { folders, assembly, from, rng: Rng::new(seed) })
+        Ok(Self { folders, halves, from: from.detached(), rng: Rng::new(seed()) })
     }
 
     /// What somebody was killed over goes.
@@ -99,15 +154,13 @@ impl Folders {
         Spool { with, size: 0, to }
     }
 
-    fn open(&mut self, with: &WithFile, size: u64) -> Result<(File, Part), String> {
+    fn open(&mut self, with: &WithFile, size: u64) -> Result<(File, Part), Why> {
         let folder = self.folder(with).ok_or("no folder for its type")?.to_owned();
-        if let Some(from) = &self.from {
-            self.assembly.admit(from, with, size).map_err(words)?;
-        }
+        self.halves.lock().admit(&self.from, with, size)?;
         let path = folder.join(format!(".spindle-{:016x}.part", self.rng.next_u64()));
         // A new one: so no link is followed and nothing is written over.
-        let file = OpenOptions::new().append(true).create_new(true).open(&path);
-        Ok((file.map_err(|e| e.to_string())?, Part(path)))
+        let file = OpenOptions::new().append(true).create_new(true).open(&path)?;
+        Ok((file, Part(path)))
     }
 
     fn folder(&self, with: &WithFile) -> Option<&Path> {
@@ -115,37 +168,48 @@ impl Folders {
         found.map(|(_, folder)| folder.as_path())
     }
 
-    /// It is whole.
-    pub(super) fn end(&mut self, now: Now, spool: Spool) -> Stored {
-        self.settle(now, spool).unwrap_or_else(Stored::Not)
+    /// It is whole. If it is to be safe, it survives from now on; an error: the disk has not taken
+    /// it, and what it came with must not be acknowledged.
+    pub(super) fn end(&mut self, now: Now, spool: Spool, safe: bool) -> Result<Stored, Error> {
+        match self.settle(now, spool, safe) {
+            Ok(stored) => Ok(stored),
+            Err(Why::Disk(e)) if safe => {
+                log::error!("a file is not there, the disk does not take it: {e}");
+                Err(Error::Unkept)
+            }
+            Err(Why::Disk(e)) => Ok(Stored::Not(e.to_string())),
+            Err(Why::Refused(why)) => Ok(Stored::Not(why)),
+        }
     }
 
-    fn settle(&mut self, now: Now, spool: Spool) -> Result<Stored, String> {
+    fn settle(&mut self, now: Now, spool: Spool, safe: bool) -> Result<Stored, Why> {
         let Spool { with, size, to } = spool;
         let (file, part) = to?;
         drop(file);
         let folder = self.folder(&with).ok_or("no folder for its type")?.to_owned();
-        let from = self.from.as_ref().ok_or("nobody sent it")?;
-        match self.assembly.take(now, from, &with, (size, part)).map_err(words)? {
+        let came = self.halves.lock().take(now, &self.from, &with, (size, part))?;
+        match came {
             Came::Part => Ok(Stored::Part),
-            Came::File { place, parts } => {
-                let at = put(&folder, &place, &parts).map_err(|e| match e.kind() {
-                    io::ErrorKind::AlreadyExists => "there is such a file already".to_owned(),
-                    _ => e.to_string(),
-                })?;
-                Ok(Stored::At(at))
-            }
+            Came::File { place, parts } => match put(&folder, &place, &parts, safe) {
+                Ok(at) => Ok(Stored::At(at)),
+                // Only the last of them would come again.
+                Err(Why::Disk(e)) if parts.len() > 1 => Err(Why::Refused(e.to_string())),
+                Err(why) => Err(why),
+            },
         }
     }
 
     /// Files of which nothing has come for long are given up.
     pub(super) fn on_time(&mut self, now: Now) {
-        drop(self.assembly.due(now));
+        if !self.folders.is_empty() {
+            let due = self.halves.lock().due(now);
+            drop(due);
+        }
     }
 
     /// When to ask for that.
     pub(super) fn deadline(&self) -> Deadline {
-        self.assembly.deadline()
+        if self.folders.is_empty() { Deadline::NEVER } else { self.halves.lock().deadline() }
     }
 }
 
@@ -175,10 +239,8 @@ pub(super) fn take_back(path: &Path) {
 }
 
 /// Give all parts together, the first of which takes the others in, their name.
-fn put(folder: &Path, place: &Place, parts: &[Part]) -> io::Result<PathBuf> {
-    let Some((first, others)) = parts.split_first() else {
-        return Err(io::ErrorKind::NotFound.into());
-    };
+fn put(folder: &Path, place: &Place, parts: &[Part], safe: bool) -> Result<PathBuf, Why> {
+    let (first, others) = parts.split_first().ok_or("it has no parts")?;
     let mut path = folder.to_owned();
     let mut names = place.parts().peekable();
     while let Some(name) = names.next() {
@@ -191,9 +253,22 @@ fn put(folder: &Path, place: &Place, parts: &[Part]) -> io::Result<PathBuf> {
     for part in others {
         io::copy(&mut File::open(&part.0)?, &mut whole)?;
     }
+    if safe {
+        whole.sync_all().map_err(Why::Disk)?;
+    }
     // Unlike renaming, this replaces nothing, and follows nothing.
     fs::hard_link(&first.0, &path)?;
+    if safe && let Err(e) = keep_names(folder, &path) {
+        take_back(&path);
+        return Err(Why::Disk(e));
+    }
     Ok(path)
+}
+
+/// That it is called so survives, and so do the folders on the way there.
+fn keep_names(folder: &Path, path: &Path) -> io::Result<()> {
+    let ways = path.ancestors().skip(1).take_while(|way| way.starts_with(folder));
+    ways.into_iter().try_for_each(|way| File::open(way)?.sync_all())
 }
 
 /// There is a folder here, and no link to one.
@@ -206,7 +281,7 @@ fn enter(path: &Path) -> io::Result<()> {
     }
 }
 
-fn words(why: Refused) -> String {
+fn words(why: Refused) -> &'static str {
     match why {
         Refused::Name => "its name leads somewhere else",
         Refused::Chunk => "its name is not that of its part",
@@ -217,7 +292,6 @@ fn words(why: Refused) -> String {
         Refused::Count => "it had another number of parts before",
         Refused::Twice => "this part was there already",
     }
-    .to_owned()
 }
 
 /// After this nobody goes on with a part: between two of one file are ten minutes at most, and
@@ -240,7 +314,12 @@ mod tests {
         }
 
         fn folders(&self) -> Folders {
-            Folders::new(vec![("any".into(), self.0.clone())]).expect("it is there")
+            self.of("server", Halves::default())
+        }
+
+        fn of(&self, name: &str, halves: Halves) -> Folders {
+            let from = Name::new(&name.into()).expect("a name");
+            Folders::new(vec![("any".into(), self.0.clone())], &from, halves).expect("it is there")
         }
 
         /// What lies in it.
@@ -267,7 +346,7 @@ mod tests {
     fn come(folders: &mut Folders, with: WithFile, bytes: &[u8]) -> Stored {
         let mut spool = folders.begin(with, bytes.len() as u64);
         spool.put(bytes);
-        folders.end(Now::default(), spool)
+        folders.end(Now::default(), spool, false).expect("it is not to be safe")
     }
 
     #[test]
@@ -300,6 +379,25 @@ mod tests {
         let left = dir.list();
         assert!(!left.contains(&old) && left.contains(&young));
         assert!(others.iter().all(|name| left.contains(name)), "{left:?}");
+    }
+
+    #[test]
+    fn what_is_to_be_safe_has_no_name_before_the_disk_has_taken_it_in() {
+        for safe in [false, true] {
+            let dir = Dir::new("safe");
+            let mut folders = dir.folders();
+            let spool = folders.begin(with("sub/a"), 0);
+            let part = dir.0.join(&dir.list()[0]);
+            fs::remove_file(&part).expect("a part");
+            // A disk that takes everything and takes nothing in.
+            std::os::unix::fs::symlink("/dev/null", &part).expect("a link");
+            let stored = folders.end(Now::default(), spool, safe);
+            assert_eq!(matches!(stored, Err(Error::Unkept)), safe, "{stored:?}");
+            assert_eq!(
+                fs::read_dir(dir.0.join("sub")).expect("it is there").count(),
+                usize::from(!safe)
+            );
+        }
     }
 
     #[test]
@@ -349,7 +447,10 @@ mod tests {
         let stored = come(&mut dir.folders(), other, b"x");
         assert_eq!(stored, Stored::Not("no folder for its type".to_owned()));
         assert!(dir.list().is_empty());
-        assert!(matches!(Folders::new(vec![("any".into(), dir.0.join("a"))]), Err(Error::File(_))));
+        let nowhere = vec![("any".into(), dir.0.join("a"))];
+        let from = Name::new(&"a".into()).expect("a name");
+        let made = Folders::new(nowhere, &from, Halves::default());
+        assert!(matches!(made, Err(Error::File(_))));
     }
 
     #[test]

@@ -398,7 +398,8 @@ impl<'a> Live<'a> {
             }
             Came::End => match self.coming.take() {
                 Some((heard, spool)) => {
-                    let stored = self.folders.end(self.shared.watch.now(), spool);
+                    let safe = self.promises(&heard);
+                    let stored = self.folders.end(self.shared.watch.now(), spool, safe)?;
                     self.hand_out(heard, Some(stored))
                 }
                 None => Ok(()),
@@ -417,6 +418,7 @@ impl<'a> Live<'a> {
 
     fn on_heard(&mut self, mut heard: Heard) -> Result<(), Error> {
         let Some(with) = with_file(&heard.what) else { return self.hand_out(heard, None) };
+        let safe = self.promises(&heard);
         let (What::Message(frame) | What::Answer(frame) | What::Publish(_, frame)) =
             &mut heard.what
         else {
@@ -428,7 +430,7 @@ impl<'a> Live<'a> {
             (None, Some(file)) => {
                 let mut spool = self.folders.begin(with, file.len() as u64);
                 spool.put(&file);
-                self.folders.end(self.shared.watch.now(), spool)
+                self.folders.end(self.shared.watch.now(), spool, safe)?
             }
             (why, _) => {
                 let why = why.as_ref().map_or("it did not come", |text| text.as_str());
@@ -436,6 +438,12 @@ impl<'a> Live<'a> {
             }
         };
         self.hand_out(heard, Some(stored))
+    }
+
+    /// Once it is acknowledged it is kept.
+    fn promises(&self, heard: &Heard) -> bool {
+        let taker = self.shared.plan.taker.as_ref();
+        heard.say.is_some() && taker.is_some_and(|taker| taker.keeps(&heard.what))
     }
 
     fn hand_out(&mut self, heard: Heard, file: Option<Stored>) -> Result<(), Error> {

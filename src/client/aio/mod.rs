@@ -158,12 +158,15 @@ impl Client {
 
     /// A client with this connection, or one that is still to be made.
     fn over(plan: Plan, wire: Option<Wire>) -> Result<Self, Error> {
-        let folders = Folders::new(plan.folders.clone())?;
+        let halves = plan.halves.clone().unwrap_or_default();
+        let watch = halves.watch;
+        let from = plan.guest.as_ref().unwrap_or(&plan.name);
+        let folders = Folders::new(plan.folders.clone(), from, halves)?;
         let mut desk = Desk::new(&plan, seed());
         if let Some(wire) = &wire {
             desk.on_online(wire.waker());
         }
-        let (desk, watch, room) = (Mutex::new(desk), Watch::start(), Condvar::new());
+        let (desk, room) = (Mutex::new(desk), Condvar::new());
         let fingerprint = wire.as_ref().and_then(Wire::shown).map(Fingerprint::of);
         let gone = AtomicU64::new(0);
         let shared = Arc::new(Shared { plan, watch, desk, room, gone, fingerprint });

@@ -7,9 +7,11 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
+use crate::proto::aio::heard::What;
 use crate::proto::aio::{Name, Text};
 
 use super::desk::OUT_MAX;
+use super::folders::Halves;
 use super::{Client, Error, Fingerprint, Received};
 
 /// Where the server is.
@@ -49,6 +51,10 @@ pub(super) trait Taker: Send + Sync + std::fmt::Debug {
     /// A message or an answer; true: it is to be safe before it is acknowledged. An error: it must
     /// not be acknowledged at all.
     fn take(&self, received: Received) -> Result<bool, Error>;
+    /// Is what this says kept, for whoever it is for? Then its file has to be safe, too.
+    fn keeps(&self, _: &What) -> bool {
+        false
+    }
     /// What was taken is acknowledged now: it must be safe. How often that could not be had, of
     /// whatever was taken: if that has grown, it may be so for what has been taken meanwhile.
     fn secure(&self) -> u64;
@@ -111,6 +117,8 @@ pub(super) struct Plan {
     pub(super) kinds: Vec<Text>,
     pub(super) topics: Vec<Text>,
     pub(super) folders: Vec<(Text, PathBuf)>,
+    /// Where others of its files may be that are not whole; none: nowhere.
+    pub(super) halves: Option<Halves>,
     pub(super) taker: Option<Arc<dyn Taker>>,
     /// The files that messages name are sent along, up to this length.
     pub(super) attach: Option<u64>,
@@ -280,6 +288,7 @@ fn plan(address: &str, name: &str) -> Result<Plan, Error> {
         kinds: Vec::new(),
         topics: Vec::new(),
         folders: Vec::new(),
+        halves: None,
         taker: None,
         attach: None,
     })

@@ -63,7 +63,11 @@ impl<S: Read + Write> Line<S> {
     }
 
     pub(super) fn say(&mut self, frame: &Message) {
-        self.stream.write_all(&encode_vec(frame).expect("short")).expect("said");
+        self.write(&encode_vec(frame).expect("short"));
+    }
+
+    pub(super) fn write(&mut self, bytes: &[u8]) {
+        self.stream.write_all(bytes).expect("said");
     }
 
     pub(super) fn acknowledge(&mut self, frame: &Message) {

@@ -16,6 +16,7 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use crate::client::aio::attach;
+use crate::client::aio::folders::Halves;
 use crate::client::aio::setup::Wish;
 use crate::client::aio::wire::Wire;
 use crate::client::aio::{Client, Error, Message, Received, Stored, Text};
@@ -46,6 +47,8 @@ pub(super) struct Hall {
     /// How often what was given to a client was taken back.
     forgotten: AtomicU64,
     failures: Failures,
+    /// Of files that come in parts.
+    halves: Halves,
     gate: Mutex<Option<Gate>>,
 }
 
@@ -79,6 +82,7 @@ impl Hall {
             callers: Callers::default(),
             forgotten: AtomicU64::new(0),
             failures: Arc::clone(failures),
+            halves: Halves::default(),
             gate: Mutex::new(None),
         })
     }
@@ -210,6 +214,7 @@ impl Hall {
     ) -> Result<(), Error> {
         let setup = &house.setup;
         let mut plan = setup.plan_for(name, &house.server)?;
+        plan.halves = Some(self.halves.clone());
         wire.trust(plan.frame_max);
         if !proven && self.is_crowded(from.ip()) {
             return Err(Error::Refused("there are too many clients of its address"));

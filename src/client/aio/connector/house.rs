@@ -19,6 +19,7 @@ use crate::client::aio::setup::{Taker, Wish};
 use crate::client::aio::{Error, Id, Message, Received, Stored, Text};
 use crate::client::pipe::seed;
 use crate::proto::aio::answers::{Answers, Terms};
+use crate::proto::aio::heard::What;
 use crate::proto::aio::inner::PUBSUB;
 use crate::proto::aio::shelf::Kept;
 
@@ -365,6 +366,17 @@ impl House {
             told(&self.tally.unwanted, "from peers", &why);
             if again { Err(Error::Unkept) } else { Ok(false) }
         })
+    }
+
+    /// Is it kept, if it is taken?
+    pub(super) fn keeps(&self, what: &What) -> bool {
+        match what {
+            What::Message(frame) | What::Answer(frame) => {
+                self.setup.keep_received.has(frame.header.message_type.as_str())
+            }
+            What::Publish(topic, _) => self.setup.keep_sent.has(topic.as_str()),
+            _ => false,
+        }
     }
 
     /// What was taken is acknowledged now. How often a disk has failed since the beginning, also

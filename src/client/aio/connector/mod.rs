@@ -27,6 +27,8 @@ mod connector_test;
 mod counter;
 mod door;
 mod errands;
+#[cfg(test)]
+mod files_test;
 mod gate;
 mod hall;
 mod house;

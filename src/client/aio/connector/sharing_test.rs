@@ -147,20 +147,24 @@ fn nobody_but_the_server_says_who_else_reads_a_file() {
         drop(reader(&hall, name));
         until(|| !hall.is_there(name));
     }
-    let path = publish(&world, b"content", false);
-    until(|| hall.connector.waiting().1 == 2);
+    // It is before the file, and may have guessed its number.
     let served = hall.connector.house.hall.as_ref().expect("a server");
-    let forged = format!(", \"spindle_shared\": {}", served.last_file());
+    let forged = format!(", \"spindle_shared\": {}", served.last_file() + 1);
     tell(&world, &world.dir.join("nowhere"), &(forged + ", \"delete\": false"), false);
+    until(|| hall.connector.waiting().1 == 2);
+    let path = publish(&world, b"content", false);
     until(|| hall.connector.waiting().1 == 4);
     for name in ["ann", "bob"] {
         let mut line = hall.client(name);
+        let forged = line.hear();
+        acknowledge(&mut line, name, &forged);
         let heard = line.hear();
         assert_eq!(content(&heard), "content");
-        let said = heard.header.with_file.as_ref().expect("a file");
-        assert!(!String::from_utf8_lossy(said).contains("shared"), "nobody else is told");
+        for heard in [&heard, &forged] {
+            let said = heard.header.with_file.as_ref().expect("a file");
+            assert!(!String::from_utf8_lossy(said).contains("shared"), "nobody else is told");
+        }
         acknowledge(&mut line, name, &heard);
-        line.hear();
         nothing_for(&mut line, name);
         assert_eq!(path.exists(), name == "ann");
     }
@@ -178,6 +182,22 @@ fn what_is_thrown_away_of_what_is_kept_holds_no_file() {
     let path = publish(&world, b"content", false);
     until(|| hall.connector.waiting().1 == 2);
     assert_eq!(world.order(Command::DeleteRemains, Vec::new()), "{}");
+    until(|| !path.exists());
+}
+
+#[test]
+fn but_what_is_with_a_client_does() {
+    let mut world = broker();
+    world.setup.keep_sent = Kept::Everything;
+    let hall = world.start();
+    let (mut ann, bob) = (reader(&hall, "ann"), reader(&hall, "bob"));
+    drop(bob);
+    until(|| !hall.is_there("bob"));
+    let path = publish(&world, b"content", false);
+    let heard = ann.hear();
+    assert_eq!(world.order(Command::DeleteRemains, Vec::new()), "{}");
+    assert!(path.exists());
+    acknowledge(&mut ann, "ann", &heard);
     until(|| !path.exists());
 }
 

@@ -5,15 +5,16 @@
 
 use std::fs;
 use std::net::TcpStream;
+use std::os::unix::fs::symlink;
+use std::path::Path;
 use std::sync::atomic::Ordering;
 
 use super::connector_test::{Line, World, incoming, message, until};
 use super::server_test::{World as Served, nothing_for, say_as};
 use super::{Connector, Kept, Setup};
 use crate::client::aio::Message;
-use crate::proto::aio::file::CHUNK;
 use crate::proto::aio::inner::{self, Meaning, Side};
-use crate::proto::aio::meaning;
+use crate::proto::aio::{encode_vec, meaning};
 
 /// What is received is kept, so much of it.
 fn keeping(world: &World, most: u64) -> Setup {
@@ -80,31 +81,6 @@ fn what_will_never_find_room_is_dropped_and_holds_up_nothing() {
 }
 
 #[test]
-fn a_file_that_came_in_parts_stays_where_its_last_message_does_not() {
-    let world = World::new();
-    let files = world.dir.join("files");
-    let folders = vec![("any".to_owned(), files.clone())];
-    let (_connector, mut server) = world.meet(Setup { folders, ..keeping(&world, 800) });
-    let part = |index: u32, data: &str| {
-        let mut said = message(data);
-        let base = format!("a{CHUNK}");
-        let with = format!(
-            "{{\"dst_type\": \"any\", \"dst_name\": \"{base}_{index}_2\", \
-             \"chunked\": [\"{base}\", {index}, 2]}}"
-        );
-        said.header.with_file = Some(with.into());
-        said.binary = "half".into();
-        numbered(index.into(), said)
-    };
-    server.say(&part(1, "x"));
-    is_acknowledged(&mut server, 1);
-    server.say(&part(2, &"x".repeat(500)));
-    assert!(server.heard().is_none(), "the connection ends");
-    world.accept();
-    assert_eq!(fs::read(files.join("a")).expect("it is there"), b"halfhalf");
-}
-
-#[test]
 fn who_has_said_nothing_that_is_kept_is_acknowledged_whatever_the_disk_does() {
     let world = World::new();
     let setup = Setup {
@@ -115,9 +91,75 @@ fn who_has_said_nothing_that_is_kept_is_acknowledged_whatever_the_disk_does() {
     let (connector, mut server) = world.meet(setup);
     let failing = connector.house.outlets().find(|it| it.is_kept()).expect("one is kept");
     failing.fail("/dev/null");
-    failing.put(Message::of("kept", "s").with("x")).expect("taken");
-    server.say(&numbered(1, message("a")));
+    // Both are heard at once, and the disk is asked after that.
+    let kept = encode_vec(&Message::of("kept", "s").with("x")).expect("short");
+    let other = encode_vec(&numbered(1, message("a"))).expect("short");
+    server.write(&[kept, other].concat());
     is_acknowledged(&mut server, 1);
+}
+
+fn with_file(mut said: Message, content: &[u8]) -> Message {
+    said.header.with_file = Some("{\"dst_type\": \"any\", \"dst_name\": \"a\"}".into());
+    said.binary = content.to_vec().into();
+    said
+}
+
+/// A long file comes with this, and the disk will not take it in.
+fn with_failing_file(files: &Path, line: &mut Line<TcpStream>, said: Message) {
+    let said = with_file(numbered(1, said), &vec![b'x'; 2 << 20]);
+    let bytes = encode_vec(&said).expect("not too long");
+    let (first, rest) = bytes.split_at(bytes.len() - 10);
+    line.write(first);
+    let parts = || fs::read_dir(files).expect("a folder").flatten().map(|entry| entry.path());
+    until(|| parts().count() == 1);
+    let part = parts().next().expect("it comes");
+    fs::remove_file(&part).expect("a part");
+    symlink("/dev/null", &part).expect("a link");
+    line.write(rest);
+}
+
+#[test]
+fn the_file_of_what_is_kept_is_safe_before_that_is_acknowledged() {
+    let world = World::new();
+    let files = world.dir.join("files");
+    let folders = vec![("any".to_owned(), files.clone())];
+    let (_connector, mut server) = world.meet(Setup { folders, ..keeping(&world, 1 << 20) });
+    with_failing_file(&files, &mut server, message("a"));
+    assert!(server.heard().is_none(), "the connection ends");
+    assert_eq!(fs::read_dir(&files).expect("a folder").count(), 0);
+    let mut server = world.accept();
+    server.say(&with_file(numbered(1, message("a")), b"content"));
+    is_acknowledged(&mut server, 1);
+    assert_eq!(fs::read(files.join("a")).expect("it is there"), b"content");
+}
+
+#[test]
+fn and_so_is_that_of_a_publication_that_is_kept() {
+    for kept in [Kept::Everything, Kept::Nothing] {
+        let mut world = Served::serving(|serving| serving.central_broker = true);
+        let files = world.dir.join("files");
+        let promised = kept == Kept::Everything;
+        world.setup.keep_sent = kept;
+        world.setup.folders = vec![("any".to_owned(), files.clone())];
+        let hall = world.start();
+        let mut ann = hall.client("ann");
+        let mut said = Message::of(inner::PUBSUB, "ann").with("one");
+        said.header.message_type_publish = Some("news".into());
+        with_failing_file(&files, &mut ann, said);
+        let heard = ann.heard().map(|frame| meaning(&frame, Side::Server).expect("good"));
+        assert_eq!(heard, if promised { None } else { Some(Meaning::Ack(1.into())) });
+    }
+}
+
+#[test]
+fn who_is_promised_nothing_does_not_wait_for_the_disk() {
+    let world = World::new();
+    let files = world.dir.join("files");
+    let folders = vec![("any".to_owned(), files.clone())];
+    let (_connector, mut server) = world.meet(Setup { folders, ..world.setup() });
+    with_failing_file(&files, &mut server, message("a"));
+    is_acknowledged(&mut server, 1);
+    assert_eq!(fs::read_dir(&files).expect("a folder").count(), 1);
 }
 
 #[test]
@@ -128,10 +170,7 @@ fn the_file_of_what_is_not_acknowledged_does_not_stay() {
     let (_connector, mut server) = world.meet(Setup { folders, ..keeping(&world, 400) });
     server.say(&numbered(9, message(&"x".repeat(150))));
     is_acknowledged(&mut server, 9);
-    let mut said = message(&"x".repeat(150));
-    said.header.with_file = Some("{\"dst_type\": \"any\", \"dst_name\": \"a\"}".into());
-    said.binary = "content".into();
-    server.say(&numbered(1, said));
+    server.say(&with_file(numbered(1, message(&"x".repeat(150))), b"content"));
     assert!(server.heard().is_none(), "the connection ends");
     world.accept();
     assert_eq!(fs::read_dir(&files).expect("a folder").count(), 0);

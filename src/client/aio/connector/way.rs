@@ -18,6 +18,7 @@ use bytes::BytesMut;
 
 use crate::client::aio::setup::{Taker, Wish};
 use crate::client::aio::{Client, Error, Handle, Message, Received, Text};
+use crate::proto::aio::heard::What;
 use crate::proto::aio::inner::PING;
 use crate::proto::aio::shelf::Kept;
 use crate::proto::aio::{encode_vec, next};
@@ -406,6 +407,10 @@ impl Taker for Seat {
 
     fn holds(&self, before: usize, now: usize) -> bool {
         self.house.holds(before, now)
+    }
+
+    fn keeps(&self, what: &What) -> bool {
+        self.house.keeps(what)
     }
 
     fn wished(&self, wish: Wish) {
