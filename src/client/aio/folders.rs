@@ -170,7 +170,7 @@ impl Folders {
 
     /// It is whole. If it is to be safe, it survives from now on; an error: the disk has not taken
     /// it, and what it came with must not be acknowledged.
-    pub(super) fn end(&mut self, now: Now, spool: Spool, safe: bool) -> Result<Stored, Error> {
+    pub(super) fn end(&self, now: Now, spool: Spool, safe: bool) -> Result<Stored, Error> {
         match self.settle(now, spool, safe) {
             Ok(stored) => Ok(stored),
             Err(Why::Disk(e)) if safe => {
@@ -182,7 +182,7 @@ impl Folders {
         }
     }
 
-    fn settle(&mut self, now: Now, spool: Spool, safe: bool) -> Result<Stored, Why> {
+    fn settle(&self, now: Now, spool: Spool, safe: bool) -> Result<Stored, Why> {
         let Spool { with, size, to } = spool;
         let (file, part) = to?;
         drop(file);
@@ -200,7 +200,7 @@ impl Folders {
     }
 
     /// Files of which nothing has come for long are given up.
-    pub(super) fn on_time(&mut self, now: Now) {
+    pub(super) fn on_time(&self, now: Now) {
         if !self.folders.is_empty() {
             let due = self.halves.lock().due(now);
             drop(due);
@@ -322,6 +322,14 @@ mod tests {
             Folders::new(vec![("any".into(), self.0.clone())], &from, halves).expect("it is there")
         }
 
+        /// What comes as the only file here is on a disk that takes everything and takes nothing
+        /// in.
+        fn fail(&self) {
+            let part = self.0.join(&self.list()[0]);
+            fs::remove_file(&part).expect("a part");
+            std::os::unix::fs::symlink("/dev/null", &part).expect("a link");
+        }
+
         /// What lies in it.
         fn list(&self) -> Vec<String> {
             let name = |entry: io::Result<fs::DirEntry>| {
@@ -387,17 +395,50 @@ mod tests {
             let dir = Dir::new("safe");
             let mut folders = dir.folders();
             let spool = folders.begin(with("sub/a"), 0);
-            let part = dir.0.join(&dir.list()[0]);
-            fs::remove_file(&part).expect("a part");
-            // A disk that takes everything and takes nothing in.
-            std::os::unix::fs::symlink("/dev/null", &part).expect("a link");
+            dir.fail();
             let stored = folders.end(Now::default(), spool, safe);
             assert_eq!(matches!(stored, Err(Error::Unkept)), safe, "{stored:?}");
-            assert_eq!(
-                fs::read_dir(dir.0.join("sub")).expect("it is there").count(),
-                usize::from(!safe)
-            );
+            let named = fs::read_dir(dir.0.join("sub")).expect("it is there");
+            assert_eq!(named.count(), usize::from(!safe));
         }
+    }
+
+    #[test]
+    fn what_a_full_disk_did_not_take_comes_again_if_it_was_to_be_safe() {
+        let dir = Dir::new("full");
+        let mut folders = dir.folders();
+        for safe in [false, true] {
+            let mut spool = folders.begin(with("a"), 1);
+            let full = OpenOptions::new().append(true).open("/dev/full").expect("it is there");
+            spool.to = spool.to.map(|(_, part)| (full, part));
+            spool.put(b"x");
+            let stored = folders.end(Now::default(), spool, safe);
+            assert_eq!(matches!(stored, Err(Error::Unkept)), safe, "{stored:?}");
+        }
+        assert!(dir.list().is_empty());
+        for kind in [io::ErrorKind::StorageFull, io::ErrorKind::QuotaExceeded] {
+            assert!(matches!(Why::from(io::Error::from(kind)), Why::Disk(_)));
+        }
+        let denied = io::Error::from(io::ErrorKind::PermissionDenied);
+        assert!(matches!(Why::from(denied), Why::Refused(_)), "it would come again for ever");
+    }
+
+    #[test]
+    fn of_a_file_in_parts_that_a_disk_did_not_take_in_the_last_does_not_come_again() {
+        let dir = Dir::new("joined");
+        let mut folders = dir.folders();
+        let base = format!("a{CHUNK}");
+        for index in 1..=2 {
+            let chunked = Some(Chunk { base: base.as_str().into(), index, count: 2 });
+            let of = WithFile { chunked, ..with(&format!("{base}_{index}_2")) };
+            let spool = folders.begin(of, 0);
+            if index == 1 {
+                dir.fail();
+            }
+            let stored = folders.end(Now::default(), spool, true).expect("it does not come again");
+            assert_eq!(stored == Stored::Part, index == 1, "{stored:?}");
+        }
+        assert!(dir.list().is_empty());
     }
 
     #[test]

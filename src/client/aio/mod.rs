@@ -160,8 +160,7 @@ impl Client {
     fn over(plan: Plan, wire: Option<Wire>) -> Result<Self, Error> {
         let halves = plan.halves.clone().unwrap_or_default();
         let watch = halves.watch;
-        let from = plan.guest.as_ref().unwrap_or(&plan.name);
-        let folders = Folders::new(plan.folders.clone(), from, halves)?;
+        let folders = Folders::new(plan.folders.clone(), &plan.name, halves)?;
         let mut desk = Desk::new(&plan, seed());
         if let Some(wire) = &wire {
             desk.on_online(wire.waker());

@@ -228,10 +228,9 @@ impl Chest {
             return Ok(());
         }
         self.dirty = false;
-        self.take_in().map_err(|e| {
+        self.take_in().inspect_err(|_| {
             self.suspect = true;
             self.failures.fetch_add(1, Ordering::Relaxed);
-            e
         })
     }
 

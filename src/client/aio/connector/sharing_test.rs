@@ -225,7 +225,8 @@ fn a_file_that_is_to_stay_stays_however_many_read_it() {
     fs::write(&path, "content").expect("written");
     tell(&world, &path, ", \"delete\": false", false);
     assert_eq!((content(&ann.hear()), content(&bob.hear())), ("content".into(), "content".into()));
-    (nothing_for(&mut ann, "ann"), nothing_for(&mut bob, "bob"));
+    nothing_for(&mut ann, "ann");
+    nothing_for(&mut bob, "bob");
     assert!(path.exists());
 }
 

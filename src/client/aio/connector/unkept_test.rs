@@ -106,7 +106,7 @@ fn with_file(mut said: Message, content: &[u8]) -> Message {
 
 /// A long file comes with this, and the disk will not take it in.
 fn with_failing_file(files: &Path, line: &mut Line<TcpStream>, said: Message) {
-    let said = with_file(numbered(1, said), &vec![b'x'; 2 << 20]);
+    let said = with_file(said, &vec![b'x'; 2 << 20]);
     let bytes = encode_vec(&said).expect("not too long");
     let (first, rest) = bytes.split_at(bytes.len() - 10);
     line.write(first);
@@ -124,7 +124,7 @@ fn the_file_of_what_is_kept_is_safe_before_that_is_acknowledged() {
     let files = world.dir.join("files");
     let folders = vec![("any".to_owned(), files.clone())];
     let (_connector, mut server) = world.meet(Setup { folders, ..keeping(&world, 1 << 20) });
-    with_failing_file(&files, &mut server, message("a"));
+    with_failing_file(&files, &mut server, numbered(1, message("a")));
     assert!(server.heard().is_none(), "the connection ends");
     assert_eq!(fs::read_dir(&files).expect("a folder").count(), 0);
     let mut server = world.accept();
@@ -145,7 +145,7 @@ fn and_so_is_that_of_a_publication_that_is_kept() {
         let mut ann = hall.client("ann");
         let mut said = Message::of(inner::PUBSUB, "ann").with("one");
         said.header.message_type_publish = Some("news".into());
-        with_failing_file(&files, &mut ann, said);
+        with_failing_file(&files, &mut ann, numbered(1, said));
         let heard = ann.heard().map(|frame| meaning(&frame, Side::Server).expect("good"));
         assert_eq!(heard, if promised { None } else { Some(Meaning::Ack(1.into())) });
     }
@@ -153,13 +153,27 @@ fn and_so_is_that_of_a_publication_that_is_kept() {
 
 #[test]
 fn who_is_promised_nothing_does_not_wait_for_the_disk() {
-    let world = World::new();
-    let files = world.dir.join("files");
-    let folders = vec![("any".to_owned(), files.clone())];
-    let (_connector, mut server) = world.meet(Setup { folders, ..world.setup() });
-    with_failing_file(&files, &mut server, message("a"));
-    is_acknowledged(&mut server, 1);
-    assert_eq!(fs::read_dir(&files).expect("a folder").count(), 1);
+    for (kept, first) in [(Kept::Nothing, Some(1)), (Kept::Everything, None)] {
+        let world = World::new();
+        let files = world.dir.join("files");
+        let folders = vec![("any".to_owned(), files.clone())];
+        let setup = Setup { folders, keep_received: kept, ..world.setup() };
+        let (_connector, mut server) = world.meet(setup);
+        let said = message("a");
+        with_failing_file(
+            &files,
+            &mut server,
+            match first {
+                Some(number) => numbered(number, said),
+                None => said,
+            },
+        );
+        server.say(&numbered(2, message("b")));
+        for number in first.into_iter().chain([2]) {
+            is_acknowledged(&mut server, number);
+        }
+        assert_eq!(fs::read_dir(&files).expect("a folder").count(), 1);
+    }
 }
 
 #[test]
