@@ -392,7 +392,7 @@ impl World {
             false => self.parts.take(self.rig.now, from, with, (size, content)),
         };
         match came {
-            Ok(Came::Part) => Ok(true),
+            Ok(Came::Part | Came::Again(_)) => Ok(true),
             Ok(Came::File { place, parts }) => {
                 let (place, mut bytes) = (place.as_str().to_owned(), Vec::<u8>::new());
                 parts.iter().for_each(|part| bytes.extend_from_slice(part));
@@ -403,12 +403,12 @@ impl World {
                     bytes.truncate(bytes.len() / 2);
                 }
                 self.there.insert(place);
+                self.parts.made(self.rig.now, from, with);
                 if self.flaw != Some(Flaw::Unplaced) {
                     self.law.placed(who, file, &bytes)?;
                 }
                 Ok(true)
             }
-            Err(Refused::Twice) => Ok(false),
             Err(_) => {
                 if let Some(it) = self.law.files.get_mut(&(who, file)) {
                     it.lost = true;

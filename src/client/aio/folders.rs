@@ -2,27 +2,28 @@
 //!
 //! The place below it is a peer's word and was judged (`proto/aio/file`); no link is followed on
 //! the way there, nothing that exists is replaced, and a file has its name only when it is whole.
-//! Until then it lies in the folder under a name by chance, and goes when nobody waits for the rest
-//! of it; what a killed process has left goes when the folder is used a month later. Absent on
-//! purpose: owners, what a sender says of its own disk, and parts that survive the process. Whoever
-//! may write into the folder can put a link there while this looks the other way: it must be ours.
+//! One that is there with the same bytes is what came: so what is said again finds its file. Until
+//! it is whole it lies in the folder under a name by chance, and goes when nobody waits for the
+//! rest of it (`halves`); what a killed process has left goes when the folder is used a month
+//! later. Absent on purpose: owners, what a sender says of its own disk, and parts that survive the
+//! process. Whoever may write into the folder can put a link there while this looks the other way:
+//! it must be ours.
 
 use std::fs::{self, File, OpenOptions};
-use std::io::{self, Write};
+use std::io::{self, Read, Write};
 use std::path::{Path, PathBuf};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::Arc;
 use std::time::Duration;
 
-use crate::base::map::Seed;
 use crate::base::rng::Rng;
 use crate::base::time::{Deadline, Now};
 use crate::client::pipe::seed;
-use crate::proto::aio::assembly::{Assembly, Came, Most, Refused};
+use crate::proto::aio::assembly::{Came, Refused};
 use crate::proto::aio::file::{Place, WithFile};
 use crate::proto::aio::{Name, Text};
 
 use super::Error;
-use super::line::Watch;
+use super::halves::Mine;
 
 /// What became of the file that came with a message.
 #[derive(Clone, PartialEq, Eq, Debug)]
@@ -39,30 +40,11 @@ pub enum Stored {
 #[derive(Debug)]
 pub(super) struct Folders {
     folders: Vec<(Text, PathBuf)>,
-    halves: Halves,
+    halves: Mine,
     from: Name,
     rng: Rng,
-}
-
-/// Files of which some parts are there, and the clock that says for how long. Those of a server are
-/// one for all its clients, so the rest of a file may come over another connection.
-#[derive(Clone, Debug)]
-pub(super) struct Halves {
-    pub(super) watch: Watch,
-    all: Arc<Mutex<Assembly<Part>>>,
-}
-
-impl Default for Halves {
-    fn default() -> Self {
-        let all = Assembly::new(Most::default(), Seed::with_seed(seed()));
-        Self { watch: Watch::start(), all: Arc::new(Mutex::new(all)) }
-    }
-}
-
-impl Halves {
-    fn lock(&self) -> MutexGuard<'_, Assembly<Part>> {
-        self.all.lock().unwrap_or_else(PoisonError::into_inner)
-    }
+    /// Whatever comes has this, too.
+    coming: Arc<()>,
 }
 
 /// Why a file is not there.
@@ -70,19 +52,35 @@ impl Halves {
 enum Why {
     /// It may not be.
     Refused(String),
-    /// The disk is full, or fails.
+    /// The disk is full, or fails: another time it may take it.
     Disk(io::Error),
 }
 
 impl From<io::Error> for Why {
     fn from(e: io::Error) -> Self {
         match e.kind() {
-            io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded => Self::Disk(e),
             io::ErrorKind::AlreadyExists => "there is such a file already".into(),
+            kind if PASSES.contains(&kind) => Self::Disk(e),
+            _ if e.raw_os_error().is_some_and(|number| FAILS.contains(&number)) => Self::Disk(e),
             _ => Self::Refused(e.to_string()),
         }
     }
 }
+
+/// What a disk says that is full or fails, or a system that has no room; by number what has no
+/// name: it fails (EIO), it is gone (ENODEV), too many files are open (ENFILE, EMFILE). Everything
+/// else would be so again for ever, and hold up what follows: names that a file system does not
+/// take, folders that are not ours.
+const PASSES: [io::ErrorKind; 7] = [
+    io::ErrorKind::StorageFull,
+    io::ErrorKind::QuotaExceeded,
+    io::ErrorKind::ReadOnlyFilesystem,
+    io::ErrorKind::StaleNetworkFileHandle,
+    io::ErrorKind::OutOfMemory,
+    io::ErrorKind::TimedOut,
+    io::ErrorKind::ResourceBusy,
+];
+const FAILS: [i32; 4] = [5, 19, 23, 24];
 
 impl From<&str> for Why {
     fn from(why: &str) -> Self {
@@ -96,14 +94,17 @@ impl From<Refused> for Why {
     }
 }
 
-/// Bytes on the disk that are no file yet. They go when nobody has a use for them.
+/// So many bytes on the disk that are no file yet. They go when nobody has a use for them.
 #[derive(Debug)]
-struct Part(PathBuf);
+pub(super) struct Part {
+    path: PathBuf,
+    size: u64,
+}
 
 impl Drop for Part {
     fn drop(&mut self) {
         // It has its name by now, or nobody wants it.
-        let _ = fs::remove_file(&self.0);
+        let _ = fs::remove_file(&self.path);
     }
 }
 
@@ -113,6 +114,7 @@ pub(super) struct Spool {
     with: WithFile,
     size: u64,
     to: Result<(File, Part), Why>,
+    _comes: Arc<()>,
 }
 
 impl Spool {
@@ -122,7 +124,7 @@ impl Spool {
         if let Ok((file, _)) = &mut self.to
             && let Err(e) = file.write_all(piece)
         {
-            self.to = Err(Why::Disk(e));
+            self.to = Err(e.into());
         }
     }
 }
@@ -132,7 +134,7 @@ impl Folders {
     pub(super) fn new(
         folders: Vec<(Text, PathBuf)>,
         from: &Name,
-        halves: Halves,
+        halves: Mine,
     ) -> Result<Self, Error> {
         for (_, folder) in &folders {
             let is = fs::metadata(folder).map_err(|e| Error::file(folder, e))?.is_dir();
@@ -140,7 +142,13 @@ impl Folders {
                 return Err(Error::file(folder, "is no folder"));
             }
         }
-        Ok(Self { folders, halves, from: from.detached(), rng: Rng::new(seed()) })
+        Ok(Self {
+            folders,
+            halves,
+            from: from.detached(),
+            rng: Rng::new(seed()),
+            coming: Arc::default(),
+        })
     }
 
     /// What somebody was killed over goes.
@@ -151,7 +159,7 @@ impl Folders {
     /// A file comes, of this size. Nothing is kept of one that may not.
     pub(super) fn begin(&mut self, with: WithFile, size: u64) -> Spool {
         let to = self.open(&with, size);
-        Spool { with, size: 0, to }
+        Spool { with, size: 0, to, _comes: Arc::clone(&self.coming) }
     }
 
     fn open(&mut self, with: &WithFile, size: u64) -> Result<(File, Part), Why> {
@@ -160,7 +168,7 @@ impl Folders {
         let path = folder.join(format!(".spindle-{:016x}.part", self.rng.next_u64()));
         // A new one: so no link is followed and nothing is written over.
         let file = OpenOptions::new().append(true).create_new(true).open(&path)?;
-        Ok((file, Part(path)))
+        Ok((file, Part { path, size: 0 }))
     }
 
     fn folder(&self, with: &WithFile) -> Option<&Path> {
@@ -183,25 +191,38 @@ impl Folders {
     }
 
     fn settle(&self, now: Now, spool: Spool, safe: bool) -> Result<Stored, Why> {
-        let Spool { with, size, to } = spool;
-        let (file, part) = to?;
+        let Spool { with, size, to, .. } = spool;
+        let (file, mut part) = to?;
+        part.size = size;
+        // Parts are acknowledged one by one.
+        if safe && with.chunked.is_some() {
+            file.sync_all().map_err(Why::Disk)?;
+        }
         drop(file);
         let folder = self.folder(&with).ok_or("no folder for its type")?.to_owned();
         let came = self.halves.lock().take(now, &self.from, &with, (size, part))?;
         match came {
             Came::Part => Ok(Stored::Part),
-            Came::File { place, parts } => match put(&folder, &place, &parts, safe) {
-                Ok(at) => Ok(Stored::At(at)),
-                // Only the last of them would come again.
-                Err(Why::Disk(e)) if parts.len() > 1 => Err(Why::Refused(e.to_string())),
-                Err(why) => Err(why),
-            },
+            Came::Again(place) => Ok(Stored::At(folder.join(place.as_str()))),
+            Came::File { place, parts } => {
+                let made = put(&folder, &place, &parts, safe);
+                match &made {
+                    Ok(_) => self.halves.lock().made(now, &self.from, &with),
+                    // Only the last of them comes again.
+                    Err(Why::Disk(_)) if safe => {
+                        let parts = parts.into_iter().map(|part| (part.size, part));
+                        self.halves.lock().back(now, &self.from, &with, parts);
+                    }
+                    Err(_) => {}
+                }
+                Ok(Stored::At(made?))
+            }
         }
     }
 
     /// Files of which nothing has come for long are given up.
     pub(super) fn on_time(&self, now: Now) {
-        if !self.folders.is_empty() {
+        if self.looks() {
             let due = self.halves.lock().due(now);
             drop(due);
         }
@@ -209,7 +230,12 @@ impl Folders {
 
     /// When to ask for that.
     pub(super) fn deadline(&self) -> Deadline {
-        if self.folders.is_empty() { Deadline::NEVER } else { self.halves.lock().deadline() }
+        if self.looks() { self.halves.lock().deadline() } else { Deadline::NEVER }
+    }
+
+    /// There may be some; and what comes just now is not what they wait for.
+    fn looks(&self) -> bool {
+        !self.folders.is_empty() && Arc::strong_count(&self.coming) == 1
     }
 }
 
@@ -231,10 +257,21 @@ fn is_part(name: &str) -> bool {
     sign.is_some_and(|sign| sign.len() == 16 && sign.bytes().all(|it| it.is_ascii_hexdigit()))
 }
 
-/// It came with something that will be said again, and would find itself there.
-pub(super) fn take_back(path: &Path) {
+/// There is a folder here from now on, also after the power was cut.
+pub(super) fn make(path: &Path) -> io::Result<()> {
+    let missing: Vec<&Path> = path.ancestors().take_while(|way| !way.exists()).collect();
+    fs::create_dir_all(path)?;
+    let above = missing.into_iter().filter_map(Path::parent);
+    above.into_iter().try_for_each(|way| match way.as_os_str().is_empty() {
+        true => File::open(".")?.sync_all(),
+        false => File::open(way)?.sync_all(),
+    })
+}
+
+/// It goes again.
+fn take_back(path: &Path) {
     if let Err(e) = fs::remove_file(path) {
-        log::warn!("{}: not taken back: {e}", path.display());
+        log::warn!("{}: it stays: {e}", path.display());
     }
 }
 
@@ -249,20 +286,76 @@ fn put(folder: &Path, place: &Place, parts: &[Part], safe: bool) -> Result<PathB
             enter(&path)?;
         }
     }
-    let mut whole = OpenOptions::new().append(true).open(&first.0)?;
-    for part in others {
-        io::copy(&mut File::open(&part.0)?, &mut whole)?;
+    let whole = OpenOptions::new().append(true).open(&first.path)?;
+    let joined = join(&whole, first, others).map_err(Why::from).and_then(|()| match safe {
+        true => whole.sync_all().map_err(Why::Disk),
+        false => Ok(()),
+    });
+    if let Err(why) = joined {
+        // It is the first part only, should the rest be wanted once more.
+        let alone = whole.set_len(first.size).and_then(|()| whole.sync_all());
+        return Err(match alone {
+            Err(e) if !others.is_empty() => Why::Refused(e.to_string()),
+            _ => why,
+        });
     }
-    if safe {
-        whole.sync_all().map_err(Why::Disk)?;
-    }
+    drop(whole);
     // Unlike renaming, this replaces nothing, and follows nothing.
-    fs::hard_link(&first.0, &path)?;
-    if safe && let Err(e) = keep_names(folder, &path) {
-        take_back(&path);
-        return Err(Why::Disk(e));
+    let named = fs::hard_link(&first.path, &path);
+    match named {
+        Err(e) if e.kind() == io::ErrorKind::AlreadyExists && is_same(&first.path, &path)? => {
+            if safe {
+                File::open(&path)?.sync_all().map_err(Why::Disk)?;
+                keep_names(folder, &path).map_err(Why::Disk)?;
+            }
+        }
+        named => {
+            named?;
+            if safe && let Err(e) = keep_names(folder, &path) {
+                take_back(&path);
+                return Err(Why::Disk(e));
+            }
+        }
     }
     Ok(path)
+}
+
+/// The others behind the first, each as long as it was when it came.
+fn join(mut whole: &File, first: &Part, others: &[Part]) -> io::Result<()> {
+    let mut size = first.size;
+    for part in others {
+        io::copy(&mut File::open(&part.path)?, &mut whole)?;
+        size += part.size;
+    }
+    let is = whole.metadata()?.len();
+    if others.is_empty() || is == size {
+        Ok(())
+    } else {
+        Err(io::Error::other("its parts are not as long as they were"))
+    }
+}
+
+/// Is there a file, and no link to one, with these bytes?
+fn is_same(came: &Path, there: &Path) -> io::Result<bool> {
+    let found = fs::symlink_metadata(there)?;
+    if !found.is_file() || found.len() != fs::metadata(came)?.len() {
+        return Ok(false);
+    }
+    let (mut came, mut there) = (File::open(came)?, File::open(there)?);
+    let (mut one, mut other) = (vec![0; BLOCK], vec![0; BLOCK]);
+    loop {
+        let len = came.read(&mut one)?;
+        if len == 0 {
+            return Ok(true);
+        }
+        match there.read_exact(&mut other[..len]) {
+            Err(e) if e.kind() == io::ErrorKind::UnexpectedEof => return Ok(false),
+            read => read?,
+        }
+        if one[..len] != other[..len] {
+            return Ok(false);
+        }
+    }
 }
 
 /// That it is called so survives, and so do the folders on the way there.
@@ -288,20 +381,21 @@ fn words(why: Refused) -> &'static str {
         Refused::FileSize => "it is too large",
         Refused::Room => "there is no room for it",
         Refused::Parts => "it has too many parts",
-        Refused::Files => "too many others are not whole",
-        Refused::Count => "it had another number of parts before",
-        Refused::Twice => "this part was there already",
     }
 }
 
 /// After this nobody goes on with a part: between two of one file are ten minutes at most, and
 /// there are 4,096 of it at most.
 const OLD: Duration = Duration::from_secs(30 * 24 * 3_600);
+/// What is compared at once.
+const BLOCK: usize = 64 << 10;
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::client::aio::halves::Halves;
     use crate::proto::aio::file::{CHUNK, Chunk};
+    use std::os::unix::fs::symlink;
 
     /// A folder of this test's own, which goes with it.
     struct Dir(PathBuf);
@@ -314,12 +408,13 @@ mod tests {
         }
 
         fn folders(&self) -> Folders {
-            self.of("server", Halves::default())
+            self.of("server", &Halves::default())
         }
 
-        fn of(&self, name: &str, halves: Halves) -> Folders {
+        fn of(&self, name: &str, halves: &Halves) -> Folders {
             let from = Name::new(&name.into()).expect("a name");
-            Folders::new(vec![("any".into(), self.0.clone())], &from, halves).expect("it is there")
+            let mine = halves.of(&from);
+            Folders::new(vec![("any".into(), self.0.clone())], &from, mine).expect("it is there")
         }
 
         /// What comes as the only file here is on a disk that takes everything and takes nothing
@@ -327,7 +422,7 @@ mod tests {
         fn fail(&self) {
             let part = self.0.join(&self.list()[0]);
             fs::remove_file(&part).expect("a part");
-            std::os::unix::fs::symlink("/dev/null", &part).expect("a link");
+            symlink("/dev/null", &part).expect("a link");
         }
 
         /// What lies in it.
@@ -416,29 +511,165 @@ mod tests {
             assert_eq!(matches!(stored, Err(Error::Unkept)), safe, "{stored:?}");
         }
         assert!(dir.list().is_empty());
-        for kind in [io::ErrorKind::StorageFull, io::ErrorKind::QuotaExceeded] {
-            assert!(matches!(Why::from(io::Error::from(kind)), Why::Disk(_)));
-        }
-        let denied = io::Error::from(io::ErrorKind::PermissionDenied);
-        assert!(matches!(Why::from(denied), Why::Refused(_)), "it would come again for ever");
     }
 
     #[test]
-    fn of_a_file_in_parts_that_a_disk_did_not_take_in_the_last_does_not_come_again() {
+    fn what_may_be_better_another_time_is_the_disks_fault_and_nothing_else() {
+        let is = |e: io::Error| matches!(Why::from(e), Why::Disk(_));
+        let full = ["ENOSPC 28", "EDQUOT 122", "EIO 5", "EROFS 30", "ESTALE 116", "ENOMEM 12"];
+        let more = ["ENODEV 19", "ENFILE 23", "EMFILE 24", "ETIMEDOUT 110", "EBUSY 16"];
+        let never = ["EPERM 1", "ENOENT 2", "EACCES 13", "EEXIST 17", "ENOTDIR 20", "EISDIR 21"];
+        let names =
+            ["EINVAL 22", "EFBIG 27", "EMLINK 31", "ENAMETOOLONG 36", "ELOOP 40", "EILSEQ 84"];
+        let number =
+            |what: &str| what.split(' ').nth(1).and_then(|it| it.parse().ok()).expect("one");
+        for what in full.into_iter().chain(more) {
+            assert!(is(io::Error::from_raw_os_error(number(what))), "{what}");
+        }
+        for what in never.into_iter().chain(names) {
+            assert!(!is(io::Error::from_raw_os_error(number(what))), "{what} comes again for ever");
+        }
+        let dir = Dir::new("long");
+        let mut spool = dir.folders().begin(with("a"), 1);
+        let no = File::open("/dev/null").expect("it is there");
+        spool.to = spool.to.map(|(_, part)| (no, part));
+        spool.put(b"x");
+        assert!(matches!(spool.to, Err(Why::Refused(_))), "it is not open for that");
+    }
+
+    fn part(index: u32, count: u32, name: &str) -> WithFile {
+        let base = format!("{name}{CHUNK}");
+        let chunked = Chunk { base: base.as_str().into(), index, count };
+        WithFile { chunked: Some(chunked), ..with(&format!("{base}_{index}_{count}")) }
+    }
+
+    fn safely(folders: &mut Folders, with: WithFile, bytes: &[u8]) -> Result<Stored, Error> {
+        let mut spool = folders.begin(with, bytes.len() as u64);
+        spool.put(bytes);
+        folders.end(Now::default(), spool, true)
+    }
+
+    #[test]
+    fn a_part_is_safe_before_it_is_acknowledged() {
+        let dir = Dir::new("part");
+        let mut folders = dir.folders();
+        for safe in [true, false] {
+            let mut spool = folders.begin(part(1, 2, "a"), 0);
+            let null = OpenOptions::new().append(true).open("/dev/null").expect("it is there");
+            spool.to = spool.to.map(|(_, part)| (null, part));
+            let stored = folders.end(Now::default(), spool, safe);
+            assert_eq!(matches!(stored, Err(Error::Unkept)), safe, "{stored:?}");
+        }
+    }
+
+    #[test]
+    fn parts_that_a_failing_disk_does_not_join_wait_for_the_last_once_more() {
         let dir = Dir::new("joined");
         let mut folders = dir.folders();
-        let base = format!("a{CHUNK}");
-        for index in 1..=2 {
-            let chunked = Some(Chunk { base: base.as_str().into(), index, count: 2 });
-            let of = WithFile { chunked, ..with(&format!("{base}_{index}_2")) };
-            let spool = folders.begin(of, 0);
-            if index == 1 {
-                dir.fail();
-            }
-            let stored = folders.end(Now::default(), spool, true).expect("it does not come again");
-            assert_eq!(stored == Stored::Part, index == 1, "{stored:?}");
+        let before = dir.list();
+        assert_eq!(safely(&mut folders, part(3, 3, "a"), b"three").expect("a part"), Stored::Part);
+        let third =
+            dir.list().into_iter().find(|name| !before.contains(name)).expect("it is there");
+        assert_eq!(safely(&mut folders, part(1, 3, "a"), b"one").expect("a part"), Stored::Part);
+        // Whoever reads this is told that the disk fails.
+        let third = dir.0.join(third);
+        fs::remove_file(&third).expect("a part");
+        symlink("/proc/self/mem", &third).expect("a link");
+        for _ in 0..2 {
+            let stored = safely(&mut folders, part(2, 3, "a"), b"two");
+            assert!(matches!(stored, Err(Error::Unkept)), "{stored:?}");
+            assert_eq!(dir.list().len(), 2, "nothing is called a, and two parts are there");
         }
+        fs::remove_file(&third).expect("a link");
+        fs::write(&third, "three").expect("written");
+        let stored = safely(&mut folders, part(2, 3, "a"), b"two");
+        assert_eq!(stored.expect("it is whole"), Stored::At(dir.0.join("a")));
+        assert_eq!(fs::read(dir.0.join("a")).expect("it is there"), b"onetwothree");
+        assert_eq!(dir.list(), ["a"]);
+    }
+
+    #[test]
+    fn parts_that_are_not_as_long_as_they_were_are_no_file() {
+        let dir = Dir::new("short");
+        let mut folders = dir.folders();
+        come(&mut folders, part(1, 2, "a"), b"one");
+        fs::write(dir.0.join(&dir.list()[0]), "o").expect("written");
+        let stored = come(&mut folders, part(2, 2, "a"), b"two");
+        assert_eq!(stored, Stored::Not("its parts are not as long as they were".to_owned()));
         assert!(dir.list().is_empty());
+    }
+
+    #[test]
+    fn what_comes_again_is_what_is_there() {
+        let dir = Dir::new("again");
+        let mut folders = dir.folders();
+        let long = vec![b'x'; BLOCK + 10];
+        let at = |name: &str| Stored::At(dir.0.join(name));
+        for (name, bytes) in [("a", &b"content"[..]), ("empty", b""), ("sub/long", &long)] {
+            for _ in 0..2 {
+                assert_eq!(come(&mut folders, with(name), bytes), at(name));
+                assert_eq!(safely(&mut folders, with(name), bytes).expect("it is there"), at(name));
+            }
+        }
+        let mut other = long.clone();
+        other[BLOCK + 9] = b'y';
+        symlink(dir.0.join("a"), dir.0.join("link")).expect("a link");
+        let others = [("sub/long", &other[..]), ("sub/long", &long[1..]), ("link", b"content")];
+        for (name, bytes) in others {
+            assert!(matches!(come(&mut folders, with(name), bytes), Stored::Not(_)), "{name}");
+        }
+        assert_eq!(fs::read(dir.0.join("sub/long")).expect("it is there"), long);
+        assert_eq!(dir.list(), ["a", "empty", "link", "sub"]);
+    }
+
+    #[test]
+    fn so_is_the_last_part_of_what_came_in_parts() {
+        let dir = Dir::new("last");
+        let mut folders = dir.folders();
+        let at = Stored::At(dir.0.join("sub/a"));
+        assert_eq!(come(&mut folders, part(1, 2, "sub/a"), b"one."), Stored::Part);
+        for _ in 0..3 {
+            assert_eq!(come(&mut folders, part(2, 2, "sub/a"), b"two."), at);
+        }
+        assert_eq!(dir.list(), ["sub"], "no part is left of them");
+        // Another file of that name, which was taken away.
+        fs::remove_file(dir.0.join("sub/a")).expect("it is there");
+        assert_eq!(come(&mut folders, part(1, 2, "sub/a"), b"three."), Stored::Part);
+        assert_eq!(come(&mut folders, part(2, 2, "sub/a"), b"four."), at);
+        assert_eq!(fs::read(dir.0.join("sub/a")).expect("it is there"), b"three.four.");
+        // One that may not be, so its last part is none of one that is there.
+        assert_eq!(come(&mut folders, part(1, 2, "sub/a"), b"five."), Stored::Part);
+        assert!(matches!(come(&mut folders, part(2, 2, "sub/a"), b"six."), Stored::Not(_)));
+        assert_eq!(come(&mut folders, part(2, 2, "sub/a"), b"six."), Stored::Part);
+    }
+
+    #[test]
+    fn parts_wait_while_the_next_is_coming() {
+        let dir = Dir::new("waits");
+        let mut folders = dir.folders();
+        come(&mut folders, part(1, 2, "a"), b"one");
+        let late = Now { mono: folders.deadline().0, wall: 0 };
+        let mut spool = folders.begin(part(2, 2, "a"), 3);
+        assert_eq!(folders.deadline(), Deadline::NEVER);
+        folders.on_time(late);
+        spool.put(b"two");
+        let stored = folders.end(late, spool, false).expect("stored");
+        assert_eq!(stored, Stored::At(dir.0.join("a")));
+        come(&mut folders, part(1, 2, "b"), b"one");
+        drop(folders.begin(part(2, 2, "b"), 3));
+        folders.on_time(late);
+        assert_eq!(dir.list(), ["a"], "what came is gone, and so is who waited for it");
+    }
+
+    #[test]
+    fn folders_are_made_with_those_above() {
+        let dir = Dir::new("made");
+        for _ in 0..2 {
+            make(&dir.0.join("a/b/c")).expect("made");
+            assert!(dir.0.join("a/b/c").is_dir());
+        }
+        fs::write(dir.0.join("file"), "x").expect("written");
+        assert!(make(&dir.0.join("file/a")).is_err());
     }
 
     #[test]
@@ -455,8 +686,8 @@ mod tests {
     #[test]
     fn nothing_is_stored_where_a_link_leads_or_a_name_goes_up() {
         let (dir, other) = (Dir::new("links"), Dir::new("other"));
-        std::os::unix::fs::symlink(&other.0, dir.0.join("link")).expect("a link");
-        std::os::unix::fs::symlink(other.0.join("b"), dir.0.join("b")).expect("a link");
+        symlink(&other.0, dir.0.join("link")).expect("a link");
+        symlink(other.0.join("b"), dir.0.join("b")).expect("a link");
         let mut folders = dir.folders();
         for name in ["link/a", "b", "../a", "/tmp/a", "a/../../b", "~/a", ""] {
             let stored = come(&mut folders, with(name), b"x");
@@ -490,7 +721,7 @@ mod tests {
         assert!(dir.list().is_empty());
         let nowhere = vec![("any".into(), dir.0.join("a"))];
         let from = Name::new(&"a".into()).expect("a name");
-        let made = Folders::new(nowhere, &from, Halves::default());
+        let made = Folders::new(nowhere, &from, Mine::default());
         assert!(matches!(made, Err(Error::File(_))));
     }
 
@@ -498,11 +729,6 @@ mod tests {
     fn parts_are_joined_by_their_numbers_and_given_up_in_time() {
         let dir = Dir::new("parts");
         let mut folders = dir.folders();
-        let part = |index: u32, count: u32, name: &str| {
-            let base = format!("{name}{CHUNK}");
-            let chunked = Chunk { base: base.as_str().into(), index, count };
-            WithFile { chunked: Some(chunked), ..with(&format!("{base}_{index}_{count}")) }
-        };
         for index in [2, 10, 1, 3, 5, 4, 6, 9, 8] {
             let stored = come(&mut folders, part(index, 10, "a"), &[b'0' + (index % 10) as u8]);
             assert_eq!(stored, Stored::Part);

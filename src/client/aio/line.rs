@@ -17,7 +17,7 @@ use crate::proto::aio::heard::{Heard, Listening, What, hear};
 use crate::proto::aio::{Frame, Meaning, Side, inner};
 
 use super::attach::{self, Going, Gone};
-use super::folders::{self, Folders, Spool, Stored};
+use super::folders::{Folders, Spool, Stored};
 use super::setup::Wish;
 use super::wire::{Came, Wire};
 use super::{Error, Received, Shared, login};
@@ -476,26 +476,13 @@ impl<'a> Live<'a> {
     }
 
     /// If it cannot be kept and is to be acknowledged, nothing that follows is heard either: it
-    /// would overtake this, which is said again over another connection.
+    /// would overtake this, which is said again over another connection, and finds its file there.
     fn take(&self, received: Received, numbered: bool) -> Result<bool, Error> {
         let Some(taker) = &self.shared.plan.taker else {
             self.shared.desk().on_message(received);
             return Ok(false);
         };
-        let with = WithFile::of(&received.frame).ok().flatten();
-        let stored = match &received.file {
-            // Of one that came in parts the others do not come again.
-            Some(Stored::At(path)) if with.is_some_and(|with| with.chunked.is_none()) => {
-                Some(path.clone())
-            }
-            _ => None,
-        };
-        let taken = taker.take(received).or_else(|why| if numbered { Err(why) } else { Ok(false) });
-        if let (Err(_), Some(path)) = (&taken, stored) {
-            // It comes again, and would find itself there.
-            folders::take_back(&path);
-        }
-        taken
+        taker.take(received).or_else(|why| if numbered { Err(why) } else { Ok(false) })
     }
 
     /// So many bytes are here and not understood yet.

@@ -24,9 +24,9 @@
 //! by the threads of callers, who may be many: what can be asked is on [`Handle`], which can be
 //! cloned and sent about. What comes waits in queues, of which each has a bound; what is to go
 //! waits in one line, also while there is no connection. Reading order: `setup`, `error`, `keys`
-//! and `tls` (whom it believes, what it shows), `wire` (frames), `login`, `folders` and `upload`
-//! (files), `attach` (files that messages name), `desk` (what is asked and owed), `line` (the
-//! thread), then the client here; `host`, for two of whom one is called by the other; last
+//! and `tls` (whom it believes, what it shows), `wire` (frames), `login`, `folders`, `halves` and
+//! `upload` (files), `attach` (files that messages name), `desk` (what is asked and owed), `line`
+//! (the thread), then the client here; `host`, for two of whom one is called by the other; last
 //! `connector`, which serves other programs with one. Absent on purpose: a server for many; the
 //! broker is one.
 
@@ -40,6 +40,7 @@ mod desk_test;
 mod error;
 mod fingerprint;
 mod folders;
+mod halves;
 mod host;
 mod keys;
 mod line;
@@ -160,7 +161,7 @@ impl Client {
     fn over(plan: Plan, wire: Option<Wire>) -> Result<Self, Error> {
         let halves = plan.halves.clone().unwrap_or_default();
         let watch = halves.watch;
-        let folders = Folders::new(plan.folders.clone(), &plan.name, halves)?;
+        let folders = Folders::new(plan.folders.clone(), &plan.name, halves.of(&plan.name))?;
         let mut desk = Desk::new(&plan, seed());
         if let Some(wire) = &wire {
             desk.on_online(wire.waker());

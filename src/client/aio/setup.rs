@@ -11,7 +11,7 @@ use crate::proto::aio::heard::What;
 use crate::proto::aio::{Name, Text};
 
 use super::desk::OUT_MAX;
-use super::folders::Halves;
+use super::halves::Halves;
 use super::{Client, Error, Fingerprint, Received};
 
 /// Where the server is.

@@ -296,9 +296,12 @@ impl Folders {
         (synced, now): (bool, Now),
     ) -> Result<Option<Place>, String> {
         match self.assembly.take(now, from, with, (size, part)).map_err(words)? {
-            Came::Part => Ok(None),
+            Came::Part | Came::Again(_) => Ok(None),
             Came::File { place, parts } => match put(folder, &place, &parts, synced) {
-                Ok(()) => Ok(Some(place)),
+                Ok(()) => {
+                    self.assembly.made(now, from, with);
+                    Ok(Some(place))
+                }
                 Err(e) if e.kind() == io::ErrorKind::AlreadyExists => {
                     Err("there is such a file already".into())
                 }
@@ -423,9 +426,6 @@ fn words(why: Refused) -> String {
         Refused::FileSize => "it is too large",
         Refused::Room => "there is no room for it",
         Refused::Parts => "it has too many parts",
-        Refused::Files => "too many others are not whole",
-        Refused::Count => "it had another number of parts before",
-        Refused::Twice => "this part was there already",
     }
     .to_owned()
 }

@@ -3,10 +3,12 @@
 //! The driver keeps the bytes, in memory or on a disk; here is a handle of its own for each part,
 //! the size, and the order: by index, never by name (specification 7, defect a). What a file may
 //! take is checked before a part is let in, and nothing is ever made as large as a peer says that
-//! something will be. What is not finished in time, or whose sender is gone, is given back to be
-//! thrown away. Absent on purpose: bytes, directories, and whether a file exists already.
+//! something will be. What comes again takes the place of what was there: whoever has lost an
+//! acknowledgement says the same again, and whoever begins anew means the new one. What is not
+//! finished in time, or whose sender is gone, is given back to be thrown away. Absent on purpose:
+//! bytes, directories, and whether a file exists already.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, VecDeque};
 
 use crate::base::map::{Map, Seed};
 use crate::base::time::{Deadline, Now};
@@ -24,7 +26,8 @@ pub struct Most {
     pub all: u64,
     /// Parts of one file.
     pub parts: u32,
-    /// Files of one sender that are not whole.
+    /// Files of one sender that are not whole; one more takes the place of the one of which nothing
+    /// has come for longest.
     pub files: usize,
     /// From one part to the next.
     pub idle_ms: u64,
@@ -49,12 +52,6 @@ pub enum Refused {
     Room,
     /// More parts than a file may have.
     Parts,
-    /// More files at once than a sender may have.
-    Files,
-    /// Another number of parts than was said before.
-    Count,
-    /// This part is there already.
-    Twice,
 }
 
 /// What becomes of what came.
@@ -69,13 +66,34 @@ pub enum Came<P> {
     },
     /// A part; others are missing.
     Part,
+    /// The part with which a file was whole, once more: nothing is kept of it.
+    Again(Place),
 }
 
 #[derive(Debug)]
 struct Open<P> {
     count: u32,
-    parts: BTreeMap<u32, P>,
+    /// With their sizes.
+    parts: BTreeMap<u32, (u64, P)>,
     size: u64,
+    until: Deadline,
+}
+
+impl<P> Open<P> {
+    /// What goes when this part of it comes: the same one, or all of it if it is another file now.
+    fn replaced(&self, chunk: &Chunk) -> u64 {
+        match self.count == chunk.count {
+            true => self.parts.get(&chunk.index).map_or(0, |(size, _)| *size),
+            false => self.size,
+        }
+    }
+}
+
+/// A file that was made of its parts, the last of which may be said again.
+#[derive(Debug)]
+struct Made {
+    key: Key,
+    last: (u32, u32),
     until: Deadline,
 }
 
@@ -87,6 +105,7 @@ type Key = (Name, Text, Place);
 pub struct Assembly<P> {
     most: Most,
     open: Map<Key, Open<P>>,
+    made: VecDeque<Made>,
     size: u64,
 }
 
@@ -94,7 +113,7 @@ impl<P> Assembly<P> {
     /// With nothing under way.
     #[must_use]
     pub fn new(most: Most, seed: Seed) -> Self {
-        Self { most, open: Map::with_hasher(seed), size: 0 }
+        Self { most, open: Map::with_hasher(seed), made: VecDeque::new(), size: 0 }
     }
 
     /// May this come in, and as what? Before a byte of it is kept, so that a refusal costs nothing.
@@ -110,15 +129,15 @@ impl<P> Assembly<P> {
         if chunk.count > self.most.parts {
             return Err(Refused::Parts);
         }
-        if size > self.most.all - self.size {
+        let open = self.open.get(&key);
+        let goes = open.map_or(0, |open| open.replaced(chunk));
+        if size > self.most.all.saturating_sub(self.size.saturating_sub(goes)) {
             return Err(Refused::Room);
         }
-        match self.open.get(&key) {
-            Some(open) if open.count != chunk.count => Err(Refused::Count),
-            Some(open) if open.parts.contains_key(&chunk.index) => Err(Refused::Twice),
-            Some(open) if size > self.most.file - open.size => Err(Refused::FileSize),
-            None if self.of(from) >= self.most.files => Err(Refused::Files),
-            Some(_) | None => Ok(()),
+        let stays = open.map_or(0, |open| open.size.saturating_sub(goes));
+        match size > self.most.file.saturating_sub(stays) {
+            true => Err(Refused::FileSize),
+            false => Ok(()),
         }
     }
 
@@ -137,23 +156,86 @@ impl<P> Assembly<P> {
             return Ok(Came::File { place, parts: vec![part] });
         };
         let key = key(from, file, chunk)?;
+        match self.open.get(&key) {
+            Some(open) if open.count != chunk.count => drop(self.forget(&key)),
+            Some(_) => {}
+            None if self.is_said_again(now, &key, chunk) => return Ok(Came::Again(key.2)),
+            None => self.make_room(from),
+        }
+        self.made.retain(|made| made.key != key);
         let until = now.after_ms(self.most.idle_ms);
-        let open = self.open.entry(key.clone()).or_insert_with(|| Open {
-            count: chunk.count,
-            parts: BTreeMap::new(),
-            size: 0,
-            until,
-        });
-        open.parts.insert(chunk.index, part);
-        open.size += size;
+        let fresh = || Open { count: chunk.count, parts: BTreeMap::new(), size: 0, until };
+        let open = self.open.entry(key.clone()).or_insert_with(fresh);
+        let goes = open.parts.insert(chunk.index, (size, part)).map_or(0, |(size, _)| size);
+        open.size = open.size.saturating_sub(goes) + size;
         open.until = until;
-        self.size += size;
+        self.size = self.size.saturating_sub(goes) + size;
         // Indexes are from 1 to the count, and each is there once: so as many as that are all.
         if u32::try_from(open.parts.len()) != Ok(open.count) {
             return Ok(Came::Part);
         }
         let parts = self.forget(&key);
         Ok(Came::File { place: key.2, parts })
+    }
+
+    /// The file that became whole with this part could be made, so if that part is said again it
+    /// is no beginning of another. The first part always is one.
+    pub fn made(&mut self, now: Now, from: &Name, file: &WithFile) {
+        let Some(chunk) = file.chunked.as_ref().filter(|chunk| chunk.index != 1) else { return };
+        let Ok(key) = key(from, file, chunk) else { return };
+        self.forget_made(now);
+        if self.made.len() >= MADE_MAX {
+            self.made.pop_front();
+        }
+        let until = now.after_ms(self.most.idle_ms);
+        self.made.push_back(Made { key, last: (chunk.index, chunk.count), until });
+    }
+
+    /// It could not be made: its parts wait for the one that came last, which comes once more. They
+    /// are in order, with their sizes, and that one goes.
+    pub fn back(
+        &mut self,
+        now: Now,
+        from: &Name,
+        file: &WithFile,
+        parts: impl IntoIterator<Item = (u64, P)>,
+    ) {
+        let Some(chunk) = &file.chunked else { return };
+        let Ok(key) = key(from, file, chunk) else { return };
+        let parts = (1..).zip(parts).filter(|(index, _)| *index != chunk.index);
+        let parts: BTreeMap<u32, (u64, P)> = parts.collect();
+        if parts.is_empty() {
+            return;
+        }
+        drop(self.forget(&key));
+        let size = parts.values().map(|(size, _)| size).sum();
+        let until = now.after_ms(self.most.idle_ms);
+        self.open.insert(key, Open { count: chunk.count, parts, size, until });
+        self.size += size;
+    }
+
+    fn forget_made(&mut self, now: Now) {
+        // They are in the order of their ends.
+        while self.made.front().is_some_and(|made| now.reached(made.until)) {
+            self.made.pop_front();
+        }
+    }
+
+    fn is_said_again(&self, now: Now, key: &Key, chunk: &Chunk) -> bool {
+        let last = (chunk.index, chunk.count);
+        let mut made = self.made.iter();
+        made.any(|made| made.key == *key && made.last == last && !now.reached(made.until))
+    }
+
+    /// For one more file of this sender.
+    fn make_room(&mut self, from: &Name) {
+        let own = |open: &(&Key, &Open<P>)| open.0.0 == *from;
+        if self.open.iter().filter(own).count() < self.most.files {
+            return;
+        }
+        let oldest = self.open.iter().filter(own).min_by_key(|(key, open)| (open.until, *key));
+        let oldest = oldest.map(|(key, _)| key.clone());
+        oldest.iter().for_each(|key| drop(self.forget(key)));
     }
 
     /// This sender is gone: what it began is given back. The rest of a file may still come over
@@ -164,6 +246,7 @@ impl<P> Assembly<P> {
 
     /// What was not finished in time is given back.
     pub fn due(&mut self, now: Now) -> Vec<P> {
+        self.forget_made(now);
         self.give_up(|_, open| now.reached(open.until))
     }
 
@@ -185,14 +268,16 @@ impl<P> Assembly<P> {
         self.open.len()
     }
 
+    /// It is known of some which part was their last.
+    #[must_use]
+    pub fn remembers(&self) -> bool {
+        !self.made.is_empty()
+    }
+
     /// None is under way.
     #[must_use]
     pub fn is_empty(&self) -> bool {
         self.open.is_empty()
-    }
-
-    fn of(&self, from: &Name) -> usize {
-        self.open.keys().filter(|key| key.0 == *from).count()
     }
 
     fn give_up(&mut self, which: impl Fn(&Key, &Open<P>) -> bool) -> Vec<P> {
@@ -206,9 +291,12 @@ impl<P> Assembly<P> {
     fn forget(&mut self, key: &Key) -> Vec<P> {
         let Some(open) = self.open.remove(key) else { return Vec::new() };
         self.size -= open.size;
-        open.parts.into_values().collect()
+        open.parts.into_values().map(|(_, part)| part).collect()
     }
 }
+
+/// How many files are remembered that were made.
+const MADE_MAX: usize = 1_024;
 
 /// Where the whole file goes, and whose it is. The original names a part
 /// `<base>_<index>_<count>`, and `<base>` is the file's name with a mark behind it; indexes with

@@ -1,7 +1,7 @@
 //! Floor 3. Files from chunks: in any order, within bounds, and never where they should not go.
 
 use super::assembly::{Assembly, Came, Most, Refused};
-use super::file::{CHUNK, Chunk, WithFile};
+use super::file::{CHUNK, Chunk, Place, WithFile};
 use super::names::Name;
 use super::packet::Text;
 use crate::base::map::Seed;
@@ -36,7 +36,7 @@ fn part(name: &str, index: u32, count: u32) -> WithFile {
 fn file(came: Result<Came<u32>, Refused>) -> Option<(String, Vec<u32>)> {
     match came {
         Ok(Came::File { place, parts }) => Some((place.as_str().to_owned(), parts)),
-        Ok(Came::Part) | Err(_) => None,
+        Ok(Came::Part | Came::Again(_)) | Err(_) => None,
     }
 }
 
@@ -120,11 +120,8 @@ fn nothing_is_let_in_beyond_what_there_is_room_for() {
     assert_eq!(take("a", 1, 21, 1), Err(Refused::Parts));
     assert_eq!(take("a", 1, 3, 101), Err(Refused::FileSize));
     assert_eq!(take("a", 1, 3, 60), Ok(60));
-    assert_eq!(take("a", 2, 4, 1), Err(Refused::Count));
-    assert_eq!(take("a", 1, 3, 1), Err(Refused::Twice));
     assert_eq!(take("a", 2, 3, 41), Err(Refused::FileSize), "of the whole file");
     assert_eq!(take("b", 1, 2, 90), Ok(150));
-    assert_eq!(take("c", 1, 2, 0), Err(Refused::Files));
     assert_eq!(take("a", 2, 3, 1), Err(Refused::Room));
     assert_eq!(take("a", 2, 3, 0), Ok(150));
     assert_eq!(take("a", 3, 3, 0), Ok(90), "it is whole, and its room is free again");
@@ -161,4 +158,107 @@ fn what_is_not_finished_in_time_is_given_back() {
     assert_eq!((all.len(), all.size(), all.deadline()), (1, 1, Deadline(1_600 * MS)));
     let came = all.take(at(1_550), &ann(), &part("a", 1, 3), (1, 9));
     assert_eq!(came, Ok(Came::Part), "it begins anew");
+}
+
+#[test]
+fn what_comes_again_takes_the_place_of_what_was_there() {
+    let mut all = assembly();
+    let mut take = |index, count, size, what| {
+        let came = all.take(at(0), &ann(), &part("a", index, count), (size, what));
+        (came, all.size())
+    };
+    assert_eq!(take(1, 3, 60, 1), (Ok(Came::Part), 60));
+    assert_eq!(take(2, 3, 40, 2), (Ok(Came::Part), 100));
+    assert_eq!(take(1, 3, 61, 3), (Err(Refused::FileSize), 100));
+    assert_eq!(take(1, 3, 50, 4), (Ok(Came::Part), 90), "it may be of another size");
+    assert_eq!(take(2, 3, 0, 5), (Ok(Came::Part), 50));
+    let (came, size) = take(3, 3, 0, 6);
+    assert_eq!((file(came), size), (Some(("a".to_owned(), vec![4, 5, 6])), 0));
+    assert_eq!(take(1, 3, 90, 7), (Ok(Came::Part), 90));
+    assert_eq!(take(1, 2, 100, 8), (Ok(Came::Part), 100), "another number of parts: another file");
+    let (came, size) = take(2, 2, 0, 9);
+    assert_eq!((file(came), size), (Some(("a".to_owned(), vec![8, 9])), 0));
+}
+
+#[test]
+fn a_sender_that_begins_too_many_files_loses_the_one_that_waits_for_longest() {
+    let bob = Name::new(&Text::from("bob")).expect("a name");
+    let mut all = assembly();
+    let mut take = |ms, from: &Name, name: &str, index| {
+        all.take(at(ms), from, &part(name, index, 3), (1, index)).map(|_| (all.len(), all.size()))
+    };
+    assert_eq!(take(0, &bob, "x", 1), Ok((1, 1)));
+    assert_eq!(take(1, &ann(), "a", 1), Ok((2, 2)));
+    assert_eq!(take(2, &ann(), "b", 1), Ok((3, 3)));
+    assert_eq!(take(3, &ann(), "a", 2), Ok((3, 4)));
+    assert_eq!(take(4, &ann(), "c", 1), Ok((3, 4)), "nobody else's goes");
+    assert_eq!(take(5, &ann(), "a", 3), Ok((2, 2)), "and it was not this one");
+}
+
+#[test]
+fn the_last_part_said_again_begins_nothing() {
+    let mut all = assembly();
+    let again = Ok(Came::Again(Place::new(&"a".into()).expect("a place")));
+    let last = part("a", 2, 2);
+    let whole = |all: &mut Assembly<u32>, ms| {
+        all.take(at(ms), &ann(), &part("a", 1, 2), (1, 1)).expect("room");
+        all.take(at(ms), &ann(), &last, (1, 2)).expect("room");
+        all.made(at(ms), &ann(), &last);
+    };
+    whole(&mut all, 0);
+    for ms in [0, 999] {
+        assert_eq!(all.take(at(ms), &ann(), &last, (1, 2)), again);
+        assert_eq!((all.len(), all.size()), (0, 0));
+    }
+    assert_eq!(all.take(at(1_000), &ann(), &last, (1, 2)), Ok(Came::Part), "nobody says it now");
+    all.gone(&ann());
+    whole(&mut all, 1_000);
+    assert_eq!(all.take(at(1_001), &ann(), &part("a", 2, 3), (1, 2)), Ok(Came::Part), "another");
+    all.gone(&ann());
+    assert_eq!(all.take(at(1_002), &ann(), &last, (1, 2)), Ok(Came::Part), "since then it is");
+    all.gone(&ann());
+    let bob = Name::new(&Text::from("bob")).expect("a name");
+    whole(&mut all, 1_000);
+    assert_eq!(all.take(at(1_001), &bob, &last, (1, 2)), Ok(Came::Part), "bob's own");
+    all.gone(&bob);
+    // What came last was the first, and that begins another file.
+    all.take(at(2_000), &ann(), &part("b", 2, 2), (1, 2)).expect("room");
+    all.take(at(2_000), &ann(), &part("b", 1, 2), (1, 1)).expect("room");
+    all.made(at(2_000), &ann(), &part("b", 1, 2));
+    assert_eq!(all.take(at(2_000), &ann(), &part("b", 1, 2), (1, 1)), Ok(Came::Part));
+}
+
+#[test]
+fn no_more_is_remembered_than_has_a_bound() {
+    let mut all = Assembly::<u32>::new(Most { files: 1, ..MOST }, Seed::with_seed(1));
+    for number in 0..3_000 {
+        all.made(at(0), &ann(), &part(&format!("f{number}"), 2, 2));
+    }
+    let mut take = |number: u32| {
+        all.take(at(1), &ann(), &part(&format!("f{number}"), 2, 2), (0, 1)).expect("room")
+    };
+    assert_eq!(take(1_000), Came::Part, "long ago");
+    assert!(matches!(take(2_999), Came::Again(_)));
+    all.due(at(999));
+    assert!(all.remembers());
+    all.due(at(1_000));
+    assert!(!all.remembers());
+}
+
+#[test]
+fn what_could_not_be_made_of_its_parts_waits_for_the_last_once_more() {
+    let mut all = assembly();
+    let sizes = [20, 30, 40];
+    let parts = || sizes.into_iter().zip(1..);
+    for (size, index) in [(40, 3), (20, 1), (30, 2)] {
+        let came = all.take(at(0), &ann(), &part("a", index, 3), (size, index));
+        assert_eq!(matches!(came, Ok(Came::File { .. })), index == 2);
+    }
+    all.back(at(900), &ann(), &part("a", 2, 3), parts());
+    assert_eq!((all.len(), all.size(), all.deadline()), (1, 60, Deadline(1_900 * MS)));
+    let came = all.take(at(1_000), &ann(), &part("a", 2, 3), (30, 7));
+    assert_eq!((file(came), all.size()), (Some(("a".to_owned(), vec![1, 7, 3])), 0));
+    all.back(at(0), &ann(), &part("b", 1, 1), [(9, 1)]);
+    all.back(at(0), &ann(), &whole("b"), [(9, 1)]);
+    assert!(all.is_empty() && all.size() == 0, "nothing is left of those");
 }

@@ -36,6 +36,8 @@ pub(super) fn forget(house: &House, hall: &Hall, question: &Question) -> Result<
     let key = ("remove_only_symlink".to_owned(), Value::Bool(true));
     names.forget(&name, question.with.contains(&key))?;
     hall.forget();
+    // Whoever has the name then may be somebody else.
+    hall.halves.forget(&name);
     disconnect(house, hall, question);
     Ok(())
 }
@@ -65,6 +67,7 @@ pub(super) fn enlist(house: &House, hall: &Hall, question: &Question) -> Result<
         // It may have been given nothing.
         let _ = names.forget(&name, false);
         hall.forget();
+        hall.halves.forget(&name);
     }
     for way in hall.all() {
         let stays = after.admit_name(way.peer.as_str());

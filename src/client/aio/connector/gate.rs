@@ -115,7 +115,7 @@ fn listen(
     over: &AtomicBool,
 ) {
     let mut events = Events::with_capacity(8);
-    let mut most = None;
+    let mut most = Some(MINUTE);
     while !over.load(Ordering::Relaxed) {
         match poll.poll(&mut events, most) {
             Err(e) if e.kind() != io::ErrorKind::Interrupted => {
@@ -124,10 +124,13 @@ fn listen(
             }
             _ => {}
         }
+        if let Some(hall) = &house.hall {
+            hall.halves.on_time(hall.halves.watch.now());
+        }
         most = loop {
             match listener.accept() {
                 Ok((stream, from)) => let_in(house, stream.into(), from, offer),
-                Err(e) if e.kind() == io::ErrorKind::WouldBlock => break None,
+                Err(e) if e.kind() == io::ErrorKind::WouldBlock => break Some(MINUTE),
                 Err(e) if e.kind() == io::ErrorKind::Interrupted => {}
                 Err(e) => {
                     // Too many files are open, or somebody was gone already.
@@ -327,6 +330,8 @@ const CALLERS_MAX: usize = 256;
 const EACH_MAX: usize = 64;
 /// Until somebody else is listened to after that failed.
 const PAUSE: Duration = Duration::from_millis(200);
+/// Until somebody looks after what clients have left that are away.
+const MINUTE: Duration = Duration::from_secs(60);
 const SOCKET: Token = Token(0);
 const WAKER: Token = Token(1);
 

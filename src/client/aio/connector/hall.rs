@@ -16,7 +16,7 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use crate::client::aio::attach;
-use crate::client::aio::folders::Halves;
+use crate::client::aio::halves::Halves;
 use crate::client::aio::setup::Wish;
 use crate::client::aio::wire::Wire;
 use crate::client::aio::{Client, Error, Message, Received, Stored, Text};
@@ -48,7 +48,7 @@ pub(super) struct Hall {
     forgotten: AtomicU64,
     failures: Failures,
     /// Of files that come in parts.
-    halves: Halves,
+    pub(super) halves: Halves,
     gate: Mutex<Option<Gate>>,
 }
 
@@ -213,7 +213,7 @@ impl Hall {
         mut wire: Wire,
     ) -> Result<(), Error> {
         let setup = &house.setup;
-        let mut plan = setup.plan_for(name, &house.server)?;
+        let mut plan = setup.plan_for(name, &house.server, !self.halves.has(name))?;
         plan.halves = Some(self.halves.clone());
         wire.trust(plan.frame_max);
         if !proven && self.is_crowded(from.ip()) {
@@ -348,6 +348,11 @@ impl Hall {
                 Err(why) => dropped(&why),
             },
         }
+    }
+
+    /// Is a publication for anybody?
+    pub(super) fn wants(&self, topic: &Text) -> bool {
+        self.serving.central_broker && !lock(&self.subscribers).of(topic).is_empty()
     }
 
     /// Tell it to everybody who wants it.

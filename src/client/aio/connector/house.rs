@@ -372,9 +372,13 @@ impl House {
     pub(super) fn keeps(&self, what: &What) -> bool {
         match what {
             What::Message(frame) | What::Answer(frame) => {
-                self.setup.keep_received.has(frame.header.message_type.as_str())
+                let kind = &frame.header.message_type;
+                self.setup.keep_received.has(kind.as_str()) && self.outlets.contains_key(kind)
             }
-            What::Publish(topic, _) => self.setup.keep_sent.has(topic.as_str()),
+            What::Publish(topic, _) => {
+                let wanted = self.hall.as_ref().is_some_and(|hall| hall.wants(topic));
+                self.setup.keep_sent.has(topic.as_str()) && wanted
+            }
             _ => false,
         }
     }

@@ -81,7 +81,7 @@ impl Connector {
         setup.check()?;
         // What is called by a client is made when that comes.
         for (_, folder) in setup.folders.iter().filter(|(_, folder)| !is_anybodys(folder)) {
-            std::fs::create_dir_all(folder).map_err(|e| Error::file(folder, e))?;
+            folders::make(folder).map_err(|e| Error::file(folder, e))?;
             // The end of a connection with a server does so itself.
             if setup.serves.is_some() {
                 folders::sweep(folder);

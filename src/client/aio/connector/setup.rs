@@ -182,10 +182,10 @@ impl Setup {
     }
 
     /// The end of a connection with this client.
-    pub(super) fn plan_for(&self, client: &Name, me: &Text) -> Result<Plan, Error> {
+    pub(super) fn plan_for(&self, client: &Name, me: &Text, fresh: bool) -> Result<Plan, Error> {
         let mut builder = self.builder_of(client.as_str());
         for (kind, folder) in &self.folders {
-            builder = builder.folder(kind, own_folder(folder, client)?);
+            builder = builder.folder(kind, own_folder(folder, client, fresh)?);
         }
         let mut plan = builder.plan()?;
         plan.me = me.clone();
@@ -322,13 +322,16 @@ impl Setup {
 }
 
 /// The folder for files of this client's; a name is letters, digits and three signs.
-fn own_folder(folder: &Path, client: &Name) -> Result<PathBuf, Error> {
+fn own_folder(folder: &Path, client: &Name, fresh: bool) -> Result<PathBuf, Error> {
     let Some(text) = folder.to_str().filter(|text| text.contains(SOURCE)) else {
         return Ok(folder.to_owned());
     };
     let own = PathBuf::from(text.replace(SOURCE, client.as_str()));
-    std::fs::create_dir_all(&own).map_err(|e| Error::file(&own, e))?;
-    folders::sweep(&own);
+    folders::make(&own).map_err(|e| Error::file(&own, e))?;
+    // Else a part that is waited for lies there, whatever the clock says of it.
+    if fresh {
+        folders::sweep(&own);
+    }
     Ok(own)
 }
 

@@ -24,7 +24,7 @@ fn broker() -> World {
 }
 
 /// A client that wants the news.
-fn reader(hall: &Hall<'_>, name: &str) -> Line<TcpStream> {
+pub(super) fn reader(hall: &Hall<'_>, name: &str) -> Line<TcpStream> {
     let mut line = hall.client(name);
     say_as(&mut line, name, &Meaning::Subscribe(vec!["news".into()]));
     nothing_for(&mut line, name);
@@ -49,7 +49,7 @@ fn tell(world: &World, path: &Path, more: &str, numbered: bool) {
     world.program().say(&said);
 }
 
-fn content(heard: &Message) -> String {
+pub(super) fn content(heard: &Message) -> String {
     let with = WithFile::of(heard).expect("good").expect("a file");
     assert_eq!(with.file_error, None);
     String::from_utf8_lossy(&heard.binary).into_owned()

@@ -11,6 +11,7 @@ use std::sync::atomic::Ordering;
 
 use super::connector_test::{Line, World, incoming, message, until};
 use super::server_test::{World as Served, nothing_for, say_as};
+use super::sharing_test::{content, reader};
 use super::{Connector, Kept, Setup};
 use crate::client::aio::Message;
 use crate::proto::aio::inner::{self, Meaning, Side};
@@ -142,7 +143,7 @@ fn and_so_is_that_of_a_publication_that_is_kept() {
         world.setup.keep_sent = kept;
         world.setup.folders = vec![("any".to_owned(), files.clone())];
         let hall = world.start();
-        let mut ann = hall.client("ann");
+        let (mut ann, _bob) = (hall.client("ann"), reader(&hall, "bob"));
         let mut said = Message::of(inner::PUBSUB, "ann").with("one");
         said.header.message_type_publish = Some("news".into());
         with_failing_file(&files, &mut ann, numbered(1, said));
@@ -177,17 +178,73 @@ fn who_is_promised_nothing_does_not_wait_for_the_disk() {
 }
 
 #[test]
-fn the_file_of_what_is_not_acknowledged_does_not_stay() {
+fn nor_who_says_what_nobody_takes() {
     let world = World::new();
     let files = world.dir.join("files");
     let folders = vec![("any".to_owned(), files.clone())];
-    let (_connector, mut server) = world.meet(Setup { folders, ..keeping(&world, 400) });
+    let (_connector, mut server) = world.meet(Setup { folders, ..keeping(&world, 1 << 20) });
+    let mut said = numbered(1, message("a"));
+    said.header.message_type = "nobody's".into();
+    with_failing_file(&files, &mut server, said);
+    is_acknowledged(&mut server, 1);
+    let mut world = Served::serving(|serving| serving.central_broker = true);
+    let files = world.dir.join("files");
+    world.setup.keep_sent = Kept::Everything;
+    world.setup.folders = vec![("any".to_owned(), files.clone())];
+    let hall = world.start();
+    let mut ann = hall.client("ann");
+    let mut said = Message::of(inner::PUBSUB, "ann").with("one");
+    said.header.message_type_publish = Some("news".into());
+    with_failing_file(&files, &mut ann, numbered(1, said));
+    assert_eq!(meaning(&ann.hear(), Side::Server), Ok(Meaning::Ack(1.into())));
+}
+
+#[test]
+fn what_is_said_again_finds_its_file() {
+    let world = World::new();
+    let files = world.dir.join("files");
+    let folders = vec![("any".to_owned(), files.clone())];
+    let (connector, mut server) = world.meet(Setup { folders, ..keeping(&world, 400) });
     server.say(&numbered(9, message(&"x".repeat(150))));
     is_acknowledged(&mut server, 9);
-    server.say(&with_file(numbered(1, message(&"x".repeat(150))), b"content"));
+    let said = || with_file(numbered(1, message(&"x".repeat(150))), b"content");
+    server.say(&said());
     assert!(server.heard().is_none(), "the connection ends");
-    world.accept();
-    assert_eq!(fs::read_dir(&files).expect("a folder").count(), 0);
+    let mut server = world.accept();
+    let _program = incoming(&world.listen("any"));
+    until(|| connector.waiting().0 == 0);
+    server.say(&said());
+    is_acknowledged(&mut server, 1);
+    assert_eq!(fs::read(files.join("a")).expect("it is there"), b"content");
+}
+
+#[test]
+fn so_does_a_publication() {
+    let mut world = Served::serving(|serving| serving.central_broker = true);
+    world.setup.keep_sent = Kept::Everything;
+    world.setup.folders = vec![("any".to_owned(), world.dir.join("files"))];
+    let hall = world.start();
+    let mut ann = hall.client("ann");
+    drop(reader(&hall, "bob"));
+    until(|| !hall.is_there("bob"));
+    let publication = |number: u64| {
+        let mut said = Message::of(inner::PUBSUB, "ann").with("one");
+        said.header.message_type_publish = Some("news".into());
+        numbered(number, said)
+    };
+    ann.say(&publication(1));
+    assert_eq!(meaning(&ann.hear(), Side::Server), Ok(Meaning::Ack(1.into())));
+    let served = hall.connector.house.hall.as_ref().expect("a server");
+    served.way("bob").expect("something is kept for it").fail("/dev/full");
+    ann.say(&with_file(publication(2), b"content"));
+    assert!(ann.heard().is_none(), "the connection ends");
+    until(|| !hall.is_there("ann"));
+    ann = hall.client("ann");
+    ann.say(&with_file(publication(2), b"content"));
+    assert_eq!(meaning(&ann.hear(), Side::Server), Ok(Meaning::Ack(2.into())));
+    let mut bob = hall.client("bob");
+    bob.hear();
+    assert_eq!(content(&bob.hear()), "content");
 }
 
 #[test]
