@@ -613,13 +613,17 @@ mod tests {
         }
         let mut other = long.clone();
         other[BLOCK + 9] = b'y';
-        symlink(dir.0.join("a"), dir.0.join("link")).expect("a link");
-        let others = [("sub/long", &other[..]), ("sub/long", &long[1..]), ("link", b"content")];
+        // A link is as long as the name of what it leads to.
+        let to = dir.0.join("to");
+        let linked = vec![b'x'; to.as_os_str().len()];
+        fs::write(&to, &linked).expect("written");
+        symlink(&to, dir.0.join("link")).expect("a link");
+        let others = [("sub/long", &other[..]), ("sub/long", &long[1..]), ("link", &linked)];
         for (name, bytes) in others {
             assert!(matches!(come(&mut folders, with(name), bytes), Stored::Not(_)), "{name}");
         }
         assert_eq!(fs::read(dir.0.join("sub/long")).expect("it is there"), long);
-        assert_eq!(dir.list(), ["a", "empty", "link", "sub"]);
+        assert_eq!(dir.list(), ["a", "empty", "link", "sub", "to"]);
     }
 
     #[test]
